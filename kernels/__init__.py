@@ -1,0 +1,1 @@
+"""Device code: the same stages twice, in `cpu` (Numba) and, in files of the same names, for the GPU (Triton)."""

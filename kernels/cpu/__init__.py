@@ -1,0 +1,7 @@
+"""The engine on the CPU, as Numba kernels: NumPy arrays in, NumPy arrays out."""
+
+from .gather import gather, scatter
+from .match import match
+from .persistence import persistence
+
+__all__ = ["gather", "match", "persistence", "scatter"]

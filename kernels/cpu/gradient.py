@@ -1,0 +1,92 @@
+"""Gradient: the lower star of every vertex, and the cells that a discrete Morse gradient leaves critical in it.
+
+Nothing depends on the order inside a lower star, so a vertex is a few comparisons and bit operations, and the loops
+over a row become vector instructions. All cells of a lower star have the same value; hence any acyclic matching of it
+will do, and a sequence of element matchings is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..cells import NO_X, NO_Y, SQUARES, VERTEX
+from .jit import device
+
+# Numba widens every operation on small integers to 64 bits; narrowing each result again gives 16 lanes a vector.
+_u = np.uint16
+_NO_X, _NO_Y, _NO_SQUARES = _u(NO_X), _u(NO_Y), _u(511 - SQUARES)
+_1, _3 = _u(1), _u(3)
+
+
+@device
+def order_keys(bits, infinity, most, top, key):
+    """Turn floats into integers of the same order (V) or of the opposite one (T).
+
+    bits : (H, W) the floats' bits, int32 or int64. infinity, most : the bits of +inf, the largest integer.
+    key : (H + 2, W + 2) written inside its ring. Returns whether there is a NaN.
+    """
+    height, width = bits.shape
+    mirror = -1 if top else 0
+    nan = False
+    for y in range(height):
+        source = bits[y]
+        row = key[y + 1]
+        for x in range(width):
+            b = source[x]
+            nan |= (b & most) > infinity
+            k = b ^ most if b < 0 else b
+            if k == -1:  # -0.0 equals 0.0
+                k = 0
+            row[x + 1] = k ^ mirror
+    return nan
+
+
+@device
+def lower_stars(key, star):
+    """Compare each vertex with its neighbours.
+
+    key : (H + 2, W + 2); its ring is below every pixel (T) or above (V).
+    star : (H + 2, W + 2) uint16, written inside the ring: the vertex and the directions in which a neighbour is lower.
+    Ties go by flat index: a neighbour with a smaller one is lower also when the keys are equal.
+    """
+    for y in range(1, key.shape[0] - 1):
+        north, row, south, out = key[y - 1], key[y], key[y + 1], star[y]
+        for x in range(1, row.size - 1):
+            k = row[x]
+            out[x] = (
+                _u(north[x - 1] <= k)
+                | _u(_u(north[x] <= k) << _u(1))
+                | _u(_u(north[x + 1] <= k) << _u(2))
+                | _u(_u(row[x - 1] <= k) << _u(3))
+                | _u(VERTEX)
+                | _u(_u(row[x + 1] < k) << _u(5))
+                | _u(_u(south[x - 1] < k) << _u(6))
+                | _u(_u(south[x] < k) << _u(7))
+                | _u(_u(south[x + 1] < k) << _u(8))
+            )
+
+
+@device
+def match_stars(star, critical):
+    """Match the cells of each star along +x, -x, +y, -y in turn, as far as they are unmatched.
+
+    star : (cells,) uint16, what `lower_stars` wrote; squares that are not in the star are taken out of it.
+    critical : (cells,) uint16, written: the cells that stay unmatched.
+    """
+    for v in range(star.size):
+        s = star[v]
+        # A square is in the star if its far corner is lower and both its edges are in.
+        m = _u(s & _NO_X)
+        beside = _u(_u(m >> _1) | _u(m << _1))
+        m = _u(s & _NO_Y)
+        above = _u(_u(m >> _3) | _u(m << _3))
+        s = _u(s & _u(_u(beside & above) | _NO_SQUARES))
+        star[v] = s
+        m = _u(_u(s & _NO_X) & _u(s >> _1))
+        s = _u(s & ~_u(m | _u(m << _1)))
+        m = _u(_u(s & _NO_X) & _u(s << _1))
+        s = _u(s & ~_u(m | _u(m >> _1)))
+        m = _u(_u(s & _NO_Y) & _u(s >> _3))
+        s = _u(s & ~_u(m | _u(m << _3)))
+        m = _u(_u(s & _NO_Y) & _u(s << _3))
+        critical[v] = _u(s & ~_u(m | _u(m >> _3)))

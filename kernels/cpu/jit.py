@@ -1,0 +1,61 @@
+"""How a kernel is compiled, and how windows are spread over threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import torch
+
+_T = TypeVar("_T")
+
+# Numba's disk cache looks at the file of the cached function only, and would miss a change in a stage that it calls.
+# A digest of all stages in the function's name makes such a change a new entry.
+_digest = hashlib.sha256()
+for _file in sorted(Path(__file__).parent.glob("*.py")):
+    _digest.update(_file.read_bytes())
+_SOURCES = _digest.hexdigest()[:12]
+
+# A function that kernels call. Compiled with its caller, without the interpreter's lock.
+device: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that Python calls: without the interpreter's lock, cached on disk."""
+    function.__qualname__ += f".{_SOURCES}"
+    compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    return compiled
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)  # a child has none of its parent's threads
+
+
+def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[_T]:
+    """Call `run(start, stop)` on slices that cover range(n), on `torch.get_num_threads()` threads.
+
+    The results come in the order of the slices. A slice has `least` windows or more; how range(n) is cut must not
+    matter to `run`.
+    """
+    threads = min(torch.get_num_threads(), n // least)
+    if threads <= 1:
+        return [run(0, n)]
+    pool = _pools.get(threads)
+    if pool is None:
+        pool = _pools.setdefault(threads, ThreadPoolExecutor(threads - 1, thread_name_prefix="gpuph"))
+    slices = min(4 * threads, n // least)  # more than threads, because windows differ in cost
+    bounds = [n * i // slices for i in range(slices + 1)]
+    parts = [*zip(bounds, bounds[1:], strict=False)]
+    futures = [pool.submit(run, *part) for part in parts]
+    # The pool takes slices from the front; the calling thread works its way from the back to meet it.
+    backwards = [
+        run(*part) if future.cancel() else future.result()
+        for part, future in zip(reversed(parts), reversed(futures), strict=True)
+    ]
+    return backwards[::-1]

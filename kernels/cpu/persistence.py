@@ -1,0 +1,153 @@
+"""One window from floats to pairs, stage by stage, and the windows of a batch over threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .emit import fill, pairs, sort_pairs
+from .gradient import lower_stars, match_stars, order_keys
+from .jit import device, kernel, over_windows
+from .merge import merge
+from .trace import critical_cells, maximum_above, minimum_below, squares_beside, steps_of
+
+Array = NDArray[Any]
+
+
+def persistence(
+    x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+) -> tuple[Array, list[Array], list[Array]]:
+    """Pairs of critical pixels of N windows; see `gpuph.ops.persistence`."""
+    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
+    limits = np.array([np.inf], x.dtype).view(bits.dtype)[0], bits.dtype.type(np.iinfo(bits.dtype).max)
+    threshold = x.dtype.type(min_persistence)
+    # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
+    of_minima = 1 if top else 0
+    wanted = of_minima in dims, 1 - of_minima in dims
+
+    def run(start: int, stop: int) -> tuple[Array, Array, Array, Array]:
+        status, counts, *codes = _windows(x[start:stop], bits[start:stop], *limits, top, *wanted, threshold)
+        return status, counts, *codes
+
+    parts = over_windows(len(x), run, least=4)
+    index, count = [], []
+    for dim in dims:
+        which = 0 if dim == of_minima else 1
+        counts = np.concatenate([part[1][which] for part in parts])
+        k = int(counts.max(initial=0)) if capacity is None else capacity
+        out = np.empty((len(x), 2, k), np.int64)
+        start = 0
+        for part in parts:
+            stop = start + len(part[0])
+            _fill(part[2 + which], counts[start:stop], out[start:stop])
+            start = stop
+        index.append(out)
+        count.append(counts)
+    return np.concatenate([part[0] for part in parts]), index, count
+
+
+@kernel
+def _windows(x, bits, infinity, most, top, want_minima, want_maxima, min_persistence):
+    """Pairs of the windows of a slice.
+
+    x : (N, H, W); bits : the same as integers; infinity, most : the bits of +inf, the largest integer.
+    Returns status (N,); counts (2, N); and for minima and for maxima the sorted codes of all windows in a row.
+    """
+    n, height, width = x.shape[0], x.shape[1] + 2, x.shape[2] + 2
+    cells = height * width
+    size = (cells + 3) // 4 * 4
+    # A window's grid stands in a ring that is below every pixel (T) or above (V), and so is the outside: vertex 0 or
+    # the last.
+    key = np.full(size, ~most if top else most, bits.dtype)
+    star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
+    key_rows, star_rows = key[:cells].reshape(height, width), star[:cells].reshape(height, width)
+    steps = steps_of(width)
+    minima, maxima = np.empty(size, np.int32), np.empty(size, np.int32)
+    edges, ends = np.empty((2, size), np.int32), np.empty((2, size), np.int32)
+    known = np.empty(size, np.int32)
+    tree = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
+    saddle_key = np.empty(size, bits.dtype)
+    spare = np.empty(size, x.dtype), np.empty(size, bits.dtype), np.empty(size, np.int64)
+
+    status, counts = np.zeros(n, np.int32), np.zeros((2, n), np.int64)
+    codes_0, codes_1 = np.empty(size, np.int64), np.empty(size, np.int64)
+    used_0 = used_1 = 0
+    for i in range(n):
+        if order_keys(bits[i], infinity, most, top, key_rows):
+            status[i] = 1
+            continue
+        values = x[i].ravel()
+        lower_stars(key_rows, star_rows)
+        match_stars(star, critical)
+        minima[0] = 0
+        n_minima, n_edges, n_maxima = critical_cells(critical, width, minima[1:], edges, maxima)
+
+        known[:] = 0
+        for e in range(n_edges):
+            ends[0, e] = minimum_below(edges[0, e], star, steps, known)
+            ends[1, e] = minimum_below(edges[1, e], star, steps, known)
+            saddle_key[e] = key[edges[0, e]]
+        saddle_key[n_edges] = most
+        extrema = minima[0 if top else 1 : 1 + n_minima]
+        merge(key, extrema, saddle_key[: n_edges + 1], ends, False, *tree)
+        if want_minima:
+            codes_0 = _with_room(codes_0, used_0, size)
+            counts[0, i] = _emit(
+                not top, extrema, edges[0, :n_edges], tree, values, width, min_persistence, spare, codes_0[used_0:]
+            )
+            used_0 += counts[0, i]
+        if not want_maxima:
+            continue
+
+        # An edge that joins no two minima closes a loop around a maximum: from the greatest down it joins two maxima.
+        rest = 0
+        for e in range(n_edges):
+            edges[0, rest], edges[1, rest] = edges[0, e], edges[1, e]
+            rest += tree[2][e] < 0
+        known[:] = 0
+        for e in range(rest):
+            first, second = squares_beside(edges[0, e], edges[1, e], width)
+            ends[0, e] = maximum_above(first, star, steps, width, known)
+            ends[1, e] = maximum_above(second, star, steps, width, known)
+            saddle_key[e] = key[edges[0, e]]
+        saddle_key[rest] = ~most
+        maxima[n_maxima] = size - 1
+        extrema = maxima[: n_maxima + (0 if top else 1)]
+        merge(key, extrema, saddle_key[: rest + 1], ends, True, *tree)
+        codes_1 = _with_room(codes_1, used_1, size)
+        counts[1, i] = _emit(
+            top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1[used_1:]
+        )
+        used_1 += counts[1, i]
+    return status, counts, codes_0[:used_0], codes_1[:used_1]
+
+
+@device
+def _with_room(codes, used, more):
+    if used + more <= codes.size:
+        return codes
+    larger = np.empty(2 * codes.size + more, codes.dtype)
+    larger[:used] = codes[:used]
+    return larger
+
+
+@device
+def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persistence, spare, codes):
+    """Write the sorted codes of one side; returns how many."""
+    saddle_of, _, partner = tree
+    lengths, spare_keys, spare_codes = spare
+    n = pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, width, min_persistence, lengths, codes)
+    sort_pairs(lengths[:n], codes[:n], spare_keys, spare_codes)
+    return n
+
+
+@kernel
+def _fill(codes, counts, index):
+    """Spread the codes of a slice's windows over index (N, 2, K)."""
+    start = 0
+    for i in range(counts.size):
+        fill(codes[start : start + counts[i]], index[i])
+        start += counts[i]

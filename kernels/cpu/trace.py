@@ -1,0 +1,154 @@
+"""Trace: the critical cells, and the extrema where the gradient leads from the critical edges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
+from .jit import device
+
+_LONG = 16  # steps of a walk worth remembering
+_i = np.uintp  # an index that Numba does not suspect of being negative
+
+
+def _matched_along(star: int, cell: int) -> tuple[int, int]:
+    """Replay the matching of a star: the direction (dx, dy) along which a cell of it was matched, or (0, 0)."""
+    for shift, dx, dy in ((1, 1, 0), (-1, -1, 0), (3, 0, 1), (-3, 0, -1)):
+        low = star & (NO_X if dx else NO_Y) & (star >> shift if shift > 0 else star << -shift)
+        both = low | (low << shift if shift > 0 else low >> -shift)
+        if cell & both:
+            return dx, dy
+        star &= ~both
+    return 0, 0
+
+
+# A star has 9 bits, so the answers fit in a table: [cell][star] -> dx, dy.
+_CELLS = (VERTEX, NW, NE, SW, SE)
+_MATCHED = np.array([[_matched_along(s, c) for s in range(512)] for c in _CELLS], np.int32)
+
+
+@device
+def steps_of(width):
+    """Where a star leads a cell, as an offset in a grid of that width: (5, 512) int32.
+
+    A vertex (row 0) goes to the other end of the edge that it is matched with. A square (rows 1 to 4: the one to the
+    NW, NE, SW, SE of the star's vertex) goes across the edge that it is matched with, so one step against the matching.
+    0 for cells that are critical or not in the star.
+    """
+    steps = np.empty((5, 512), np.int32)
+    for cell in range(5):
+        sign = 1 if cell == 0 else -1
+        for star in range(512):
+            steps[cell, star] = sign * (_MATCHED[cell, star, 0] + width * _MATCHED[cell, star, 1])
+    return steps
+
+
+@device
+def critical_cells(critical, width, minima, edges, maxima):
+    """List the critical cells in order of their owners.
+
+    critical : (4 n,) uint16.
+    Written, with a slot to spare: minima (n,), vertices; edges (2, n), owners and other ends; maxima (n,), owners.
+    Returns how many there are of each.
+    """
+    # Everything is written always, and kept by adding a bit: on noise a branch would be mispredicted half the time.
+    owners = maxima
+    n = _i(0)
+    fours = critical.view(np.uint64)
+    for four in range(fours.size):
+        if fours[four] != 0:
+            for v in range(4 * four, 4 * four + 4):
+                owners[n] = v
+                n += _i(critical[v] != 0)
+    n_minima, n_edges, n_maxima = _i(0), _i(0), _i(0)
+    near, far = edges[0], edges[1]
+    for i in range(np.int64(n)):
+        v = owners[i]
+        cells = critical[_i(v)]
+        minima[n_minima] = v
+        n_minima += _i((cells & VERTEX) != 0)
+        # A square is left unmatched only in a star that holds all four, and it is then the one to the north-west.
+        maxima[n_maxima] = v
+        n_maxima += _i((cells & NW) != 0)
+        # The edge to the east is always matched: +x comes first.
+        near[n_edges], far[n_edges] = v, v - width
+        n_edges += _i((cells & N) != 0)
+        near[n_edges], far[n_edges] = v, v - 1
+        n_edges += _i((cells & W) != 0)
+        near[n_edges], far[n_edges] = v, v + width
+        n_edges += _i((cells & S) != 0)
+    return np.int64(n_minima), np.int64(n_edges), np.int64(n_maxima)
+
+
+@device
+def minimum_below(vertex, star, steps, known):
+    """Follow vertices down to a minimum, or to the ring.
+
+    star : (cells,) uint16, 0 on the ring. steps : of `steps_of`.
+    known : (cells,) int32, where a long walk from a vertex ended, else 0; learns.
+    Returns the minimum; 0 for the ring, whose first vertex is lower than all.
+    """
+    down = steps[0]
+    # Two steps without looking, as steps of 0 do no harm: most walks through noise end there, unpredictably.
+    end = vertex + down[star[_i(vertex)]]
+    end += down[star[_i(end)]]
+    length = 0
+    while True:
+        step = down[star[_i(end)]]
+        if step == 0:
+            break
+        if known[_i(end)] != 0:
+            end = np.int64(known[_i(end)])
+            break
+        end += step
+        length += 1
+    if length > _LONG:
+        while vertex != end and known[_i(vertex)] == 0:
+            known[_i(vertex)] = end
+            vertex += down[star[_i(vertex)]]
+    return end if star[_i(end)] != 0 else 0
+
+
+@device
+def _square_step(square, star, steps, width):
+    """Step to where a square is led; the one of its corners that has it in its star tells, the others give 0."""
+    return (
+        steps[4, star[_i(square)]]
+        + steps[3, star[_i(square + 1)]]
+        + steps[2, star[_i(square + width)]]
+        + steps[1, star[_i(square + width + 1)]]
+    )
+
+
+@device
+def maximum_above(square, star, steps, width, known):
+    """Follow squares up to a maximum, or out of the grid.
+
+    A square has the index of its north-western corner. star, steps, known : as for `minimum_below`.
+    Returns the owner of the maximum; for the outside the last vertex, which is higher than all.
+    """
+    end = square + _square_step(square, star, steps, width)
+    end += _square_step(end, star, steps, width)
+    length = 0
+    while True:
+        step = _square_step(end, star, steps, width)
+        if step == 0:
+            break
+        if known[_i(end)] != 0:
+            end = np.int64(known[_i(end)])
+            break
+        end += step
+        length += 1
+    if length > _LONG:
+        while square != end and known[_i(square)] == 0:
+            known[_i(square)] = end
+            square += _square_step(square, star, steps, width)
+    owner = end + width + 1
+    return owner if star[_i(owner)] & NW else star.size - 1
+
+
+@device
+def squares_beside(a, b, width):
+    """The two squares beside the edge between the vertices a and b."""
+    first = min(a, b)
+    return first, first - (width if abs(a - b) == 1 else 1)
