@@ -1,0 +1,56 @@
+"""Windows to measure and test on: real roads, smooth fields, noise. As the loss sees them: (N, size, size), float32."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+import gpuph
+
+from .roads import load_lines
+
+TRUNCATION = 20.0
+SLOPE = 0.2
+
+
+def road_mask() -> Tensor:
+    """Centre lines of Helsinki's roads, one pixel wide, at 1 m a pixel: (1, 1, H, W), bool."""
+    lines = load_lines()
+    width, height = (int(extent) + 1 for extent in np.concatenate(lines).max(0))
+    canvas = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for line in lines:
+        draw.line([(float(x), height - 1 - float(y)) for x, y in line], fill=1)
+    return torch.from_numpy(np.array(canvas))[None, None]
+
+
+def roads(n: int, size: int = 64, seed: int = 0) -> Tensor:
+    """Windows with 30 road pixels or more of the truncated distance map, plus a ramp in a random direction."""
+    mask = road_mask()
+    distances = gpuph.truncated_distance_map(mask, TRUNCATION)[0, 0]
+    rng = np.random.default_rng(seed)
+    corners: list[tuple[int, int]] = []
+    while len(corners) < n:
+        y, x = (int(rng.integers(extent - size)) for extent in distances.shape)
+        if int(mask[0, 0, y : y + size, x : x + size].sum()) >= 30:
+            corners.append((y, x))
+    windows = torch.stack([distances[y : y + size, x : x + size] for y, x in corners])
+    generator = torch.Generator().manual_seed(seed)
+    return windows + gpuph.RandomLinear(SLOPE)(n, (size, size), windows, generator)
+
+
+def smooth(n: int, size: int = 64, seed: int = 0) -> Tensor:
+    """Gaussian random fields that vary over 4 pixels."""
+    noise = np.random.default_rng(seed).standard_normal((n, size, size), np.float32)
+    return torch.from_numpy(gaussian_filter(noise, (0, 4, 4)))
+
+
+def noise(n: int, size: int = 64, seed: int = 0) -> Tensor:
+    """White noise, where a window has more pairs than anywhere else."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, size, size), np.float32))
+
+
+KINDS = {"roads": roads, "smooth": smooth, "noise": noise}

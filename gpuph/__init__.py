@@ -1,0 +1,26 @@
+"""Persistent homology of batches of windows, and losses on it, in PyTorch.
+
+The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss` and `truncated_distance_map`.
+"""
+
+from .diagram import Diagram, Diagrams
+from .distance import truncated_distance_map
+from .height import Linear, Quadratic, Radial, RandomLinear
+from .losses import LocalizedPHLoss
+from .matching import Matching, match, wasserstein_distance
+from .persistence import persistence
+
+__all__ = [
+    "Diagram",
+    "Diagrams",
+    "Linear",
+    "LocalizedPHLoss",
+    "Matching",
+    "Quadratic",
+    "Radial",
+    "RandomLinear",
+    "match",
+    "persistence",
+    "truncated_distance_map",
+    "wasserstein_distance",
+]

@@ -1,0 +1,79 @@
+"""The map that the network regresses: distance to the nearest road, vessel or neurite, up to a truncation."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+
+def truncated_distance_map(mask: Tensor, truncation: float) -> Tensor:
+    """Compute the Euclidean distance of every pixel to the nearest pixel of a mask, truncated.
+
+    Parameters
+    ----------
+    mask : Tensor, shape (B, 1, H, W), bool
+        True on the centre lines. An image without any gives `truncation` everywhere.
+    truncation : float
+        Largest distance, in pixels.
+
+    Returns
+    -------
+    Tensor, shape (B, 1, H, W), float32
+        Distances in pixels, 0 on the mask, on the mask's device. CUDA masks stay there if cupy is installed (the
+        extra `cuda`); otherwise they go by way of the CPU, with one warning.
+
+    Raises
+    ------
+    TypeError
+        If `mask` is not a bool tensor.
+    ValueError
+        If `mask` has the wrong rank, or `truncation` is not positive and finite.
+
+    Examples
+    --------
+    >>> import torch, gpuph
+    >>> road = torch.tensor([[[[True, False, False, False, False]]]])
+    >>> gpuph.truncated_distance_map(road, truncation=3.0)
+    tensor([[[[0., 1., 2., 3., 3.]]]])
+    """
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise TypeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    if mask.dim() != 4 or mask.shape[1] != 1:
+        raise ValueError(f"mask must have the shape (B, 1, H, W), got {tuple(mask.shape)}")
+    if not (truncation > 0 and math.isfinite(truncation)):
+        raise ValueError(f"truncation must be a positive number, got {truncation!r}")
+    out = torch.empty(mask.shape, dtype=torch.float32, device=mask.device)
+    if mask.device.type == "cuda":
+        try:
+            from cupyx.scipy.ndimage import distance_transform_edt as distance_transform_on_gpu
+        except ImportError:
+            _warn_of_the_detour()
+        else:
+            import cupy
+
+            with cupy.cuda.ExternalStream(torch.cuda.current_stream(mask.device).cuda_stream, mask.device.index):
+                for image, distances in zip(~mask[:, 0], out[:, 0], strict=True):
+                    distances.copy_(
+                        torch.utils.dlpack.from_dlpack(distance_transform_on_gpu(cupy.from_dlpack(image.byte())))
+                    )
+            return _truncate(out, mask, truncation)
+    for image, distances in zip(~mask[:, 0].cpu().numpy(), out[:, 0], strict=True):
+        distances.copy_(torch.from_numpy(distance_transform_edt(image).astype(np.float32)))
+    return _truncate(out, mask, truncation)
+
+
+@functools.cache  # once
+def _warn_of_the_detour() -> None:
+    warnings.warn("cupy is not installed (extra `cuda`): distance maps are computed on the CPU", stacklevel=3)
+
+
+def _truncate(distances: Tensor, mask: Tensor, truncation: float) -> Tensor:
+    """Truncate in place; an image without a mask has no distances of its own."""
+    empty = ~mask.flatten(1).any(dim=1)
+    return distances.masked_fill_(empty.view(-1, 1, 1, 1), truncation).clamp_(max=truncation)

@@ -1,0 +1,143 @@
+"""Height functions: what the localized loss adds to prediction and truth so that a loop's place shows in its values.
+
+A height g(p) grows over a window, in filtration values. Coordinates are in pixels from the window's centre, in the
+order of the axes: (y, x), or (z, y, x) in a volume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Linear:
+    """g(p) = w . p.
+
+    Parameters
+    ----------
+    w : sequence of float, one an axis
+        Slope, in filtration values a pixel.
+    """
+
+    def __init__(self, w: Sequence[float]) -> None:
+        self.w = _numbers("w", w)
+
+    def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return g on a window, shape (1, *window)."""
+        return _linear(like.new_tensor(_fitting("w", self.w, window))[None], window)
+
+    def __repr__(self) -> str:
+        return f"Linear(w={self.w})"
+
+
+class RandomLinear:
+    """g(p) = w . p with a random direction.
+
+    The paper's best choice: whatever direction hides an error, the next one shows it.
+
+    Parameters
+    ----------
+    slope : float
+        Length of w, in filtration values a pixel. 0.2 adds about as much over 64 pixels as a usual truncation.
+    per_window : bool
+        Whether each window has a direction of its own (the default), or all those of a call have one.
+    """
+
+    def __init__(self, slope: float = 0.2, per_window: bool = True) -> None:
+        if not (slope > 0 and math.isfinite(slope)):
+            raise ValueError(f"slope must be a positive number, got {slope!r}")
+        self.slope = float(slope)
+        self.per_window = per_window
+
+    def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return g on n windows, shape (n, *window) or (1, *window)."""
+        shape = (n if self.per_window else 1, len(window))
+        # Directions are uniform on the sphere, whatever the number of axes.
+        w = torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
+        return _linear(w * (self.slope / w.norm(dim=1, keepdim=True).clamp_min(1e-12)), window)
+
+    def __repr__(self) -> str:
+        return f"RandomLinear(slope={self.slope}, per_window={self.per_window})"
+
+
+class Radial:
+    """g(p) = a |p - q|.
+
+    Parameters
+    ----------
+    a : float
+        Slope, in filtration values a pixel.
+    q : sequence of float, one an axis, optional
+        Centre, in pixels from the window's centre; by default the window's first corner.
+    """
+
+    def __init__(self, a: float, q: Sequence[float] | None = None) -> None:
+        self.a = _numbers("a", [a])[0]
+        self.q = None if q is None else _numbers("q", q)
+
+    def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return g on a window, shape (1, *window)."""
+        q = [-(size - 1) / 2 for size in window] if self.q is None else _fitting("q", self.q, window)
+        axes = _coordinates(window, like)
+        square = sum((axis - centre) ** 2 for axis, centre in zip(axes, q, strict=True))
+        assert isinstance(square, Tensor)
+        return (self.a * square.sqrt())[None]
+
+    def __repr__(self) -> str:
+        return f"Radial(a={self.a}, q={self.q})"
+
+
+class Quadratic:
+    """g(p) = p' W p with W = w' w, which is (w . p)^2.
+
+    Parameters
+    ----------
+    w : sequence of float, one an axis
+        Square root of filtration values a pixel.
+    """
+
+    def __init__(self, w: Sequence[float]) -> None:
+        self.w = _numbers("w", w)
+
+    def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return g on a window, shape (1, *window)."""
+        return _linear(like.new_tensor(_fitting("w", self.w, window))[None], window) ** 2
+
+    def __repr__(self) -> str:
+        return f"Quadratic(w={self.w})"
+
+
+Height = Linear | RandomLinear | Radial | Quadratic
+
+
+def _coordinates(window: Sequence[int], like: Tensor) -> list[Tensor]:
+    """Pixels from the window's centre, for each axis, in shapes that broadcast to the window."""
+    axes = []
+    for axis, size in enumerate(window):
+        line = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
+        axes.append(line.view([-1 if i == axis else 1 for i in range(len(window))]))
+    return axes
+
+
+def _linear(w: Tensor, window: Sequence[int]) -> Tensor:
+    """w . p for n slopes (n, axes): shape (n, *window)."""
+    total = w.new_zeros((len(w), *window))
+    for axis, line in enumerate(_coordinates(window, w)):
+        total = total + w[:, axis].view(-1, *[1] * len(window)) * line
+    return total
+
+
+def _numbers(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"{name} must be finite, got {numbers}")
+    return numbers
+
+
+def _fitting(name: str, values: tuple[float, ...], window: Sequence[int]) -> tuple[float, ...]:
+    if len(values) != len(window):
+        raise ValueError(f"{name} must have one number for each of {len(window)} axes, got {values}")
+    return values

@@ -1,0 +1,154 @@
+"""Persistent homology of batches of windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import ops
+from .diagram import Diagram, Diagrams
+
+CONSTRUCTIONS = ("T", "V")
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def persistence(
+    x: Tensor,
+    dims: Sequence[int] | None = None,
+    construction: str = "T",
+    min_persistence: float = 0.0,
+    capacity: int | None = None,
+) -> Diagrams:
+    """Compute the persistence diagrams of the sublevel sets of N windows.
+
+    Pixels that have the same value are ordered by their flat index, from the first to the last in the construction V
+    and from the last to the first in T, so the result is unique: the same on every device.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, H, W), floating point
+        Windows, with any strides; N may be 0. Infinite values are allowed.
+    dims : sequence of int, optional
+        Homology dimensions: 0 for connected components, 1 for loops. All of them by default.
+    construction : {"T", "V"}
+        "T": pixels are top-dimensional cells, so that 8 neighbours connect. "V": pixels are vertices, so that 4 do.
+    min_persistence : float
+        Keep only pairs with death - birth > min_persistence, in filtration values.
+    capacity : int, optional
+        Columns K of each diagram. Where a window has more pairs, the K longest are kept and `Diagram.overflow` says
+        so. By default the largest count of the batch on the CPU; on other devices, and under tracing, where shapes
+        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that can occur.
+
+    Returns
+    -------
+    Diagrams
+        `diagrams[k]` is the `Diagram` of dimension k: births and deaths (differentiable with respect to `x`), the
+        pixels that gave them, and counts. Pairs are sorted by persistence, the longest first, then by birth index,
+        then by death index. A window has one essential class, in dimension 0.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no floating-point tensor.
+    ValueError
+        If `x` has the wrong rank, an empty window or a NaN, or another argument is not one of those above.
+
+    Notes
+    -----
+    The pairs come from a discrete gradient, as in Guillou, Vidal, Tierny, "Discrete Morse Sandwich" (2022), and the
+    elder rule on a triplet merge tree (Smirnov & Morozov 2017). T of f is V of -f with the dimensions turned round
+    (Bleile, Garin, Heiss, Maggs, Robins, "The persistent homology of dual digital image constructions", 2022).
+
+    Examples
+    --------
+    A dark ring around a bright pixel is a loop that lives from 0 to 5.
+
+    >>> import torch, gpuph
+    >>> x = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 0.0]]])
+    >>> loops = gpuph.persistence(x)[1]
+    >>> loops.birth, loops.death, loops.death_index
+    (tensor([[0.]]), tensor([[5.]]), tensor([[4]]))
+    """
+    check_floats("x", x)
+    if x.dim() != 3:
+        raise ValueError(f"x must have the shape (N, H, W), got {tuple(x.shape)}")
+    if 0 in x.shape[1:]:
+        raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
+    diagrams, status = diagrams_of(x, dims, construction, min_persistence, capacity)
+    raise_nan(status, ("x",))
+    return diagrams
+
+
+def diagrams_of(
+    x: Tensor,
+    dims: Sequence[int] | None,
+    construction: str,
+    min_persistence: float = 0.0,
+    capacity: int | None = None,
+) -> tuple[Diagrams, Tensor]:
+    """`persistence` for callers who know their windows; also returns the status of each, see `raise_nan`."""
+    window = x.shape[1:]
+    dims = check_dims(dims, len(window))
+    check_construction(construction)
+    if not min_persistence >= 0:
+        raise ValueError(f"min_persistence must be 0 or more, got {min_persistence!r}")
+    if capacity is not None and capacity < 1:
+        raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
+    pixels = math.prod(window)
+    if capacity is None and (x.device.type != "cpu" or torch.compiler.is_compiling()):
+        capacity = min(pixels // 2 + 1, max(256, pixels // 4))
+
+    values = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    status, indices, counts = ops.persistence(
+        values.detach(), dims, construction == "T", float(min_persistence), capacity
+    )
+    flat = x.reshape(len(x), pixels)
+    by_dim = zip(dims, indices, counts, strict=True)
+    return Diagrams({dim: _diagram(flat, dim, index, count) for dim, index, count in by_dim}), status
+
+
+def raise_nan(status: Tensor, names: Sequence[str]) -> None:
+    """Raise if a window holds a NaN, on devices where looking costs nothing.
+
+    status : (N,) int32, not 0 where there is a NaN. names : the arguments that the windows came from, in equal parts.
+    """
+    if status.device.type != "cpu" or torch.compiler.is_compiling() or not status.any():
+        return
+    window, each = int(status.nonzero()[0]), len(status) // len(names)
+    raise ValueError(f"{names[window // each]} must have no NaN, but its window {window % each} has one")
+
+
+def _diagram(flat: Tensor, dim: int, index: Tensor, count: Tensor) -> Diagram:
+    """Read the values of pairs (N, 2, K) in the windows (N, P)."""
+    values = ops.gather(flat, index.flatten(1)).view(index.shape)
+    (birth, death), (birth_index, death_index) = values.unbind(1), index.unbind(1)
+    if dim == 0:  # a box has no other essential class
+        death = death.masked_fill((birth_index >= 0) & (death_index < 0), math.inf)
+    return Diagram(birth, death, birth_index, death_index, count)
+
+
+def check_floats(name: str, x: object) -> None:
+    """Raise unless x is a real floating-point tensor."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
+    if x.dtype not in FLOATS:
+        raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}")
+
+
+def check_dims(dims: Sequence[int] | None, rank: int) -> list[int]:
+    """Return the homology dimensions asked for, all by default; raise unless a window of that rank has them."""
+    if dims is None:
+        return list(range(rank))
+    dims = list(dims)
+    if not dims or len(set(dims)) < len(dims) or any(dim not in range(rank) for dim in dims):
+        raise ValueError(f"dims must be distinct numbers from 0 to {rank - 1}, got {dims}")
+    return dims
+
+
+def check_construction(construction: str) -> None:
+    """Raise unless the construction is known."""
+    if construction not in CONSTRUCTIONS:
+        raise ValueError(f'construction must be "T" or "V", got {construction!r}')
