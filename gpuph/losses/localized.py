@@ -137,7 +137,7 @@ class LocalizedPHLoss(torch.nn.Module):
             both = -both
         if self.border:
             lowest = both.detach().flatten(1).amin(dim=1)
-            lowest = torch.minimum(lowest[:n], lowest[n:])
+            lowest = torch.fmin(lowest[:n], lowest[n:])  # a NaN must not spread from the one to the other
             both = frame(both, torch.cat((lowest, lowest)))
         diagrams, status = diagrams_of(both, dims, self.construction)
         raise_nan(status, ("pred", "target"))
@@ -174,6 +174,8 @@ def _check_pair(pred: Tensor, target: Tensor) -> None:
     check_floats("target", target)
     if pred.dim() != 4 or pred.shape[1] != 1:
         raise ValueError(f"pred must have the shape (B, 1, H, W), got {tuple(pred.shape)}")
+    if 0 in pred.shape[2:]:
+        raise ValueError(f"pred must have images of at least one pixel, got the shape {tuple(pred.shape)}")
     if target.shape != pred.shape:
         raise ValueError(f"target must have pred's shape {tuple(pred.shape)}, got {tuple(target.shape)}")
     if target.device != pred.device:
@@ -182,6 +184,8 @@ def _check_pair(pred: Tensor, target: Tensor) -> None:
 
 def _sizes(name: str, value: int | Sequence[int], least: int) -> int | tuple[int, ...]:
     """One size for all axes, or one for each."""
+    if not isinstance(value, (int, Sequence)):
+        raise TypeError(f"{name} must be an int or a sequence of them, got {type(value).__name__}")
     sizes = (value,) if isinstance(value, int) else tuple(value)
     if not sizes or not all(isinstance(size, int) and size >= least for size in sizes):
         raise ValueError(f"{name} must be {least} or more pixels an axis, got {value!r}")

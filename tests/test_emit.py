@@ -1,0 +1,33 @@
+"""The emit stage: sorting, and filling columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gpuph.kernels.cpu.emit import fill, sort_pairs
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ties", [False, True])
+def test_pairs_are_sorted_by_persistence_then_code(n: int, dtype: type, ties: bool) -> None:
+    rng = np.random.default_rng(n)
+    lengths = (rng.integers(1, 4, n) if ties else rng.random(n) * 10.0 ** rng.integers(-30, 30, n)).astype(dtype)
+    lengths[: n // 50] = np.inf
+    codes = np.sort(rng.choice(10 * n + 1, n, replace=False)).astype(np.int64)
+    for i in range(0, n - 2, 3):  # as edges of one owner come: a few out of order
+        codes[i], codes[i + 1] = codes[i + 1], codes[i]
+    expected = codes[np.lexsort((codes, -lengths))]
+    keys = np.zeros(n, np.int32 if dtype == np.float32 else np.int64)
+    sort_pairs(lengths, codes, keys, np.zeros(n, np.int64))
+    assert np.array_equal(codes, expected)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_fill_keeps_the_first_and_pads_with_none(k: int) -> None:
+    pairs = [(7, 9), (2, -1), (0, 4_000_000)]
+    codes = np.array([birth << 32 | death + 1 for birth, death in pairs], np.int64)
+    index = np.zeros((2, k), np.int64)
+    fill(codes, index)
+    assert index.T.tolist() == [list(pair) for pair in [*pairs, (-1, -1), (-1, -1)][:k]]

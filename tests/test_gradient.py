@@ -1,0 +1,109 @@
+"""The gradient stage: keys, lower stars and their matching."""
+
+from __future__ import annotations
+
+import inputs
+import networkx as nx
+import numpy as np
+import pytest
+
+from gpuph.kernels import cells
+from gpuph.kernels.cpu import gradient, trace
+
+DIRECTIONS = {1 << (dx + 1 + 3 * (dy + 1)): (dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)}
+
+
+def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
+    bits = image.view(np.int32 if image.dtype == np.float32 else np.int64)
+    infinity = np.array([np.inf], image.dtype).view(bits.dtype)[0]
+    most = bits.dtype.type(np.iinfo(bits.dtype).max)
+    key = np.full((image.shape[0] + 2, image.shape[1] + 2), ~most if top else most, bits.dtype)
+    return gradient.order_keys(bits, infinity, most, top, key), key
+
+
+def star_of(lower: int) -> int:
+    """The star that `match_stars` makes of a vertex with these lower neighbours."""
+    star = np.array([lower | cells.VERTEX], np.uint16)
+    gradient.match_stars(star, np.zeros(1, np.uint16))
+    return int(star[0])
+
+
+@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_keys_have_the_order_of_the_values(dtype: type, top: bool) -> None:
+    tiny = np.finfo(dtype).smallest_subnormal
+    values = np.array([[-np.inf, -3.0, -tiny, -0.0, 0.0, tiny, 1e-30, 3.0, np.inf]], dtype)
+    nan, key = keys_of(values, top)
+    inside = key[1, 1:-1]
+    expected = np.unique(values, return_inverse=True)[1].ravel()  # equal numbers for equal values
+    found = np.unique(inside, return_inverse=True)[1].ravel()
+    assert not nan and np.array_equal(found, expected.max() - expected if top else expected)
+    ring = key[0, 0]
+    assert (ring < inside.min()) if top else (ring > inside.max())
+
+
+def test_a_nan_is_reported() -> None:
+    image = np.zeros((3, 4), np.float32)
+    for at in np.ndindex(image.shape):
+        image[at] = np.nan
+        assert keys_of(image, False)[0]
+        image[at] = np.inf
+    assert not keys_of(image, False)[0]
+
+
+@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("kind", inputs.KINDS)
+def test_lower_stars_follow_value_then_index(kind: str, top: bool) -> None:
+    image = inputs.image(kind, (7, 18))
+    key = keys_of(image, top)[1]
+    star = np.zeros(key.shape, np.uint16)
+    gradient.lower_stars(key, star)
+    order = [(k, i) for i, k in enumerate(key.ravel().tolist())]
+    for y, x in np.ndindex(image.shape):
+        at = (y + 1) * key.shape[1] + x + 1
+        expected = cells.VERTEX
+        for bit, (dx, dy) in DIRECTIONS.items():
+            if order[at + dx + dy * key.shape[1]] < order[at]:
+                expected |= bit
+        assert star.ravel()[at] == expected
+    assert not star[0].any() and not star[-1].any() and not star[:, 0].any() and not star[:, -1].any()
+
+
+@pytest.mark.parametrize("lower", range(0, 512, 1))
+def test_a_star_is_matched_acyclically_and_the_rest_is_critical(lower: int) -> None:
+    star = star_of(lower)
+    inside = {d for bit, d in DIRECTIONS.items() if star & bit}
+    # A square is in the star with its far corner and both its edges.
+    for dx, dy in [(-1, -1), (1, -1), (-1, 1), (1, 1)]:
+        bit = {d: b for b, d in DIRECTIONS.items()}[dx, dy]
+        assert ((dx, dy) in inside) == (bool(lower & bit) and (dx, 0) in inside and (0, dy) in inside)
+    left = np.zeros(1, np.uint16)
+    gradient.match_stars(np.array([star], np.uint16), left)
+
+    flow = nx.DiGraph()
+    for bit, (dx, dy) in DIRECTIONS.items():
+        if not star & bit:
+            assert not left[0] & bit
+            continue
+        step = trace._matched_along(star, bit)
+        assert (step == (0, 0)) == bool(left[0] & bit)
+        faces = [face for face in ((0, dy), (dx, 0)) if face != (dx, dy) and face in inside]
+        partner_below = (dx - step[0], dy - step[1])
+        for face in faces:  # cell -> face, turned round where they are matched
+            if step != (0, 0) and face == partner_below and abs(dx) + abs(dy) > abs(face[0]) + abs(face[1]):
+                assert trace._matched_along(star, {d: b for b, d in DIRECTIONS.items()}[face]) == step
+                flow.add_edge(face, (dx, dy))
+            else:
+                flow.add_edge((dx, dy), face)
+    assert nx.is_directed_acyclic_graph(flow)
+
+
+def test_only_a_maximum_leaves_a_square_and_it_is_the_north_western() -> None:
+    """What the list of critical cells and the trace of squares rely on."""
+    for lower in range(512):
+        star = star_of(lower)
+        left = np.zeros(1, np.uint16)
+        gradient.match_stars(np.array([star], np.uint16), left)
+        squares = int(left[0]) & cells.SQUARES
+        assert squares == (cells.NW if star & cells.SQUARES == cells.SQUARES else 0)
+        assert not left[0] & cells.E and bool(left[0] & cells.VERTEX) == (star == cells.VERTEX)

@@ -1,0 +1,94 @@
+"""Same input, same output, bit for bit: on any number of threads, in threads of the caller's, and after a fork."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from inputs import image
+
+import gpuph
+from gpuph.kernels.cpu.jit import over_windows
+
+# Below 32768 values, PyTorch uses no threads of its own, which would not survive a fork.
+X = torch.from_numpy(np.stack([image(("noise", "smooth")[i % 2], (20, 17), i) for i in range(60)]))
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def results(threads: int) -> list[torch.Tensor]:
+    torch.set_num_threads(threads)
+    x = X.clone().requires_grad_()
+    diagrams = gpuph.persistence(x)
+    matching = gpuph.match(diagrams[1][:30], diagrams[1][30:])
+    matching.cost.sum().backward()
+    assert x.grad is not None
+    indices = [index for d in diagrams.values() for index in (d.birth_index, d.death_index, d.count)]
+    return [*indices, matching.partner_a, matching.partner_b, matching.cost.detach(), matching.gap, x.grad]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_the_number_of_threads_does_not_matter(threads: int) -> None:
+    assert same(results(threads), results(1))
+
+
+def test_concurrent_callers_do_not_matter() -> None:
+    expected = results(2)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(same(found, expected) for found in pool.map(results, [2] * 8))
+
+
+def test_a_fork_does_not_matter() -> None:
+    expected = results(2)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found = pool.map_async(results, [2, 2, 1]).get(timeout=120)
+    assert all(same(one, expected) for one in found)
+
+
+class Windows(torch.utils.data.Dataset[torch.Tensor]):
+    """Diagrams made in the workers of a DataLoader."""
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return gpuph.persistence(X[i : i + 1], capacity=400)[1].birth_index[0]
+
+
+def test_workers_of_a_loader_do_not_matter() -> None:
+    expected = torch.stack([Windows()[i] for i in range(len(X))])
+    loader = torch.utils.data.DataLoader(Windows(), batch_size=10, num_workers=2, timeout=120)
+    assert torch.equal(torch.cat([*loader]), expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 100])
+@pytest.mark.parametrize("least", [1, 3, 200])
+def test_slices_cover_all_windows_in_order(n: int, least: int) -> None:
+    torch.set_num_threads(3)
+    slices = over_windows(n, lambda start, stop: (start, stop), least)
+    assert [i for start, stop in slices for i in range(start, stop)] == list(range(n))
+    assert len(slices) == 1 or all(stop - start >= least for start, stop in slices)
+
+
+def test_an_error_in_a_slice_reaches_the_caller() -> None:
+    torch.set_num_threads(3)
+
+    def fail(start: int, stop: int) -> None:
+        if start <= 40 < stop:
+            raise RuntimeError("here")
+
+    with pytest.raises(RuntimeError, match="here"):
+        over_windows(100, fail)

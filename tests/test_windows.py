@@ -1,0 +1,60 @@
+"""Windows and frames."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gpuph.windows import cut_windows, frame
+
+
+@pytest.mark.parametrize(
+    ("image", "window", "stride", "corners"),
+    [
+        ((8,), (4,), (4,), [0, 4]),
+        ((10,), (4,), (4,), [0, 4, 6]),  # the last is shifted inwards
+        ((9,), (4,), (2,), [0, 2, 4, 5]),
+        ((3,), (4,), (4,), [0]),  # smaller than the window
+        ((4,), (4,), (9,), [0]),
+        ((12,), (4,), (6,), [0, 6, 8]),  # gaps are allowed, but not at the end
+    ],
+    ids=str,
+)
+def test_windows_start_where_they_should(
+    image: tuple[int], window: tuple[int], stride: tuple[int], corners: list[int]
+) -> None:
+    x = torch.arange(float(image[0]))[None]
+    expected = torch.stack([x[0, c : c + window[0]] for c in corners])
+    assert torch.equal(cut_windows(x, window, stride), expected)
+
+
+def test_windows_go_row_by_row_then_image_by_image() -> None:
+    x = torch.arange(2 * 5 * 7).view(2, 5, 7)
+    windows = cut_windows(x, (3, 4), (2, 3))
+    expected = [x[b, i : i + 3, j : j + 4] for b in range(2) for i in (0, 2) for j in (0, 3)]
+    assert torch.equal(windows, torch.stack(expected))
+
+
+def test_windows_of_a_volume() -> None:
+    x = torch.arange(4 * 5 * 3).view(1, 4, 5, 3)
+    expected = [x[0, i : i + 2, j : j + 3, :] for i in (0, 2) for j in (0, 2)]
+    assert torch.equal(cut_windows(x, (2, 3, 8), (2, 3, 8)), torch.stack(expected))
+
+
+def test_every_pixel_gets_its_gradient_from_every_window_it_is_in() -> None:
+    x = torch.zeros(1, 5, 6, dtype=torch.float64, requires_grad=True)
+    cut_windows(x, (4, 4), (4, 4)).sum().backward()
+    rows, columns = torch.tensor([1, 2, 2, 2, 1]), torch.tensor([1, 1, 2, 2, 1, 1])
+    assert torch.equal(x.grad, torch.outer(rows, columns)[None].double())
+
+
+def test_a_frame_surrounds_and_overwrites_nothing() -> None:
+    x = torch.randn(3, 4, 5, requires_grad=True)
+    value = torch.tensor([-1.0, -2.0, float("-inf")])
+    framed = frame(x, value)
+    assert torch.equal(framed[:, 1:-1, 1:-1], x)
+    ring = torch.ones(6, 7, dtype=torch.bool)
+    ring[1:-1, 1:-1] = False
+    assert torch.equal(framed[:, ring], value[:, None].expand(3, 22))
+    framed.square().sum().backward()
+    assert torch.equal(x.grad, 2 * x.detach())
