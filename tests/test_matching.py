@@ -1,0 +1,365 @@
+"""Matching: equal to scipy's optimum and to GUDHI's distance, certified, and differentiable."""
+
+from __future__ import annotations
+
+import gudhi.wasserstein
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+import gpuph
+from gpuph import Diagram, match, wasserstein_distance
+from gpuph.matching import SOLVERS, UNMATCHED
+
+Points = NDArray[np.float64]  # (n, 2)
+
+
+def real(n: int, rng: np.random.Generator) -> Points:
+    birth = rng.uniform(0, 20, n)
+    return np.stack((birth, birth + rng.exponential(2.0, n)), axis=1)
+
+
+def uniform(n: int, rng: np.random.Generator) -> Points:
+    return np.sort(rng.uniform(0, 20, (n, 2)), axis=1)
+
+
+def integer(n: int, rng: np.random.Generator) -> Points:
+    birth = rng.integers(0, 6, n)
+    return np.stack((birth, birth + rng.integers(0, 5, n)), axis=1).astype(float)
+
+
+def near_diagonal(n: int, rng: np.random.Generator) -> Points:
+    birth = rng.integers(0, 4, n) + rng.choice([0.0, 1e-9], n)
+    return np.stack((birth, birth + rng.choice([0.0, 1e-12, 1e-7, 1e-3, 2.0], n)), axis=1)
+
+
+def far_away(n: int, rng: np.random.Generator) -> Points:
+    return 1e6 + real(n, rng)
+
+
+def truth(n: int, rng: np.random.Generator) -> Points:
+    few = np.stack((rng.choice([0.0, 0.0, 3.0], n), np.full(n, 20.0)), axis=1)
+    return few[: max(n // 10, 1)] if n else few
+
+
+KINDS = (real, uniform, integer, near_diagonal, far_away)
+SIZES = ((0, 0), (0, 3), (3, 0), (1, 1), (1, 17), (16, 2), (2, 2), (31, 33), (60, 15), (40, 40))
+
+
+def batch(points: list[Points], dtype: torch.dtype = torch.float64) -> Diagram:
+    return Diagram.from_list([torch.as_tensor(p, dtype=dtype) for p in points])
+
+
+def alone(points: Points, unmatched: str) -> Points:
+    length = points[:, 1] - points[:, 0]
+    return length**2 / 2 if unmatched == "half_squared" else np.abs(length) / np.sqrt(2)
+
+
+def optimum(a: Points, b: Points, unmatched: str) -> float:
+    """The least cost by assignment in the (n + m)^2 matrix in which every point has a place on the diagonal."""
+    n, m = len(a), len(b)
+    cost = np.zeros((n + m, n + m))
+    cost[:n, :m] = ((a[:, None] - b[None]) ** 2).sum(-1)
+    cost[:n, m:] = alone(a, unmatched)[:, None]
+    cost[n:, :m] = alone(b, unmatched)[None]
+    return float(cost[linear_sum_assignment(cost)].sum())
+
+
+def pairs_of(matching: gpuph.Matching) -> list[set[tuple[int, int]]]:
+    """Pairs of every window; checks that the two sides agree."""
+    found = []
+    for of_a, of_b in zip(matching.partner_a.tolist(), matching.partner_b.tolist(), strict=True):
+        pairs = {(i, j) for i, j in enumerate(of_a) if j >= 0}
+        assert pairs == {(i, j) for j, i in enumerate(of_b) if i >= 0}
+        found.append(pairs)
+    return found
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("unmatched", UNMATCHED)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_cost_is_the_optimum_and_gap_bounds_the_error(kind, unmatched, solver):
+    rng = np.random.default_rng(0)
+    left = [kind(n, rng) for n, _ in SIZES for _ in range(3)]
+    right = [kind(m, rng) for _, m in SIZES for _ in range(3)]
+    matching = match(batch(left), batch(right), unmatched, solver)
+    pairs_of(matching)
+    for a, b, cost, gap in zip(left, right, matching.cost.tolist(), matching.gap.tolist(), strict=True):
+        best = optimum(a, b, unmatched)
+        rounding = 1e-13 * (alone(a, unmatched).sum() + alone(b, unmatched).sum())
+        assert abs(cost - best) <= gap + rounding
+        assert 0.0 <= gap <= rounding
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_prediction_against_truth_is_optimal(solver):
+    rng = np.random.default_rng(1)
+    left = [real(n, rng) for n in (1, 15, 40, 120) for _ in range(5)]
+    right = [truth(len(a), rng) for a in left]
+    # Truth on either side, so that either takes the part of the rows.
+    for a, b in ((left, right), (right, left)):
+        cost = match(batch(a), batch(b), solver=solver).cost
+        best = [optimum(x, y, "half_squared") for x, y in zip(a, b, strict=True)]
+        np.testing.assert_allclose(cost.numpy(), best, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n,m", [(1, 9), (4, 9), (9, 4), (5, 5)])
+def test_copies_of_one_point_take_the_best_partners(n, m):
+    rng = np.random.default_rng(2)
+    a, b = np.tile([[0.0, 20.0]], (n, 1)), uniform(m, rng)
+    matching = match(batch([a]), batch([b]))
+    np.testing.assert_allclose(matching.cost.item(), optimum(a, b, "half_squared"), rtol=1e-13)
+    assert matching.gap.item() == 0.0
+
+
+def test_large_window_is_optimal():
+    rng = np.random.default_rng(3)
+    a, b = real(700, rng), real(500, rng)
+    matching = match(batch([a]), batch([b]))
+    np.testing.assert_allclose(matching.cost.item(), optimum(a, b, "half_squared"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [real, integer], ids=lambda kind: kind.__name__)
+def test_solvers_agree_on_large_windows(kind):
+    rng = np.random.default_rng(4)
+    a, b = batch([kind(400, rng)]), batch([kind(450, rng)])
+    torch.testing.assert_close(
+        match(a, b, solver="auction").cost, match(a, b, solver="augment").cost, rtol=1e-12, atol=0
+    )
+
+
+def test_auto_takes_the_auction_for_thousands_of_points():
+    rng = np.random.default_rng(12)
+    a, b = batch([real(2400, rng)]), batch([real(2500, rng)])
+    auto, auction, augment = (match(a, b, solver=solver) for solver in ("auto", "auction", "augment"))
+    assert torch.equal(auto.partner_a, auction.partner_a) and torch.equal(auto.gap, auction.gap)
+    assert not torch.equal(auto.gap, augment.gap)
+    torch.testing.assert_close(auto.cost, augment.cost, rtol=1e-12, atol=0)
+
+
+def test_pairs_that_save_nothing_stay_unmatched():
+    # The first pair is too far apart. The second costs 1 + 9, and its points cost 2 + 8 alone.
+    a = batch([np.array([[0.0, 1.0]]), np.array([[0.0, 2.0]])])
+    b = batch([np.array([[5.0, 6.0]]), np.array([[1.0, 5.0]])])
+    assert pairs_of(match(a, b)) == [set(), set()]
+    c = batch([np.array([[0.0, 4.0]])])
+    d = batch([np.array([[4.0, 4.0]])])
+    assert pairs_of(match(c, d)) == [set()]
+
+
+def test_ties_go_to_the_lowest_index():
+    one, four = np.array([[0.0, 8.0]]), np.array([[2.0, 8.0]] * 4)
+    assert pairs_of(match(batch([one]), batch([four]))) == [{(0, 0)}]
+    assert pairs_of(match(batch([four]), batch([one]))) == [{(0, 0)}]
+    two = np.array([[0.0, 8.0], [1.0, 8.0]])
+    assert pairs_of(match(batch([two]), batch([two[[0, 0, 1, 1]]]))) == [{(0, 0), (1, 1)}]
+
+
+def test_padding_is_not_read():
+    rng = np.random.default_rng(5)
+    a, b = batch([real(7, rng), real(3, rng)]), batch([real(2, rng), real(9, rng)])
+    dirty = [
+        Diagram(
+            *(torch.where(d.mask, x, torch.tensor(float("nan"), dtype=x.dtype)) for x in (d.birth, d.death)),
+            d.birth_index,
+            d.death_index,
+            d.count,
+        )
+        for d in (a, b)
+    ]
+    clean, other = match(a, b), match(*dirty)
+    assert torch.equal(clean.cost, other.cost) and torch.equal(clean.partner_a, other.partner_a)
+
+
+def test_overflowed_diagrams_are_matched_as_far_as_they_go():
+    a = batch([np.array([[0.0, 5.0], [0.0, 4.0]])])
+    over = Diagram(a.birth, a.death, a.birth_index, a.death_index, a.count + 10)
+    assert match(over, a).cost.item() == 0.0
+
+
+def test_a_window_does_not_depend_on_its_batch():
+    rng = np.random.default_rng(6)
+    left, right = [real(n, rng) for n in (5, 40, 0, 17)], [real(n, rng) for n in (50, 3, 8, 17)]
+    together = match(batch(left), batch(right))
+    for i, (a, b) in enumerate(zip(left, right, strict=True)):
+        single = match(batch([a]), batch([b]))
+        assert torch.equal(single.partner_a[0], together.partner_a[i, : len(a)])
+        assert single.gap[0] == together.gap[i]
+
+
+def test_threads_do_not_change_a_bit():
+    rng = np.random.default_rng(7)
+    a, b = batch([uniform(60, rng) for _ in range(64)]), batch([uniform(70, rng) for _ in range(64)])
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            results.append(match(a, b))
+    finally:
+        torch.set_num_threads(threads)
+    for name in ("partner_a", "partner_b", "cost", "gap"):
+        assert torch.equal(getattr(results[0], name), getattr(results[1], name))
+
+
+def essential(n: int, rng: np.random.Generator, kinds: tuple[int, int, int]) -> Points:
+    """n finite points, and as many essential classes of each kind."""
+    parts = [real(n, rng)]
+    for kind, k in enumerate(kinds):
+        some = real(k, rng)
+        if kind != 0:
+            some[:, 0] = -np.inf
+        if kind != 1:
+            some[:, 1] = np.inf
+        parts.append(some)
+    return rng.permutation(np.concatenate(parts))
+
+
+@pytest.mark.filterwarnings("ignore:Cardinality of essential parts differs")
+def test_distance_is_gudhi_s_with_essential_classes():
+    rng = np.random.default_rng(8)
+    kinds = [((1, 0, 0), (1, 0, 0)), ((3, 2, 1), (3, 2, 1)), ((2, 0, 0), (1, 0, 0)), ((0, 0, 1), (0, 0, 2))]
+    kinds += [((0, 1, 0), (0, 0, 0)), ((0, 4, 0), (0, 4, 0)), ((0, 0, 0), (0, 0, 0))]
+    left = [essential(12, rng, a) for a, _ in kinds]
+    right = [essential(9, rng, b) for _, b in kinds]
+    ours = wasserstein_distance(batch(left), batch(right))
+    theirs = [
+        gudhi.wasserstein.wasserstein_distance(a, b, order=2, internal_p=2, keep_essential_parts=True)
+        for a, b in zip(left, right, strict=True)
+    ]
+    np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-9)
+    assert torch.isinf(ours).tolist() == [a != b for a, b in kinds]
+
+
+def test_essential_classes_are_matched_in_order():
+    inf = np.inf
+    a = np.array([[5.0, inf], [1.0, inf], [-inf, 2.0], [1.0, inf]])
+    b = np.array([[-inf, 9.0], [2.0, inf], [0.0, inf], [7.0, inf]])
+    assert pairs_of(match(batch([a]), batch([b]))) == [{(1, 2), (3, 1), (0, 3), (2, 0)}]
+
+
+def test_gradients_are_finite_with_essential_classes_and_equal_diagrams():
+    rng = np.random.default_rng(9)
+    left = [essential(5, rng, (1, 1, 1)), essential(5, rng, (1, 0, 0)), real(5, rng), np.zeros((0, 2))]
+    right = [essential(3, rng, (1, 1, 1)), essential(3, rng, (2, 0, 0)), left[2], np.zeros((0, 2))]
+    leaves = [torch.tensor(p, requires_grad=True) for p in (*left, *right)]
+    a, b = Diagram.from_list(leaves[:4]), Diagram.from_list(leaves[4:])
+    distance = wasserstein_distance(a, b)
+    distance.sum().backward()
+    assert torch.isinf(distance).tolist() == [False, True, False, False]
+    assert distance[2] == 0.0
+    for leaf in leaves:
+        assert leaf.grad is not None and leaf.grad.isfinite().all()
+    assert (leaves[0].grad != 0).any()
+    assert (leaves[1].grad == 0).all() and (leaves[2].grad == 0).all()
+
+
+@pytest.mark.parametrize("unmatched", UNMATCHED)
+def test_gradient_of_cost_is_its_derivative(unmatched):
+    rng = np.random.default_rng(10)
+    leaves = [torch.tensor(p, requires_grad=True) for p in (real(6, rng), real(3, rng), real(4, rng), real(7, rng))]
+
+    def cost(*points: torch.Tensor) -> torch.Tensor:
+        return match(Diagram.from_list(points[:2]), Diagram.from_list(points[2:]), unmatched).cost
+
+    assert torch.autograd.gradcheck(cost, leaves)
+
+
+def test_operator_is_well_formed():
+    rng = np.random.default_rng(11)
+    for n, m in ((5, 3), (0, 3), (4, 0)):
+        a, b = batch([real(n, rng)] * 2), batch([real(m, rng)] * 2)
+        args = (a.birth, a.death, a.count, b.birth, b.death, b.count, True, "auto")
+        torch.library.opcheck(torch.ops.gpuph.match.default, args)
+
+
+def test_no_value_is_read_on_the_host():
+    # Tensors of device "meta" have no values: whatever needs one raises.
+    leaves = [torch.empty(3, k, device="meta", requires_grad=True) for k in (5, 5, 4, 4)]
+    index, count = torch.empty(3, 5, dtype=torch.int64, device="meta"), torch.empty(3, dtype=torch.int64, device="meta")
+    a, b = Diagram(leaves[0], leaves[1], index, index, count), Diagram(leaves[2], leaves[3], index, index, count)
+    wasserstein_distance(a, b).sum().backward()
+    assert all(leaf.grad is not None for leaf in leaves)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_cost_is_float32_or_finer(dtype):
+    a, b = batch([np.array([[0.0, 8.0]])], dtype), batch([np.array([[1.0, 8.0]])], dtype)
+    matching = match(a, b)
+    assert matching.cost.dtype == torch.promote_types(dtype, torch.float32)
+    assert matching.gap.dtype == torch.float64
+    assert matching.cost.tolist() == [1.0]
+
+
+def test_empty_batches_and_diagrams_cost_nothing_or_their_own():
+    nothing = Diagram.from_list([])
+    matching = match(nothing, nothing)
+    assert matching.cost.shape == matching.gap.shape == (0,)
+    a, b = batch([np.zeros((0, 2))] * 2), batch([np.array([[0.0, 2.0]]), np.zeros((0, 2))])
+    assert match(a, b).cost.tolist() == match(b, a).cost.tolist() == [2.0, 0.0]
+    assert match(a, b).partner_a.shape == (2, 0)
+
+
+coordinate = st.integers(0, 8) | st.floats(0, 8, allow_subnormal=False)
+points_strategy = st.lists(st.tuples(coordinate, coordinate).map(sorted), max_size=8).map(
+    lambda points: np.array(points, dtype=float).reshape(-1, 2)
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(points_strategy, points_strategy, points_strategy)
+def test_distance_is_a_metric(a, b, c):
+    first, second = batch([a, b, a, b, a]), batch([b, c, c, a, a])
+    ab, bc, ac, ba, aa = wasserstein_distance(first, second).tolist()
+    assert aa == 0.0
+    assert ab == pytest.approx(ba, rel=1e-12, abs=1e-12)
+    assert ac <= ab + bc + 1e-9
+
+
+@settings(max_examples=80, deadline=None)
+@given(points_strategy, points_strategy, st.sampled_from(UNMATCHED), st.sampled_from(SOLVERS))
+def test_any_diagrams_are_matched_optimally_and_symmetrically(a, b, unmatched, solver):
+    there, back = match(batch([a]), batch([b]), unmatched, solver), match(batch([b]), batch([a]), unmatched, solver)
+    best = optimum(a, b, unmatched)
+    assert there.cost.item() == pytest.approx(best, rel=1e-12, abs=1e-12)
+    assert back.cost.item() == pytest.approx(best, rel=1e-12, abs=1e-12)
+    assert 0.0 <= there.gap.item() <= 1e-11
+
+
+ONE = batch([np.array([[0.0, 1.0]])])
+
+
+@pytest.mark.parametrize(
+    "call,error,message",
+    [
+        (lambda: match(torch.zeros(1, 2), ONE), TypeError, "a must be a gpuph.Diagram, got Tensor"),
+        (lambda: match(ONE, None), TypeError, "b must be a gpuph.Diagram, got NoneType"),
+        (lambda: match(ONE, batch([])), TypeError, "b must have a's dtype torch.float64, got torch.float32"),
+        (lambda: match(ONE, batch([np.zeros((1, 2))] * 3)), ValueError, "b must have as many windows as a, 1, got 3"),
+        (lambda: match(ONE, ONE, unmatched="none"), ValueError, "unmatched must be one of .* got 'none'"),
+        (lambda: match(ONE, ONE, solver="hera"), ValueError, "solver must be one of .* got 'hera'"),
+        (
+            lambda: match(ONE, Diagram(*(t.to("meta") for t in vars(ONE).values()))),
+            ValueError,
+            "b must be on a's device cpu, got meta",
+        ),
+        (
+            lambda: match(Diagram(ONE.count, ONE.count, ONE.count, ONE.count, ONE.count), ONE),
+            TypeError,
+            "a must have births and deaths of one floating-point dtype, got torch.int64",
+        ),
+        (
+            lambda: match(Diagram(ONE.birth[0], ONE.death[0], ONE.birth_index, ONE.death_index, ONE.count), ONE),
+            ValueError,
+            r"a must have births and deaths of one shape \(N, K\), got \(1,\)",
+        ),
+        (lambda: wasserstein_distance(ONE, 3), TypeError, "b must be a gpuph.Diagram, got int"),
+    ],
+)
+def test_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
