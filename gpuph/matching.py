@@ -149,14 +149,14 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
 
 def _square(difference: Tensor, which: Tensor) -> Tensor:
     """Sum of the squares of those of a mask, (N,). Equal infinities differ by a NaN, which counts as 0."""
-    return difference.where(which & difference.isfinite(), 0.0).square().sum(dim=1)
+    return difference.masked_fill(~(which & difference.isfinite()), 0.0).square().sum(dim=1)
 
 
 def _alone(birth: Tensor, death: Tensor, which: Tensor, squared: bool) -> Tensor:
     """What the points of a mask cost unmatched, (N,): inf, as a constant, for an essential class."""
     length = death - birth  # NaN for two equal infinities, a point of the diagonal
     essential = which & (length == torch.inf)
-    length = length.where(which & length.isfinite(), 0.0)
+    length = length.masked_fill(~(which & length.isfinite()), 0.0)
     cost = 0.5 * length.square() if squared else 0.5**0.5 * length.abs()
     return cost.masked_fill(essential, torch.inf).sum(dim=1)
 

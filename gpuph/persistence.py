@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -77,19 +77,29 @@ def persistence(
         raise ValueError(f"x must have the shape (N, H, W), got {tuple(x.shape)}")
     if 0 in x.shape[1:]:
         raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
-    diagrams, status = diagrams_of(x, dims, construction, min_persistence, capacity)
+    flat = x.flatten(1)
+
+    def read(index: Tensor) -> Tensor:
+        return ops.gather(flat, index.flatten(1)).view(index.shape)
+
+    diagrams, status = diagrams_of(x, read, dims, construction, min_persistence, capacity)
     raise_nan(status, ("x",))
     return diagrams
 
 
 def diagrams_of(
     x: Tensor,
+    read: Callable[[Tensor], Tensor],
     dims: Sequence[int] | None,
     construction: str,
     min_persistence: float = 0.0,
     capacity: int | None = None,
 ) -> tuple[Diagrams, Tensor]:
-    """`persistence` for callers who know their windows; also returns the status of each, see `raise_nan`."""
+    """`persistence` for callers who get the values that carry a gradient from elsewhere.
+
+    read : values (N, 2, K) of pixels (N, 2, K), flat indices into the windows x; 0 for -1.
+    Returns also the status of each window, see `raise_nan`.
+    """
     window = x.shape[1:]
     dims = check_dims(dims, len(window))
     check_construction(construction)
@@ -105,9 +115,13 @@ def diagrams_of(
     status, indices, counts = ops.persistence(
         values.detach(), dims, construction == "T", float(min_persistence), capacity
     )
-    flat = x.reshape(len(x), pixels)
-    by_dim = zip(dims, indices, counts, strict=True)
-    return Diagrams({dim: _diagram(flat, dim, index, count) for dim, index, count in by_dim}), status
+    by_dim = {}
+    for dim, index, count in zip(dims, indices, counts, strict=True):
+        (birth, death), (birth_index, death_index) = read(index).unbind(1), index.unbind(1)
+        if dim == 0:  # a box has no other essential class
+            death = death.masked_fill((birth_index >= 0) & (death_index < 0), math.inf)
+        by_dim[dim] = Diagram(birth, death, birth_index, death_index, count)
+    return Diagrams(by_dim), status
 
 
 def raise_nan(status: Tensor, names: Sequence[str]) -> None:
@@ -119,15 +133,6 @@ def raise_nan(status: Tensor, names: Sequence[str]) -> None:
         return
     window, each = int(status.nonzero()[0]), len(status) // len(names)
     raise ValueError(f"{names[window // each]} must have no NaN, but its window {window % each} has one")
-
-
-def _diagram(flat: Tensor, dim: int, index: Tensor, count: Tensor) -> Diagram:
-    """Read the values of pairs (N, 2, K) in the windows (N, P)."""
-    values = ops.gather(flat, index.flatten(1)).view(index.shape)
-    (birth, death), (birth_index, death_index) = values.unbind(1), index.unbind(1)
-    if dim == 0:  # a box has no other essential class
-        death = death.masked_fill((birth_index >= 0) & (death_index < 0), math.inf)
-    return Diagram(birth, death, birth_index, death_index, count)
 
 
 def check_floats(name: str, x: object) -> None:

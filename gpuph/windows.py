@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -51,6 +52,39 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
         The windows, nothing of them overwritten, inside their frames.
     """
     axes = x.dim() - 1
-    around = [1, 1] * axes
-    inside = torch.nn.functional.pad(torch.ones_like(x[:1], dtype=torch.bool), around)
-    return torch.where(inside, torch.nn.functional.pad(x, around), value.view(-1, *[1] * axes))
+    framed = value.view(-1, *[1] * axes).repeat(1, *(size + 2 for size in x.shape[1:]))
+    framed[(slice(None), *[slice(1, -1)] * axes)] = x
+    return framed
+
+
+def origin(
+    image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Say which pixel of an image a pixel of one of its windows is: `corner[window] + offset[pixel]`.
+
+    Parameters
+    ----------
+    image, window, stride : sequence of int, one an axis
+        As for `cut_windows`.
+    border : bool
+        Whether the windows have a frame. Its pixels are of no image: the sum is negative.
+    device : torch.device
+        Where the result is wanted.
+
+    Returns
+    -------
+    corner : Tensor, shape (windows,), int64
+        Flat index in the image of each window's first pixel.
+    offset : Tensor, shape (pixels of a window,), int64
+        What to add to it.
+    """
+    corner = offset = torch.zeros((), dtype=torch.int64, device=device)
+    for length, size, step in zip(image, window, stride, strict=True):
+        size = min(size, length)
+        windows = -(-(length - size) // step) + 1
+        starts = (torch.arange(windows, device=device) * step).clamp(max=length - size)
+        corner = corner.unsqueeze(-1) * length + starts
+        offset = offset.unsqueeze(-1) * length + torch.arange(size, device=device)
+    if border:
+        offset = frame(offset[None], offset.new_full((1,), -math.prod(image)))
+    return corner.flatten(), offset.flatten()

@@ -168,7 +168,7 @@ def test_an_image_smaller_than_the_window_is_one_window() -> None:
 
 def test_no_images_have_no_windows() -> None:
     nothing = torch.zeros(0, 1, 64, 64, requires_grad=True)
-    assert gpuph.LocalizedPHLoss(reduction="none")(nothing, nothing).shape == (0, 0)
+    assert gpuph.LocalizedPHLoss(reduction="none")(nothing, nothing).shape == (0, 1)
     gpuph.LocalizedPHLoss(reduction="sum")(nothing, nothing).backward()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gpuph.windows import cut_windows, frame
+from gpuph.windows import cut_windows, frame, origin
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,18 @@ def test_a_frame_surrounds_and_overwrites_nothing() -> None:
     assert torch.equal(framed[:, ring], value[:, None].expand(3, 22))
     framed.square().sum().backward()
     assert torch.equal(x.grad, 2 * x.detach())
+
+
+@pytest.mark.parametrize("border", [True, False])
+@pytest.mark.parametrize(
+    ("image", "window", "stride"), [((9,), (4,), (3,)), ((5, 7), (3, 4), (2, 3)), ((4, 5, 3), (2, 3, 8), (2, 2, 8))], ids=str
+)
+def test_origin_says_which_pixel_a_windows_pixel_was(
+    image: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], border: bool
+) -> None:
+    pixels = torch.arange(torch.Size(image).numel()).view(1, *image)
+    windows = cut_windows(pixels, window, stride)
+    if border:
+        windows = frame(windows, torch.full((len(windows),), -1))
+    corner, offset = origin(image, window, stride, border, torch.device("cpu"))
+    assert torch.equal((corner[:, None] + offset).clamp(min=-1), windows.flatten(1))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .. import ops
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
 from ..persistence import check_construction, check_dims, check_floats, diagrams_of, raise_nan
-from ..windows import cut_windows, frame
+from ..windows import cut_windows, frame, origin
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -124,29 +125,47 @@ class LocalizedPHLoss(torch.nn.Module):
             A scalar, or shape (B, windows) if reduction="none"; in squared filtration values.
         """
         _check_pair(pred, target)
-        batch, rank = len(pred), pred.dim() - 2
-        dims = check_dims(self.dims, rank)
-        window, stride = _fitting("window", self.window, rank), _fitting("stride", self.stride, rank)
+        batch, image = len(pred), pred.shape[2:]
+        dims = check_dims(self.dims, len(image))
+        window, stride = _fitting("window", self.window, len(image)), _fitting("stride", self.stride, len(image))
         dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
-        both = torch.cat([cut_windows(x[:, 0].to(dtype), window, stride) for x in (pred, target)])
-        n = len(both) // 2
-        if self.height is not None:
-            g = self._draw(n, both)
-            both = both + (g if len(g) == 1 else torch.cat((g, g)))
-        if self.superlevel:
-            both = -both
-        if self.border:
-            lowest = both.detach().flatten(1).amin(dim=1)
-            lowest = torch.fmin(lowest[:n], lowest[n:])  # a NaN must not spread from the one to the other
-            both = frame(both, torch.cat((lowest, lowest)))
-        diagrams, status = diagrams_of(both, dims, self.construction)
+        images = torch.cat((pred, target)).to(dtype).squeeze(1)
+
+        # The filtration: windows, height, frame. Nothing of this is differentiated, as the pairs tell all there is to
+        # know: which pixels of the images to read.
+        with torch.no_grad():
+            x = cut_windows(images, window, stride)
+            n, sign = len(x) // 2, -1.0 if self.superlevel else 1.0
+            g = x.new_zeros(1, *x.shape[1:]) if self.height is None else self._draw(n, x)
+            x = sign * (x.unflatten(0, (2, n)) + g).flatten(0, 1)
+            lowest = x.flatten(1).amin(dim=1)
+            lowest = torch.fmin(lowest[:n], lowest[n:]).repeat(2)  # no minimum: a NaN must not spread to the other
+            if self.border:
+                x, g = frame(x, lowest), frame(g, g.new_zeros(len(g)))
+            g = g.flatten(1)
+        corner, offset = origin(image, window, stride, self.border, x.device)
+        rows = torch.arange(2 * n, device=x.device).view(-1, 1, 1)
+        values = images.flatten(1)
+
+        def read(index: Tensor) -> Tensor:
+            """Filtration values of pixels of the windows, with the gradient of the images' pixels."""
+            inside = index.clamp(min=0)
+            pixel = (corner[rows % len(corner)] + offset[inside]).clamp(min=-1).masked_fill(index < 0, -1)
+            by_image = pixel.view(len(images), len(corner) * index.shape[1] * index.shape[2])
+            value = sign * (ops.gather(values, by_image).view(pixel.shape) + g[rows % max(len(g), 1), inside])
+            on_frame = (pixel < 0) & (index >= 0)
+            return value.masked_fill(pixel < 0, 0.0) + lowest.view(-1, 1, 1).expand_as(value).masked_fill(
+                ~on_frame, 0.0
+            )
+
+        diagrams, status = diagrams_of(x, read, dims, self.construction)
         raise_nan(status, ("pred", "target"))
-        loss = both.new_zeros(n)
+        loss = x.new_zeros(n)
         for diagram in diagrams.values():
             loss = loss + match(diagram[:n], diagram[n:], unmatched=self.unmatched).cost
         if self.reduction == "mean":
             return loss.mean()
-        return loss.sum() if self.reduction == "sum" else loss.view(batch, n // max(batch, 1))
+        return loss.sum() if self.reduction == "sum" else loss.view(batch, len(corner))
 
     def _draw(self, n: int, like: Tensor) -> Tensor:
         """The height function on n windows, shape (n, *window), or (1, *window) where all have the same."""
