@@ -7,6 +7,7 @@ say which pixels gave birth and death. The answers are compared before a time is
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,7 @@ def main() -> None:
         check(x[:16])
         torch.set_num_threads(1)
         some = {name: 16 if name in (COFACES, CRIPSER) else options.windows for name in contenders(x)}
-        runs = {name: lambda f=f, n=some[name]: f(x[:n]) for name, f in contenders(x).items()}
+        runs = {name: functools.partial(f, x[: some[name]]) for name, f in contenders(x).items()}
         seconds = in_turn(runs, options.repeats)
         each = {name: 1e6 * seconds[name] / some[name] for name in runs}
         print(f"\n{kind}: microseconds a window of 64 x 64, one thread, and times gpuph")

@@ -125,38 +125,39 @@ class LocalizedPHLoss(torch.nn.Module):
             A scalar, or shape (B, windows) if reduction="none"; in squared filtration values.
         """
         _check_pair(pred, target)
-        batch, image = len(pred), pred.shape[2:]
-        dims = check_dims(self.dims, len(image))
-        window, stride = _fitting("window", self.window, len(image)), _fitting("stride", self.stride, len(image))
+        batch, size = len(pred), pred.shape[2:]
+        dims = check_dims(self.dims, len(size))
+        window, stride = _fitting("window", self.window, len(size)), _fitting("stride", self.stride, len(size))
         dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
-        images = torch.cat((pred, target)).to(dtype).squeeze(1)
+        images = [x.to(dtype) for x in (pred, target)]
 
         # The filtration: windows, height, frame. Nothing of this is differentiated, as the pairs tell all there is to
         # know: which pixels of the images to read.
         with torch.no_grad():
-            x = cut_windows(images, window, stride)
-            n, sign = len(x) // 2, -1.0 if self.superlevel else 1.0
+            x = torch.cat([cut_windows(image[:, 0], window, stride) for image in images])
+            n = len(x) // 2
             g = x.new_zeros(1, *x.shape[1:]) if self.height is None else self._draw(n, x)
-            x = sign * (x.unflatten(0, (2, n)) + g).flatten(0, 1)
+            x.unflatten(0, (2, n)).add_(g)
+            if self.superlevel:
+                x.neg_()
             lowest = x.flatten(1).amin(dim=1)
             lowest = torch.fmin(lowest[:n], lowest[n:]).repeat(2)  # no minimum: a NaN must not spread to the other
             if self.border:
                 x, g = frame(x, lowest), frame(g, g.new_zeros(len(g)))
             g = g.flatten(1)
-        corner, offset = origin(image, window, stride, self.border, x.device)
-        rows = torch.arange(2 * n, device=x.device).view(-1, 1, 1)
-        values = images.flatten(1)
+        corner, offset = origin(size, window, stride, self.border, x.device)
+        row = torch.arange(2 * n, device=x.device).view(-1, 1, 1)
 
         def read(index: Tensor) -> Tensor:
             """Filtration values of pixels of the windows, with the gradient of the images' pixels."""
             inside = index.clamp(min=0)
-            pixel = (corner[rows % len(corner)] + offset[inside]).clamp(min=-1).masked_fill(index < 0, -1)
-            by_image = pixel.view(len(images), len(corner) * index.shape[1] * index.shape[2])
-            value = sign * (ops.gather(values, by_image).view(pixel.shape) + g[rows % max(len(g), 1), inside])
+            pixel = (corner[row % len(corner)] + offset[inside]).clamp_(min=-1).masked_fill_(index < 0, -1)
+            by_image = pixel.view(2, batch, len(corner) * index.shape[1] * index.shape[2])
+            of_images = [ops.gather(image.flatten(1), where) for image, where in zip(images, by_image, strict=True)]
+            value = torch.cat(of_images).view(index.shape) + g[row % max(len(g), 1), inside]
+            value = -value if self.superlevel else value
             on_frame = (pixel < 0) & (index >= 0)
-            return value.masked_fill(pixel < 0, 0.0) + lowest.view(-1, 1, 1).expand_as(value).masked_fill(
-                ~on_frame, 0.0
-            )
+            return torch.where(on_frame, lowest.view(-1, 1, 1), value.masked_fill(index < 0, 0.0))
 
         diagrams, status = diagrams_of(x, read, dims, self.construction)
         raise_nan(status, ("pred", "target"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,7 @@ def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[
         pool = _pools.setdefault(threads, ThreadPoolExecutor(threads - 1, thread_name_prefix="gpuph"))
     slices = min(4 * threads, n // least)  # more than threads, because windows differ in cost
     bounds = [n * i // slices for i in range(slices + 1)]
-    parts = [*zip(bounds, bounds[1:], strict=False)]
+    parts = [*itertools.pairwise(bounds)]
     futures = [pool.submit(run, *part) for part in parts]
     # The pool takes slices from the front; the calling thread works its way from the back to meet it.
     backwards = [

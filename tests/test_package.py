@@ -1,0 +1,31 @@
+"""What importing the package does, and does not do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+LIGHT = """
+import sys, time, torch
+start = time.perf_counter()
+import gpuph
+seconds = time.perf_counter() - start
+heavy = {"cupy", "matplotlib", "triton", "skimage", "monai", "gudhi"} & set(sys.modules)
+assert not heavy, heavy
+assert not torch.cuda.is_initialized()
+print(seconds)
+"""
+
+
+def test_import_is_light() -> None:
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", LIGHT], check=True, capture_output=True, text=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(seconds) < 1.5
+
+
+def test_what_is_public_has_a_docstring() -> None:
+    import gpuph
+
+    assert all(getattr(gpuph, name).__doc__ for name in gpuph.__all__)

@@ -1,0 +1,18 @@
+"""The README's example runs as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_usage_example_runs_as_it_stands() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(example.splitlines()) <= 20
+    names: dict[str, object] = {}
+    exec(compile(example, str(README), "exec"), names)
+    assert isinstance(names["loss"], torch.Tensor) and torch.isfinite(names["loss"])
