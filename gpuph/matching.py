@@ -148,12 +148,12 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
 
 
 def _square(difference: Tensor, alone: Tensor) -> Tensor:
-    """Sum of the squares of the matched points' differences, (N,). Equal infinities differ by NaN, which counts as 0."""
+    """Sum of the squares of the matched points' differences, (N,). NaN, from equal infinities, counts as 0."""
     return difference.masked_fill(alone, 0.0).nan_to_num(0.0, torch.inf, -torch.inf).square().sum(dim=1)
 
 
 def _alone(length: Tensor, alone: Tensor, squared: bool) -> Tensor:
-    """What unmatched points of these persistences cost, (N,): inf, as a constant, for an essential class; 0 for padding.
+    """What unmatched points of these persistences cost, (N,): inf for an essential class, as a constant; 0 for padding.
 
     A point of the diagonal at infinity has the persistence NaN, and costs nothing.
     """

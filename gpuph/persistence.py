@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -78,27 +78,26 @@ def persistence(
     if 0 in x.shape[1:]:
         raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
     flat = x.flatten(1)
-
-    def read(index: Tensor) -> Tensor:
-        return ops.gather(flat, index.flatten(1)).view(index.shape)
-
-    diagrams, status = diagrams_of(x, read, dims, construction, min_persistence, capacity)
+    status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
     raise_nan(status, ("x",))
-    return diagrams
+    return Diagrams(
+        {
+            dim: diagram_of(dim, index, count, ops.gather(flat, index.flatten(1)).view(index.shape))
+            for dim, (index, count) in pairs.items()
+        }
+    )
 
 
-def diagrams_of(
+def pairs_of(
     x: Tensor,
-    read: Callable[[Tensor], Tensor],
     dims: Sequence[int] | None,
     construction: str,
     min_persistence: float = 0.0,
     capacity: int | None = None,
-) -> tuple[Diagrams, Tensor]:
-    """`persistence` for callers who get the values that carry a gradient from elsewhere.
+) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
+    """The integers of `persistence`: for each dimension pixels (N, 2, K) of births and deaths, and counts (N,).
 
-    read : values (N, 2, K) of pixels (N, 2, K), flat indices into the windows x; 0 for -1.
-    Returns also the status of each window, see `raise_nan`.
+    First comes the status of each window, see `raise_nan`.
     """
     window = x.shape[1:]
     dims = check_dims(dims, len(window))
@@ -108,20 +107,24 @@ def diagrams_of(
     if capacity is not None and capacity < 1:
         raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
     pixels = math.prod(window)
-    if capacity is None and (x.device.type != "cpu" or torch.compiler.is_compiling()):
+    if capacity is None and not data_decides(x):
         capacity = min(pixels // 2 + 1, max(256, pixels // 4))
+    x = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    status, indices, counts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
+    return status, dict(zip(dims, zip(indices, counts, strict=True), strict=True))
 
-    values = x if x.dtype in (torch.float32, torch.float64) else x.float()
-    status, indices, counts = ops.persistence(
-        values.detach(), dims, construction == "T", float(min_persistence), capacity
-    )
-    by_dim = {}
-    for dim, index, count in zip(dims, indices, counts, strict=True):
-        (birth, death), (birth_index, death_index) = read(index).unbind(1), index.unbind(1)
-        if dim == 0:  # a box has no other essential class
-            death = death.masked_fill((birth_index >= 0) & (death_index < 0), math.inf)
-        by_dim[dim] = Diagram(birth, death, birth_index, death_index, count)
-    return Diagrams(by_dim), status
+
+def diagram_of(dim: int, index: Tensor, count: Tensor, values: Tensor) -> Diagram:
+    """A diagram from the pixels of births and deaths and their values, both (N, 2, K)."""
+    (birth, death), (birth_index, death_index) = values.unbind(1), index.unbind(1)
+    if dim == 0:  # a box has no other essential class
+        death = death.masked_fill((birth_index >= 0) & (death_index < 0), math.inf)
+    return Diagram(birth, death, birth_index, death_index, count)
+
+
+def data_decides(x: Tensor) -> bool:
+    """Whether shapes may depend on data and a look at the data costs nothing: on the CPU, outside of tracing."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def raise_nan(status: Tensor, names: Sequence[str]) -> None:
@@ -129,7 +132,7 @@ def raise_nan(status: Tensor, names: Sequence[str]) -> None:
 
     status : (N,) int32, not 0 where there is a NaN. names : the arguments that the windows came from, in equal parts.
     """
-    if status.device.type != "cpu" or torch.compiler.is_compiling() or not status.any():
+    if not data_decides(status) or not status.any():
         return
     window, each = int(status.nonzero()[0]), len(status) // len(names)
     raise ValueError(f"{names[window // each]} must have no NaN, but its window {window % each} has one")

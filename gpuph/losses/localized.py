@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import ops
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
-from ..persistence import check_construction, check_dims, check_floats, diagrams_of, raise_nan
+from ..persistence import check_construction, check_dims, check_floats, data_decides, diagram_of, pairs_of, raise_nan
 from ..windows import cut_windows, frame, origin
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -146,24 +146,28 @@ class LocalizedPHLoss(torch.nn.Module):
                 x, g = frame(x, lowest), frame(g, g.new_zeros(len(g)))
             g = g.flatten(1)
         corner, offset = origin(size, window, stride, self.border, x.device)
-        row = torch.arange(2 * n, device=x.device).view(-1, 1, 1)
+        row = torch.arange(n, device=x.device).view(-1, 1, 1)
+        lowest = lowest[:n].view(-1, 1, 1)
 
-        def read(index: Tensor) -> Tensor:
-            """Filtration values of pixels of the windows, with the gradient of the images' pixels."""
+        def read(image: Tensor, index: Tensor) -> Tensor:
+            """Filtration values of pixels of an image's windows, with the gradient of the image's pixels."""
             inside = index.clamp(min=0)
             pixel = (corner[row % len(corner)] + offset[inside]).clamp_(min=-1).masked_fill_(index < 0, -1)
-            by_image = pixel.view(2, batch, len(corner) * index.shape[1] * index.shape[2])
-            of_images = [ops.gather(image.flatten(1), where) for image, where in zip(images, by_image, strict=True)]
-            value = torch.cat(of_images).view(index.shape) + g[row % max(len(g), 1), inside]
+            by_image = pixel.view(batch, len(corner) * index.shape[1] * index.shape[2])
+            value = ops.gather(image.flatten(1), by_image).view(index.shape) + g[row % max(len(g), 1), inside]
             value = -value if self.superlevel else value
-            on_frame = (pixel < 0) & (index >= 0)
-            return torch.where(on_frame, lowest.view(-1, 1, 1), value.masked_fill(index < 0, 0.0))
+            return torch.where((pixel < 0) & (index >= 0), lowest, value.masked_fill(index < 0, 0.0))
 
-        diagrams, status = diagrams_of(x, read, dims, self.construction)
+        status, pairs = pairs_of(x, dims, self.construction)
         raise_nan(status, ("pred", "target"))
         loss = x.new_zeros(n)
-        for diagram in diagrams.values():
-            loss = loss + match(diagram[:n], diagram[n:], unmatched=self.unmatched).cost
+        for dim, (indices, counts) in pairs.items():
+            sides = []
+            for image, index, count in zip(images, indices.tensor_split(2), counts.tensor_split(2), strict=True):
+                if data_decides(index) and n > 0:  # the truth has few points, and needs no columns for the prediction's
+                    index = index[:, :, : int(count.amax())]
+                sides.append(diagram_of(dim, index, count, read(image, index)))
+            loss = loss + match(*sides, unmatched=self.unmatched).cost
         if self.reduction == "mean":
             return loss.mean()
         return loss.sum() if self.reduction == "sum" else loss.view(batch, len(corner))
