@@ -104,13 +104,7 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     partner_a, partner_b, gap = ops.match(
         birth_a.detach(), death_a.detach(), a.count, birth_b.detach(), death_b.detach(), b.count, squared, solver
     )
-    alone_a, alone_b = partner_a < 0, partner_b < 0
-    cost = (
-        _square(birth_a - ops.gather(birth_b, partner_a), alone_a)
-        + _square(death_a - ops.gather(death_b, partner_a), alone_a)
-        + _alone(death_a - birth_a, alone_a, squared)
-        + _alone(death_b - birth_b, alone_b, squared)
-    )
+    cost = ops.cost(birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared)
     return Matching(partner_a, partner_b, cost, gap)
 
 
@@ -145,22 +139,6 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
     cost = match(a, b).cost
     apart = cost > 0
     return cost.where(apart, 1.0).sqrt().where(apart, 0.0)  # the root's own gradient at 0 is infinite
-
-
-def _square(difference: Tensor, alone: Tensor) -> Tensor:
-    """Sum of the squares of the matched points' differences, (N,). NaN, from equal infinities, counts as 0."""
-    return difference.masked_fill(alone, 0.0).nan_to_num(0.0, torch.inf, -torch.inf).square().sum(dim=1)
-
-
-def _alone(length: Tensor, alone: Tensor, squared: bool) -> Tensor:
-    """What unmatched points of these persistences cost, (N,): inf for an essential class, as a constant; 0 for padding.
-
-    A point of the diagonal at infinity has the persistence NaN, and costs nothing.
-    """
-    essential = alone & (length == torch.inf)
-    length = length.masked_fill(~alone | essential, 0.0).nan_to_num(0.0)
-    cost = 0.5 * length.square() if squared else 0.5**0.5 * length.abs()
-    return cost.masked_fill(essential, torch.inf).sum(dim=1)
 
 
 def _check(a: Diagram, b: Diagram) -> None:

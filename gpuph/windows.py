@@ -53,7 +53,8 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
     """
     axes = x.dim() - 1
     framed = value.view(-1, *[1] * axes).repeat(1, *(size + 2 for size in x.shape[1:]))
-    framed[(slice(None), *[slice(1, -1)] * axes)] = x
+    inside = (slice(None), *[slice(1, -1)] * axes)
+    framed[inside] = x
     return framed
 
 

@@ -15,9 +15,9 @@ Pair = tuple[int, int]
 def pairs(image: np.ndarray, construction: str) -> dict[int, list[Pair]]:
     """Pairs of (birth index, death index) of pixels of different value, by dimension; death -1: the essential class.
 
-    A cell is a point of the doubled grid, with one dimension an odd coordinate. In V pixels are its vertices, and a cell
-    enters with the latest of its pixels; in T they are its top cells, and a cell enters with the earliest. Pixels are
-    ordered by value, equal ones by index: ascending in V, descending in T.
+    A cell is a point of the doubled grid, with one dimension an odd coordinate. In V pixels are its vertices, and a
+    cell enters with the latest of its pixels; in T they are its top cells, and a cell enters with the earliest. Pixels
+    are ordered by value, equal ones by index: ascending in V, descending in T.
     """
     top = construction == "T"
     flat = image.ravel() + 0.0  # one zero instead of two

@@ -36,7 +36,7 @@ def test_no_images_and_odd_strides() -> None:
 
 def test_bad_input_is_named() -> None:
     mask = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
-    with pytest.raises(TypeError, match="mask must be a bool tensor, got torch.float32"):
+    with pytest.raises(TypeError, match=r"mask must be a bool tensor, got torch\.float32"):
         gpuph.truncated_distance_map(mask.float(), 5.0)
     with pytest.raises(ValueError, match=r"mask must have the shape \(B, 1, H, W\), got \(4, 4\)"):
         gpuph.truncated_distance_map(mask[0, 0], 5.0)

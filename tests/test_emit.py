@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from gpuph.kernels.cpu.emit import fill, sort_pairs
 
 

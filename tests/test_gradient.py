@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inputs
 import networkx as nx
 import numpy as np
 import pytest
-
 from gpuph.kernels import cells
 from gpuph.kernels.cpu import gradient, trace
+
+import inputs
 
 DIRECTIONS = {1 << (dx + 1 + 3 * (dy + 1)): (dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)}
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gudhi
-import inputs
 import numpy as np
-import oracle
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 from torch.library import opcheck
 
 import gpuph
+import inputs
+import oracle
 
 INF = float("inf")
 CASES = [(kind, shape) for kind in inputs.KINDS for shape in inputs.SIZES]

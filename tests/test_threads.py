@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from inputs import image
+from gpuph.kernels.cpu.jit import over_windows
 
 import gpuph
-from gpuph.kernels.cpu.jit import over_windows
+from inputs import image
 
 # Below 32768 values, PyTorch uses no threads of its own, which would not survive a fork.
 X = torch.from_numpy(np.stack([image(("noise", "smooth")[i % 2], (20, 17), i) for i in range(60)]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inputs
 import numpy as np
 import pytest
-from scipy import ndimage
-from test_gradient import keys_of
-
 from gpuph.kernels.cpu import gradient, trace
+from scipy import ndimage
+
+import inputs
+from test_gradient import keys_of
 
 
 class Grid:

@@ -62,7 +62,9 @@ def test_a_frame_surrounds_and_overwrites_nothing() -> None:
 
 @pytest.mark.parametrize("border", [True, False])
 @pytest.mark.parametrize(
-    ("image", "window", "stride"), [((9,), (4,), (3,)), ((5, 7), (3, 4), (2, 3)), ((4, 5, 3), (2, 3, 8), (2, 2, 8))], ids=str
+    ("image", "window", "stride"),
+    [((9,), (4,), (3,)), ((5, 7), (3, 4), (2, 3)), ((4, 5, 3), (2, 3, 8), (2, 2, 8))],
+    ids=str,
 )
 def test_origin_says_which_pixel_a_windows_pixel_was(
     image: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], border: bool

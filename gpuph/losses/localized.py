@@ -137,7 +137,7 @@ class LocalizedPHLoss(torch.nn.Module):
             x = torch.cat([cut_windows(image[:, 0], window, stride) for image in images])
             n = len(x) // 2
             g = x.new_zeros(1, *x.shape[1:]) if self.height is None else self._draw(n, x)
-            x.unflatten(0, (2, n)).add_(g)
+            x.view(2, n, *x.shape[1:]).add_(g)
             if self.superlevel:
                 x.neg_()
             lowest = x.flatten(1).amin(dim=1)
@@ -167,7 +167,7 @@ class LocalizedPHLoss(torch.nn.Module):
                 if data_decides(index) and n > 0:  # the truth has few points, and needs no columns for the prediction's
                     index = index[:, :, : int(count.amax())]
                 sides.append(diagram_of(dim, index, count, read(image, index)))
-            loss = loss + match(*sides, unmatched=self.unmatched).cost
+            loss = loss + match(sides[0], sides[1], unmatched=self.unmatched).cost
         if self.reduction == "mean":
             return loss.mean()
         return loss.sum() if self.reduction == "sum" else loss.view(batch, len(corner))

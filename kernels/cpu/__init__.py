@@ -1,7 +1,8 @@
 """The engine on the CPU, as Numba kernels: NumPy arrays in, NumPy arrays out."""
 
+from .cost import cost
 from .gather import gather, scatter
 from .match import match
 from .persistence import persistence
 
-__all__ = ["gather", "match", "persistence", "scatter"]
+__all__ = ["cost", "gather", "match", "persistence", "scatter"]

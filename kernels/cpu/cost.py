@@ -1,0 +1,80 @@
+"""Cost: what a matching costs, and how that changes with each birth and death."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .jit import device, kernel, over_windows
+
+Array = NDArray[Any]
+
+_SQRT_HALF = 0.5**0.5
+
+
+def cost(
+    birth_a: Array, death_a: Array, birth_b: Array, death_b: Array, partner_a: Array, partner_b: Array, squared: bool
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Costs (N,) and their slopes in the four arrays of points; see `gpuph.ops.cost`."""
+    n = len(birth_a)
+    points = birth_a, death_a, birth_b, death_b
+    out = np.empty(n, birth_a.dtype), *(np.empty(x.shape, x.dtype) for x in points)
+
+    def run(start: int, stop: int) -> None:
+        _windows(*(x[start:stop] for x in (*points, partner_a, partner_b)), squared, *(x[start:stop] for x in out))
+
+    over_windows(n, run, 1 + 20_000 // (1 + birth_a.shape[1] + birth_b.shape[1]))
+    return out
+
+
+@kernel
+def _windows(
+    birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared, cost, slope_ba, slope_da, slope_bb, slope_db
+):
+    """Costs of the windows of a slice, added up in order of the columns. Padding has no partner and no length."""
+    for w in range(birth_a.shape[0]):
+        total = 0.0
+        for i in range(birth_a.shape[1]):
+            j = partner_a[w, i]
+            if j < 0:
+                length = death_a[w, i] - birth_a[w, i]
+                slope = _slope(length, squared)
+                total += _alone(length, squared)
+                slope_ba[w, i], slope_da[w, i] = -slope, slope
+            else:
+                x, y = _apart(birth_a[w, i], birth_b[w, j]), _apart(death_a[w, i], death_b[w, j])
+                total += x * x + y * y
+                slope_ba[w, i], slope_da[w, i] = 2 * x, 2 * y
+                slope_bb[w, j], slope_db[w, j] = -2 * x, -2 * y
+        for j in range(birth_b.shape[1]):
+            if partner_b[w, j] < 0:
+                length = death_b[w, j] - birth_b[w, j]
+                slope = _slope(length, squared)
+                total += _alone(length, squared)
+                slope_bb[w, j], slope_db[w, j] = -slope, slope
+        cost[w] = total
+
+
+@device
+def _apart(a, b):
+    """Difference of two coordinates, of which infinite ones are equal."""
+    return np.float64(a) - np.float64(b) if a != b else 0.0
+
+
+@device
+def _alone(length, squared):
+    """Cost of a point without a partner; inf for an essential class."""
+    if np.isnan(length):  # a point of the diagonal at infinity
+        return 0.0
+    length = np.float64(length)
+    return 0.5 * length * length if squared else _SQRT_HALF * abs(length)
+
+
+@device
+def _slope(length, squared):
+    """Change of that cost with the death; none for an essential class, whose cost stays what it is."""
+    if not np.isfinite(length):
+        return 0.0
+    return np.float64(length) if squared else _SQRT_HALF * np.sign(np.float64(length))

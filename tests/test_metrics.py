@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+import torch
+from skimage.measure import label
+
+from gpuph.metrics import betti_error, ccq
+
+
+@pytest.fixture
+def streets() -> torch.Tensor:
+    """A crossing of two streets, three pixels wide."""
+    mask = torch.zeros(64, 80, dtype=torch.bool)
+    mask[30:33] = True
+    mask[:, 40:43] = True
+    return mask
+
+
+# Correctness, completeness, quality.
+
+
+def test_ccq_of_identical_masks_is_perfect(streets):
+    assert ccq(streets, streets, tolerance=0.0) == (1.0, 1.0, 1.0)
+
+
+def test_ccq_of_hand_made_lines():
+    target = torch.zeros(40, 60, dtype=torch.bool)
+    target[10, 5:55] = True  # 50 pixels
+    pred = torch.zeros_like(target)
+    pred[12, 5:45] = True  # 40 true ones, two pixels aside; 10 are missing
+    pred[30, 20:30] = True  # 10 false ones
+    correctness, completeness, quality = ccq(pred, target, tolerance=2.0)
+    assert (correctness, completeness) == (40 / 50, 40 / 50)
+    assert quality == 40 / (50 + 10)
+
+
+def test_ccq_swaps_correctness_and_completeness_with_its_arguments(streets):
+    pred = streets.clone()
+    pred[:, 50:60] = False
+    there, back = ccq(pred, streets, tolerance=2.0), ccq(streets, pred, tolerance=2.0)
+    assert (there.correctness, there.completeness) == (back.completeness, back.correctness)
+    assert there.correctness == 1.0 > there.completeness
+
+
+def test_ccq_forgives_displacement_up_to_the_tolerance():
+    target = torch.zeros(40, 60, dtype=torch.bool)
+    target[10] = True
+    pred = target.roll(5, 0)
+    assert ccq(pred, target, tolerance=5.0) == (1.0, 1.0, 1.0)
+    assert ccq(pred, target, tolerance=4.9) == (0.0, 0.0, 0.0)
+
+
+def test_ccq_of_empty_masks(streets):
+    nothing = torch.zeros_like(streets)
+    assert ccq(nothing, nothing) == (1.0, 1.0, 1.0)
+    assert ccq(nothing, streets) == (0.0, 0.0, 0.0)
+    assert ccq(streets, nothing) == (0.0, 0.0, 0.0)
+
+
+def test_ccq_pools_the_lengths_of_a_batch():
+    target = torch.zeros(2, 1, 40, 60, dtype=torch.bool)
+    target[:, :, 10] = True
+    pred = target.clone()
+    pred[1, :, :, 30:] = False
+    assert ccq(pred, target, tolerance=0.0).completeness == 90 / 120
+    assert ccq(target[:0], target[:0]) == (1.0, 1.0, 1.0)
+
+
+def test_ccq_of_a_volume():
+    target = torch.zeros(9, 9, 30, dtype=torch.bool)
+    target[4, 4] = True
+    pred = target.roll(2, 0)
+    pred[..., 15:] = False
+    assert ccq(pred, target, tolerance=2.0) == (1.0, 0.5, 0.5)
+
+
+# Betti numbers.
+
+
+def betti(mask: torch.Tensor, dim: int, construction: str, border: bool) -> int:
+    """Betti number of one mask by counting components, with scikit-image."""
+    object_ = np.pad(mask.numpy(), 1, constant_values=border)
+    connectivity = 2 if construction == "T" else 1
+    if dim == 0:
+        return label(object_, connectivity=connectivity, return_num=True)[1]
+    # Loops are the components of the background, but for the one outside.
+    background = np.pad(~object_, 1, constant_values=True)
+    return label(background, connectivity=3 - connectivity, return_num=True)[1] - 1
+
+
+@pytest.mark.parametrize("border", [True, False], ids=["framed", "open"])
+@pytest.mark.parametrize("construction", ["T", "V"])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_betti_error_counts_components_and_loops(dim, construction, border):
+    rng = torch.Generator().manual_seed(0)
+    for density in (0.1, 0.5, 0.9):
+        pred, target = torch.rand((2, 12, 17), generator=rng) < density
+        expected = abs(betti(pred, dim, construction, border) - betti(target, dim, construction, border))
+        error = betti_error(pred, target, dim=dim, border=border, construction=construction, patches=1, trials=1)
+        assert error == expected
+
+
+def test_betti_error_of_identical_masks_is_zero(streets):
+    assert betti_error(streets, streets) == 0
+    nothing = torch.zeros_like(streets)
+    assert betti_error(nothing, nothing, dim=0, border=False) == 0
+
+
+def test_betti_error_of_nothing_against_one_component(streets):
+    assert betti_error(torch.zeros_like(streets), streets, dim=0, border=False, window=80) == 1
+
+
+def test_betti_error_sees_a_gap_in_a_street_only_with_a_border(streets):
+    gap = streets.clone()
+    gap[:, 10:15] = False
+    assert betti_error(gap, streets, window=80) == 1
+    assert betti_error(gap, streets, window=80, border=False) == 0
+
+
+def test_betti_error_cuts_the_same_windows_from_both(streets):
+    batch = torch.stack((streets, streets.flip(0)))[:, None]
+    noisy = batch & (torch.rand(batch.shape, generator=torch.Generator().manual_seed(0)) < 0.9)
+    same = [betti_error(noisy, batch, window=32, generator=torch.Generator().manual_seed(1)) for _ in range(2)]
+    assert same[0] == same[1] > 0
+    assert betti_error(noisy, noisy.clone(), window=32) == 0
+
+
+def test_betti_error_of_a_window_inside_is_that_of_its_image():
+    """All windows of a periodic image hold the same number of whole cells."""
+    grid = torch.zeros(120, 120, dtype=torch.bool)
+    grid[::10] = True
+    grid[:, ::10] = True
+    filled = torch.ones_like(grid)
+    # 31 pixels always hold at least two whole cells of 10 a side and, where they start on a line, three.
+    error = betti_error(filled, grid, window=31, border=False, patches=100)
+    assert 4 < error < 9
+
+
+# What both refuse.
+
+
+@pytest.mark.parametrize("metric", [ccq, betti_error])
+def test_metrics_refuse_what_are_no_masks(metric, streets):
+    with pytest.raises(TypeError, match=r"pred must be a bool tensor, got torch\.float32"):
+        metric(streets.float(), streets)
+    with pytest.raises(TypeError, match="target must be a bool tensor, got ndarray"):
+        metric(streets, streets.numpy())
+    with pytest.raises(ValueError, match=r"one shape, got \(64, 80\) and \(64, 79\)"):
+        metric(streets, streets[:, :-1])
+    with pytest.raises(ValueError, match=r"got \(2, 2, 64, 80\)"):
+        metric(streets.expand(2, 2, 64, 80), streets.expand(2, 2, 64, 80))
+
+
+def test_metrics_refuse_senseless_numbers(streets):
+    with pytest.raises(ValueError, match="tolerance"):
+        ccq(streets, streets, tolerance=-1.0)
+    for name in ("window", "patches", "trials"):
+        with pytest.raises(ValueError, match=name):
+            betti_error(streets, streets, **{name: 0})
+    with pytest.raises(ValueError, match="at least one image"):
+        betti_error(streets.view(1, 1, 64, 80)[:0], streets.view(1, 1, 64, 80)[:0])
