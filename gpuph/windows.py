@@ -61,14 +61,14 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
 def origin(
     image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Say which pixel of an image a pixel of one of its windows is: `corner[window] + offset[pixel]`.
+    """Say which pixel of an image a window's pixel is: `corner[window] + offset[pixel]`, or none where negative.
 
     Parameters
     ----------
     image, window, stride : sequence of int, one an axis
         As for `cut_windows`.
     border : bool
-        Whether the windows have a frame. Its pixels are of no image: the sum is negative.
+        Whether the windows have a frame, whose pixels are of no image.
     device : torch.device
         Where the result is wanted.
 
@@ -76,8 +76,8 @@ def origin(
     -------
     corner : Tensor, shape (windows,), int64
         Flat index in the image of each window's first pixel.
-    offset : Tensor, shape (pixels of a window,), int64
-        What to add to it.
+    offset : Tensor, shape (pixels of a window + 1,), int64
+        What to add to it; `offset[-1]` is for no pixel.
     """
     corner = offset = torch.zeros((), dtype=torch.int64, device=device)
     for length, size, step in zip(image, window, stride, strict=True):
@@ -86,6 +86,7 @@ def origin(
         starts = (torch.arange(windows, device=device) * step).clamp(max=length - size)
         corner = corner.unsqueeze(-1) * length + starts
         offset = offset.unsqueeze(-1) * length + torch.arange(size, device=device)
+    none = torch.full((1,), -math.prod(image), device=device)
     if border:
-        offset = frame(offset[None], offset.new_full((1,), -math.prod(image)))
-    return corner.flatten(), offset.flatten()
+        offset = frame(offset[None], none)
+    return corner.flatten(), torch.cat((offset.flatten(), none))

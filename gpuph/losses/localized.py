@@ -132,45 +132,43 @@ class LocalizedPHLoss(torch.nn.Module):
         images = [x.to(dtype) for x in (pred, target)]
 
         # The filtration: windows, height, frame. Nothing of this is differentiated, as the pairs tell all there is to
-        # know: which pixels of the images to read.
+        # know: which pixels of the images have a gradient.
+        sign = -1.0 if self.superlevel else 1.0
         with torch.no_grad():
             x = torch.cat([cut_windows(image[:, 0], window, stride) for image in images])
             n = len(x) // 2
-            g = x.new_zeros(1, *x.shape[1:]) if self.height is None else self._draw(n, x)
-            x.view(2, n, *x.shape[1:]).add_(g)
-            if self.superlevel:
-                x.neg_()
-            lowest = x.flatten(1).amin(dim=1)
-            lowest = torch.fmin(lowest[:n], lowest[n:]).repeat(2)  # no minimum: a NaN must not spread to the other
+            if self.height is not None:
+                x.view(2, n, *x.shape[1:]).add_(self._draw(n, x))
+            x.mul_(sign)
             if self.border:
-                x, g = frame(x, lowest), frame(g, g.new_zeros(len(g)))
-            g = g.flatten(1)
+                lowest = x.flatten(1).amin(dim=1)
+                lowest = torch.fmin(lowest[:n], lowest[n:])  # no minimum: a NaN must not spread from one to the other
+                x = frame(x, lowest.repeat(2))
         corner, offset = origin(size, window, stride, self.border, x.device)
-        row = torch.arange(n, device=x.device).view(-1, 1, 1)
-        lowest = lowest[:n].view(-1, 1, 1)
+        per_image, corner = len(corner), corner.repeat(batch).view(n, 1, 1)
 
-        def read(image: Tensor, index: Tensor) -> Tensor:
+        def read(image: Tensor, x: Tensor, index: Tensor) -> Tensor:
             """Filtration values of pixels of an image's windows, with the gradient of the image's pixels."""
-            inside = index.clamp(min=0)
-            pixel = (corner[row % len(corner)] + offset[inside]).clamp_(min=-1).masked_fill_(index < 0, -1)
-            by_image = pixel.view(batch, len(corner) * index.shape[1] * index.shape[2])
-            value = ops.gather(image.flatten(1), by_image).view(index.shape) + g[row % max(len(g), 1), inside]
-            value = -value if self.superlevel else value
-            return torch.where((pixel < 0) & (index >= 0), lowest, value.masked_fill(index < 0, 0.0))
+            value = sign * ops.gather(x.flatten(1), index.flatten(1))
+            pixel = (corner + offset[index]).clamp_(min=-1)
+            by_image = batch, per_image * index.shape[1] * index.shape[2]
+            value = ops.attach(value.view(by_image), image.flatten(1), pixel.view(by_image))
+            return sign * value.view(index.shape)
 
         status, pairs = pairs_of(x, dims, self.construction)
         raise_nan(status, ("pred", "target"))
         loss = x.new_zeros(n)
         for dim, (indices, counts) in pairs.items():
             sides = []
-            for image, index, count in zip(images, indices.tensor_split(2), counts.tensor_split(2), strict=True):
+            for image, *rows in zip(images, *(part.tensor_split(2) for part in (x, indices, counts)), strict=True):
+                windows, index, count = rows
                 if data_decides(index) and n > 0:  # the truth has few points, and needs no columns for the prediction's
                     index = index[:, :, : int(count.amax())]
-                sides.append(diagram_of(dim, index, count, read(image, index)))
+                sides.append(diagram_of(dim, index, count, read(image, windows, index)))
             loss = loss + match(sides[0], sides[1], unmatched=self.unmatched).cost
         if self.reduction == "mean":
             return loss.mean()
-        return loss.sum() if self.reduction == "sum" else loss.view(batch, len(corner))
+        return loss.sum() if self.reduction == "sum" else loss.view(batch, per_image)
 
     def _draw(self, n: int, like: Tensor) -> Tensor:
         """The height function on n windows, shape (n, *window), or (1, *window) where all have the same."""
