@@ -45,20 +45,32 @@ def test_a_walk_down_stays_below_and_ends_in_a_minimum(kind: str, top: bool) -> 
     order = np.argsort(np.lexsort((np.arange(grid.key.size), grid.key)))
     inner = order[: np.prod(grid.shape)].reshape(grid.shape)
     known = np.zeros(grid.key.size, np.int32)
-    for vertex in np.flatnonzero(grid.star):
-        end = trace.minimum_below(int(vertex), grid.star, grid.steps, known)
-        assert end in grid.minima or (top and end == 0)
-        component = ndimage.label(inner <= order[vertex])[0].ravel()
-        assert component[end] == component[vertex] or end == 0
+    vertices = np.flatnonzero(grid.star).tolist()
+    for pair in zip(vertices, reversed(vertices), strict=True):
+        ends = trace.minima_below(*pair, grid.star, grid.steps, known)
+        for vertex, end in zip(pair, ends, strict=True):
+            assert end in grid.minima or (top and end == 0)
+            component = ndimage.label(inner <= order[vertex])[0].ravel()
+            assert component[end] == component[vertex] or end == 0
 
 
-def test_what_a_long_walk_learned_does_not_change_where_the_next_ends() -> None:
-    image = np.add.outer(np.zeros(3), np.arange(300.0)).astype(np.float32)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_a_long_walk_learned_does_not_change_where_the_next_ends(sign: int) -> None:
+    image = (sign * np.add.outer(np.zeros(3), np.arange(300.0))).astype(np.float32)
     grid = Grid(image, False)
-    fresh = [trace.minimum_below(v, grid.star, grid.steps, np.zeros(grid.key.size, np.int32)) for v in range(304, 590)]
+    pairs = [(v, 904 - v) for v in range(303, 602)]
+    fresh = [trace.minima_below(*p, grid.star, grid.steps, np.zeros(grid.key.size, np.int32)) for p in pairs]
     known = np.zeros(grid.key.size, np.int32)
-    learned = [trace.minimum_below(v, grid.star, grid.steps, known) for v in reversed(range(304, 590))]
-    assert known.any() and fresh == learned[::-1]
+    assert fresh == [trace.minima_below(*p, grid.star, grid.steps, known) for p in pairs[::-1]][::-1]
+    assert known.any() and len(set(fresh)) == 1
+
+    up = [
+        trace.maxima_above(*p, grid.star, grid.steps, grid.width, np.zeros(grid.key.size, np.int32))
+        for p in pairs[1:-1]
+    ]
+    known[:] = 0
+    again = [trace.maxima_above(*p, grid.star, grid.steps, grid.width, known) for p in pairs[1:-1]]
+    assert up == again
 
 
 @pytest.mark.parametrize("top", [False, True])
@@ -69,8 +81,8 @@ def test_a_walk_up_ends_in_a_maximum_or_outside(kind: str, top: bool) -> None:
     outside = grid.key.size - 1
     ends = set()
     for a, b in grid.edges.T:
-        for square in trace.squares_beside(int(a), int(b), grid.width):
-            end = trace.maximum_above(square, grid.star, grid.steps, grid.width, known)
+        squares = trace.squares_beside(int(a), int(b), grid.width)
+        for end in trace.maxima_above(*squares, grid.star, grid.steps, grid.width, known):
             assert end in grid.maxima or (not top and end == outside)
             ends.add(end)
     if len(grid.maxima) > 1:

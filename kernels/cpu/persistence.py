@@ -12,7 +12,7 @@ from .emit import fill, pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
 from .jit import device, kernel, over_windows
 from .merge import merge
-from .trace import critical_cells, maximum_above, minimum_below, squares_beside, steps_of
+from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]
 
@@ -87,8 +87,7 @@ def _windows(x, bits, infinity, most, top, want_minima, want_maxima, min_persist
 
         known[:] = 0
         for e in range(n_edges):
-            ends[0, e] = minimum_below(edges[0, e], star, steps, known)
-            ends[1, e] = minimum_below(edges[1, e], star, steps, known)
+            ends[0, e], ends[1, e] = minima_below(edges[0, e], edges[1, e], star, steps, known)
             saddle_key[e] = key[edges[0, e]]
         saddle_key[n_edges] = most
         extrema = minima[0 if top else 1 : 1 + n_minima]
@@ -110,8 +109,7 @@ def _windows(x, bits, infinity, most, top, want_minima, want_maxima, min_persist
         known[:] = 0
         for e in range(rest):
             first, second = squares_beside(edges[0, e], edges[1, e], width)
-            ends[0, e] = maximum_above(first, star, steps, width, known)
-            ends[1, e] = maximum_above(second, star, steps, width, known)
+            ends[0, e], ends[1, e] = maxima_above(first, second, star, steps, width, known)
             saddle_key[e] = key[edges[0, e]]
         saddle_key[rest] = ~most
         maxima[n_maxima] = size - 1

@@ -81,32 +81,80 @@ def critical_cells(critical, width, minima, edges, maxima):
 
 
 @device
-def minimum_below(vertex, star, steps, known):
-    """Follow vertices down to a minimum, or to the ring.
+def minima_below(a, b, star, steps, known):
+    """Follow two vertices down to minima, or to the ring.
 
     star : (cells,) uint16, 0 on the ring. steps : of `steps_of`.
     known : (cells,) int32, where a long walk from a vertex ended, else 0; learns.
-    Returns the minimum; 0 for the ring, whose first vertex is lower than all.
+    Returns the minima; 0 for the ring, whose first vertex is lower than all.
     """
     down = steps[0]
-    # Two steps without looking, as steps of 0 do no harm: most walks through noise end there, unpredictably.
-    end = vertex + down[star[_i(vertex)]]
-    end += down[star[_i(end)]]
-    length = 0
-    while True:
-        step = down[star[_i(end)]]
-        if step == 0:
+    # Where a walk ends is hard to predict. So both share a loop, and the first steps, where most walks through noise end,
+    # are taken without looking: a step of 0 does no harm.
+    for _ in range(4):
+        a += down[star[_i(a)]]
+        b += down[star[_i(b)]]
+    for _ in range(_LONG):
+        step_a, step_b = down[star[_i(a)]], down[star[_i(b)]]
+        if step_a | step_b == 0:
             break
-        if known[_i(end)] != 0:
-            end = np.int64(known[_i(end)])
+        a += step_a
+        b += step_b
+    else:
+        a, b = _long_way_down(a, star, down, known), _long_way_down(b, star, down, known)
+    return a if star[_i(a)] != 0 else 0, b if star[_i(b)] != 0 else 0
+
+
+@device
+def _long_way_down(vertex, star, down, known):
+    """Follow a vertex to where it ends, or to where another long walk has been, and learn that of the way."""
+    end = vertex
+    while down[star[_i(end)]] != 0 and known[_i(end)] == 0:
+        end += down[star[_i(end)]]
+    if known[_i(end)] != 0:
+        end = np.int64(known[_i(end)])
+    while vertex != end and known[_i(vertex)] == 0:
+        known[_i(vertex)] = end
+        vertex += down[star[_i(vertex)]]
+    return end
+
+
+@device
+def maxima_above(a, b, star, steps, width, known):
+    """Follow two squares up to maxima, or out of the grid.
+
+    A square has the index of its north-western corner. star, steps, known : as for `minima_below`.
+    Returns the owners of the maxima; for the outside the last vertex, which is higher than all.
+    """
+    a += _square_step(a, star, steps, width)
+    b += _square_step(b, star, steps, width)
+    for _ in range(_LONG):
+        step_a, step_b = _square_step(a, star, steps, width), _square_step(b, star, steps, width)
+        if step_a | step_b == 0:
             break
-        end += step
-        length += 1
-    if length > _LONG:
-        while vertex != end and known[_i(vertex)] == 0:
-            known[_i(vertex)] = end
-            vertex += down[star[_i(vertex)]]
-    return end if star[_i(end)] != 0 else 0
+        a += step_a
+        b += step_b
+    else:
+        a, b = _long_way_up(a, star, steps, width, known), _long_way_up(b, star, steps, width, known)
+    # A square that is led nowhere is a maximum, owned by its south-eastern corner, or it is outside.
+    a += width + 1
+    b += width + 1
+    outside = star.size - 1
+    return a if star[_i(a)] & NW else outside, b if star[_i(b)] & NW else outside
+
+
+@device
+def _long_way_up(square, star, steps, width, known):
+    """Follow a square to where it ends, or to where another long walk has been, and learn that of the way."""
+    end = square
+    while _square_step(end, star, steps, width) != 0 and known[_i(end)] == 0:
+        end += _square_step(end, star, steps, width)
+    if known[_i(end)] != 0:
+        end = np.int64(known[_i(end)])
+    while square != end and known[_i(square)] == 0:
+        known[_i(square)] = end
+        square += _square_step(square, star, steps, width)
+    return end
 
 
 @device
@@ -118,33 +166,6 @@ def _square_step(square, star, steps, width):
         + steps[2, star[_i(square + width)]]
         + steps[1, star[_i(square + width + 1)]]
     )
-
-
-@device
-def maximum_above(square, star, steps, width, known):
-    """Follow squares up to a maximum, or out of the grid.
-
-    A square has the index of its north-western corner. star, steps, known : as for `minimum_below`.
-    Returns the owner of the maximum; for the outside the last vertex, which is higher than all.
-    """
-    end = square + _square_step(square, star, steps, width)
-    end += _square_step(end, star, steps, width)
-    length = 0
-    while True:
-        step = _square_step(end, star, steps, width)
-        if step == 0:
-            break
-        if known[_i(end)] != 0:
-            end = np.int64(known[_i(end)])
-            break
-        end += step
-        length += 1
-    if length > _LONG:
-        while square != end and known[_i(square)] == 0:
-            known[_i(square)] = end
-            square += _square_step(square, star, steps, width)
-    owner = end + width + 1
-    return owner if star[_i(owner)] & NW else star.size - 1
 
 
 @device
