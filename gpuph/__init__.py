@@ -8,6 +8,7 @@ from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear
 from .losses import LocalizedPHLoss
 from .matching import Matching, match, wasserstein_distance
+from .ops import use_kernels
 from .persistence import persistence
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "match",
     "persistence",
     "truncated_distance_map",
+    "use_kernels",
     "wasserstein_distance",
 ]

@@ -1,30 +1,41 @@
 """The operators: schemas, fakes, gradients and implementations. The only door to the kernels.
 
-Operators return integers (which pixel, which partner), and `gather` turns them into values. Its backward, a scatter
-that adds up in a fixed order, is the only gradient in the package. PyTorch's dispatcher chooses the implementation by
-the device of the tensors.
+Operators return integers (which pixel, which partner); `gather` turns them into values, with a scatter in a fixed order
+as its backward, and `cost` adds a matching up in one pass. The device of the tensors chooses the implementation, unless
+the caller does: see `use_kernels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gpuph.kernels import cpu
+
+KERNELS = ("auto", "cpu", "triton")
 
 torch.library.define(
     "gpuph::persistence",
     "(Tensor x, int[] dims, bool top, float min_persistence, int? capacity) -> (Tensor, Tensor[], Tensor[])",
 )
 torch.library.define("gpuph::gather", "(Tensor values, Tensor index) -> Tensor")
+torch.library.define("gpuph::attach", "(Tensor read, Tensor values, Tensor index) -> Tensor")
 torch.library.define("gpuph::scatter", "(Tensor values, Tensor index, int size) -> Tensor")
 torch.library.define(
     "gpuph::match",
     "(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b,"
     " bool squared, str solver) -> (Tensor, Tensor, Tensor)",
+)
+torch.library.define(
+    "gpuph::cost",
+    "(Tensor birth_a, Tensor death_a, Tensor birth_b, Tensor death_b, Tensor partner_a, Tensor partner_b, bool squared)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 
 
@@ -44,7 +55,8 @@ def persistence(
     min_persistence : float
         Only pairs with death - birth above it.
     capacity : int or None
-        Columns K of the result; None for the largest count of the batch.
+        Columns K of the result; None for the largest count of the batch or, on other devices than the CPU, for as many
+        as there can be.
 
     Returns
     -------
@@ -62,6 +74,12 @@ def persistence(
 def gather(values: Tensor, index: Tensor) -> Tensor:
     """Read `values` (N, P) at `index` (N, K), int64, row by row; 0 where the index is -1. Returns (N, K)."""
     out: Tensor = torch.ops.gpuph.gather(values, index)
+    return out
+
+
+def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
+    """Return what was read (N, K), with the gradient of `gather(values, index)`, which it differs from by constants."""
+    out: Tensor = torch.ops.gpuph.attach(read, values, index)
     return out
 
 
@@ -107,31 +125,132 @@ def match(
     return partner_a, partner_b, gap
 
 
-# What the CPU does.
+def cost(
+    birth_a: Tensor,
+    death_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    partner_a: Tensor,
+    partner_b: Tensor,
+    squared: bool,
+) -> Tensor:
+    """Add up what a matching costs, of the arguments and results of `match`: shape (N,), differentiable once.
+
+    An essential class without a partner costs inf, and has no gradient.
+    """
+    total: Tensor = torch.ops.gpuph.cost(birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared)[0]
+    return total
+
+
+# Which kernels run.
+
+_chosen = os.environ.get("GPUPH_KERNELS", "auto")
+if _chosen not in KERNELS:
+    raise ValueError(f"GPUPH_KERNELS must be one of {KERNELS}, got {_chosen!r}")
+
+
+@contextlib.contextmanager
+def use_kernels(which: str) -> Iterator[None]:
+    """Choose the kernels by hand, for the whole process, while the context lasts.
+
+    The environment variable GPUPH_KERNELS does so from the start.
+
+    Parameters
+    ----------
+    which : {"auto", "cpu", "triton"}
+        "auto": by the device of the tensors. "triton": the Triton kernels, also on CPU tensors, in Triton's interpreter
+        (where TRITON_INTERPRET=1 is set before the first use) or another that Triton has been given. "cpu": the Numba
+        kernels, also on tensors of other devices, which are copied there and back.
+
+    Raises
+    ------
+    ValueError
+        If `which` is none of these.
+
+    Examples
+    --------
+    >>> import torch, gpuph
+    >>> with gpuph.use_kernels("cpu"):
+    ...     int(gpuph.persistence(torch.zeros(1, 4, 4))[0].count)
+    1
+    """
+    global _chosen
+    if which not in KERNELS:
+        raise ValueError(f"which must be one of {KERNELS}, got {which!r}")
+    before, _chosen = _chosen, which
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+def _by_triton(x: Tensor) -> bool:
+    """Whether an operator on x runs the Triton kernels."""
+    return _chosen == "triton" or (_chosen == "auto" and x.device.type != "cpu")
+
+
+def _device_of(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Make the GPU of x the current one, as kernels are launched there; does nothing for other devices."""
+    device: contextlib.AbstractContextManager[object] = torch.cuda.device_of(x)  # type: ignore[no-untyped-call]
+    return device
+
+
+# What every device does. Triton is imported when it is first needed: it is slow to import, and not everywhere.
+
+
+def _persistence(
+    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    if _by_triton(x):
+        from gpuph.kernels import triton
+
+        with _device_of(x):
+            status, index, count = triton.persistence(x, dims, top, min_persistence, capacity)
+        if capacity is None and x.device.type == "cpu":
+            index = [
+                i[:, :, : int(n.amax())].clone() if len(n) else i[:, :, :0] for i, n in zip(index, count, strict=True)
+            ]
+        return status, index, count
+    arrays = cpu.persistence(_array(x), dims, top, min_persistence, capacity)
+    status, index, count = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
+    return status.to(x.device), [i.to(x.device) for i in index], [n.to(x.device) for n in count]
+
+
+def _gather(values: Tensor, index: Tensor) -> Tensor:
+    if values.dtype in _HALVES:  # no kernel needs to know them; to move bits, any type of their size will do
+        return _gather(values.view(torch.int16), index).view(values.dtype)
+    if _by_triton(values):
+        from gpuph.kernels import triton
+
+        with _device_of(values):
+            gathered: Tensor = triton.gather(values, index)
+        return gathered
+    return torch.from_numpy(cpu.gather(_array(values), _array(index))).to(values.device)
+
+
+def _scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
+    if values.dtype in _HALVES:
+        return _scatter(values.float(), index, size).to(values.dtype)
+    if _by_triton(values):
+        from gpuph.kernels import triton
+
+        with _device_of(values):
+            sums: Tensor = triton.scatter(values, index, size)
+        return sums
+    return torch.from_numpy(cpu.scatter(_array(values), _array(index), size)).to(values.device)
+
 
 _HALVES = (torch.float16, torch.bfloat16)
 
 
-@torch.library.register_kernel("gpuph::persistence", "cpu")
-def _(
-    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    status, index, count = cpu.persistence(x.contiguous().numpy(), dims, top, min_persistence, capacity)
-    return torch.from_numpy(status), [*map(torch.from_numpy, index)], [*map(torch.from_numpy, count)]
+def _array(x: Tensor) -> Any:
+    return x.contiguous().cpu().numpy()
 
 
-@torch.library.register_kernel("gpuph::gather", "cpu")
-def _(values: Tensor, index: Tensor) -> Tensor:
-    if values.dtype in _HALVES:  # NumPy knows only one of them; to move bits, any type of their size will do
-        return gather(values.view(torch.int16), index).view(values.dtype)
-    return torch.from_numpy(cpu.gather(values.contiguous().numpy(), index.contiguous().numpy()))
-
-
-@torch.library.register_kernel("gpuph::scatter", "cpu")
-def _(values: Tensor, index: Tensor, size: int) -> Tensor:
-    if values.dtype in _HALVES:
-        return scatter(values.float(), index, size).to(values.dtype)
-    return torch.from_numpy(cpu.scatter(values.contiguous().numpy(), index.contiguous().numpy(), size))
+for _device in ("cpu", "cuda"):  # tensors on ROCm say that they are on CUDA
+    torch.library.register_kernel("gpuph::persistence", _device)(_persistence)
+    torch.library.register_kernel("gpuph::gather", _device)(_gather)
+    torch.library.register_kernel("gpuph::scatter", _device)(_scatter)
 
 
 @torch.library.register_kernel("gpuph::match", "cpu")
@@ -148,6 +267,25 @@ def _(
     points = [t.contiguous().numpy() for t in (birth_a, death_a, count_a, birth_b, death_b, count_b)]
     partner_a, partner_b, gap = cpu.match(*points, squared, solver)
     return torch.from_numpy(partner_a), torch.from_numpy(partner_b), torch.from_numpy(gap)
+
+
+@torch.library.register_kernel("gpuph::attach", ["cpu", "cuda"])
+def _(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
+    return read.clone()
+
+
+@torch.library.register_kernel("gpuph::cost", "cpu")
+def _(
+    birth_a: Tensor,
+    death_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    partner_a: Tensor,
+    partner_b: Tensor,
+    squared: bool,
+) -> tuple[Tensor, ...]:
+    points = [t.contiguous().numpy() for t in (birth_a, death_a, birth_b, death_b, partner_a, partner_b)]
+    return tuple(map(torch.from_numpy, cpu.cost(*points, squared)))
 
 
 # Shapes and dtypes alone, for tracing.
@@ -169,6 +307,11 @@ def _(
 @torch.library.register_fake("gpuph::gather")
 def _(values: Tensor, index: Tensor) -> Tensor:
     return values.new_empty(index.shape)
+
+
+@torch.library.register_fake("gpuph::attach")
+def _(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
+    return torch.empty_like(read)
 
 
 @torch.library.register_fake("gpuph::scatter")
@@ -194,7 +337,20 @@ def _(
     )
 
 
-# Gradients: gather and scatter are each other's adjoint.
+@torch.library.register_fake("gpuph::cost")
+def _(
+    birth_a: Tensor,
+    death_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    partner_a: Tensor,
+    partner_b: Tensor,
+    squared: bool,
+) -> tuple[Tensor, ...]:
+    return birth_a.new_empty(birth_a.shape[:1]), *(x.new_empty(x.shape) for x in (birth_a, death_a, birth_b, death_b))
+
+
+# Gradients. Gather and scatter are each other's adjoint; the cost brings its slopes along.
 
 
 def _save_gather(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -217,5 +373,26 @@ def _scatter_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
     return gather(grad, index), None, None
 
 
+def _save_attach(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _save_gather(ctx, inputs[1:], output)
+
+
+def _attach_backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+    return None, *_gather_backward(ctx, grad)
+
+
+torch.library.register_autograd("gpuph::attach", _attach_backward, setup_context=_save_attach)
 torch.library.register_autograd("gpuph::gather", _gather_backward, setup_context=_save_gather)
 torch.library.register_autograd("gpuph::scatter", _scatter_backward, setup_context=_save_scatter)
+
+
+def _save_cost(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*(slope.detach() for slope in output[1:]))
+
+
+@once_differentiable
+def _cost_backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    return *(grad[:, None] * slope for slope in ctx.saved_tensors), None, None, None
+
+
+torch.library.register_autograd("gpuph::cost", _cost_backward, setup_context=_save_cost)

@@ -89,8 +89,8 @@ def minima_below(a, b, star, steps, known):
     Returns the minima; 0 for the ring, whose first vertex is lower than all.
     """
     down = steps[0]
-    # Where a walk ends is hard to predict. So both share a loop, and the first steps, where most walks through noise end,
-    # are taken without looking: a step of 0 does no harm.
+    # Where a walk ends is hard to predict. So both share a loop, and the first steps, with which most walks through
+    # noise end, are taken without looking: a step of 0 does no harm.
     for _ in range(4):
         a += down[star[_i(a)]]
         b += down[star[_i(b)]]

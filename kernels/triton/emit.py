@@ -1,0 +1,244 @@
+"""Emit: the pairs of positive persistence as flat indices into the window, longest first.
+
+A pair is one 64-bit key in the order wanted: by persistence, the longest first, then by birth and by death. No two keys
+are equal, so a pair's column is the number of keys before its own, whatever order they are found in: `_pairs` sorts
+runs of keys, and `_place` looks each key up in the other runs. Where a key has no room for all three (float64, and
+windows of 65,535 pixels and more) `torch.sort` orders the pairs, in two passes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA, STATUS
+from .launch import INTERPRETED
+
+_LOG_RUN = 10 if INTERPRETED else 6
+_RUN = 2**_LOG_RUN
+_RUNS_A_PROGRAM = 16  # as many as there may be; most windows have few extrema, and one with more takes them in turn
+_NONE = tl.constexpr(0x7FFFFFFF << 32)  # the key of no pair, or a larger one
+
+
+def emit(
+    x: Tensor,
+    extrema: Tensor,
+    tree: Tensor,
+    counters: Tensor,
+    top: bool,
+    minima: bool,
+    maxima: bool,
+    min_persistence: float,
+    capacity: int | None,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """List the pairs of windows whose merge trees are grown.
+
+    Parameters
+    ----------
+    x, extrema, tree, counters : Tensor
+        Of `gradient`, after `merge`. The counters of pairs are written.
+    top : bool
+        The construction, T or V.
+    minima, maxima : bool
+        Whether the pairs of minima and of maxima with saddles are wanted.
+    min_persistence : float
+        Only pairs that are longer.
+    capacity : int or None
+        Columns K; None for as many as there can be.
+
+    Returns
+    -------
+    index : list of Tensor, each of shape (N, 2, K), int64
+        Births and deaths, -1 for none: first of the minima, then of the maxima, as far as wanted.
+    count : list of Tensor, each of shape (N,), int64
+        How many pairs there are.
+    """
+    n, height, width = x.shape
+    # No two minima share an edge of the grid, and no two maxima a square.
+    bounds = [triton.cdiv(height * width, 2)] if minima else []
+    bounds += [triton.cdiv(height, 2) * triton.cdiv(width, 2)] if maxima else []
+    slots = [triton.cdiv(bound, _RUN) * _RUN for bound in bounds]
+    packed = x.dtype == torch.float32 and height * width < 2**16 - 1
+    keys = torch.empty((n, sum(slots)), dtype=torch.int64, device=x.device)
+    lengths = keys if packed else torch.empty(keys.shape, dtype=x.dtype, device=x.device)
+    columns = [capacity or bound for bound in bounds]
+    index = [torch.empty((n, 2, k), dtype=torch.int64, device=x.device) for k in columns]
+    count = [torch.empty(n, dtype=torch.int64, device=x.device) for _ in columns]
+
+    threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
+    programs = triton.cdiv(max(slots), _RUN * _RUNS_A_PROGRAM)
+    grid = (n * programs * len(slots),)
+    shape = height, width, slots[0], sum(slots), programs
+    meta = {"SIDES": len(slots), "FIRST": 0 if minima else 1, "LOG_RUN": _LOG_RUN, "num_warps": 1}
+    if n:
+        _pairs[grid](x, extrema, tree, counters, keys, lengths, *shape, threshold, TOP=top, PACKED=packed, **meta)
+    if n and packed:
+        outputs = index[0], index[-1], count[0], count[-1]
+        _place[grid](counters, keys, *outputs, *shape[2:], columns[0], columns[-1], **meta)
+    if not packed:
+        counts = [counters[:, PAIRS_OF_MINIMA.value]] if minima else []
+        counts += [counters[:, PAIRS_OF_MAXIMA.value]] if maxima else []
+        parts = zip(keys.split(slots, 1), lengths.split(slots, 1), counts, index, count, strict=True)
+        for codes_part, lengths_part, counts_part, index_part, count_part in parts:
+            _sort(codes_part, lengths_part, index_part)
+            count_part.copy_(counts_part)
+    return index, count
+
+
+@triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "min_persistence"])
+def _pairs(
+    x,  # [N, H, W] float32 or float64
+    extrema,  # [N, H * W] int32
+    tree,  # [N, H * W + 1] int64
+    counters,  # [N, COUNTERS] int32, changed
+    keys,  # [N, all_slots] int64, written: first those of the first side, in its slots
+    lengths,  # [N, all_slots] of x's dtype, written unless PACKED
+    height,
+    width,
+    slots,
+    all_slots,
+    programs,
+    min_persistence: tl.float64,
+    TOP: tl.constexpr,
+    PACKED: tl.constexpr,
+    SIDES: tl.constexpr,
+    FIRST: tl.constexpr,
+    LOG_RUN: tl.constexpr,
+):
+    """Turn every `programs`-th run of extrema of one window, on one side, into sorted keys.
+
+    PACKED: keys are persistence, birth and death; a run beyond the extrema is left as it is. Else they are
+    birth * 2^32 + death + 1, unsorted, and lengths are the persistences; all slots are written, with a length of -1
+    where there is no pair. Programs share a counter of pairs, which relaxed additions bring to one sum in any order.
+    """
+    part = tl.program_id(0) % SIDES
+    side = part if SIDES == 2 else FIRST
+    program = tl.program_id(0) // SIDES
+    window = (program // programs).to(tl.int64)
+    pixels = height * width
+    x += window * pixels
+    extrema += window * pixels
+    tree += window * (pixels + 1)
+    counters += window * COUNTERS
+    out = window * all_slots + part * slots
+
+    n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
+    n = tl.where(tl.load(counters + STATUS) == 0, n, 0)
+    RUN: tl.constexpr = 1 << LOG_RUN
+    end = n if PACKED else tl.where(part == 0, slots, all_slots - slots)
+    for start in range(program % programs * RUN, end, programs * RUN):
+        i = start + tl.arange(0, RUN)
+        m_extremum = i < n
+        u = tl.load(extrema + tl.where(side == 0, i, pixels - 1 - i), mask=m_extremum, other=0)
+        word = tl.load(tree + u, mask=m_extremum, other=0)
+        saddle = (word >> 34).to(tl.int32)
+        never = (word & 0xFFFFFFFF).to(tl.int32) == u
+        # Minima give birth in V; by duality, the maxima of -f do in T.
+        gives_birth = side == (1 if TOP else 0)
+        birth, death = tl.where(gives_birth, u, saddle), tl.where(gives_birth, saddle, u)
+        m_pair = m_extremum & (never == 0)
+        value_birth = tl.load(x + birth, mask=m_pair, other=0.0)
+        value_death = tl.load(x + death, mask=m_pair, other=0.0)
+        # NaN where both are the same infinity; they are equal, which drops the pair.
+        length = value_death - value_birth
+        m_pair &= (value_birth < value_death) & (length > min_persistence)
+        essential = m_extremum & never
+        length = tl.where(essential, float("inf"), length)
+        birth, death = tl.where(essential, u, birth).to(tl.int64), tl.where(essential, -1, death).to(tl.int64)
+        m_pair |= essential
+        if PACKED:
+            # The bits of floats that are not negative have the floats' order.
+            bits = length.to(tl.int32, bitcast=True).to(tl.int64)
+            key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
+            key = tl.where(m_pair, key, i.to(tl.int64) + _NONE)
+            before = tl.sum((key[:, None] < key[None, :]).to(tl.int32), 0)
+            tl.store(keys + out + start + before, key)
+        else:
+            tl.store(keys + out + i, birth << 32 | (death + 1))
+            tl.store(lengths + out + i, tl.where(m_pair, length, -1.0))
+        counter = PAIRS_OF_MINIMA if side == 0 else PAIRS_OF_MAXIMA
+        tl.atomic_add(counters + counter, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
+
+
+@triton.jit(do_not_specialize=["slots", "all_slots", "programs", "k_first", "k_second"])
+def _place(
+    counters,  # [N, COUNTERS] int32
+    keys,  # [N, all_slots] int64, sorted in runs
+    index_first,  # [N, 2, k_first] int64, written; of the first side
+    index_second,  # [N, 2, k_second] int64, written if there are two sides
+    count_first,  # [N] int64, written
+    count_second,  # [N] int64, written if there are two sides
+    slots,
+    all_slots,
+    programs,
+    k_first,
+    k_second,
+    SIDES: tl.constexpr,
+    FIRST: tl.constexpr,
+    LOG_RUN: tl.constexpr,
+):
+    """Write the pairs of every `programs`-th run of one window, on one side, to their columns, and -1 behind them all.
+
+    A column is written by one program: that of its pair, or of its number where there is no pair.
+    """
+    part = tl.program_id(0) % SIDES
+    side = part if SIDES == 2 else FIRST
+    program = tl.program_id(0) // SIDES
+    window = (program // programs).to(tl.int64)
+    keys += window * all_slots + part * slots
+    counters += window * COUNTERS
+    k = k_first
+    index, p_count = index_first, count_first
+    if part == 1:
+        k = k_second
+        index, p_count = index_second, count_second
+    births = index + window * 2 * k
+    deaths = births + k
+
+    ok = tl.load(counters + STATUS) == 0
+    n_extrema = tl.where(ok, tl.load(counters + (MINIMA if side == 0 else MAXIMA)), 0)
+    count = tl.load(counters + (PAIRS_OF_MINIMA if side == 0 else PAIRS_OF_MAXIMA))
+    if program % programs == 0:
+        tl.store(p_count + window, count.to(tl.int64))
+
+    RUN: tl.constexpr = 1 << LOG_RUN
+    lane = tl.arange(0, RUN)
+    for start in range(program % programs * RUN, n_extrema, programs * RUN):
+        key = tl.load(keys + start + lane)
+        column = lane
+        for other in range(0, n_extrema, RUN):
+            if other != start:
+                column += _keys_before(key, keys + other, LOG_RUN)
+        m_pair = (key < _NONE) & (column < k)
+        tl.store(births + column, (key >> 16) & 0xFFFF, mask=m_pair)
+        tl.store(deaths + column, (key & 0xFFFF) - 1, mask=m_pair)
+    for start in range(program % programs * RUN, k, programs * RUN):
+        column = start + lane
+        m_none = (column >= count) & (column < k)
+        tl.store(births + column, -1, mask=m_none)
+        tl.store(deaths + column, -1, mask=m_none)
+
+
+@triton.jit
+def _keys_before(key, run, LOG_RUN: tl.constexpr):
+    """How many keys of a sorted run of 2^LOG_RUN come before each key, by binary search."""
+    before = tl.zeros(key.shape, tl.int32)
+    for halving in tl.static_range(LOG_RUN):
+        step = 1 << (LOG_RUN - 1 - halving)
+        before += tl.where(tl.load(run + before + (step - 1)) < key, step, 0)
+    return before + (tl.load(run + before) < key).to(tl.int32)
+
+
+def _sort(codes: Tensor, lengths: Tensor, index: Tensor) -> None:
+    """Order pairs, the longest first, then by code, and write as many as fit into index (N, 2, K)."""
+    codes, by_code = codes.sort(dim=1)
+    lengths, by_length = lengths.gather(1, by_code).sort(dim=1, descending=True, stable=True)
+    codes = codes.gather(1, by_length)
+    k = min(index.shape[2], codes.shape[1])
+    none = lengths[:, :k] < 0
+    index[:, :, k:] = -1
+    index[:, 0, :k] = (codes[:, :k] >> 32).masked_fill(none, -1)
+    index[:, 1, :k] = ((codes[:, :k] & 0xFFFFFFFF) - 1).masked_fill(none, -1)

@@ -1,0 +1,96 @@
+"""Gather and scatter: values at indices, where -1 means none. Each is the other's gradient."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .launch import INTERPRETED
+
+_BLOCK = 1024  # values that a program gathers
+_TILE = 16384  # columns of the result that a program of scatter fills
+_GROUP = tl.constexpr(1024)  # values that it looks at; the columns of a diagram are mostly padding
+_CHUNK = 512 if INTERPRETED else 32  # values that it adds up at a time: each is compared with each
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    """Read values (N, P) at index (N, K), row by row; 0 where the index is -1."""
+    values, index = values.contiguous(), index.contiguous()
+    out = torch.empty(index.shape, dtype=values.dtype, device=values.device)
+    if out.numel():
+        grid = (triton.cdiv(out.numel(), _BLOCK),)
+        _gather[grid](values, index, out, values.shape[1], index.shape[1], out.numel(), BLOCK=_BLOCK, num_warps=4)
+    return out
+
+
+def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
+    """Add values (N, K) up at index (N, K) of rows of zeros (N, size), in an order of its own but always the same."""
+    values, index = values.contiguous(), index.contiguous()
+    out = torch.empty((len(index), size), dtype=values.dtype, device=values.device)
+    if out.numel():
+        tiles = triton.cdiv(size, _TILE)
+        grid = (len(index) * tiles,)
+        _scatter[grid](values, index, out, size, index.shape[1], tiles, TILE=_TILE, CHUNK=_CHUNK, num_warps=1)
+    return out
+
+
+@triton.jit(do_not_specialize=["p", "k", "n"])
+def _gather(
+    values,  # [N, P] any dtype
+    index,  # [N, K] int64
+    out,  # [N, K] of values' dtype, written
+    p,
+    k,
+    n,
+    BLOCK: tl.constexpr,
+):
+    """Gather BLOCK of all n = N * K values."""
+    o = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    m_out = o < n
+    i = tl.load(index + o, mask=m_out, other=-1)
+    tl.store(out + o, tl.load(values + o // k * p + i, mask=i >= 0, other=0), mask=m_out)
+
+
+@triton.jit(do_not_specialize=["size", "k", "tiles"])
+def _scatter(
+    values,  # [N, K] float32 or float64
+    index,  # [N, K] int64
+    out,  # [N, size] of values' dtype, written
+    size,
+    k,
+    tiles,
+    TILE: tl.constexpr,
+    CHUNK: tl.constexpr,
+):
+    """Fill TILE columns of one row: zeros first, then the values that go there, CHUNK of the row at a time.
+
+    Of the values of a chunk that go to one column, the first lane adds the sum, so no column has two writers at a time;
+    a barrier stands between one chunk and the next. No other program writes these columns.
+    """
+    row = (tl.program_id(0) // tiles).to(tl.int64)
+    first = tl.program_id(0) % tiles * TILE
+    columns = tl.minimum(size - first, TILE)
+    values += row * k
+    index += row * k
+    out += row * size + first
+
+    group, lane = tl.arange(0, _GROUP), tl.arange(0, CHUNK)
+    for start in range(0, columns, _GROUP):
+        tl.store(out + start + group, tl.zeros((_GROUP,), out.dtype.element_ty), mask=start + group < columns)
+    for start_group in range(0, k, _GROUP):
+        far = tl.load(index + start_group + group, mask=start_group + group < k, other=-1) - first
+        if tl.max(((far >= 0) & (far < columns)).to(tl.int32), 0) != 0:
+            for start in range(start_group, tl.minimum(start_group + _GROUP, k), CHUNK):
+                i = tl.load(index + start + lane, mask=start + lane < k, other=-1) - first
+                mine = (i >= 0) & (i < columns)
+                column = tl.where(mine, i, -1).to(tl.int32)
+                if tl.max(column, 0) >= 0:
+                    value = tl.load(values + start + lane, mask=mine, other=0.0)
+                    same = column[:, None] == column[None, :]
+                    total = tl.sum(tl.where(same, value[:, None], 0.0), 0)
+                    leads = mine & (tl.min(tl.where(same, lane[:, None], CHUNK), 0) == lane)
+                    tl.debug_barrier()  # what other threads wrote, zeros or the last chunk, is read next
+                    present = tl.load(out + column, mask=leads, other=0.0)
+                    tl.store(out + column, present + total, mask=leads)

@@ -1,0 +1,223 @@
+"""Gradient: the lower stars of all pixels, and the cells that a discrete Morse gradient leaves critical in them.
+
+A star is eight comparisons and then logic on bits. One lane takes a strip: ROWS pixels of a column, one bit each, so
+that the logic of a star is done for a whole strip at once, and each value is loaded by three lanes instead of nine. All
+cells of a lower star have the same value; hence any acyclic matching of it will do, and a sequence of element matchings
+is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
+
+The stars of a strip are two words of four planes of ROWS bits: the planes of the edges E, W, S, N and those of the
+squares NW, NE, SW, SE, from the lowest byte up. Shifted right by a pixel's row, a word has that pixel's cells in its
+bits 0, 8, 16 and 24.
+
+Floats are compared as they are: without NaNs, which set the status and drop the window, that is the order of the CPU's
+integer keys, also of infinities, of subnormals and of zeros of both signs. The construction T has the order of -f.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .launch import INTERPRETED
+
+ROWS_LOG2 = tl.constexpr(3)
+ROWS = tl.constexpr(8)
+_NEXT_STRIP = tl.constexpr(1 << 8)  # the bit of the row below the strip
+_BLOCK = 128 if INTERPRETED else 64  # strips a program; a window of 64 x 64 has 512
+
+# Columns of the counters of a window.
+SADDLES, MINIMA, MAXIMA, STATUS, PAIRS_OF_MINIMA, PAIRS_OF_MAXIMA = (tl.constexpr(i) for i in range(6))
+COUNTERS = tl.constexpr(8)
+
+
+def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Compute the lower stars of windows and list their critical cells.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, H, W), float32 or float64, contiguous
+    top : bool
+        T, where the windows stand in a ring that is below every pixel, or V, where the ring is above.
+
+    Returns
+    -------
+    edges, squares : Tensor, shape (N, strips, W), int32
+        The planes of the stars.
+    saddles : Tensor, shape (N, H * W), int32
+        Flat indices of the pixels that own critical edges.
+    extrema : Tensor, shape (N, H * W), int32
+        Flat indices of the minima, from the front, and of the owners of the maxima, from the back.
+    tree : Tensor, shape (N, H * W + 1), int64
+        The word of a root at each extremum and, in the last column, at the outside; see `merge`.
+    counters : Tensor, shape (N, COUNTERS), int32
+        How many saddles, minima and maxima are listed, and the status: 1 where there is a NaN. The lists of such a
+        window mean nothing, yet stay in their bounds. The order of a list depends on the schedule.
+    """
+    n, height, width = x.shape
+    pixels, strips = height * width, triton.cdiv(height, ROWS.value)
+    int32 = {"dtype": torch.int32, "device": x.device}
+    edges, squares = torch.empty((n, strips, width), **int32), torch.empty((n, strips, width), **int32)
+    saddles, extrema = torch.empty((n, pixels), **int32), torch.empty((n, pixels), **int32)
+    tree = torch.empty((n, pixels + 1), dtype=torch.int64, device=x.device)
+    counters = torch.zeros((n, COUNTERS.value), **int32)
+    tiles = triton.cdiv(strips * width, _BLOCK)
+    if n:
+        _gradient[(n * tiles,)](
+            x, edges, squares, saddles, extrema, tree, counters, height, width, TOP=top, BLOCK=_BLOCK, num_warps=1
+        )
+    return edges, squares, saddles, extrema, tree, counters
+
+
+@triton.jit(do_not_specialize=["height", "width"])
+def _gradient(
+    x,  # [N, H, W] float32 or float64
+    edges,  # [N, strips, W] int32, written
+    squares,  # [N, strips, W] int32, written
+    saddles,  # [N, H * W] int32, written in parts
+    extrema,  # [N, H * W] int32, written in parts
+    tree,  # [N, H * W + 1] int64, written in parts
+    counters,  # [N, COUNTERS] int32, zeros before
+    height,
+    width,
+    TOP: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Stars and critical cells of BLOCK strips of one window.
+
+    Programs share nothing but the counters: each takes a range of slots in every list by one atomic addition, and
+    writes only there. Relaxed atomics will do, because nobody reads the lists before the launch is over.
+    """
+    lanes = tl.cdiv(height, ROWS) * width
+    tiles = tl.cdiv(lanes, BLOCK)
+    window = (tl.program_id(0) // tiles).to(tl.int64)
+    lane = tl.program_id(0) % tiles * BLOCK + tl.arange(0, BLOCK)
+    pixels = height * width
+    x += window * pixels
+    counters += window * COUNTERS
+
+    # Every lane loads a pixel for each neighbour, some other one where there is none: the masks come once a strip.
+    # Lanes behind the last strip and rows below the window repeat what stands before them.
+    there = lane < lanes
+    lane = tl.minimum(lane, lanes - 1)
+    column, top_row = lane % width, lane // width * ROWS
+    rows_left = height - top_row
+    west_missing, east_missing = column == 0, column == width - 1
+    p_here = x + top_row * width + column
+    p_w, p_e = p_here - tl.where(west_missing, 0, 1), p_here + tl.where(east_missing, 0, 1)
+    step = tl.where(top_row == 0, 0, width)
+    nw, n, ne = tl.load(p_w - step), tl.load(p_here - step), tl.load(p_e - step)
+    w, here, e = tl.load(p_w), tl.load(p_here), tl.load(p_e)
+    b_n = tl.zeros((BLOCK,), tl.int32)
+    b_w, b_e, b_nw, b_ne, b_sw, b_se = b_n, b_n, b_n, b_n, b_n, b_n
+    nan = b_n
+    for row in tl.static_range(ROWS):
+        step = tl.where(row + 1 < rows_left, width, 0)
+        p_w, p_here, p_e = p_w + step, p_here + step, p_e + step
+        sw, s, se = tl.load(p_w), tl.load(p_here), tl.load(p_e)
+        bit = 1 << row
+        b_nw |= tl.where(_lower(nw, here, True, TOP), bit, 0)
+        b_n |= tl.where(_lower(n, here, True, TOP), bit, 0)
+        b_ne |= tl.where(_lower(ne, here, True, TOP), bit, 0)
+        b_w |= tl.where(_lower(w, here, True, TOP), bit, 0)
+        b_e |= tl.where(_lower(e, here, False, TOP), bit, 0)
+        b_sw |= tl.where(_lower(sw, here, False, TOP), bit, 0)
+        b_se |= tl.where(_lower(se, here, False, TOP), bit, 0)
+        if row % 2 == 0:
+            nan |= tl.where((here != here) | (s != s), bit, 0)
+        nw, n, ne = w, here, e
+        w, here, e = sw, s, se
+    # Of two neighbours one is lower, so a pixel's S is the opposite of the N of the pixel below.
+    b_s = ~((b_n | tl.where(_lower(n, here, True, TOP), _NEXT_STRIP, 0)) >> 1)
+
+    # The ring is lower than all in T, and than none in V. A square is in the star if its far corner is lower and both
+    # its edges are in.
+    m_n, m_s = tl.where(top_row == 0, 1, 0), ~_rows(rows_left - 1)
+    m_w, m_e = tl.where(west_missing, -1, 0), tl.where(east_missing, -1, 0)
+    rows_here = tl.where(there, _rows(rows_left), 0)
+    b_n, b_s = _ring(b_n, m_n, TOP) & rows_here, _ring(b_s, m_s, TOP) & rows_here
+    b_w, b_e = _ring(b_w, m_w, TOP) & rows_here, _ring(b_e, m_e, TOP) & rows_here
+    b_nw, b_ne = _ring(b_nw, m_n | m_w, TOP) & b_n & b_w, _ring(b_ne, m_n | m_e, TOP) & b_n & b_e
+    b_sw, b_se = _ring(b_sw, m_s | m_w, TOP) & b_s & b_w, _ring(b_se, m_s | m_e, TOP) & b_s & b_e
+    planes = window * lanes + lane
+    tl.store(edges + planes, b_e | b_w << 8 | b_s << 16 | b_n << 24, mask=there)
+    tl.store(squares + planes, b_nw | b_ne << 8 | b_sw << 16 | b_se << 24, mask=there)
+
+    c_n, c_w, c_s = critical_edges(b_n, b_w, b_e, b_s, b_nw, b_ne, b_sw, b_se)
+    m_saddle = c_n | c_w | c_s
+    m_minimum = rows_here & ~(b_n | b_w | b_e | b_s)
+    m_maximum = b_nw & b_ne & b_sw & b_se
+    m_extremum = m_minimum | m_maximum
+
+    tl.atomic_max(counters + STATUS, 1, mask=tl.max(nan, 0) != 0, sem="relaxed")
+    # Three counts in one word, so that one scan does: 11, 11 and 10 bits for tiles of up to 1,024 pixels, where no two
+    # neighbours are maxima.
+    count = _ones(m_saddle | m_minimum << 8 | m_maximum << 16)
+    count = (count & 0xFF) | (count & 0xFF00) << 3 | (count & 0xFF0000) << 6
+    before = tl.cumsum(count, 0) - count
+    total = tl.sum(count, 0)
+    i_saddle = tl.atomic_add(counters + SADDLES, total & 0x7FF, sem="relaxed") + (before & 0x7FF)
+    i_minimum = tl.atomic_add(counters + MINIMA, (total >> 11) & 0x7FF, sem="relaxed") + ((before >> 11) & 0x7FF)
+    i_maximum = tl.atomic_add(counters + MAXIMA, (total >> 22) & 0x3FF, sem="relaxed") + ((before >> 22) & 0x3FF)
+
+    tree += window * (pixels + 1)
+    tl.store(tree + pixels, pixels.to(tl.int64), mask=tl.program_id(0) % tiles == 0)
+    first = top_row * width + column
+    p_saddle = saddles + window * pixels + i_saddle
+    p_minimum = extrema + window * pixels + i_minimum
+    p_maximum = extrema + (window + 1) * pixels - 1 - i_maximum
+    # Each lane lists its first pixel with a critical cell, then the next: three rounds or four where data is smooth.
+    left = m_saddle | m_extremum
+    while tl.max(left, 0) != 0:
+        pixel = left & -left
+        is_saddle, is_minimum, is_maximum = (m_saddle & pixel) != 0, (m_minimum & pixel) != 0, (m_maximum & pixel) != 0
+        i_row = (pixel.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127  # the bit's logarithm
+        position = first + i_row * width
+        tl.store(p_saddle, position, mask=is_saddle)
+        tl.store(p_minimum, position, mask=is_minimum)
+        tl.store(p_maximum, position, mask=is_maximum)
+        tl.store(tree + position, position.to(tl.int64), mask=is_minimum | is_maximum)
+        p_saddle += is_saddle.to(tl.int32)
+        p_minimum += is_minimum.to(tl.int32)
+        p_maximum -= is_maximum.to(tl.int32)
+        left ^= pixel
+
+
+@triton.jit
+def _lower(neighbour, here, FIRST: tl.constexpr, TOP: tl.constexpr):
+    """Whether a neighbour is lower, one with a smaller index or not (FIRST)."""
+    if TOP:
+        return neighbour >= here if FIRST else neighbour > here
+    return neighbour <= here if FIRST else neighbour < here
+
+
+@triton.jit
+def _ring(plane, missing, TOP: tl.constexpr):
+    """Put the ring into a plane, where neighbours are missing."""
+    return plane | missing if TOP else plane & ~missing
+
+
+@triton.jit
+def _rows(count):
+    """A plane with its first rows set, as many as there are of them: none to all."""
+    return (1 << tl.minimum(tl.maximum(count, 0), ROWS)) - 1
+
+
+@triton.jit
+def _ones(word):
+    """Count the ones in each byte of a word."""
+    word = word - ((word >> 1) & 0x55555555)
+    word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
+    return (word + (word >> 4)) & 0x0F0F0F0F
+
+
+@triton.jit
+def critical_edges(n, w, e, s, nw, ne, sw, se):
+    """Match the cells of stars along +x, -x, +y, -y in turn; returns the edges N, W and S that stay unmatched.
+
+    Each argument is a plane of bits, a star a bit. In that order of directions the vertex takes E, W, S or N, the first
+    that there is; N takes NE or NW, S takes SE or SW, and what squares are left take W. E is always taken. The vertex
+    stays alone if there is no edge, and a square, the one to the north-west, if there are all four.
+    """
+    return n & (e | w | s) & ~(ne | nw), w & e & ~(sw & se) & ~(nw & ne), s & (e | w) & ~(se | sw)

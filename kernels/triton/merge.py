@@ -1,0 +1,188 @@
+"""Merge: the elder rule over saddles in any order, as a triplet merge tree (Smirnov & Morozov 2017), without locks.
+
+A node of the tree is an extremum u and has one word T[u] = (saddle s, elder v): the class of u merges into v's at s. A
+root is its own elder. To join u and v at s, climb from each while its saddle comes before s. If they meet, nothing is
+to be done. Else the younger gets (s, elder) by compare-and-swap, and if that took a link (s', w) away, the elder and w
+are to be joined at s'. The word is all the state there is, a node's saddle only ever gets earlier, and what is taken
+away goes on between strictly older extrema: so it ends, a word that was read some time ago is still true, and the same
+word come again (ABA) does no harm.
+
+Minima are joined in the order of V from the lowest saddle up, maxima from the highest down, in exactly the opposite
+order. An edge that joins two classes of minima joins no two of maxima, and the other way round: the minimum spanning
+tree of a planar graph and the maximum spanning tree of its dual are each other's complement. Hence both sides can take
+all saddles, at the same time, and neither waits for the other.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .gradient import COUNTERS, ROWS, SADDLES, STATUS, critical_edges
+from .launch import INTERPRETED
+from .trace import cells_of, maxima_above, minima_below
+
+_BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
+_PIXELS_A_PROGRAM = 16 * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn
+
+# Directions of an edge, in the order of the CPU's list of saddles.
+_NORTH, _WEST, _SOUTH = (tl.constexpr(i) for i in range(3))
+_LOW = tl.constexpr(0xFFFFFFFF)
+
+
+def merge(
+    x: Tensor,
+    edges: Tensor,
+    squares: Tensor,
+    saddles: Tensor,
+    tree: Tensor,
+    counters: Tensor,
+    top: bool,
+    minima: bool,
+    maxima: bool,
+) -> None:
+    """Grow the merge trees of windows, of the minima, of the maxima or of both. The arguments are of `gradient`.
+
+    tree : Tensor, shape (N, H * W + 1), int64
+        Changed: at an extremum, saddle * 2^32 + elder. A saddle is 4 * pixel + direction; an elder equal to the
+        extremum itself means that its class never dies.
+    """
+    n, height, width = x.shape
+    programs = triton.cdiv(height * width, _PIXELS_A_PROGRAM)
+    if n:
+        _merge[(n * programs * (minima + maxima),)](
+            x,
+            edges,
+            squares,
+            saddles,
+            tree,
+            counters,
+            height,
+            width,
+            programs,
+            TOP=top,
+            SIDES=minima + maxima,
+            FIRST=0 if minima else 1,
+            BLOCK=_BLOCK,
+            num_warps=1,
+        )
+
+
+@triton.jit(do_not_specialize=["height", "width", "programs"])
+def _merge(
+    values,  # [N, H, W] float32 or float64
+    edges,  # [N, strips, W] int32
+    squares,  # [N, strips, W] int32
+    saddles,  # [N, H * W] int32
+    tree,  # [N, H * W + 1] int64, changed
+    counters,  # [N, COUNTERS] int32
+    height,
+    width,
+    programs,
+    TOP: tl.constexpr,
+    SIDES: tl.constexpr,
+    FIRST: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Trace and merge every `programs`-th block of saddles of one window, on one side (0: minima, 1: maxima).
+
+    Programs meet in `tree` only, where all reads are volatile and all writes compare-and-swaps. Relaxed ones, as
+    nothing else that a program writes is read by another.
+    """
+    side = tl.program_id(0) % 2 if SIDES == 2 else FIRST
+    program = tl.program_id(0) // SIDES
+    window = (program // programs).to(tl.int64)
+    pixels = height * width
+    strips = tl.cdiv(height, ROWS) * width
+    values += window * pixels
+    edges += window * strips
+    squares += window * strips
+    saddles += window * pixels
+    tree += window * (pixels + 1)
+    # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
+    turn = 1 - 2 * side
+    mirror = -turn if TOP else turn
+
+    n = tl.load(counters + window * COUNTERS + SADDLES)
+    n = tl.where(tl.load(counters + window * COUNTERS + STATUS) == 0, n, 0)
+    for start in range(program % programs * BLOCK, n, programs * BLOCK):
+        i_saddle = start + tl.arange(0, BLOCK)
+        m_saddle = i_saddle < n
+        owner = tl.load(saddles + i_saddle, mask=m_saddle, other=0)
+        y, x = owner // width, owner % width
+        star_edges = cells_of(edges, y, x, m_saddle, height, width)
+        star_squares = cells_of(squares, y, x, m_saddle, height, width)
+        north, west, south = critical_edges(
+            (star_edges >> 24) & 1,
+            (star_edges >> 8) & 1,
+            star_edges & 1,
+            (star_edges >> 16) & 1,
+            star_squares & 1,
+            (star_squares >> 8) & 1,
+            (star_squares >> 16) & 1,
+            (star_squares >> 24) & 1,
+        )
+        value = tl.load(values + owner) * mirror
+        # Most saddles own one critical edge; a lane with more takes another round.
+        left = tl.where(m_saddle, north | west << 1 | south << 2, 0)
+        while tl.max(left, 0) != 0:
+            edge = left & -left
+            m_edge = left != 0
+            direction = edge >> 1
+            left ^= edge
+            if side == 0:
+                y_b = y + tl.where(direction == _NORTH, -1, tl.where(direction == _SOUTH, 1, 0))
+                x_b = x + tl.where(direction == _WEST, -1, 0)
+                u, v = minima_below(y, x, y_b, x_b, m_edge, edges, height, width)
+            else:
+                # The squares beside the edge: one at the pixel's north-west or west, the other across the edge.
+                y_a, x_a = y - tl.where(direction == _SOUTH, 0, 1), x - 1
+                y_b, x_b = y - tl.where(direction == _NORTH, 1, 0), x - tl.where(direction == _WEST, 1, 0)
+                u, v = maxima_above(y_a, x_a, y_b, x_b, m_edge, squares, height, width)
+            _join(u, v, owner * 4 + direction, value, m_edge, values, tree, pixels, turn, mirror)
+
+
+@triton.jit
+def _join(u, v, saddle, value, active, values, tree, pixels, turn, mirror):
+    """Join the classes of u and v at a saddle of that value, in each active lane."""
+    active &= u != v
+    u, v = tl.where(active, u, pixels), tl.where(active, v, pixels)  # a word that is there, for lanes without work
+    while tl.max(active.to(tl.int32), 0) != 0:
+        # Volatile, so that a word that others change is read anew from where they change it.
+        t_u = tl.load(tree + u, mask=active, other=0, volatile=True)
+        t_v = tl.load(tree + v, mask=active, other=0, volatile=True)
+        s_u, elder_u = (t_u >> 32).to(tl.int32), (t_u & _LOW).to(tl.int32)
+        s_v, elder_v = (t_v >> 32).to(tl.int32), (t_v & _LOW).to(tl.int32)
+        linked_u, linked_v = active & (elder_u != u), active & (elder_v != v)
+        value_u = tl.load(values + (s_u >> 2), mask=linked_u, other=0.0) * mirror
+        value_v = tl.load(values + (s_v >> 2), mask=linked_v, other=0.0) * mirror
+        climb_u = linked_u & _before(value_u, s_u, value, saddle, turn)
+        climb_v = linked_v & _before(value_v, s_v, value, saddle, turn)
+
+        # Neither climbs: link the younger of two. The outside is the eldest of all.
+        ready = active & (climb_u == 0) & (climb_v == 0) & (u != v)
+        f_u = tl.load(values + u, mask=ready & (u < pixels), other=0.0) * mirror
+        f_v = tl.load(values + v, mask=ready & (v < pixels), other=0.0) * mirror
+        v_is_elder = (v == pixels) | ((u != pixels) & _before(f_v, v, f_u, u, turn))
+        elder, younger = tl.where(v_is_elder, v, u), tl.where(v_is_elder, u, v)
+        word = tl.where(v_is_elder, t_u, t_v)
+        linked = tl.where(v_is_elder, linked_u, linked_v)
+        link = (saddle.to(tl.int64) << 32) | elder.to(tl.int64)
+        # There is no mask: a lane that is not ready offers the word that it expects, which changes nothing.
+        found = tl.atomic_cas(tree + younger, word, tl.where(ready, link, word), sem="relaxed")
+        won = ready & (found == word)
+        # A lane that lost tries again from where it stands; one that won goes on with the link that it took away.
+        active = active & ((won == 0) | linked)
+        saddle = tl.where(won, tl.where(v_is_elder, s_u, s_v), saddle)
+        value = tl.where(won, tl.where(v_is_elder, value_u, value_v), value)
+        displaced = tl.where(v_is_elder, elder_u, elder_v)
+        u = tl.where(won, elder, tl.where(climb_u, elder_u, u))
+        v = tl.where(won, displaced, tl.where(climb_v, elder_v, v))
+        active &= u != v
+
+
+@triton.jit
+def _before(value_a, a, value_b, b, turn):
+    """Whether a comes before b: by value, equal ones by position, or against it where turn is -1."""
+    return (value_a < value_b) | ((value_a == value_b) & (a * turn < b * turn))

@@ -1,0 +1,79 @@
+"""What the tests of the Triton kernels share: both engines on one input, and launches that do not happen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+import gpuph
+from gpuph import ops
+
+
+def assert_same_pairs(
+    x: Tensor,
+    dims: Sequence[int] = (0, 1),
+    construction: str = "T",
+    min_persistence: float = 0.0,
+    capacity: int | None = None,
+) -> None:
+    """Triton's pairs of x must be the CPU's bit for bit: indices, order, padding, counts and status."""
+    arguments = (x, list(dims), construction == "T", min_persistence, capacity)
+    with gpuph.use_kernels("cpu"):
+        expected = ops.persistence(*arguments)
+    with gpuph.use_kernels("triton"):
+        found = ops.persistence(*arguments)
+    for name, ours, theirs in zip(("status", "index", "count"), _lists(found), _lists(expected), strict=True):
+        for dim, a, b in zip(dims, ours, theirs, strict=False):
+            assert a.dtype == b.dtype and a.shape == b.shape, f"{name} of dimension {dim}"
+            assert torch.equal(a, b), f"{name} of dimension {dim}"
+
+
+def _lists(result: tuple[Tensor, list[Tensor], list[Tensor]]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    return [result[0]], result[1], result[2]
+
+
+def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu") -> None:
+    """Triton's gather and scatter must be the CPU's, the sums to rounding and the same at every call."""
+    generator = torch.Generator().manual_seed(rows + size + columns)
+    values = torch.randn((rows, size), generator=generator).to(dtype).to(device)
+    index = torch.randint(-1, size, (rows, columns), generator=generator)
+    index[:, columns // 3 :: 5] = size // 2  # a column that many values go to
+    index[:, columns // 2 :: 2] = -1
+    index, grad = index.to(device), torch.randn((rows, columns), generator=generator).to(dtype).to(device)
+    with gpuph.use_kernels("cpu"):
+        gathered, scattered = ops.gather(values, index), ops.scatter(grad, index, size)
+    with gpuph.use_kernels("triton"):
+        assert torch.equal(ops.gather(values, index), gathered)
+        sums = ops.scatter(grad, index, size)
+        assert torch.equal(ops.scatter(grad, index, size), sums)
+    tolerance = 4 * columns**0.5 * torch.finfo(dtype).eps
+    assert torch.allclose(sums, scattered, rtol=tolerance, atol=tolerance)
+
+
+class Launch(NamedTuple):
+    """A launch that did not happen."""
+
+    kernel: Any
+    grid: tuple[int, ...]
+    arguments: dict[str, Any]
+    num_warps: int
+
+
+@contextlib.contextmanager
+def stubbed() -> Iterator[list[Launch]]:
+    """Record the launches of Triton kernels instead of making them."""
+    from triton.runtime.jit import JITFunction
+
+    launches: list[Launch] = []
+
+    def run(self: Any, *args: Any, grid: tuple[int, ...], warmup: bool, num_warps: int, **kwargs: Any) -> None:
+        bound = self.signature.bind(*args, **kwargs)
+        launches.append(Launch(self, grid, dict(bound.arguments), num_warps))
+
+    with mock.patch.object(JITFunction, "run", run):
+        yield launches

@@ -1,0 +1,85 @@
+"""Tests for a process with TRITON_INTERPRET=1; `test_triton_interpret.py` starts it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import gpuph
+import inputs
+from engines import assert_same_gather, assert_same_pairs
+
+# Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
+SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))
+
+
+def batch(kind: str, shape: tuple[int, int], n: int = 1, dtype: type = np.float32) -> torch.Tensor:
+    return torch.from_numpy(np.stack([inputs.image(kind, shape, seed, dtype) for seed in range(n)]))
+
+
+@pytest.mark.parametrize("kind", inputs.KINDS)
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_odd_windows_equal_the_cpu(kind: str, construction: str) -> None:
+    for i, shape in enumerate(SIZES):
+        assert_same_pairs(batch(kind, shape, dtype=(np.float32, np.float64)[i % 2]), construction=construction)
+
+
+@pytest.mark.parametrize(("kind", "construction"), [("noise", "T"), ("smooth", "V")])
+def test_pairs_of_windows_of_64_equal_the_cpu(kind: str, construction: str) -> None:
+    assert_same_pairs(batch(kind, (64, 64)), construction=construction)
+
+
+def test_pairs_of_a_road_window_equal_the_cpu(roads: torch.Tensor) -> None:
+    assert_same_pairs(roads[:1])
+
+
+@pytest.mark.parametrize("dims", [(0,), (1,), (1, 0)], ids=str)
+@pytest.mark.parametrize(("construction", "dtype"), [("T", np.float32), ("V", np.float64)])
+def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...], construction: str, dtype: type) -> None:
+    x = batch("noise", (11, 10), dtype=dtype)
+    assert_same_pairs(x, dims, construction, min_persistence=0.7, capacity=5)
+    assert_same_pairs(x, dims, construction, min_persistence=0.1, capacity=100)
+
+
+def test_a_nan_of_either_sign_empties_its_window_only() -> None:
+    for construction, dtype in (("T", np.float32), ("V", np.float64)):
+        x = batch("noise", (9, 11), 4, dtype)
+        x[1, 8, 10], x[2] = float("nan"), -float("nan")
+        assert_same_pairs(x, construction=construction, capacity=20)
+
+
+def test_no_windows_give_no_pairs() -> None:
+    assert_same_pairs(torch.zeros(0, 5, 5), capacity=3)
+    assert_same_pairs(torch.zeros(0, 5, 5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
+    for rows, size, columns in ((1, 1, 1), (3, 40, 33), (2, 20_000, 1_100), (0, 4, 4), (2, 5, 0)):
+        assert_same_gather(rows, size, columns, dtype)
+
+
+def test_loss_and_gradient_equal_the_cpu(roads: torch.Tensor) -> None:
+    pred, target = roads[:2, None, :32, :32], roads[2:4, None, :32, :32]
+    results = []
+    for kernels in ("cpu", "triton", "triton"):
+        with gpuph.use_kernels(kernels):
+            p = pred.clone().requires_grad_()
+            loss = gpuph.LocalizedPHLoss(window=32).eval()(p, target)
+            loss.backward()
+        results.append((loss.detach(), p.grad))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.allclose(results[0][1], results[1][1], rtol=1e-6)
+    assert torch.equal(results[1][1], results[2][1])
+
+
+def test_diagrams_and_their_gradients_equal_the_cpu() -> None:
+    x = batch("integers", (10, 12), 2).requires_grad_()
+    grads = []
+    for kernels in ("cpu", "triton"):
+        with gpuph.use_kernels(kernels):
+            diagrams = gpuph.persistence(x)
+            total = diagrams[1].birth.square().sum() + (diagrams[1].death ** 3).sum() + diagrams[0].birth.exp().sum()
+            grads.append(torch.autograd.grad(total, x)[0])
+    assert torch.allclose(*grads)

@@ -1,0 +1,20 @@
+"""The Triton kernels in Triton's interpreter, which has to be chosen before they are imported: in their own process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("triton")
+
+
+@pytest.mark.interpret
+def test_every_public_function_equals_the_cpu_in_the_interpreter() -> None:
+    tests = Path(__file__).with_name("interpreted.py")
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--durations=5", str(tests)]
+    run = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr

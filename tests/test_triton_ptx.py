@@ -1,0 +1,153 @@
+"""The compiled Triton kernels, as PTX on the CPU: on random schedules, with races and unwritten memory looked for."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+import gpuph
+import inputs
+from engines import assert_same_gather, assert_same_pairs
+
+pytest.importorskip("triton")
+pytestmark = [
+    pytest.mark.ptx,
+    pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="ptxrun needs Linux"),
+]
+sys.path.insert(0, str(Path(__file__).with_name("ptxrun")))
+
+SCHEDULES = 20
+SHAPES = ((1, 1), (1, 9), (2, 2), (9, 1), (12, 5), (19, 21))
+
+
+@contextlib.contextmanager
+def ptx(seed: int, **options: Any) -> Iterator[Any]:
+    """Run kernels as PTX on one random schedule; memory that PyTorch has not filled counts as never written."""
+    import ptxrun.triton
+
+    options = {
+        "checks": ("mem", "race", "init", "sync"),
+        "resident_blocks": 4 + seed % 5,
+        "block_order": "random",
+        **options,
+    }
+    allocate = torch.empty
+    with ptxrun.triton.emulated(seed=1000 * seed, schedule="random", **options) as emulation:
+
+        def empty(*args: Any, **kwargs: Any) -> torch.Tensor:
+            new = allocate(*args, **kwargs)
+            if new.numel():
+                emulation.mark_uninitialised(new)
+            return new
+
+        with mock.patch.object(torch, "empty", empty):
+            yield emulation
+    assert not emulation.reports, emulation.reports[0].text
+
+
+def batch(kind: str, shape: tuple[int, int], n: int = 1, dtype: type = np.float32, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.stack([inputs.image(kind, shape, seed + i, dtype) for i in range(n)]))
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_pairs_equal_the_cpu_on_any_schedule(seed: int, roads: torch.Tensor) -> None:
+    construction = "TV"[seed % 2]
+    with ptx(seed, switch_prob=0.02 + 0.3 * (seed % 3)):
+        for kind in ("noise", "integers", "smooth"):
+            assert_same_pairs(batch(kind, (33, 40), 2), construction=construction)
+        assert_same_pairs(roads[seed % 16 :][:1], construction=construction)
+
+
+@pytest.mark.parametrize("kind", inputs.KINDS)
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_odd_windows_equal_the_cpu(kind: str, construction: str) -> None:
+    for seed, shape in enumerate(SHAPES):
+        for dtype in (np.float32, np.float64):
+            with ptx(seed):
+                assert_same_pairs(batch(kind, shape, 3, dtype), construction=construction)
+
+
+@pytest.mark.parametrize("dims", [(0,), (1,), (1, 0)], ids=str)
+def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...]) -> None:
+    for construction in "TV":
+        x = batch("noise", (40, 31), 2)
+        with ptx(0):
+            assert_same_pairs(x, dims, construction, min_persistence=0.7)
+            assert_same_pairs(x, dims, construction, capacity=5)
+            assert_same_pairs(x, dims, construction, capacity=400)
+
+
+def test_a_nan_of_either_sign_empties_its_window_only() -> None:
+    for seed, construction in enumerate("TVTV"):
+        x = batch("noise", (29, 31), 4)
+        x[1, 8, 10], x[2] = float("nan"), -float("nan")
+        with ptx(seed):
+            assert_same_pairs(x, construction=construction, capacity=200)
+
+
+def test_no_windows_are_no_launches() -> None:
+    with ptx(0) as emulation:
+        assert_same_pairs(torch.zeros(0, 5, 5))
+        assert not emulation.launches
+
+
+def test_a_long_winding_valley_is_walked_to_its_end() -> None:
+    image = np.full((41, 40), 1e6, np.float32)
+    for y in range(0, 41, 2):
+        image[y] = -40 * y - np.arange(40)[:: 1 if y % 4 == 0 else -1]
+    for y in range(1, 40, 2):
+        x = 39 if y % 4 == 1 else 0
+        image[y, x] = (image[y - 1, x] + image[y + 1, x]) / 2
+    for sign in (1, -1):
+        with ptx(0):
+            assert_same_pairs(torch.from_numpy(sign * image)[None])
+
+
+def test_large_windows_equal_the_cpu() -> None:
+    """Keys have no room for so many pixels, and many programs share one tree."""
+    with ptx(3, checks=(), stats=False):
+        assert_same_pairs(batch("noise", (260, 261)))
+        assert_same_pairs(batch("smooth", (255, 250)), construction="V")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
+    for seed, (rows, size, columns) in enumerate([(1, 1, 1), (3, 40, 33), (2, 17_000, 1_100), (0, 4, 4), (2, 5, 0)]):
+        with ptx(seed):
+            assert_same_gather(rows, size, columns, dtype)
+
+
+def test_loss_and_gradient_equal_the_cpu_and_repeat(roads: torch.Tensor) -> None:
+    def run(kernels: str) -> tuple[torch.Tensor, torch.Tensor]:
+        with gpuph.use_kernels(kernels):
+            pred = roads[:2, None].clone().requires_grad_()
+            loss = gpuph.LocalizedPHLoss(window=32).eval()(pred, roads[2:4, None])
+            loss.backward()
+        assert pred.grad is not None
+        return loss.detach(), pred.grad
+
+    expected, results = run("cpu"), []
+    for seed in range(3):
+        with ptx(seed):
+            results.append(run("triton"))
+    for loss, grad in results:
+        assert torch.equal(loss, expected[0]) and torch.allclose(grad, expected[1], rtol=1e-6)
+        assert torch.equal(grad, results[0][1])
+
+
+def test_the_gradient_stage_keeps_within_its_instructions(roads: torch.Tensor) -> None:
+    """PTX instructions a pixel where data is realistic: 63 when this was written."""
+    with ptx(0, checks=()) as emulation:
+        assert_same_pairs(roads)
+    stars = next(launch for launch in emulation.launches if launch.kernel == "_gradient")
+    assert stars.instructions < 80 * roads.numel()

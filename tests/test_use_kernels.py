@@ -1,0 +1,52 @@
+"""Choosing the kernels by hand, and what importing costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import gpuph
+from gpuph import ops
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+def test_importing_and_running_on_the_cpu_leaves_the_triton_kernels_alone() -> None:
+    code = """import sys, torch, gpuph
+assert "triton" not in sys.modules
+gpuph.persistence(torch.zeros(1, 4, 4))
+assert "gpuph.kernels.triton" not in sys.modules"""
+    run = python(code, GPUPH_KERNELS="auto")
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_environment_chooses_the_kernels() -> None:
+    pytest.importorskip("triton")
+    code = "import torch, gpuph; print(gpuph.persistence(torch.zeros(1, 2, 2))[0]); gpuph.kernels.triton"
+    run = python(code, GPUPH_KERNELS="triton", TRITON_INTERPRET="1")
+    assert run.returncode == 0 and "count=tensor([1])" in run.stdout, run.stdout + run.stderr
+
+
+def test_a_choice_that_is_none_is_named() -> None:
+    run = python("import gpuph", GPUPH_KERNELS="numpy")
+    assert "ValueError: GPUPH_KERNELS must be one of ('auto', 'cpu', 'triton'), got 'numpy'" in run.stderr
+    with pytest.raises(ValueError, match=r"which must be one of .*, got 'gpu'"), gpuph.use_kernels("gpu"):
+        pass
+
+
+def test_a_choice_ends_with_its_context() -> None:
+    before = ops._chosen
+    with pytest.raises(RuntimeError), gpuph.use_kernels("triton"):
+        with gpuph.use_kernels("cpu"):
+            assert gpuph.persistence(torch.zeros(1, 2, 2))[0].count.tolist() == [1]
+        assert ops._chosen == "triton"
+        raise RuntimeError
+    assert ops._chosen == before
