@@ -1,0 +1,80 @@
+"""A user's own data: a directory of images and one of masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from skimage.io import imread
+
+from bench.roads import Scene
+
+SUFFIXES = (".png", ".tif", ".tiff")
+
+
+def load_folder(images: Path, masks: Path, held_out: float) -> tuple[list[Scene], list[Scene]]:
+    """Read pairs of PNG or TIFF files and hold the last `held_out` of them out, at least one.
+
+    A mask belongs to the image whose name has the same stem; where no stem is shared, the two directories are paired
+    in sorted order. Images are gray or RGB, 8 or 16 bit (an alpha channel is dropped); a mask's roads are the pixels
+    above half of its maximum.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two pairs, a file has no partner, or the sizes, channels or types do not fit; the
+        message names the file.
+    """
+    pairs = _pair(_files(images), _files(masks))
+    if len(pairs) < 2:
+        raise ValueError(f"{images}: at least two images are needed, one to train on and one held out; found one")
+    scenes = [_read_pair(*pair) for pair in pairs]
+    channels = {len(scene.image) for scene in scenes}
+    if len(channels) > 1:
+        raise ValueError(f"{images}: all images must be gray or all RGB, found {sorted(channels)} channels")
+    split = len(scenes) - min(len(scenes) - 1, max(1, round(held_out * len(scenes))))
+    return scenes[:split], scenes[split:]
+
+
+def _files(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory")
+    files = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"{directory} holds no file that ends in {', '.join(SUFFIXES)}")
+    return files
+
+
+def _pair(images: list[Path], masks: list[Path]) -> list[tuple[Path, Path]]:
+    if len(images) != len(masks):
+        raise ValueError(f"{len(images)} images in {images[0].parent} but {len(masks)} masks in {masks[0].parent}")
+    by_stem = {path.stem: path for path in masks}
+    alone = [path for path in images if path.stem not in by_stem]
+    if len(alone) == len(images):
+        return list(zip(images, masks, strict=True))
+    if alone:
+        raise ValueError(f"{alone[0]} has no mask of the same name in {masks[0].parent}, while other images have")
+    return [(path, by_stem[path.stem]) for path in images]
+
+
+def _read_pair(image_path: Path, mask_path: Path) -> Scene:
+    image, mask = _read(image_path), _read(mask_path).max(0)
+    if image.shape[1:] != mask.shape:
+        (height, width), (mask_height, mask_width) = image.shape[1:], mask.shape
+        raise ValueError(f"{image_path} is {height} x {width} pixels but {mask_path} is {mask_height} x {mask_width}")
+    return Scene(image, mask > mask.max() / 2)
+
+
+def _read(path: Path) -> np.ndarray:
+    """Read a file as (C, H, W), float32 in [0, 1], without an alpha channel."""
+    pixels = imread(path)
+    if pixels.dtype not in (np.bool_, np.uint8, np.uint16):
+        raise ValueError(f"{path} holds {pixels.dtype}, expected 8- or 16-bit unsigned integers")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] > 4:
+        raise ValueError(f"{path} has the shape {pixels.shape}, expected a gray or an RGB image")
+    if pixels.shape[2] in (2, 4):
+        pixels = pixels[..., :-1]
+    scale = 1 if pixels.dtype == np.bool_ else np.iinfo(pixels.dtype).max
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / scale
