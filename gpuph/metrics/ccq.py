@@ -94,7 +94,7 @@ def _skeleton(mask: np.ndarray) -> np.ndarray:
         from skimage.morphology import skeletonize
     except ImportError as error:
         raise ImportError("ccq needs scikit-image, which comes with `pip install gpuph[demo]`") from error
-    return np.asarray(skeletonize(mask), bool)  # type: ignore[no-untyped-call]  # scikit-image has no types
+    return np.asarray(skeletonize(mask), bool)
 
 
 def _count_near(points: np.ndarray, others: np.ndarray, tolerance: float) -> int:
