@@ -32,8 +32,8 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
     _show_map(panels[1, 0], target, "true distance map")
     for panel, (name, prediction) in zip(panels[:, 1:], predictions.items(), strict=True):
         prediction = prediction[rows, columns]
-        _show_map(panel[0], prediction, name)
-        _show_map(panel[1], prediction, "critical pixels of its loops")
+        _show_map(panel[0], prediction, f"trained with {name}")
+        _show_map(panel[1], prediction, "its critical pixels in windows of 64")
         _show_pairs(panel[1], prediction, target, slope)
     for panel in panels.flat:
         panel.set(xticks=[], yticks=[])
