@@ -1,4 +1,4 @@
-"""The cells of a grid, as every stage on every device writes them.
+"""The cells of a grid, and how sets of them are written.
 
 A cell is a vertex plus a direction in {-1, 0, 1}^n, one entry an axis: the vertex itself, its 2 n edges, ..., its 2^n
 top cells. A set of cells around one vertex is a mask with one bit a direction. In 2D, bit dx + 1 + 3 (dy + 1):
