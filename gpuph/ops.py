@@ -1,8 +1,8 @@
 """The operators: schemas, fakes, gradients and implementations. The only door to the kernels.
 
-Operators return integers (which pixel, which partner); `gather` turns them into values, with a scatter in a fixed order
-as its backward, and `cost` adds a matching up in one pass. The device of the tensors chooses the implementation, unless
-the caller does: see `use_kernels`.
+None of them is differentiated but three: `attach` gives values that were read from an image the gradient of its pixels,
+by a scatter in a fixed order; `gather` is the scatter's own gradient; and `cost` adds a matching up in one pass. The
+device of the tensors chooses the implementation, unless the caller does: see `use_kernels`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KERNELS = ("auto", "cpu", "triton")
 
 torch.library.define(
     "gpuph::persistence",
-    "(Tensor x, int[] dims, bool top, float min_persistence, int? capacity) -> (Tensor, Tensor[], Tensor[])",
+    "(Tensor x, int[] dims, bool top, float min_persistence, int? capacity) -> (Tensor, Tensor[], Tensor[], Tensor[])",
 )
 torch.library.define("gpuph::gather", "(Tensor values, Tensor index) -> Tensor")
 torch.library.define("gpuph::attach", "(Tensor read, Tensor values, Tensor index) -> Tensor")
@@ -41,7 +41,7 @@ torch.library.define(
 
 def persistence(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     """Compute the pairs of critical pixels of every window.
 
     Parameters
@@ -64,11 +64,13 @@ def persistence(
         0, or 1 where the window holds a NaN (its pairs are then none).
     index : list of Tensor, each of shape (N, 2, K), int64
         For each of `dims`, flat indices of birth and death pixels, the longest pair first, -1 for none.
+    value : list of Tensor, each of shape (N, 2, K), of x's dtype
+        What x has there; +inf for the death of an essential class, and 0 where there is no pair.
     count : list of Tensor, each of shape (N,), int64
         For each of `dims`, how many pairs there are, also where K is smaller.
     """
-    status, index, count = torch.ops.gpuph.persistence(x, dims, top, min_persistence, capacity)
-    return status, index, count
+    status, index, value, count = torch.ops.gpuph.persistence(x, dims, top, min_persistence, capacity)
+    return status, index, value, count
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -79,6 +81,8 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
 
 def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
     """Return what was read (N, K), with the gradient of `gather(values, index)`, which it differs from by constants."""
+    if not values.requires_grad:
+        return read
     out: Tensor = torch.ops.gpuph.attach(read, values, index)
     return out
 
@@ -200,20 +204,24 @@ def _device_of(x: Tensor) -> contextlib.AbstractContextManager[object]:
 
 def _persistence(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     if _by_triton(x):
         from gpuph.kernels import triton
 
         with _device_of(x):
-            status, index, count = triton.persistence(x, dims, top, min_persistence, capacity)
+            status, *pairs = triton.persistence(x, dims, top, min_persistence, capacity)
+        index, value, count = pairs
         if capacity is None and x.device.type == "cpu":
-            index = [
-                i[:, :, : int(n.amax())].clone() if len(n) else i[:, :, :0] for i, n in zip(index, count, strict=True)
-            ]
-        return status, index, count
+            for i, n in enumerate(count):
+                k = int(n.amax()) if len(n) else 0
+                index[i], value[i] = index[i][:, :, :k].clone(), value[i][:, :, :k].clone()
+        return status, index, value, count
     arrays = cpu.persistence(_array(x), dims, top, min_persistence, capacity)
-    status, index, count = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
-    return status.to(x.device), [i.to(x.device) for i in index], [n.to(x.device) for n in count]
+    status, *pairs = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
+    if x.device.type != "cpu":
+        status, *pairs = status.to(x.device), *([part.to(x.device) for part in parts] for parts in pairs)
+    index, value, count = pairs
+    return status, index, value, count
 
 
 def _gather(values: Tensor, index: Tensor) -> Tensor:
@@ -294,14 +302,15 @@ def _(
 @torch.library.register_fake("gpuph::persistence")
 def _(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     n = x.shape[0]
-    index, count = [], []
+    index, value, count = [], [], []
     for _ in dims:
         k = torch.library.get_ctx().new_dynamic_size() if capacity is None else capacity
         index.append(x.new_empty((n, 2, k), dtype=torch.int64))
+        value.append(x.new_empty((n, 2, k)))
         count.append(x.new_empty((n,), dtype=torch.int64))
-    return x.new_empty((n,), dtype=torch.int32), index, count
+    return x.new_empty((n,), dtype=torch.int32), index, value, count
 
 
 @torch.library.register_fake("gpuph::gather")

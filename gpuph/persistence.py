@@ -77,15 +77,14 @@ def persistence(
         raise ValueError(f"x must have the shape (N, H, W), got {tuple(x.shape)}")
     if 0 in x.shape[1:]:
         raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
-    flat = x.flatten(1)
     status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
     raise_nan(status, ("x",))
-    return Diagrams(
-        {
-            dim: diagram_of(dim, index, count, ops.gather(flat, index.flatten(1)).view(index.shape))
-            for dim, (index, count) in pairs.items()
-        }
-    )
+    flat = x.flatten(1)
+    by_dim = {}
+    for dim, (index, values, count) in pairs.items():
+        values = ops.attach(values.to(x.dtype).flatten(1), flat, index.flatten(1)).view(index.shape)
+        by_dim[dim] = diagram_of(index, values, count)
+    return Diagrams(by_dim)
 
 
 def pairs_of(
@@ -94,8 +93,8 @@ def pairs_of(
     construction: str,
     min_persistence: float = 0.0,
     capacity: int | None = None,
-) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
-    """The integers of `persistence`: for each dimension pixels (N, 2, K) of births and deaths, and counts (N,).
+) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor, Tensor]]]:
+    """What `persistence` finds: for each dimension pixels and values (N, 2, K) of births and deaths, and counts (N,).
 
     First comes the status of each window, see `raise_nan`.
     """
@@ -110,16 +109,13 @@ def pairs_of(
     if capacity is None and not data_decides(x):
         capacity = min(pixels // 2 + 1, max(256, pixels // 4))
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
-    status, indices, counts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
-    return status, dict(zip(dims, zip(indices, counts, strict=True), strict=True))
+    status, *parts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
+    return status, dict(zip(dims, zip(*parts, strict=True), strict=True))
 
 
-def diagram_of(dim: int, index: Tensor, count: Tensor, values: Tensor) -> Diagram:
-    """A diagram from the pixels of births and deaths and their values, both (N, 2, K)."""
-    (birth, death), (birth_index, death_index) = values.unbind(1), index.unbind(1)
-    if dim == 0:  # a box has no other essential class
-        death = death.masked_fill((birth_index >= 0) & (death_index < 0), math.inf)
-    return Diagram(birth, death, birth_index, death_index, count)
+def diagram_of(index: Tensor, values: Tensor, count: Tensor) -> Diagram:
+    """A diagram from the pixels and the values of births and deaths, both (N, 2, K)."""
+    return Diagram(values[:, 0], values[:, 1], index[:, 0], index[:, 1], count)
 
 
 def data_decides(x: Tensor) -> bool:

@@ -21,20 +21,17 @@ def assert_same_pairs(
     min_persistence: float = 0.0,
     capacity: int | None = None,
 ) -> None:
-    """Triton's pairs of x must be the CPU's bit for bit: indices, order, padding, counts and status."""
+    """Triton's pairs of x must be the CPU's bit for bit: indices, values, order, padding, counts and status."""
     arguments = (x, list(dims), construction == "T", min_persistence, capacity)
     with gpuph.use_kernels("cpu"):
         expected = ops.persistence(*arguments)
     with gpuph.use_kernels("triton"):
         found = ops.persistence(*arguments)
-    for name, ours, theirs in zip(("status", "index", "count"), _lists(found), _lists(expected), strict=True):
-        for dim, a, b in zip(dims, ours, theirs, strict=False):
+    assert torch.equal(found[0], expected[0])
+    for name, ours, theirs in zip(("index", "value", "count"), found[1:], expected[1:], strict=True):
+        for dim, a, b in zip(dims, ours, theirs, strict=True):
             assert a.dtype == b.dtype and a.shape == b.shape, f"{name} of dimension {dim}"
             assert torch.equal(a, b), f"{name} of dimension {dim}"
-
-
-def _lists(result: tuple[Tensor, list[Tensor], list[Tensor]]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    return [result[0]], result[1], result[2]
 
 
 def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu") -> None:

@@ -25,8 +25,9 @@ def test_pairs_are_sorted_by_persistence_then_code(n: int, dtype: type, ties: bo
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_fill_keeps_the_first_and_pads_with_none(k: int) -> None:
-    pairs = [(7, 9), (2, -1), (0, 4_000_000)]
+    pairs = [(7, 9), (2, -1), (0, 11)]
     codes = np.array([birth << 32 | death + 1 for birth, death in pairs], np.int64)
-    index = np.zeros((2, k), np.int64)
-    fill(codes, index)
+    index, value = np.zeros((2, k), np.int64), np.ones((2, k), np.float32)
+    fill(codes, np.arange(12, dtype=np.float32) / 2, index, value)
     assert index.T.tolist() == [list(pair) for pair in [*pairs, (-1, -1), (-1, -1)][:k]]
+    assert value.T.tolist() == [[3.5, 4.5], [1.0, np.inf], [0.0, 5.5], [0.0, 0.0], [0.0, 0.0]][:k]

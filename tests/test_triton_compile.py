@@ -47,7 +47,7 @@ def launches() -> dict[str, Launch]:
             ((0, 1), True, torch.float64),
         ):
             x = torch.empty(16, 66, 66, dtype=dtype, device="meta")
-            _, index, _ = engine.persistence(x, dims, top, 0.0, 1089)
+            _, index, _, _ = engine.persistence(x, dims, top, 0.0, 1089)
             engine.gather(x.flatten(1), index[0].flatten(1))
             engine.scatter(x.flatten(1)[:, :2178], index[0].flatten(1), 66 * 66)
     by_variant = {}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import ops
+from ..diagram import Diagram
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
 from ..persistence import check_construction, check_dims, check_floats, data_decides, diagram_of, pairs_of, raise_nan
@@ -129,17 +130,15 @@ class LocalizedPHLoss(torch.nn.Module):
         dims = check_dims(self.dims, len(size))
         window, stride = _fitting("window", self.window, len(size)), _fitting("stride", self.stride, len(size))
         dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
-        images = [x.to(dtype) for x in (pred, target)]
+        images = [-x.to(dtype) if self.superlevel else x.to(dtype) for x in (pred, target)]
 
         # The filtration: windows, height, frame. Nothing of this is differentiated, as the pairs tell all there is to
         # know: which pixels of the images have a gradient.
-        sign = -1.0 if self.superlevel else 1.0
         with torch.no_grad():
-            x = torch.cat([cut_windows(image[:, 0], window, stride) for image in images])
+            x = cut_windows(torch.cat(images)[:, 0], window, stride)
             n = len(x) // 2
             if self.height is not None:
-                x.view(2, n, *x.shape[1:]).add_(self._draw(n, x))
-            x.mul_(sign)
+                x.view(2, n, *x.shape[1:]).add_(self._draw(n, x), alpha=-1.0 if self.superlevel else 1.0)
             if self.border:
                 lowest = x.flatten(1).amin(dim=1)
                 lowest = torch.fmin(lowest[:n], lowest[n:])  # no minimum: a NaN must not spread from one to the other
@@ -147,25 +146,23 @@ class LocalizedPHLoss(torch.nn.Module):
         corner, offset = origin(size, window, stride, self.border, x.device)
         per_image, corner = len(corner), corner.repeat(batch).view(n, 1, 1)
 
-        def read(image: Tensor, x: Tensor, index: Tensor) -> Tensor:
-            """Filtration values of pixels of an image's windows, with the gradient of the image's pixels."""
-            value = sign * ops.gather(x.flatten(1), index.flatten(1))
+        def side(image: Tensor, index: Tensor, values: Tensor, count: Tensor) -> Diagram:
+            """The diagram of an image's windows, with the gradient of the image's pixels."""
+            if data_decides(index) and n > 0:  # the truth has few points, and needs no columns for the prediction's
+                k = int(count.amax())
+                index, values = index[:, :, :k], values[:, :, :k]
             pixel = (corner + offset[index]).clamp_(min=-1)
             by_image = batch, per_image * index.shape[1] * index.shape[2]
-            value = ops.attach(value.view(by_image), image.flatten(1), pixel.view(by_image))
-            return sign * value.view(index.shape)
+            values = ops.attach(values.reshape(by_image), image.flatten(1), pixel.view(by_image)).view(index.shape)
+            return diagram_of(index, values, count)
 
         status, pairs = pairs_of(x, dims, self.construction)
         raise_nan(status, ("pred", "target"))
         loss = x.new_zeros(n)
-        for dim, (indices, counts) in pairs.items():
-            sides = []
-            for image, *rows in zip(images, *(part.tensor_split(2) for part in (x, indices, counts)), strict=True):
-                windows, index, count = rows
-                if data_decides(index) and n > 0:  # the truth has few points, and needs no columns for the prediction's
-                    index = index[:, :, : int(count.amax())]
-                sides.append(diagram_of(dim, index, count, read(image, windows, index)))
-            loss = loss + match(sides[0], sides[1], unmatched=self.unmatched).cost
+        for parts in pairs.values():
+            sides = zip(*(part.tensor_split(2) for part in parts), strict=True)
+            a, b = (side(image, *rows) for image, rows in zip(images, sides, strict=True))
+            loss = loss + match(a, b, unmatched=self.unmatched).cost
         if self.reduction == "mean":
             return loss.mean()
         return loss.sum() if self.reduction == "sum" else loss.view(batch, per_image)

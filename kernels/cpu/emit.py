@@ -1,4 +1,4 @@
-"""Emit: the pairs of positive persistence as flat indices into the window, longest first."""
+"""Emit: the pairs of positive persistence as flat indices into the window and their values, longest first."""
 
 from __future__ import annotations
 
@@ -90,10 +90,16 @@ def sort_pairs(lengths, codes, spare_keys, spare_codes):
 
 
 @device
-def fill(codes, index):
-    """Write sorted codes into index (2, K), as many as there is room for, and -1 behind them."""
+def fill(codes, values, index, value):
+    """Write sorted codes into index (2, K), as many as there is room for, and the values there into value (2, K).
+
+    values : (P,) the window. An essential class has no pixel of death, -1, and the value +inf; behind all pairs there
+    are -1 and 0.
+    """
     n = min(codes.size, index.shape[1])
     for i in range(n):
-        index[0, i] = codes[i] >> 32
-        index[1, i] = (codes[i] & 0xFFFFFFFF) - 1
+        birth, death = codes[i] >> 32, (codes[i] & 0xFFFFFFFF) - 1
+        index[0, i], index[1, i] = birth, death
+        value[0, i], value[1, i] = values[_i(birth)], values[_i(death)] if death >= 0 else np.inf
     index[:, n:] = -1
+    value[:, n:] = 0

@@ -41,22 +41,28 @@ if hasattr(os, "register_at_fork"):
 def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[_T]:
     """Call `run(start, stop)` on slices that cover range(n), on `torch.get_num_threads()` threads.
 
-    The results come in the order of the slices. A slice has `least` windows or more; how range(n) is cut must not
+    The results come in the order of the slices. A slice has about `least` windows or more; how range(n) is cut must not
     matter to `run`.
     """
     threads = min(torch.get_num_threads(), n // least)
     if threads <= 1:
         return [run(0, n)]
+    # Ever smaller slices, so that few are enough and yet no thread waits long for the last.
+    slices = min(3 * threads, n // least)
+    bounds = [n - n * (slices - i) ** 2 // slices**2 for i in range(slices + 1)]
+    todo = iter([*enumerate(itertools.pairwise(bounds))])
+    results: dict[int, _T] = {}
+
+    def work() -> None:
+        for i, part in todo:
+            results[i] = run(*part)
+
     pool = _pools.get(threads)
     if pool is None:
         pool = _pools.setdefault(threads, ThreadPoolExecutor(threads - 1, thread_name_prefix="gpuph"))
-    slices = min(4 * threads, n // least)  # more than threads, because windows differ in cost
-    bounds = [n * i // slices for i in range(slices + 1)]
-    parts = [*itertools.pairwise(bounds)]
-    futures = [pool.submit(run, *part) for part in parts]
-    # The pool takes slices from the front; the calling thread works its way from the back to meet it.
-    backwards = [
-        run(*part) if future.cancel() else future.result()
-        for part, future in zip(reversed(parts), reversed(futures), strict=True)
-    ]
-    return backwards[::-1]
+    helpers = [pool.submit(work) for _ in range(threads - 1)]
+    work()
+    for helper in helpers:
+        if not helper.cancel():  # one that has not begun would find nothing left to do
+            helper.result()
+    return [results[i] for i in range(slices)]

@@ -16,11 +16,14 @@ from .trace import critical_cells, maxima_above, minima_below, squares_beside, s
 
 Array = NDArray[Any]
 
+_COLUMNS_A_SLICE = 16_384  # fewer are not worth a thread
+
 
 def persistence(
     x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Array, list[Array], list[Array]]:
+) -> tuple[Array, list[Array], list[Array], list[Array]]:
     """Pairs of critical pixels of N windows; see `gpuph.ops.persistence`."""
+    n = len(x)
     bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
     limits = np.array([np.inf], x.dtype).view(bits.dtype)[0], bits.dtype.type(np.iinfo(bits.dtype).max)
     threshold = x.dtype.type(min_persistence)
@@ -28,25 +31,30 @@ def persistence(
     of_minima = 1 if top else 0
     wanted = of_minima in dims, 1 - of_minima in dims
 
-    def run(start: int, stop: int) -> tuple[Array, Array, Array, Array]:
-        status, counts, *codes = _windows(x[start:stop], bits[start:stop], *limits, top, *wanted, threshold)
-        return status, counts, *codes
+    def find(start: int, stop: int) -> tuple[Array, Array, Array, Array]:
+        found: tuple[Array, Array, Array, Array] = _windows(
+            x[start:stop], bits[start:stop], *limits, top, *wanted, threshold
+        )
+        return found
 
-    parts = over_windows(len(x), run, least=4)
-    index, count = [], []
-    for dim in dims:
-        which = 0 if dim == of_minima else 1
-        counts = np.concatenate([part[1][which] for part in parts])
-        k = int(counts.max(initial=0)) if capacity is None else capacity
-        out = np.empty((len(x), 2, k), np.int64)
-        start = 0
-        for part in parts:
-            stop = start + len(part[0])
-            _fill(part[2 + which], counts[start:stop], out[start:stop])
-            start = stop
-        index.append(out)
-        count.append(counts)
-    return np.concatenate([part[0] for part in parts]), index, count
+    status, counts, *codes = (np.concatenate(parts, axis=-1) for parts in zip(*over_windows(n, find, 4), strict=True))
+    sides = [0 if dim == of_minima else 1 for dim in dims]
+    pairs = [_spread(codes[side], counts[side], x, capacity) for side in sides]
+    return status, [index for index, _ in pairs], [values for _, values in pairs], [counts[side] for side in sides]
+
+
+def _spread(codes: Array, counts: Array, x: Array, capacity: int | None) -> tuple[Array, Array]:
+    """Index and values (N, 2, K) of windows x from the sorted codes of all of them in a row."""
+    k = int(counts.max(initial=0)) if capacity is None else capacity
+    index, values = np.empty((len(x), 2, k), np.int64), np.empty((len(x), 2, k), x.dtype)
+    ends = counts.cumsum()
+
+    def write(start: int, stop: int) -> None:
+        rows = slice(start, stop)
+        _fill(codes, ends[rows], counts[rows], x[rows], index[rows], values[rows])
+
+    over_windows(len(x), write, 1 + _COLUMNS_A_SLICE // (1 + k))
+    return index, values
 
 
 @kernel
@@ -143,9 +151,7 @@ def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persist
 
 
 @kernel
-def _fill(codes, counts, index):
-    """Spread the codes of a slice's windows over index (N, 2, K)."""
-    start = 0
+def _fill(codes, ends, counts, x, index, values):
+    """Spread codes over index and values (N, 2, K) of windows x (N, H, W); each one's end at ends (N,)."""
     for i in range(counts.size):
-        fill(codes[start : start + counts[i]], index[i])
-        start += counts[i]
+        fill(codes[ends[i] - counts[i] : ends[i]], x[i].ravel(), index[i], values[i])

@@ -1,4 +1,4 @@
-"""Emit: the pairs of positive persistence as flat indices into the window, longest first.
+"""Emit: the pairs of positive persistence as flat indices into the window and their values, longest first.
 
 A pair is one 64-bit key in the order wanted: by persistence, the longest first, then by birth and by death. No two keys
 are equal, so a pair's column is the number of keys before its own, whatever order they are found in: `_pairs` sorts
@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .gather import gather
 from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA, STATUS
 from .launch import INTERPRETED
 
@@ -33,7 +34,7 @@ def emit(
     maxima: bool,
     min_persistence: float,
     capacity: int | None,
-) -> tuple[list[Tensor], list[Tensor]]:
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """List the pairs of windows whose merge trees are grown.
 
     Parameters
@@ -53,6 +54,8 @@ def emit(
     -------
     index : list of Tensor, each of shape (N, 2, K), int64
         Births and deaths, -1 for none: first of the minima, then of the maxima, as far as wanted.
+    values : list of Tensor, each of shape (N, 2, K), of x's dtype
+        What x has there, +inf for the death of an essential class, 0 where there is no pair.
     count : list of Tensor, each of shape (N,), int64
         How many pairs there are.
     """
@@ -66,6 +69,7 @@ def emit(
     lengths = keys if packed else torch.empty(keys.shape, dtype=x.dtype, device=x.device)
     columns = [capacity or bound for bound in bounds]
     index = [torch.empty((n, 2, k), dtype=torch.int64, device=x.device) for k in columns]
+    values = [torch.empty((n, 2, k), dtype=x.dtype, device=x.device) for k in columns]
     count = [torch.empty(n, dtype=torch.int64, device=x.device) for _ in columns]
 
     threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
@@ -76,16 +80,16 @@ def emit(
     if n:
         _pairs[grid](x, extrema, tree, counters, keys, lengths, *shape, threshold, TOP=top, PACKED=packed, **meta)
     if n and packed:
-        outputs = index[0], index[-1], count[0], count[-1]
-        _place[grid](counters, keys, *outputs, *shape[2:], columns[0], columns[-1], **meta)
+        outputs = index[0], index[-1], values[0], values[-1], count[0], count[-1]
+        _place[grid](x, counters, keys, *outputs, *shape, columns[0], columns[-1], **meta)
     if not packed:
         counts = [counters[:, PAIRS_OF_MINIMA.value]] if minima else []
         counts += [counters[:, PAIRS_OF_MAXIMA.value]] if maxima else []
-        parts = zip(keys.split(slots, 1), lengths.split(slots, 1), counts, index, count, strict=True)
-        for codes_part, lengths_part, counts_part, index_part, count_part in parts:
-            _sort(codes_part, lengths_part, index_part)
+        parts = zip(keys.split(slots, 1), lengths.split(slots, 1), counts, index, values, count, strict=True)
+        for codes_part, lengths_part, counts_part, index_part, values_part, count_part in parts:
+            _sort(codes_part, lengths_part, x, index_part, values_part)
             count_part.copy_(counts_part)
-    return index, count
+    return index, values, count
 
 
 @triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "min_persistence"])
@@ -163,14 +167,19 @@ def _pairs(
         tl.atomic_add(counters + counter, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
 
 
-@triton.jit(do_not_specialize=["slots", "all_slots", "programs", "k_first", "k_second"])
+@triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "k_first", "k_second"])
 def _place(
+    x,  # [N, H, W] float32
     counters,  # [N, COUNTERS] int32
     keys,  # [N, all_slots] int64, sorted in runs
     index_first,  # [N, 2, k_first] int64, written; of the first side
     index_second,  # [N, 2, k_second] int64, written if there are two sides
+    values_first,  # [N, 2, k_first] float32, written
+    values_second,  # [N, 2, k_second] float32, written if there are two sides
     count_first,  # [N] int64, written
     count_second,  # [N] int64, written if there are two sides
+    height,
+    width,
     slots,
     all_slots,
     programs,
@@ -188,14 +197,15 @@ def _place(
     side = part if SIDES == 2 else FIRST
     program = tl.program_id(0) // SIDES
     window = (program // programs).to(tl.int64)
+    x += window * (height * width)
     keys += window * all_slots + part * slots
     counters += window * COUNTERS
     k = k_first
-    index, p_count = index_first, count_first
+    index, values, p_count = index_first, values_first, count_first
     if part == 1:
         k = k_second
-        index, p_count = index_second, count_second
-    births = index + window * 2 * k
+        index, values, p_count = index_second, values_second, count_second
+    births = window * 2 * k
     deaths = births + k
 
     ok = tl.load(counters + STATUS) == 0
@@ -213,13 +223,19 @@ def _place(
             if other != start:
                 column += _keys_before(key, keys + other, LOG_RUN)
         m_pair = (key < _NONE) & (column < k)
-        tl.store(births + column, (key >> 16) & 0xFFFF, mask=m_pair)
-        tl.store(deaths + column, (key & 0xFFFF) - 1, mask=m_pair)
+        birth, death = (key >> 16) & 0xFFFF, (key & 0xFFFF) - 1
+        tl.store(index + births + column, birth, mask=m_pair)
+        tl.store(index + deaths + column, death, mask=m_pair)
+        tl.store(values + births + column, tl.load(x + birth, mask=m_pair), mask=m_pair)
+        value_death = tl.load(x + death, mask=m_pair & (death >= 0), other=float("inf"))
+        tl.store(values + deaths + column, value_death, mask=m_pair)
     for start in range(program % programs * RUN, k, programs * RUN):
         column = start + lane
         m_none = (column >= count) & (column < k)
-        tl.store(births + column, -1, mask=m_none)
-        tl.store(deaths + column, -1, mask=m_none)
+        tl.store(index + births + column, -1, mask=m_none)
+        tl.store(index + deaths + column, -1, mask=m_none)
+        tl.store(values + births + column, 0.0, mask=m_none)
+        tl.store(values + deaths + column, 0.0, mask=m_none)
 
 
 @triton.jit
@@ -232,8 +248,8 @@ def _keys_before(key, run, LOG_RUN: tl.constexpr):
     return before + (tl.load(run + before) < key).to(tl.int32)
 
 
-def _sort(codes: Tensor, lengths: Tensor, index: Tensor) -> None:
-    """Order pairs, the longest first, then by code, and write as many as fit into index (N, 2, K)."""
+def _sort(codes: Tensor, lengths: Tensor, x: Tensor, index: Tensor, values: Tensor) -> None:
+    """Order pairs, the longest first, then by code, and write as many as fit into index and values (N, 2, K)."""
     codes, by_code = codes.sort(dim=1)
     lengths, by_length = lengths.gather(1, by_code).sort(dim=1, descending=True, stable=True)
     codes = codes.gather(1, by_length)
@@ -242,3 +258,5 @@ def _sort(codes: Tensor, lengths: Tensor, index: Tensor) -> None:
     index[:, :, k:] = -1
     index[:, 0, :k] = (codes[:, :k] >> 32).masked_fill(none, -1)
     index[:, 1, :k] = ((codes[:, :k] & 0xFFFFFFFF) - 1).masked_fill(none, -1)
+    values.copy_(gather(x.flatten(1), index.flatten(1)).view(index.shape))
+    values[:, 1].masked_fill_((index[:, 0] >= 0) & (index[:, 1] < 0), float("inf"))

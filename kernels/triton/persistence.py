@@ -17,7 +17,7 @@ from .merge import merge
 
 def persistence(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     """Pairs of critical pixels of N windows; see `gpuph.ops.persistence`.
 
     Without a capacity there are as many columns as pairs can occur.
@@ -29,6 +29,7 @@ def persistence(
     x = x.contiguous()
     edges, squares, saddles, extrema, tree, counters = gradient(x, top)
     merge(x, edges, squares, saddles, tree, counters, top, *wanted)
-    index, count = emit(x, extrema, tree, counters, top, *wanted, min_persistence, capacity)
+    pairs = emit(x, extrema, tree, counters, top, *wanted, min_persistence, capacity)
     in_order = slice(None, None, 1 if dims[0] == of_minima else -1)
-    return counters[:, STATUS.value].clone(), index[in_order], count[in_order]
+    index, values, count = (part[in_order] for part in pairs)
+    return counters[:, STATUS.value].clone(), index, values, count
