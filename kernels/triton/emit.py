@@ -14,7 +14,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .gather import gather
 from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA, STATUS
 from .launch import INTERPRETED
 
@@ -258,5 +257,7 @@ def _sort(codes: Tensor, lengths: Tensor, x: Tensor, index: Tensor, values: Tens
     index[:, :, k:] = -1
     index[:, 0, :k] = (codes[:, :k] >> 32).masked_fill(none, -1)
     index[:, 1, :k] = ((codes[:, :k] & 0xFFFFFFFF) - 1).masked_fill(none, -1)
-    values.copy_(gather(x.flatten(1), index.flatten(1)).view(index.shape))
-    values[:, 1].masked_fill_((index[:, 0] >= 0) & (index[:, 1] < 0), float("inf"))
+    values.copy_(x.flatten(1).gather(1, index.flatten(1).clamp(min=0)).view(index.shape))
+    none = index < 0
+    values.masked_fill_(none, 0.0)
+    values[:, 1].masked_fill_(none[:, 1] & ~none[:, 0], float("inf"))
