@@ -18,8 +18,8 @@ def test_pairs_are_sorted_by_persistence_then_code(n: int, dtype: type, ties: bo
     for i in range(0, n - 2, 3):  # as edges of one owner come: a few out of order
         codes[i], codes[i + 1] = codes[i + 1], codes[i]
     expected = codes[np.lexsort((codes, -lengths))]
-    keys = np.zeros(n, np.int32 if dtype == np.float32 else np.int64)
-    sort_pairs(lengths, codes, keys, np.zeros(n, np.int64))
+    keys = np.zeros((2, n), np.int32 if dtype == np.float32 else np.int64)
+    sort_pairs(lengths, codes, *keys, *np.zeros((2, n), np.int32), np.zeros(n, np.int64))
     assert np.array_equal(codes, expected)
 
 

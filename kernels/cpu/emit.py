@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import device
+from .sort import argsort
 
-_FEW = 40  # pairs that insertion sorts faster
 _i = np.uintp  # an index that Numba does not suspect of being negative
 
 
@@ -41,52 +41,31 @@ def pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, widt
 @device
 def _inner(position, width):
     """Flat index in the window of a position in the ringed grid."""
-    row = np.uint32(position) // np.uint32(width)
-    return np.int64(position) - 2 * np.int64(row) - width + 1
+    row = np.int64((position + 0.5) * (1.0 / width))  # a division would be slower; half a pixel more keeps it exact
+    return position - 2 * row - width + 1
 
 
 @device
-def sort_pairs(lengths, codes, spare_keys, spare_codes):
-    """Sort codes (n,) in place by persistence, longest first, then by code; lengths and the spares are used up.
+def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, spare_codes):
+    """Sort codes (n,) in place by persistence, longest first, then by code; all other arguments are used up.
 
     Codes come in order or nearly so, which makes the last criterion cheap: they are set right by insertion, and a
-    stable radix sort of the persistences keeps them so.
+    stable sort by persistence keeps them so.
     """
     n = codes.size
-    if n <= _FEW:
-        for i in range(1, n):
-            length, code = lengths[i], codes[i]
-            j = i
-            while j > 0 and (length > lengths[j - 1] or (length == lengths[j - 1] and code < codes[j - 1])):
-                lengths[j], codes[j] = lengths[j - 1], codes[j - 1]
-                j -= 1
-            lengths[j], codes[j] = length, code
-        return
-    keys = lengths.view(spare_keys.dtype)
+    bits = lengths.view(keys.dtype)
     for i in range(1, n):
-        key, code = keys[i], codes[i]
-        j = i
+        length, code, j = bits[i], codes[i], i
         while j > 0 and code < codes[j - 1]:
-            keys[j], codes[j] = keys[j - 1], codes[j - 1]
+            bits[j], codes[j] = bits[j - 1], codes[j - 1]
             j -= 1
-        keys[j], codes[j] = key, code
-    # The bits of floats that are not negative have the floats' order. Their bytes are even in number, so that the last
-    # pass leaves the result where it is wanted.
-    place = np.empty(256, np.int64)
-    for shift in range(0, 8 * keys.itemsize, 8):
-        place[:] = 0
-        for i in range(n):
-            place[_i(255 - ((keys[i] >> shift) & 255))] += 1
-        before = 0
-        for bucket in range(256):
-            before, place[bucket] = before + place[bucket], before
-        for i in range(n):
-            bucket = _i(255 - ((keys[i] >> shift) & 255))
-            to = _i(place[bucket])
-            place[bucket] += 1
-            spare_keys[to], spare_codes[to] = keys[i], codes[i]
-        keys, spare_keys = spare_keys, keys
-        codes, spare_codes = spare_codes, codes
+        bits[j], codes[j] = length, code
+    for i in range(n):
+        keys[i] = ~bits[i]  # the bits of floats that are not negative have the floats' order
+    argsort(keys[:n], order[:n], spare_keys, spare_order)
+    spare_codes[:n] = codes
+    for i in range(n):
+        codes[i] = spare_codes[order[i]]
 
 
 @device

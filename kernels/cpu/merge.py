@@ -1,4 +1,7 @@
-"""Merge: the elder rule, over saddles in any order, as a triplet merge tree (Smirnov & Morozov 2017)."""
+"""Merge: the elder rule, over saddles in order, by union-find.
+
+On a device with many threads the same comes, in any order, from a triplet merge tree.
+"""
 
 from __future__ import annotations
 
@@ -10,45 +13,37 @@ _i = np.uintp  # an index that Numba does not suspect of being negative
 
 
 @device
-def merge(key, extrema, saddle_key, ends, reverse, saddle_of, elder_of, partner):
+def merge(key, extrema, order, ends, reverse, saddle_of, elder_of, partner):
     """Find where the class of each extremum dies.
 
     key : (cells,) order keys; equal ones go by position. reverse : True where the greatest comes first.
     extrema : (n,) positions, with the outside if there is one.
-    saddle_key : (m + 1,) keys of the saddles, in order of position, and one that comes after all of them.
-    ends : (2, m) the extrema that a saddle joins.
-    saddle_of, elder_of : (cells,) written at the extrema: u's class merges into that of elder_of[u] at the saddle
-    saddle_of[u]; m where it never does.
-    partner : (m + 1,) written: the extremum whose class ends at a saddle, or -1.
+    order : (m,) the saddles, the least first. ends : (2, m) the extrema that a saddle joins.
+    saddle_of : (cells,) written at the extrema: the saddle at which the extremum's class ends; m where it never does.
+    partner : (m,) written: the extremum whose class ends at a saddle, or -1.
+    elder_of : (cells,) used up.
     """
-    never = saddle_key.size - 1
+    m = order.size
     for u in extrema:
-        saddle_of[u] = never
-        elder_of[u] = u
-    for saddle in range(never):
-        s, u, v = saddle, _i(ends[0, saddle]), _i(ends[1, saddle])
-        while True:
-            while _before(saddle_key, saddle_of[u], s, reverse):
-                u = _i(elder_of[u])
-            while _before(saddle_key, saddle_of[v], s, reverse):
-                v = _i(elder_of[v])
-            if u == v:
-                break
+        saddle_of[u], elder_of[u] = m, u
+    partner[:m] = -1
+    for i in range(m):
+        saddle = _i(order[m - 1 - i if reverse else i])
+        a, b = _i(ends[0, saddle]), _i(ends[1, saddle])
+        u, v = a, b
+        # How far the eldest are is hard to predict: both share a loop, and the first steps are taken without looking.
+        for _ in range(3):
+            u, v = _i(elder_of[u]), _i(elder_of[v])
+        while (elder_of[u] != u) | (elder_of[v] != v):
+            u, v = _i(elder_of[u]), _i(elder_of[v])
+        elder_of[a], elder_of[b] = u, v
+        if u != v:
             u, v = (v, u) if _before(key, v, u, reverse) else (u, v)
-            # v, the younger, dies here. Where it used to die later, the class that it merged into meets u's.
-            s, saddle_of[v] = saddle_of[v], s
-            displaced = _i(elder_of[v])
-            elder_of[v] = u
-            if s == never:
-                break
-            v = displaced
-    partner[:never] = -1
-    for u in extrema:
-        partner[saddle_of[u]] = u
+            saddle_of[v], elder_of[v], partner[saddle] = saddle, u, v
 
 
 @device
 def _before(key, a, b, reverse):
     """Whether a comes before b, which is another."""
-    first, second = key[_i(a)], key[_i(b)]
+    first, second = key[a], key[b]
     return ((first < second) | ((first == second) & (a < b))) ^ reverse

@@ -12,6 +12,7 @@ from .emit import fill, pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
 from .jit import device, kernel, over_windows
 from .merge import merge
+from .sort import argsort
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]
@@ -37,7 +38,9 @@ def persistence(
         )
         return found
 
-    status, counts, *codes = (np.concatenate(parts, axis=-1) for parts in zip(*over_windows(n, find, 4), strict=True))
+    parts = over_windows(n, find, 4)
+    columns = zip(*parts, strict=True)
+    status, counts, *codes = parts[0] if len(parts) == 1 else (np.concatenate(part, axis=-1) for part in columns)
     sides = [0 if dim == of_minima else 1 for dim in dims]
     pairs = [_spread(codes[side], counts[side], x, capacity) for side in sides]
     return status, [index for index, _ in pairs], [values for _, values in pairs], [counts[side] for side in sides]
@@ -77,8 +80,10 @@ def _windows(x, bits, infinity, most, top, want_minima, want_maxima, min_persist
     edges, ends = np.empty((2, size), np.int32), np.empty((2, size), np.int32)
     known = np.empty(size, np.int32)
     tree = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
-    saddle_key = np.empty(size, bits.dtype)
-    spare = np.empty(size, x.dtype), np.empty(size, bits.dtype), np.empty(size, np.int64)
+    order, place = np.empty(size, np.int32), np.empty(size, np.int32)
+    spare_keys = np.empty(size, bits.dtype), np.empty(size, bits.dtype)
+    spare_order = np.empty(size, np.int32), np.empty(size, np.int32)
+    spare = np.empty(size, x.dtype), *spare_keys, *spare_order, np.empty(size, np.int64)
 
     status, counts = np.zeros(n, np.int32), np.zeros((2, n), np.int64)
     codes_0, codes_1 = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -96,10 +101,10 @@ def _windows(x, bits, infinity, most, top, want_minima, want_maxima, min_persist
         known[:] = 0
         for e in range(n_edges):
             ends[0, e], ends[1, e] = minima_below(edges[0, e], edges[1, e], star, steps, known)
-            saddle_key[e] = key[edges[0, e]]
-        saddle_key[n_edges] = most
+            spare_keys[0][e] = key[edges[0, e]]
+        argsort(spare_keys[0][:n_edges], order[:n_edges], spare_keys[1], spare_order[1])
         extrema = minima[0 if top else 1 : 1 + n_minima]
-        merge(key, extrema, saddle_key[: n_edges + 1], ends, False, *tree)
+        merge(key, extrema, order[:n_edges], ends, False, *tree)
         if want_minima:
             codes_0 = _with_room(codes_0, used_0, size)
             counts[0, i] = _emit(
@@ -112,17 +117,19 @@ def _windows(x, bits, infinity, most, top, want_minima, want_maxima, min_persist
         # An edge that joins no two minima closes a loop around a maximum: from the greatest down it joins two maxima.
         rest = 0
         for e in range(n_edges):
-            edges[0, rest], edges[1, rest] = edges[0, e], edges[1, e]
+            edges[0, rest], edges[1, rest], place[e] = edges[0, e], edges[1, e], rest
+            rest += tree[2][e] < 0
+        rest = 0
+        for e in order[:n_edges]:
+            order[rest] = place[e]
             rest += tree[2][e] < 0
         known[:] = 0
         for e in range(rest):
             first, second = squares_beside(edges[0, e], edges[1, e], width)
             ends[0, e], ends[1, e] = maxima_above(first, second, star, steps, width, known)
-            saddle_key[e] = key[edges[0, e]]
-        saddle_key[rest] = ~most
         maxima[n_maxima] = size - 1
         extrema = maxima[: n_maxima + (0 if top else 1)]
-        merge(key, extrema, saddle_key[: rest + 1], ends, True, *tree)
+        merge(key, extrema, order[:rest], ends, True, *tree)
         codes_1 = _with_room(codes_1, used_1, size)
         counts[1, i] = _emit(
             top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1[used_1:]
@@ -144,9 +151,8 @@ def _with_room(codes, used, more):
 def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persistence, spare, codes):
     """Write the sorted codes of one side; returns how many."""
     saddle_of, _, partner = tree
-    lengths, spare_keys, spare_codes = spare
-    n = pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, width, min_persistence, lengths, codes)
-    sort_pairs(lengths[:n], codes[:n], spare_keys, spare_codes)
+    n = pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, width, min_persistence, spare[0], codes)
+    sort_pairs(spare[0][:n], codes[:n], *spare[1:])
     return n
 
 

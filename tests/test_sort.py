@@ -1,0 +1,21 @@
+"""Sorting in kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gpuph.kernels.cpu.sort import argsort
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("ties", [False, True])
+def test_order_is_by_key_then_place(n: int, dtype: type, ties: bool) -> None:
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng(n)
+    keys = rng.integers(-3, 3, n, dtype) if ties else rng.integers(limits.min, limits.max, n, dtype, endpoint=True)
+    keys[: n // 50], keys[n // 50 : n // 25] = limits.max, limits.min
+    expected = np.argsort(keys, kind="stable")
+    order, spare_keys, spare_order = np.empty(n, np.int32), np.empty(n, dtype), np.empty(n, np.int32)
+    argsort(keys.copy(), order, spare_keys, spare_order)
+    assert np.array_equal(order, expected)
