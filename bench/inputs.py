@@ -1,4 +1,5 @@
-"""Windows to measure and test on: real roads, smooth fields, noise. As the loss sees them: (N, size, size), float32."""
+"""What to measure and test on: windows of real roads, smooth fields and noise, as the loss sees them, (N, size, size),
+float32; and predicted and true maps, to compute the loss of."""
 
 from __future__ import annotations
 
@@ -51,6 +52,18 @@ def smooth(n: int, size: int = 64, seed: int = 0) -> Tensor:
 def noise(n: int, size: int = 64, seed: int = 0) -> Tensor:
     """White noise, where a window has more pairs than anywhere else."""
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, size, size), np.float32))
+
+
+def predictions(n: int) -> tuple[Tensor, Tensor]:
+    """Predictions as a network makes them (the truth, noisy and smoothed), and truth: (n, 1, 256, 256).
+
+    There are four true maps, which repeat; the noise does not.
+    """
+    distances = gpuph.truncated_distance_map(road_mask(), TRUNCATION)[0, 0]
+    maps = [distances[300 : 300 + 256, 256 * i : 256 * (i + 1)] for i in range(4)]
+    target = torch.stack([maps[i % 4] for i in range(n)])[:, None]
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.avg_pool2d(target + 3 * noise, 5, 1, 2, count_include_pad=False), target
 
 
 KINDS = {"roads": roads, "smooth": smooth, "noise": noise}

@@ -22,21 +22,13 @@ from torch import Tensor
 import gpuph
 from gpuph.windows import cut_windows, frame
 
-from .inputs import SLOPE, TRUNCATION, road_mask
+from .inputs import SLOPE, TRUNCATION, predictions
 from .timing import in_turn, machine
 
 RESULTS = Path(__file__).parent / "results" / "loss.json"
 WINDOW = (64, 64)
 HEIGHT = gpuph.Linear((SLOPE * 0.6, SLOPE * 0.8))
 GPUPH, THREADED, BY_GUDHI, BY_TOPOLOSSES = "gpuph", "gpuph, all threads", "gudhi + scipy", "topolosses, Hu loss"
-
-
-def batch() -> tuple[Tensor, Tensor]:
-    """Predictions as a network makes them (the truth, noisy and smoothed), and truth: (4, 1, 256, 256)."""
-    distances = gpuph.truncated_distance_map(road_mask(), TRUNCATION)[0, 0]
-    target = torch.stack([distances[300 : 300 + 256, 256 * i : 256 * (i + 1)] for i in range(4)])[:, None]
-    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
-    return torch.nn.functional.avg_pool2d(target + 3 * noise, 5, 1, 2, count_include_pad=False), target
 
 
 def framed(x: Tensor, lowest: Tensor | None = None) -> Tensor:
@@ -90,7 +82,7 @@ def main() -> None:
     all_threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    pred, target = batch()
+    pred, target = predictions(4)
     loss_fn = gpuph.LocalizedPHLoss(WINDOW, height=HEIGHT)
     lowest = torch.minimum(*(cut_windows((x[:, 0]), WINDOW, WINDOW) for x in (pred, target)))
     lowest = (lowest + HEIGHT(1, WINDOW, lowest, None)).flatten(1).amin(dim=1)

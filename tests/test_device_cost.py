@@ -1,0 +1,75 @@
+"""The counts of `bench.device_cost`, on small batches, and what it predicts from them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import pytest
+import torch
+
+from bench import device_cost
+
+pytest.importorskip("triton")
+ptx = [
+    pytest.mark.ptx,
+    pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="ptxrun needs Linux"),
+]
+
+
+class TestCounts:
+    pytestmark = ptx
+
+    def test_a_pixel_of_a_larger_batch_costs_the_same(self, roads: torch.Tensor) -> None:
+        one, four = (device_cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
+        assert list(one["stages"]) == ["gradient", "merge", "pairs", "place", "gather"]
+        for what in ("instructions", "sectors written", "distinct sectors", "barriers"):
+            assert four["stages"]["gradient"][what] == pytest.approx(one["stages"]["gradient"][what], rel=0.02)
+        assert four["stages"]["merge"]["instructions"] == pytest.approx(one["stages"]["merge"]["instructions"], rel=0.1)
+        assert four["scratch bytes"] == pytest.approx(one["scratch bytes"], rel=0.02)
+
+    def test_memory_is_counted_in_sectors(self, roads: torch.Tensor) -> None:
+        """The gradient reads 4 bytes a pixel, and writes two bits for each of 4 edges and 4 squares, at least."""
+        stages = device_cost.persistence_cost(roads[:2])["stages"]
+        assert 5 / 32 <= stages["gradient"]["distinct sectors"] < 6 / 32
+        assert stages["gradient"]["sectors read"] > 4 / 32 and stages["gather"]["sectors written"] >= 4 / 32
+        assert stages["gradient"]["atomics"] * 64**2 >= 3 and stages["place"]["atomics"] == 0
+
+    def test_inputs_and_results_are_all_that_must_move(self, roads: torch.Tensor) -> None:
+        """4 bytes of a value; in both dimensions, birth, death and their indices of a column for each 4 pixels."""
+        moved = device_cost.persistence_cost(roads[:2])["input and result bytes"]
+        assert moved == pytest.approx(4 + 2 * 2 * (4 + 8) / 4, rel=0.01)
+
+    def test_the_loss_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
+        case = device_cost.loss_cost(roads[:1, None], roads[1:2, None])
+        assert case["windows"] == 2 and {"gradient", "merge", "scatter"} <= set(case["stages"])
+        assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps, and the gradient of one
+
+
+def test_scratch_is_what_was_allocated_and_is_gone() -> None:
+    x = torch.zeros(50)
+    with device_cost.Scratch() as scratch:
+        first = x + 1  # 200 bytes, returned
+        second = torch.empty(100, dtype=torch.int64)  # 800 bytes
+        del second
+        third = x.view(5, 10).sum() + first.new_empty(75).sum()  # 300 bytes, and a few
+        x.add_(1)
+    assert scratch.bytes == 800 - third.nbytes and first.nbytes == 200
+
+
+def test_the_tightest_limit_is_the_prediction() -> None:
+    counts = dict.fromkeys(("sectors", "distinct sectors", "instructions", "integer instructions"), 0.0)
+    counts |= {"launches": 2, "longest thread": 1.98e4, "distinct sectors": 1e6}
+    launches, thread, memory = 2e-6, 1e-5, 32e6 / 3.35e12
+    assert device_cost.predicted(counts) == (pytest.approx(launches + thread), "longest thread")
+    assert device_cost.predicted(counts, 4) == (pytest.approx(launches + 4 * memory), "memory")
+    counts["integer instructions"] = 16.75e12
+    assert device_cost.predicted(counts) == (pytest.approx(launches + 1), "integers")
+
+
+def test_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["device_cost"])
+    with pytest.raises(SystemExit, match="needs Linux and gcc"):
+        device_cost.main()
