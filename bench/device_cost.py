@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_leaves
 
 import gpuph
 
-from .inputs import KINDS, predictions
+from .inputs import KINDS, predictions, tiles
 from .timing import machine
 
 RESULTS = Path(__file__).parent / "results" / "device_cost.json"
@@ -244,9 +244,7 @@ def main() -> None:
     cases: dict[str, list[dict[str, Any]]] = {}
     for kind, make in KINDS.items():
         cases[f"persistence of {kind}"] = [persistence_cost(make(n, SIZE)) for n in BATCHES]
-    pred, target = (
-        maps.unfold(2, SIZE, SIZE).unfold(3, SIZE, SIZE).reshape(-1, 1, SIZE, SIZE) for maps in predictions(2)
-    )
+    pred, target = (tiles(maps, SIZE) for maps in predictions(2))
     cases["loss and its gradient"] = [loss_cost(pred[: n // 2], target[: n // 2]) for n in BATCHES]
     for title, batches in cases.items():
         for case in batches:

@@ -66,4 +66,9 @@ def predictions(n: int) -> tuple[Tensor, Tensor]:
     return torch.nn.functional.avg_pool2d(target + 3 * noise, 5, 1, 2, count_include_pad=False), target
 
 
+def tiles(maps: Tensor, size: int) -> Tensor:
+    """Cut maps (n, 1, H, W) into squares (N, 1, size, size)."""
+    return maps.unfold(2, size, size).unfold(3, size, size).reshape(-1, 1, size, size)
+
+
 KINDS = {"roads": roads, "smooth": smooth, "noise": noise}
