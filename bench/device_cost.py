@@ -112,20 +112,17 @@ def predicted(counts: Counts, times: float = 1.0) -> tuple[float, str]:
 
 
 class Scratch(TorchDispatchMode):
-    """Watch what is allocated: `bytes` is the most there was at a time, less what is left."""
+    """Watch what is allocated: `bytes` is the most there was at a time of what is gone by now."""
 
     def __init__(self) -> None:
         super().__init__()
         self._before: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
         self._new: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-        self._peak = 0
+        self._history: list[list[tuple[weakref.ref[torch.UntypedStorage], int]]] = []
 
     @property
     def bytes(self) -> int:
-        return self._peak - self._now()
-
-    def _now(self) -> int:
-        return sum(storage.nbytes() for storage in self._new)
+        return max(sum(size for storage, size in live if storage() is None) for live in self._history)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -136,7 +133,7 @@ class Scratch(TorchDispatchMode):
         else:
             out = func(*args, **kwargs)
         self._new.update(storage for storage in _storages(out) if storage not in self._before)
-        self._peak = max(self._peak, self._now())
+        self._history.append([(weakref.ref(storage), storage.nbytes()) for storage in self._new])
         return out
 
 

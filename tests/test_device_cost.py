@@ -50,12 +50,15 @@ class TestCounts:
 def test_scratch_is_what_was_allocated_and_is_gone() -> None:
     x = torch.zeros(50)
     with device_cost.Scratch() as scratch:
-        first = x + 1  # 200 bytes, returned
-        second = torch.empty(100, dtype=torch.int64)  # 800 bytes
-        del second
-        third = x.view(5, 10).sum() + first.new_empty(75).sum()  # 300 bytes, and a few
+        kept = x + 1
+        first = torch.empty(100, dtype=torch.int64)  # 800 bytes
+        second = kept.new_empty(75)  # and 300, at the same time
+        total = first.view(10, 10).sum() + second.sum().long()  # and 8, 4 and 8 of sums
+        del first, second
+        later = torch.empty(250)  # 1000 bytes
+        del later
         x.add_(1)
-    assert scratch.bytes == 800 - third.nbytes and first.nbytes == 200
+    assert scratch.bytes == 800 + 300 + 8 + 4 + 8 and total.nbytes == 8
 
 
 def test_the_tightest_limit_is_the_prediction() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .launch import INTERPRETED
 
-_BLOCK = 1024  # values that a program gathers
+_BLOCK = 1024  # values of a row that a program gathers
 _TILE = 16384  # columns of the result that a program of scatter fills
 _GROUP = tl.constexpr(1024)  # values that it looks at; the columns of a diagram are mostly padding
 _CHUNK = 512 if INTERPRETED else 32  # values that it adds up at a time: each is compared with each
@@ -20,8 +20,9 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     values, index = values.contiguous(), index.contiguous()
     out = torch.empty(index.shape, dtype=values.dtype, device=values.device)
     if out.numel():
-        grid = (triton.cdiv(out.numel(), _BLOCK),)
-        _gather[grid](values, index, out, values.shape[1], index.shape[1], out.numel(), BLOCK=_BLOCK, num_warps=4)
+        tiles = triton.cdiv(index.shape[1], _BLOCK)
+        grid = (len(index) * tiles,)
+        _gather[grid](values, index, out, values.shape[1], index.shape[1], tiles, BLOCK=_BLOCK, num_warps=4)
     return out
 
 
@@ -36,21 +37,22 @@ def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
     return out
 
 
-@triton.jit(do_not_specialize=["p", "k", "n"])
+@triton.jit(do_not_specialize=["p", "k", "tiles"])
 def _gather(
     values,  # [N, P] any dtype
     index,  # [N, K] int64
     out,  # [N, K] of values' dtype, written
     p,
     k,
-    n,
+    tiles,
     BLOCK: tl.constexpr,
 ):
-    """Gather BLOCK of all n = N * K values."""
-    o = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    m_out = o < n
-    i = tl.load(index + o, mask=m_out, other=-1)
-    tl.store(out + o, tl.load(values + o // k * p + i, mask=i >= 0, other=0), mask=m_out)
+    """Gather BLOCK columns of one row."""
+    row = (tl.program_id(0) // tiles).to(tl.int64)
+    column = tl.program_id(0) % tiles * BLOCK + tl.arange(0, BLOCK)
+    there = column < k
+    i = tl.load(index + row * k + column, mask=there, other=-1)
+    tl.store(out + row * k + column, tl.load(values + row * p + i, mask=i >= 0, other=0), mask=there)
 
 
 @triton.jit(do_not_specialize=["size", "k", "tiles"])
