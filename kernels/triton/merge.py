@@ -24,6 +24,7 @@ from .launch import INTERPRETED
 from .trace import cells_of, maxima_above, minima_below
 
 _BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
+_FEW = _BLOCK // 4  # when so few lanes still join, the others take new saddles
 _PIXELS_A_PROGRAM = 16 * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn
 
 # Directions of an edge, in the order of the CPU's list of saddles.
@@ -65,6 +66,7 @@ def merge(
             SIDES=minima + maxima,
             FIRST=0 if minima else 1,
             BLOCK=_BLOCK,
+            FEW=_FEW,
             num_warps=1,
         )
 
@@ -84,8 +86,12 @@ def _merge(
     SIDES: tl.constexpr,
     FIRST: tl.constexpr,
     BLOCK: tl.constexpr,
+    FEW: tl.constexpr,
 ):
-    """Trace and merge every `programs`-th block of saddles of one window, on one side (0: minima, 1: maxima).
+    """Trace and merge a share of the saddles of one window, on one side (0: minima, 1: maxima).
+
+    All lanes take a saddle and trace an edge of it, and join what they found. Joins differ in length: when only FEW are
+    left, the other lanes go on to their next edges, or the next saddles, and these are joined along with the rest.
 
     Programs meet in `tree` only, where all reads are volatile and all writes compare-and-swaps. Relaxed ones, as
     nothing else that a program writes is read by another.
@@ -106,13 +112,24 @@ def _merge(
 
     n = tl.load(counters + window * COUNTERS + SADDLES)
     n = tl.where(tl.load(counters + window * COUNTERS + STATUS) == 0, n, 0)
-    for start in range(program % programs * BLOCK, n, programs * BLOCK):
-        i_saddle = start + tl.arange(0, BLOCK)
-        m_saddle = i_saddle < n
-        owner = tl.load(saddles + i_saddle, mask=m_saddle, other=0)
+    share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # whole blocks where there are few saddles
+    head = program % programs * share
+    end = tl.minimum(head + share, n)
+    u = tl.zeros((BLOCK,), tl.int32)
+    v, owner, saddle, left = u, u, u, u
+    value = tl.zeros((BLOCK,), values.dtype.element_ty)
+    active = u != 0
+    busy = 0
+    while (head < end) | (busy != 0):
+        # Lanes that are done with their saddles take the next ones, in order.
+        free = ((active == 0) & (left == 0)).to(tl.int32)
+        i_saddle = head + tl.cumsum(free, 0) - free
+        m_new = (free != 0) & (i_saddle < end)
+        head += tl.sum(free, 0)
+        owner = tl.where(m_new, tl.load(saddles + i_saddle, mask=m_new, other=0), owner)
         y, x = owner // width, owner % width
-        star_edges = cells_of(edges, y, x, m_saddle, height, width)
-        star_squares = cells_of(squares, y, x, m_saddle, height, width)
+        star_edges = cells_of(edges, y, x, m_new, height, width)
+        star_squares = cells_of(squares, y, x, m_new, height, width)
         north, west, south = critical_edges(
             (star_edges >> 24) & 1,
             (star_edges >> 8) & 1,
@@ -123,32 +140,40 @@ def _merge(
             (star_squares >> 16) & 1,
             (star_squares >> 24) & 1,
         )
-        value = tl.load(values + owner) * mirror
-        # Most saddles own one critical edge; a lane with more takes another round.
-        left = tl.where(m_saddle, north | west << 1 | south << 2, 0)
-        while tl.max(left, 0) != 0:
-            edge = left & -left
-            m_edge = left != 0
-            direction = edge >> 1
-            left ^= edge
-            if side == 0:
-                y_b = y + tl.where(direction == _NORTH, -1, tl.where(direction == _SOUTH, 1, 0))
-                x_b = x + tl.where(direction == _WEST, -1, 0)
-                u, v = minima_below(y, x, y_b, x_b, m_edge, edges, height, width)
-            else:
-                # The squares beside the edge: one at the pixel's north-west or west, the other across the edge.
-                y_a, x_a = y - tl.where(direction == _SOUTH, 0, 1), x - 1
-                y_b, x_b = y - tl.where(direction == _NORTH, 1, 0), x - tl.where(direction == _WEST, 1, 0)
-                u, v = maxima_above(y_a, x_a, y_b, x_b, m_edge, squares, height, width)
-            _join(u, v, owner * 4 + direction, value, m_edge, values, tree, pixels, turn, mirror)
+        left = tl.where(m_new, north | west << 1 | south << 2, left)
+        # Most saddles own one critical edge; a lane with more comes back for the others.
+        m_edge = (active == 0) & (left != 0)
+        edge = left & -left
+        direction = edge >> 1
+        left = tl.where(m_edge, left ^ edge, left)
+        if side == 0:
+            y_b = y + tl.where(direction == _NORTH, -1, tl.where(direction == _SOUTH, 1, 0))
+            x_b = x + tl.where(direction == _WEST, -1, 0)
+            a, b = minima_below(y, x, y_b, x_b, m_edge, edges, height, width)
+        else:
+            # The squares beside the edge: one at the pixel's north-west or west, the other across the edge.
+            y_a, x_a = y - tl.where(direction == _SOUTH, 0, 1), x - 1
+            y_b, x_b = y - tl.where(direction == _NORTH, 1, 0), x - tl.where(direction == _WEST, 1, 0)
+            a, b = maxima_above(y_a, x_a, y_b, x_b, m_edge, squares, height, width)
+        u, v = tl.where(m_edge, a, u), tl.where(m_edge, b, v)
+        saddle = tl.where(m_edge, owner * 4 + direction, saddle)
+        value = tl.where(m_edge, tl.load(values + owner) * mirror, value)
+        active |= m_edge
+        u, v, saddle, value, active = _join(
+            u, v, saddle, value, active, tl.where(head < end, FEW, 0), values, tree, pixels, turn, mirror
+        )
+        busy = tl.max(active.to(tl.int32) | left, 0)
 
 
 @triton.jit
-def _join(u, v, saddle, value, active, values, tree, pixels, turn, mirror):
-    """Join the classes of u and v at a saddle of that value, in each active lane."""
+def _join(u, v, saddle, value, active, few, values, tree, pixels, turn, mirror):
+    """Join the classes of u and v at a saddle of that value, in each active lane, until only `few` are active.
+
+    Returns what these have to go on with: u, v, saddle, value, active.
+    """
     active &= u != v
     u, v = tl.where(active, u, pixels), tl.where(active, v, pixels)  # a word that is there, for lanes without work
-    while tl.max(active.to(tl.int32), 0) != 0:
+    while tl.sum(active.to(tl.int32), 0) > few:
         # Volatile, so that a word that others change is read anew from where they change it.
         t_u = tl.load(tree + u, mask=active, other=0, volatile=True)
         t_v = tl.load(tree + v, mask=active, other=0, volatile=True)
@@ -180,6 +205,7 @@ def _join(u, v, saddle, value, active, values, tree, pixels, turn, mirror):
         u = tl.where(won, elder, tl.where(climb_u, elder_u, u))
         v = tl.where(won, displaced, tl.where(climb_v, elder_v, v))
         active &= u != v
+    return u, v, saddle, value, active
 
 
 @triton.jit
