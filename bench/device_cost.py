@@ -2,10 +2,12 @@
 
 The compiled kernels run as PTX on the CPU (tests/ptxrun), which counts, by stage, a stage being a kernel: instructions
 of threads, sectors of 32 bytes that warps read and write, atomics and barriers. No GPU takes part. The counts are of
-PTX, before its assembler merges and splits instructions; those of `merge` vary a little with the schedule. The times
-are predictions from the counts and the limits below, of the kind that reality can only be slower than: a stage takes
-as long as the tightest of its limits and LAUNCH, nothing waits for an answer from memory, and work is spread evenly,
-but for the longest thread. PyTorch's own launches are not counted.
+PTX, before its assembler merges and splits instructions; those of `merge` vary a little with the schedule.
+
+The times are predictions from the counts and the limits below. A stage takes as long as the tightest of its limits,
+and LAUNCH: each distinct sector comes from memory once, or goes there; every sector that a warp asks for comes from
+the L2, none from a nearer cache; nothing waits for an answer, and work is spread evenly, but for the longest thread.
+PyTorch's own launches are not counted.
 """
 
 from __future__ import annotations
