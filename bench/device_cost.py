@@ -2,7 +2,8 @@
 
 The compiled kernels run as PTX on the CPU (tests/ptxrun), which counts, by stage, a stage being a kernel: instructions
 of threads, sectors of 32 bytes that warps read and write, atomics and barriers. No GPU takes part. The counts are of
-PTX, before its assembler merges and splits instructions; those of `merge` vary a little with the schedule.
+PTX, before its assembler merges and splits instructions; those of `merge` vary a little with the schedule. Atomics and
+barriers are counted only: what they take is not published.
 
 The times are predictions from the counts and the limits below. A stage takes as long as the tightest of its limits,
 and LAUNCH: each distinct sector comes from memory once, or goes there; every sector that a warp asks for comes from
@@ -34,6 +35,7 @@ from .inputs import KINDS, predictions, tiles
 from .timing import machine
 
 RESULTS = Path(__file__).parent / "results" / "device_cost.json"
+PTXRUN = str(Path(__file__).parents[1] / "tests" / "ptxrun")
 BATCHES = (16, 64)
 EXTRAPOLATED = 1024
 SIZE = 64
@@ -60,7 +62,8 @@ Counts = dict[str, float]
 
 def count(run: Callable[[], object]) -> dict[str, Counts]:
     """What each stage of a function that uses gpuph on CPU tensors does, by its kernel's name, in order of launch."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "ptxrun"))
+    if PTXRUN not in sys.path:
+        sys.path.insert(0, PTXRUN)
     import ptxrun.triton
 
     with ptxrun.triton.emulated(checks=(), schedule="warp", resident_blocks=16) as emulation, as_on_a_device():
@@ -144,37 +147,38 @@ def _storages(tree: object) -> list[torch.UntypedStorage]:
 
 
 def cost(run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, windows: int) -> dict[str, Any]:
-    """Count a function of some inputs, which returns its results; see `count`. Counts are a pixel, but as totals.
+    """Count what a function does that makes results of inputs, a pixel, and predict its time.
 
     The ideal is the time to read the inputs and write the results once.
     """
     results: list[Tensor] = []
     with Scratch() as scratch:
         stages = count(lambda: results.extend(run()))
-    used = scratch.bytes / pixels
     moved = sum(tensor.nbytes for tensor in (*inputs, *results))
     times = EXTRAPOLATED / windows
-    extrapolated = {name: predicted(counts, times) for name, counts in stages.items()}
     ideal = times * moved / BANDWIDTH
+    later = {name: predicted(counts, times) for name, counts in stages.items()}
+    whole = sum(seconds for seconds, _ in later.values())
+    table = {}
+    for name, counts in stages.items():
+        seconds, bound = predicted(counts)
+        table[name] = {
+            **{what: n if what in ("launches", "longest thread") else n / pixels for what, n in counts.items()},
+            "predicted us": 1e6 * seconds,
+            "bound": bound,
+            f"predicted us, {EXTRAPOLATED} windows": 1e6 * later[name][0],
+            f"bound, {EXTRAPOLATED} windows": later[name][1],
+        }
     return {
         "windows": windows,
-        "stages": {
-            name: {
-                **{what: n if what in ("launches", "longest thread") else n / pixels for what, n in counts.items()},
-                "predicted us": 1e6 * predicted(counts)[0],
-                "bound": predicted(counts)[1],
-                f"predicted us, {EXTRAPOLATED} windows": 1e6 * extrapolated[name][0],
-                f"bound, {EXTRAPOLATED} windows": extrapolated[name][1],
-            }
-            for name, counts in stages.items()
-        },
-        "scratch bytes": used,
+        "stages": table,
+        "scratch bytes": scratch.bytes / pixels,
         "input and result bytes": moved / pixels,
         f"predicted, {EXTRAPOLATED} windows": {
-            "us": 1e6 * sum(seconds for seconds, _ in extrapolated.values()),
+            "us": 1e6 * whole,
             "ideal us": 1e6 * ideal,
-            "times the ideal": sum(seconds for seconds, _ in extrapolated.values()) / ideal,
-            "gradient and trace, times the ideal": sum(extrapolated[name][0] for name in TRACED) / ideal,
+            "times the ideal": whole / ideal,
+            "gradient and trace, times the ideal": sum(later[name][0] for name in TRACED) / ideal,
         },
     }
 
@@ -209,10 +213,8 @@ def show(title: str, case: dict[str, Any]) -> None:
     print(f"\n{title}, {case['windows']} windows of {SIZE} x {SIZE}: counts a pixel, and predicted microseconds")
     columns = ("instructions", "integer", "read", "written", "distinct", "atomics", "barriers", "us", "bound by")
     print(f"  {'stage':<10}" + "".join(f"{column:>13}" for column in columns))
-    counted = (
-        *("instructions", "integer instructions", "sectors read", "sectors written", "distinct sectors"),
-        *("atomics", "barriers"),
-    )
+    counted = ["instructions", "integer instructions", "sectors read", "sectors written", "distinct sectors"]
+    counted += ["atomics", "barriers"]
     for name, stage in case["stages"].items():
         numbers = "".join(f"{stage[what]:>13.3f}" for what in counted)
         print(f"  {name:<10}{numbers}{stage['predicted us']:>13.2f}{stage['bound']:>16}")
@@ -244,7 +246,9 @@ def main() -> None:
     for kind, make in KINDS.items():
         cases[f"persistence of {kind}"] = [persistence_cost(make(n, SIZE)) for n in BATCHES]
     pred, target = (tiles(maps, SIZE) for maps in predictions(2))
-    cases["loss and its gradient"] = [loss_cost(pred[: n // 2], target[: n // 2]) for n in BATCHES]
+    cases["loss and its gradient, of predictions and truth"] = [
+        loss_cost(pred[: n // 2], target[: n // 2]) for n in BATCHES
+    ]
     for title, batches in cases.items():
         for case in batches:
             show(title, case)

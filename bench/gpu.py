@@ -1,9 +1,9 @@
 """`python -m bench.gpu`: gpuph on a GPU, its answers against the CPU's first, then its times against GUDHI's.
 
 Windows of 64 x 64, diagrams in dimensions 0 and 1, and the loss, forward and backward. A time is the median of many
-runs between two events of the device, with its cache emptied before each; "replayed" is the same from a CUDA graph,
-without the host's part. The bandwidth limit is the time to read the input and write the result once, as fast as this
-device copies memory.
+runs between two events of the device, with its cache emptied before each. "replayed" is the same from a CUDA graph,
+without the host's part, and with the cache as the last run left it. The bandwidth limit is the time to read the input
+and write the result once, as fast as this device copies memory; the fraction is of the replayed time.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def test_everything_is_checked_and_timed(emulated: None, capsys: pytest.CaptureF
         assert two["of the bandwidth limit"] == pytest.approx(2 * one["of the bandwidth limit"], rel=0.1)
     assert [row["windows"] for row in results["loss"]] == [16, 16]
     assert "bit for bit" in capsys.readouterr().out and json.dumps(results)
+
+
+@pytest.mark.ptx
+def test_a_timer_gives_seconds(emulated: None) -> None:
+    assert 0.01 < gpu.eager(lambda: time.sleep(0.01)) < 1
 
 
 @pytest.mark.ptx
