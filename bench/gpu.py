@@ -57,7 +57,7 @@ def check_pairs(windows: Tensor) -> None:
         with gpuph.use_kernels("cpu"):
             expected = ops.persistence(windows, *arguments)
         found = ops.persistence(windows.cuda(), *arguments)
-        for name, ours, theirs in zip(("status", "index", "count"), found, expected, strict=True):
+        for name, ours, theirs in zip(("status", "index", "value", "count"), found, expected, strict=True):
             for a, b in zip(ours, theirs, strict=True):
                 _same(f"{name} of the construction {'T' if top else 'V'}", a, b)
 
