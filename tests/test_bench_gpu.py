@@ -69,9 +69,9 @@ def test_wrong_answers_are_found(emulated: None, monkeypatch: pytest.MonkeyPatch
     right = triton.persistence
 
     def wrong(*args: object) -> object:
-        status, index, count = right(*args)
+        status, index, values, count = right(*args)
         index[0][0, 1, 0] += 1
-        return status, index, count
+        return status, index, values, count
 
     gpu.check_pairs(roads[:1])
     monkeypatch.setattr(triton, "persistence", wrong)
