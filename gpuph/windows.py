@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
+def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int], out: Tensor | None = None) -> Tensor:
     """Cut images into windows.
 
     Parameters
@@ -19,6 +19,8 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tens
     window, stride : sequence of int, one an axis
         Size of a window, and distance between neighbours, in pixels. Where the image does not end with a window, a last
         one is shifted inwards to end with it; an axis shorter than the window is one window of its own size.
+    out : Tensor, shape (B * windows, *window), optional
+        Where to write the result.
 
     Returns
     -------
@@ -33,7 +35,10 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tens
             last = x.narrow(axis, length - size, size).unsqueeze(axis).movedim(axis + 1, -1)
             regular = torch.cat((regular, last), dim=axis)
         x = regular
-    return x.flatten(0, len(window))
+    if out is None:
+        return x.flatten(0, len(window))
+    out.view(x.shape).copy_(x)
+    return out
 
 
 def frame(x: Tensor, value: Tensor) -> Tensor:
@@ -51,11 +56,24 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
     Tensor, shape (N, *(window + 2))
         The windows, nothing of them overwritten, inside their frames.
     """
-    axes = x.dim() - 1
-    framed = value.view(-1, *[1] * axes).repeat(1, *(size + 2 for size in x.shape[1:]))
-    inside = (slice(None), *[slice(1, -1)] * axes)
-    framed[inside] = x
+    framed = x.new_empty((len(x), *(size + 2 for size in x.shape[1:])))
+    inside(framed).copy_(x)
+    lay_frame(framed, value)
     return framed
+
+
+def inside(framed: Tensor) -> Tensor:
+    """The windows (N, *window) inside their frames (N, *(window + 2)), a view."""
+    index = (slice(None), *[slice(1, -1)] * (framed.dim() - 1))
+    return framed[index]
+
+
+def lay_frame(framed: Tensor, value: Tensor) -> None:
+    """Write value (N,) into the outermost pixels of framed (N, *(window + 2))."""
+    for axis in range(1, framed.dim()):
+        for end in (0, -1):
+            face = framed.select(axis, end)
+            face.copy_(value.view(-1, *[1] * (face.dim() - 1)))
 
 
 def origin(
@@ -90,3 +108,10 @@ def origin(
     if border:
         offset = frame(offset[None], none)
     return corner.flatten(), torch.cat((offset.flatten(), none))
+
+
+def windows_of(image: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """How many windows `cut_windows` cuts out of an image, and their size."""
+    sizes = tuple([min(size, length) for size, length in zip(window, image, strict=True)])
+    counts = [-(-(length - size) // step) + 1 for length, size, step in zip(image, sizes, stride, strict=True)]
+    return math.prod(counts), sizes

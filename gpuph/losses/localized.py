@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,9 +13,10 @@ from ..diagram import Diagram
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
 from ..persistence import check_construction, check_dims, check_floats, data_decides, diagram_of, pairs_of, raise_nan
-from ..windows import cut_windows, frame, origin
+from ..windows import cut_windows, inside, lay_frame, origin, windows_of
 
 REDUCTIONS = ("mean", "sum", "none")
+_T = TypeVar("_T")
 
 
 class LocalizedPHLoss(torch.nn.Module):
@@ -110,7 +112,7 @@ class LocalizedPHLoss(torch.nn.Module):
             raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
         self.reduction = reduction
         self.generator = generator
-        self._fixed: dict[tuple[object, ...], Tensor] = {}
+        self._made: dict[tuple[object, ...], Any] = {}
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compute the loss.
@@ -132,28 +134,34 @@ class LocalizedPHLoss(torch.nn.Module):
         dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
         images = [-x.to(dtype) if self.superlevel else x.to(dtype) for x in (pred, target)]
 
+        per_image, sizes = windows_of(size, window, stride)
+        n = batch * per_image
+
         # The filtration: windows, height, frame. Nothing of this is differentiated, as the pairs tell all there is to
         # know: which pixels of the images have a gradient.
         with torch.no_grad():
-            x = cut_windows(torch.cat(images)[:, 0], window, stride)
-            n = len(x) // 2
+            x = images[0].new_empty((2 * n, *(side + 2 if self.border else side for side in sizes)))
+            windows = inside(x) if self.border else x
+            for image, part in zip(images, windows.tensor_split(2), strict=True):
+                cut_windows(image[:, 0], window, stride, out=part)
             if self.height is not None:
-                x.view(2, n, *x.shape[1:]).add_(self._draw(n, x), alpha=-1.0 if self.superlevel else 1.0)
+                g = self._draw(n, windows)
+                windows.view(2, n, *sizes).add_(g, alpha=-1.0 if self.superlevel else 1.0)
             if self.border:
-                lowest = x.flatten(1).amin(dim=1)
-                lowest = torch.fmin(lowest[:n], lowest[n:])  # no minimum: a NaN must not spread from one to the other
-                x = frame(x, lowest.repeat(2))
-        corner, offset = origin(size, window, stride, self.border, x.device)
-        per_image, corner = len(corner), corner.repeat(batch).view(n, 1, 1)
+                lowest = windows.amin(dim=tuple(range(1, x.dim()))).view(2, n)
+                lowest = torch.fmin(*lowest)  # no minimum: a NaN must not spread from one to the other
+                lay_frame(x, lowest.repeat(2))
 
         def side(image: Tensor, index: Tensor, values: Tensor, count: Tensor) -> Diagram:
             """The diagram of an image's windows, with the gradient of the image's pixels."""
             if data_decides(index) and n > 0:  # the truth has few points, and needs no columns for the prediction's
                 k = int(count.amax())
                 index, values = index[:, :, :k], values[:, :, :k]
-            pixel = (corner + offset[index]).clamp_(min=-1)
-            by_image = batch, per_image * index.shape[1] * index.shape[2]
-            values = ops.attach(values.reshape(by_image), image.flatten(1), pixel.view(by_image)).view(index.shape)
+            if image.requires_grad:
+                corner, offset = self._origin(size, window, stride, x.device)
+                pixel = (corner.repeat(batch).view(n, 1, 1) + offset[index]).clamp_(min=-1)
+                by_image = batch, per_image * index.shape[1] * index.shape[2]
+                values = ops.attach(values.reshape(by_image), image.flatten(1), pixel.view(by_image)).view(index.shape)
             return diagram_of(index, values, count)
 
         status, pairs = pairs_of(x, dims, self.construction)
@@ -172,15 +180,29 @@ class LocalizedPHLoss(torch.nn.Module):
         assert self.height is not None
         window = like.shape[1:]
         if not self.training:
-            key = (self.height, window, like.dtype, like.device)
-            if key not in self._fixed:
+
+            def draw() -> Tensor:
+                assert self.height is not None
                 on_cpu = torch.empty(0, dtype=like.dtype)
-                fixed = self.height(1, window, on_cpu, torch.Generator().manual_seed(0))
-                self._fixed[key] = fixed.to(like.device)
-            return self._fixed[key]
+                return self.height(1, window, on_cpu, torch.Generator().manual_seed(0)).to(like.device)
+
+            return self._once(draw, self.height, window, like.dtype, like.device)
         if self.generator is not None and self.generator.device.type != like.device.type:
             raise ValueError(f"generator must be on {like.device}, as the input is; it is on {self.generator.device}")
         return self.height(n, window, like, self.generator)
+
+    def _origin(
+        self, size: torch.Size, window: Sequence[int], stride: Sequence[int], device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Which pixel of an image a window's pixel is: see `origin`."""
+        return self._once(lambda: origin(size, window, stride, self.border, device), size, window, stride, device)
+
+    def _once(self, make: Callable[[], _T], *key: object) -> _T:
+        """Make what is the same in every call once."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: _T = self._made[key]
+        return made
 
     def extra_repr(self) -> str:
         names = ("window", "stride", "dims", "height", "border", "construction", "superlevel", "unmatched", "reduction")
