@@ -248,6 +248,45 @@ def _scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
     return torch.from_numpy(cpu.scatter(_array(values), _array(index), size)).to(values.device)
 
 
+def _match(
+    birth_a: Tensor,
+    death_a: Tensor,
+    count_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    count_b: Tensor,
+    squared: bool,
+    solver: str,
+) -> tuple[Tensor, ...]:
+    points = birth_a, death_a, count_a, birth_b, death_b, count_b
+    if _by_triton(birth_a):
+        from gpuph.kernels import triton
+
+        with _device_of(birth_a):
+            matching: tuple[Tensor, ...] = triton.match(*points, squared, solver)
+        return matching
+    return tuple(torch.from_numpy(x).to(birth_a.device) for x in cpu.match(*map(_array, points), squared, solver))
+
+
+def _cost(
+    birth_a: Tensor,
+    death_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    partner_a: Tensor,
+    partner_b: Tensor,
+    squared: bool,
+) -> tuple[Tensor, ...]:
+    points = birth_a, death_a, birth_b, death_b, partner_a, partner_b
+    if _by_triton(birth_a):
+        from gpuph.kernels import triton
+
+        with _device_of(birth_a):
+            costs: tuple[Tensor, ...] = triton.cost(*points, squared)
+        return costs
+    return tuple(torch.from_numpy(x).to(birth_a.device) for x in cpu.cost(*map(_array, points), squared))
+
+
 _HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -259,41 +298,13 @@ for _device in ("cpu", "cuda"):  # tensors on ROCm say that they are on CUDA
     torch.library.register_kernel("gpuph::persistence", _device)(_persistence)
     torch.library.register_kernel("gpuph::gather", _device)(_gather)
     torch.library.register_kernel("gpuph::scatter", _device)(_scatter)
-
-
-@torch.library.register_kernel("gpuph::match", "cpu")
-def _(
-    birth_a: Tensor,
-    death_a: Tensor,
-    count_a: Tensor,
-    birth_b: Tensor,
-    death_b: Tensor,
-    count_b: Tensor,
-    squared: bool,
-    solver: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    points = [t.contiguous().numpy() for t in (birth_a, death_a, count_a, birth_b, death_b, count_b)]
-    partner_a, partner_b, gap = cpu.match(*points, squared, solver)
-    return torch.from_numpy(partner_a), torch.from_numpy(partner_b), torch.from_numpy(gap)
+    torch.library.register_kernel("gpuph::match", _device)(_match)
+    torch.library.register_kernel("gpuph::cost", _device)(_cost)
 
 
 @torch.library.register_kernel("gpuph::attach", ["cpu", "cuda"])
 def _(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
     return read.clone()
-
-
-@torch.library.register_kernel("gpuph::cost", "cpu")
-def _(
-    birth_a: Tensor,
-    death_a: Tensor,
-    birth_b: Tensor,
-    death_b: Tensor,
-    partner_a: Tensor,
-    partner_b: Tensor,
-    squared: bool,
-) -> tuple[Tensor, ...]:
-    points = [t.contiguous().numpy() for t in (birth_a, death_a, birth_b, death_b, partner_a, partner_b)]
-    return tuple(map(torch.from_numpy, cpu.cost(*points, squared)))
 
 
 # Shapes and dtypes alone, for tracing.

@@ -1,6 +1,8 @@
 """The engine for the GPU, as Triton kernels: tensors in, tensors out."""
 
+from .cost import cost
 from .gather import gather, scatter
+from .match import match
 from .persistence import persistence
 
-__all__ = ["gather", "persistence", "scatter"]
+__all__ = ["cost", "gather", "match", "persistence", "scatter"]
