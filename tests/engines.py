@@ -52,13 +52,43 @@ def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, d
     assert torch.allclose(sums, scattered, rtol=tolerance, atol=tolerance)
 
 
+def assert_same_matching(
+    birth_a: Tensor,
+    death_a: Tensor,
+    count_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    count_b: Tensor,
+    squared: bool,
+    solver: str,
+) -> None:
+    """Triton's partners and gaps must be the CPU's bit for bit; costs and slopes to the rounding of a sum."""
+    points = birth_a, death_a, count_a, birth_b, death_b, count_b
+    values = birth_a, death_a, birth_b, death_b
+    results = {}
+    for kernels in ("cpu", "triton"):
+        with gpuph.use_kernels(kernels):
+            partner_a, partner_b, gap = ops.match(*points, squared, solver)
+            costs = torch.ops.gpuph.cost(*values, partner_a, partner_b, squared)
+            again = torch.ops.gpuph.cost(*values, partner_a, partner_b, squared)
+        assert all(torch.equal(x, y) for x, y in zip(costs, again, strict=True)), "a cost does not repeat"
+        results[kernels] = {"partner_a": partner_a, "partner_b": partner_b, "gap": gap}, costs
+    (expected, costs), (found, costs_found) = results["cpu"], results["triton"]
+    for name, ours in found.items():
+        assert ours.dtype == expected[name].dtype and ours.shape == expected[name].shape, name
+        assert torch.equal(ours, expected[name]), name
+    rounding = 2 * torch.finfo(birth_a.dtype).eps  # the sums themselves are in float64
+    torch.testing.assert_close(costs_found[0], costs[0], rtol=max(rounding, 1e-14), atol=0)
+    assert all(torch.equal(x, y) for x, y in zip(costs_found[1:], costs[1:], strict=True)), "slopes"
+
+
 class Launch(NamedTuple):
     """A launch that did not happen."""
 
     kernel: Any
     grid: tuple[int, ...]
     arguments: dict[str, Any]
-    num_warps: int
+    options: dict[str, Any]  # of the compiler
 
 
 @contextlib.contextmanager
@@ -68,9 +98,10 @@ def stubbed() -> Iterator[list[Launch]]:
 
     launches: list[Launch] = []
 
-    def run(self: Any, *args: Any, grid: tuple[int, ...], warmup: bool, num_warps: int, **kwargs: Any) -> None:
+    def run(self: Any, *args: Any, grid: tuple[int, ...], warmup: bool, **kwargs: Any) -> None:
+        options = {name: kwargs.pop(name) for name in [*kwargs] if name not in self.signature.parameters}
         bound = self.signature.bind(*args, **kwargs)
-        launches.append(Launch(self, grid, dict(bound.arguments), num_warps))
+        launches.append(Launch(self, grid, dict(bound.arguments), options))
 
     with mock.patch.object(JITFunction, "run", run):
         yield launches

@@ -8,7 +8,8 @@ import torch
 
 import gpuph
 import inputs
-from engines import assert_same_gather, assert_same_pairs
+from diagrams import essential, mixed, pairs, real
+from engines import assert_same_gather, assert_same_matching, assert_same_pairs
 
 # Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
 SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))
@@ -60,18 +61,61 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
         assert_same_gather(rows, size, columns, dtype)
 
 
-def test_loss_and_gradient_equal_the_cpu(roads: torch.Tensor) -> None:
-    pred, target = roads[:2, None, :32, :32], roads[2:4, None, :32, :32]
+@pytest.mark.parametrize(
+    ("solver", "squared", "dtype"),
+    [("auto", True, torch.float32), ("augment", False, torch.float64), ("auction", True, torch.float64)],
+    ids=str,
+)
+def test_matchings_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype) -> None:
+    sizes = ((0, 2), (1, 1), (5, 1), (4, 6))
+    assert_same_matching(*mixed(sizes, dtype=dtype), squared, solver)
+
+
+def test_overflowed_odd_and_absent_diagrams_are_matched_like_the_cpu() -> None:
+    rng = np.random.default_rng(0)
+    birth_a, death_a, count_a, *b = pairs([real(9, rng), essential(3, rng, (1, 1, 1))], [real(4, rng)] * 2)
+    birth_a[0, 0], death_a[0, 1], birth_a[1, 1], death_a[0, 2] = float("nan"), float("nan"), float("inf"), -float("inf")
+    birth_a, death_a = (x.repeat_interleave(2, 1)[:, ::2] for x in (birth_a, death_a))  # not contiguous
+    assert_same_matching(birth_a, death_a, count_a + 10, *b, True, "auto")
+    for left, right in (([], []), ([real(0, rng)] * 2, [real(3, rng)] * 2), ([real(3, rng)], [real(0, rng)])):
+        assert_same_matching(*pairs(left, right), True, "auto")
+
+
+def test_distances_and_their_gradients_equal_the_cpu() -> None:
+    rng = np.random.default_rng(1)
+    left, right = [real(7, rng), essential(3, rng, (1, 0, 0))], [real(5, rng), essential(4, rng, (1, 0, 0))]
+    results = []
+    for kernels in ("cpu", "triton"):
+        leaves = [torch.tensor(p, requires_grad=True) for p in (*left, *right)]
+        a, b = gpuph.Diagram.from_list(leaves[:2]), gpuph.Diagram.from_list(leaves[2:])
+        with gpuph.use_kernels(kernels):
+            distance = gpuph.wasserstein_distance(a, b)
+            distance.sum().backward()
+        results.append([distance.detach(), *(leaf.grad for leaf in leaves)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("dims", "unmatched", "dtype"),
+    [((1,), "half_squared", torch.float32), ((0, 1), "distance", torch.float64)],
+    ids=str,
+)
+def test_loss_and_gradient_equal_the_cpu(
+    roads: torch.Tensor, dims: tuple[int, ...], unmatched: str, dtype: torch.dtype
+) -> None:
+    pred, target = (roads[i : i + 2, None, :32, :32].to(dtype) for i in (0, 2))
     results = []
     for kernels in ("cpu", "triton", "triton"):
         with gpuph.use_kernels(kernels):
             p = pred.clone().requires_grad_()
-            loss = gpuph.LocalizedPHLoss(window=32).eval()(p, target)
+            loss = gpuph.LocalizedPHLoss(window=32, dims=dims, unmatched=unmatched).eval()(p, target)
             loss.backward()
         results.append((loss.detach(), p.grad))
-    assert torch.equal(results[0][0], results[1][0])
-    assert torch.allclose(results[0][1], results[1][1], rtol=1e-6)
-    assert torch.equal(results[1][1], results[2][1])
+    tolerance = 4 * torch.finfo(dtype).eps
+    for i in range(2):
+        torch.testing.assert_close(results[0][i], results[1][i], rtol=tolerance, atol=tolerance)
+        assert torch.equal(results[1][i], results[2][i])
 
 
 def test_diagrams_and_their_gradients_equal_the_cpu() -> None:

@@ -8,45 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 import gpuph
+from diagrams import KINDS, Points, essential, integer, real, truth, uniform
 from gpuph import Diagram, match, wasserstein_distance
 from gpuph.matching import SOLVERS, UNMATCHED
 
-Points = NDArray[np.float64]  # (n, 2)
-
-
-def real(n: int, rng: np.random.Generator) -> Points:
-    birth = rng.uniform(0, 20, n)
-    return np.stack((birth, birth + rng.exponential(2.0, n)), axis=1)
-
-
-def uniform(n: int, rng: np.random.Generator) -> Points:
-    return np.sort(rng.uniform(0, 20, (n, 2)), axis=1)
-
-
-def integer(n: int, rng: np.random.Generator) -> Points:
-    birth = rng.integers(0, 6, n)
-    return np.stack((birth, birth + rng.integers(0, 5, n)), axis=1).astype(float)
-
-
-def near_diagonal(n: int, rng: np.random.Generator) -> Points:
-    birth = rng.integers(0, 4, n) + rng.choice([0.0, 1e-9], n)
-    return np.stack((birth, birth + rng.choice([0.0, 1e-12, 1e-7, 1e-3, 2.0], n)), axis=1)
-
-
-def far_away(n: int, rng: np.random.Generator) -> Points:
-    return 1e6 + real(n, rng)
-
-
-def truth(n: int, rng: np.random.Generator) -> Points:
-    few = np.stack((rng.choice([0.0, 0.0, 3.0], n), np.full(n, 20.0)), axis=1)
-    return few[: max(n // 10, 1)] if n else few
-
-
-KINDS = (real, uniform, integer, near_diagonal, far_away)
 SIZES = ((0, 0), (0, 3), (3, 0), (1, 1), (1, 17), (16, 2), (2, 2), (31, 33), (60, 15), (40, 40))
 
 
@@ -204,19 +172,6 @@ def test_threads_do_not_change_a_bit():
         torch.set_num_threads(threads)
     for name in ("partner_a", "partner_b", "cost", "gap"):
         assert torch.equal(getattr(results[0], name), getattr(results[1], name))
-
-
-def essential(n: int, rng: np.random.Generator, kinds: tuple[int, int, int]) -> Points:
-    """n finite points, and as many essential classes of each kind."""
-    parts = [real(n, rng)]
-    for kind, k in enumerate(kinds):
-        some = real(k, rng)
-        if kind != 0:
-            some[:, 0] = -np.inf
-        if kind != 1:
-            some[:, 1] = np.inf
-        parts.append(some)
-    return rng.permutation(np.concatenate(parts))
 
 
 @pytest.mark.filterwarnings("ignore:Cardinality of essential parts differs")

@@ -50,6 +50,11 @@ def launches() -> dict[str, Launch]:
             _, index, _, _ = engine.persistence(x, dims, top, 0.0, 1089)
             engine.gather(x.flatten(1), index[0].flatten(1))
             engine.scatter(x.flatten(1)[:, :2178], index[0].flatten(1), 66 * 66)
+        for dtype in (torch.float32, torch.float64):
+            points = torch.empty(16, 3000, dtype=dtype, device="meta")
+            count = torch.empty(16, dtype=torch.int64, device="meta")
+            partners = engine.match(points, points, count, points, points, count, True, "auto")[:2]
+            engine.cost(points, points, points, points, *partners, True)
     by_variant = {}
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}
@@ -79,7 +84,7 @@ def compile_for(launch: Launch, target: str) -> Any:
         else:
             signature[param.name] = param.annotation_type or "i32"
     source = ASTSource(launch.kernel, signature, constants, attributes)
-    return triton.compile(source, target=GPUTarget(*TARGETS[target]), options={"num_warps": launch.num_warps})
+    return triton.compile(source, target=GPUTarget(*TARGETS[target]), options=launch.options)
 
 
 def resources(compiled: Any, target: str) -> tuple[int, int, int]:
@@ -117,7 +122,7 @@ def table() -> str:
         for target in TARGETS:
             registers, shared, spilled = resources(compile_for(launch, target), target)
             cells.append(f"{registers} / {shared} / {spilled}")
-        lines.append(f"| {variant} | {launch.num_warps} | " + " | ".join(cells) + " |")
+        lines.append(f"| {variant} | {launch.options['num_warps']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -29,7 +29,11 @@ class Counted(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         name = func.name()
         views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
-        if not views and "empty" not in name and not name.startswith(("gpuph::", "aten::detach", "prim::")):
+        if (
+            not views
+            and "empty" not in name
+            and not name.startswith(("gpuph::", "aten::detach", "aten::promote_types", "prim::"))
+        ):
             self.names.append(name)
         return func(*args, **(kwargs or {}))
 
@@ -41,6 +45,8 @@ def _launchers_on_meta() -> Iterator[None]:
         library.impl("persistence", ops._persistence, "Meta", allow_override=True)
         library.impl("gather", ops._gather, "Meta", allow_override=True)
         library.impl("scatter", ops._scatter, "Meta", allow_override=True)
+        library.impl("match", ops._match, "Meta", allow_override=True)
+        library.impl("cost", ops._cost, "Meta", allow_override=True)
         yield
 
 
@@ -70,14 +76,41 @@ def test_no_windows_are_no_launches() -> None:
     assert launches == []
 
 
-def test_loss_and_backward_never_leave_the_device() -> None:
-    """The matching has no Triton kernels yet: here its shapes stand for it."""
-    for batch in (1, 16):
-        pred = torch.empty(batch, 1, 256, 256, device="meta", requires_grad=True)
-        target = torch.empty(batch, 1, 256, 256, device="meta")
-        loss_fn = gpuph.LocalizedPHLoss()
-        with stubbed() as launches:
-            loss_fn(pred, target).backward()
-        names = [launch.kernel.__name__ for launch in launches]
-        assert names[:4] == STAGES and names.count("_gather") + names.count("_scatter") == len(names) - 4
-        assert pred.grad is not None and pred.grad.shape == pred.shape
+@pytest.mark.parametrize(("sizes", "solver"), [((50, 9), "auto"), ((3000, 2500), "auto"), ((5, 9), "auction")], ids=str)
+def test_matching_is_a_launch_or_two_whatever_the_batch(sizes: tuple[int, int], solver: str) -> None:
+    """The second is for windows of thousands of points, where diagrams have room for them."""
+    for n in (1, 5000):
+        leaves = [torch.empty(n, size, device="meta", requires_grad=True) for size in sizes for _ in range(2)]
+        index, count = (torch.empty(shape, dtype=torch.int64, device="meta") for shape in ((n, 1), (n,)))
+        a, b = gpuph.Diagram(*leaves[:2], index, index, count), gpuph.Diagram(*leaves[2:], index, index, count)
+        with stubbed() as launches, Counted() as counted:
+            matching = gpuph.match(a, b, solver=solver)
+        assert [launch.kernel.__name__ for launch in launches] == ["_match"] * (1 + (min(sizes) >= 2000)) + ["_cost"]
+        assert counted.names == []
+        matching.cost.sum().backward()
+        assert all(leaf.grad is not None for leaf in leaves)
+
+
+def test_empty_diagrams_are_matched_on_the_device_too() -> None:
+    points, count = torch.empty(3, 0, device="meta"), torch.empty(3, dtype=torch.int64, device="meta")
+    nothing = gpuph.Diagram(points, points, points, points, count)
+    with stubbed() as launches:
+        gpuph.match(nothing, nothing)
+    assert [launch.kernel.__name__ for launch in launches] == ["_match", "_cost"]
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("dims", [(1,), (0, 1)], ids=str)
+def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, ...]) -> None:
+    pred = torch.empty(batch, 1, 256, 256, device="meta", requires_grad=True)
+    target = torch.empty(batch, 1, 256, 256, device="meta")
+    loss_fn = gpuph.LocalizedPHLoss(dims=dims)
+    with stubbed() as forward, Counted() as counted_forward:
+        loss = loss_fn(pred, target)
+    with stubbed() as backward, Counted() as counted_backward:
+        loss.backward()
+    names = [launch.kernel.__name__ for launch in forward]
+    assert names == STAGES + ["_gather", "_gather", "_match", "_cost"] * len(dims)
+    assert [launch.kernel.__name__ for launch in backward] == ["_scatter"] * len(dims)
+    assert len(counted_forward.names) <= 45 + 20 * len(dims) and len(counted_backward.names) <= 12 * len(dims)
+    assert pred.grad is not None and pred.grad.shape == pred.shape

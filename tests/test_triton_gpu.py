@@ -8,7 +8,9 @@ import torch
 
 import gpuph
 import inputs
-from engines import assert_same_gather, assert_same_pairs
+from diagrams import KINDS, mixed, pairs
+from engines import assert_same_gather, assert_same_matching, assert_same_pairs
+from gpuph.matching import SOLVERS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
@@ -46,33 +48,63 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
         assert_same_gather(rows, size, columns, dtype, "cuda")
 
 
-def training_step(x: torch.Tensor) -> torch.Tensor:
-    """Gradient of a loss on the loops of windows."""
-    x = x.detach().requires_grad_()
-    loops = gpuph.persistence(x, dims=(1,))[1]
-    ((loops.death - loops.birth).square().sum() + loops.birth.sum()).backward()
-    assert x.grad is not None
-    return x.grad
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_matchings_equal_the_cpu(solver: str, dtype: torch.dtype) -> None:
+    sizes = ((0, 3), (3, 0), (1, 1), (1, 17), (16, 2), (31, 33), (9, 140), (700, 500))
+    for squared in (True, False):
+        assert_same_matching(*(x.cuda() for x in mixed(sizes, dtype=dtype)), squared, solver)
+
+
+def test_matchings_of_thousands_of_points_equal_the_cpu() -> None:
+    rng = np.random.default_rng(0)
+    for kind in KINDS:
+        points = pairs([kind(2400, rng), kind(30, rng)], [kind(2500, rng), kind(2500, rng)])
+        assert_same_matching(*(x.cuda() for x in points), True, "auto")
+
+
+def test_matchings_of_a_thousand_random_batches_equal_the_cpu() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(1000):
+        sizes = tuple((int(n), int(m)) for n, m in rng.integers(0, rng.choice([4, 20, 150]), (4, 2)))
+        points = mixed(sizes, seed, (torch.float32, torch.float64)[seed // 2 % 2])
+        assert_same_matching(*(x.cuda() for x in points), seed % 2 == 0, str(rng.choice(SOLVERS)))
+
+
+def training_step(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of predicted and true maps, and its gradient."""
+    pred = pred.detach().requires_grad_()
+    loss = LOSS(pred, target)
+    loss.backward()
+    assert pred.grad is not None
+    return loss.detach(), pred.grad
+
+
+LOSS = gpuph.LocalizedPHLoss(window=32, dims=(0, 1), height=gpuph.Linear((0.2, 0.01)))
 
 
 def test_a_training_step_never_waits_for_the_device_and_repeats(roads: torch.Tensor) -> None:
-    x = roads.cuda()
-    expected = training_step(x)  # compiles
+    pred, target = roads[:8, None].cuda(), roads[8:, None].cuda()
+    expected = training_step(pred, target)  # compiles
     torch.cuda.set_sync_debug_mode("error")
     try:
-        again = training_step(x)
+        again = training_step(pred, target)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert torch.equal(again, expected)
-    assert torch.allclose(expected.cpu(), training_step(roads), rtol=1e-5)
+    on_cpu = training_step(roads[:8, None], roads[8:, None])
+    for first, second, third in zip(expected, again, on_cpu, strict=True):
+        assert torch.equal(first, second)
+        torch.testing.assert_close(first.cpu(), third, rtol=1e-5, atol=1e-7)
 
 
-def test_a_cuda_graph_replays_on_new_data(roads: torch.Tensor) -> None:
-    x = roads[:8].cuda()
-    training_step(x)
+def test_a_cuda_graph_of_the_loss_replays_on_new_data(roads: torch.Tensor) -> None:
+    pred, target = roads[:4, None].cuda(), roads[4:8, None].cuda()
+    training_step(pred, target)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        grad = training_step(x)
-    x.copy_(roads[8:16])
+        results = training_step(pred, target)
+    pred.copy_(roads[8:12, None])
+    target.copy_(roads[12:, None])
     graph.replay()
-    assert torch.equal(grad, training_step(x))
+    for replayed, expected in zip(results, training_step(pred, target), strict=True):
+        assert torch.equal(replayed, expected)

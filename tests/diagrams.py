@@ -1,0 +1,81 @@
+"""The diagrams that matching is tested on: all the odd kinds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpuph import Diagram
+
+Points = NDArray[np.float64]  # (n, 2)
+
+
+def real(n: int, rng: np.random.Generator) -> Points:
+    """Points whose lengths are mostly short."""
+    birth = rng.uniform(0, 20, n)
+    return np.stack((birth, birth + rng.exponential(2.0, n)), axis=1)
+
+
+def uniform(n: int, rng: np.random.Generator) -> Points:
+    """Points of all lengths, few of which can stay alone."""
+    return np.sort(rng.uniform(0, 20, (n, 2)), axis=1)
+
+
+def integer(n: int, rng: np.random.Generator) -> Points:
+    """Points with many ties, some on the diagonal."""
+    birth = rng.integers(0, 6, n)
+    return np.stack((birth, birth + rng.integers(0, 5, n)), axis=1).astype(float)
+
+
+def near_diagonal(n: int, rng: np.random.Generator) -> Points:
+    """Points on the diagonal and hardly off it, with ties."""
+    birth = rng.integers(0, 4, n) + rng.choice([0.0, 1e-9], n)
+    return np.stack((birth, birth + rng.choice([0.0, 1e-12, 1e-7, 1e-3, 2.0], n)), axis=1)
+
+
+def far_away(n: int, rng: np.random.Generator) -> Points:
+    """Points whose coordinates leave few digits for their lengths."""
+    return 1e6 + real(n, rng)
+
+
+def truth(n: int, rng: np.random.Generator) -> Points:
+    """The few points of a binary truth, of which many are equal, for a prediction of n points."""
+    few = np.stack((rng.choice([0.0, 0.0, 3.0], n), np.full(n, 20.0)), axis=1)
+    return few[: max(n // 10, 1)] if n else few
+
+
+KINDS = (real, uniform, integer, near_diagonal, far_away)
+
+
+def essential(n: int, rng: np.random.Generator, kinds: tuple[int, int, int]) -> Points:
+    """n finite points, and as many essential classes of each kind."""
+    parts = [real(n, rng)]
+    for kind, k in enumerate(kinds):
+        some = real(k, rng)
+        if kind != 0:
+            some[:, 0] = -np.inf
+        if kind != 1:
+            some[:, 1] = np.inf
+        parts.append(some)
+    return rng.permutation(np.concatenate(parts))
+
+
+def pairs(left: list[Points], right: list[Points], dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+    """Births, deaths and counts of two sides, as `gpuph.ops.match` takes them."""
+    sides = (Diagram.from_list([torch.as_tensor(p, dtype=dtype) for p in side]) for side in (left, right))
+    return tuple(x for side in sides for x in (side.birth, side.death, side.count))
+
+
+def mixed(sizes: tuple[tuple[int, int], ...], seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+    """Windows of every kind and of every pair of sizes; of copies of a point, of a truth and of essential classes."""
+    rng = np.random.default_rng(seed)
+    left = [kind(n, rng) for kind in KINDS for n, _ in sizes]
+    right = [kind(m, rng) for kind in KINDS for _, m in sizes]
+    for n, m in sizes:
+        copies = np.tile([[0.0, 8.0]], (m, 1))
+        some, classes, others = real(n, rng), essential(n, rng, (2, 1, 1)), essential(m, rng, (1, 3, 1))
+        left += [some, copies, some, truth(n, rng), classes, classes]
+        right += [copies, some, truth(m, rng), some, others, some]
+    return pairs(left, right, dtype)
