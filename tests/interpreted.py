@@ -104,12 +104,13 @@ def test_distances_and_their_gradients_equal_the_cpu() -> None:
 def test_loss_and_gradient_equal_the_cpu(
     roads: torch.Tensor, dims: tuple[int, ...], unmatched: str, dtype: torch.dtype
 ) -> None:
-    pred, target = (roads[i : i + 2, None, :32, :32].to(dtype) for i in (0, 2))
+    size = 32 if dims == (1,) else 12  # many components are a long search
+    pred, target = (roads[i : i + 2, None, :size, :size].to(dtype) for i in (0, 2))
     results = []
     for kernels in ("cpu", "triton", "triton"):
         with gpuph.use_kernels(kernels):
             p = pred.clone().requires_grad_()
-            loss = gpuph.LocalizedPHLoss(window=32, dims=dims, unmatched=unmatched).eval()(p, target)
+            loss = gpuph.LocalizedPHLoss(window=size, dims=dims, unmatched=unmatched).eval()(p, target)
             loss.backward()
         results.append((loss.detach(), p.grad))
     tolerance = 4 * torch.finfo(dtype).eps
