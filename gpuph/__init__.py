@@ -9,7 +9,7 @@ from .height import Linear, Quadratic, Radial, RandomLinear
 from .losses import LocalizedPHLoss
 from .matching import Matching, match, wasserstein_distance
 from .ops import use_kernels
-from .persistence import persistence
+from .persistence import persistence, set_debug
 
 __all__ = [
     "Diagram",
@@ -22,6 +22,7 @@ __all__ = [
     "RandomLinear",
     "match",
     "persistence",
+    "set_debug",
     "truncated_distance_map",
     "use_kernels",
     "wasserstein_distance",

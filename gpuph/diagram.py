@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,10 +81,17 @@ class Diagram:
 
 
 class Diagrams(Mapping[int, Diagram]):
-    """The diagrams of a batch by dimension: `diagrams[1]` is the `Diagram` of its loops."""
+    """The diagrams of a batch by dimension: `diagrams[1]` is the `Diagram` of its loops.
 
-    def __init__(self, by_dim: dict[int, Diagram]) -> None:
+    Attributes
+    ----------
+    status : Tensor, shape (N,), int32
+        0, or 1 where the window holds a NaN (and its diagrams are empty).
+    """
+
+    def __init__(self, by_dim: dict[int, Diagram], status: Tensor) -> None:
         self._by_dim = by_dim
+        self.status = status
 
     def __getitem__(self, dim: int) -> Diagram:
         try:
@@ -100,3 +108,42 @@ class Diagrams(Mapping[int, Diagram]):
     def __repr__(self) -> str:
         shapes = ", ".join(f"{dim}: {tuple(diagram.birth.shape)}" for dim, diagram in self.items())
         return f"Diagrams({{{shapes}}})"
+
+    def check(self) -> None:
+        """Say what may be wrong. Waits for the device, where errors do not raise by themselves.
+
+        Raises
+        ------
+        ValueError
+            If a window holds a NaN.
+
+        Warns
+        -----
+        RuntimeWarning
+            If a diagram had no room for all pairs, so that only the longest were kept.
+        """
+        raise_nan(self.status, ("x",))
+        for dim, diagram in self.items():
+            warn_overflow(f"dimension {dim} of x", diagram)
+
+
+def raise_nan(status: Tensor, names: Sequence[str]) -> None:
+    """Raise if a window holds a NaN.
+
+    status : (N,) int32, not 0 where there is a NaN. names : the arguments that the windows came from, in equal parts.
+    """
+    if status.any():
+        window, each = int(status.nonzero()[0]), len(status) // len(names)
+        raise ValueError(f"{names[window // each]} must have no NaN, but its window {window % each} has one")
+
+
+def warn_overflow(name: str, diagram: Diagram) -> None:
+    """Warn if a diagram had no room for all pairs."""
+    overflow = diagram.overflow
+    if overflow.any():
+        window, columns = int(overflow.nonzero()[0]), diagram.birth.shape[1]
+        warnings.warn(
+            f"{name}: only the {columns} longest of {int(diagram.count[window])} pairs of window {window} were kept",
+            RuntimeWarning,
+            stacklevel=3,
+        )

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from . import ops
-from .diagram import Diagram, Diagrams
+from .diagram import Diagram, Diagrams, raise_nan
 
 CONSTRUCTIONS = ("T", "V")
+_debug = False
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -54,7 +55,9 @@ def persistence(
     TypeError
         If `x` is no floating-point tensor.
     ValueError
-        If `x` has the wrong rank, an empty window or a NaN, or another argument is not one of those above.
+        If `x` has the wrong rank, an empty window or a NaN, or another argument is not one of those above. A NaN on
+        another device than the CPU raises in `Diagrams.check` only, or with `set_debug`; its window's diagrams are
+        empty.
 
     Notes
     -----
@@ -78,13 +81,17 @@ def persistence(
     if 0 in x.shape[1:]:
         raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
     status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
-    raise_nan(status, ("x",))
+    if data_decides(status):
+        raise_nan(status, ("x",))
     flat = x.flatten(1)
     by_dim = {}
     for dim, (index, values, count) in pairs.items():
         values = ops.attach(values.to(x.dtype).flatten(1), flat, index.flatten(1)).view(index.shape)
         by_dim[dim] = diagram_of(index, values, count)
-    return Diagrams(by_dim)
+    diagrams = Diagrams(by_dim, status)
+    if debugging():
+        diagrams.check()
+    return diagrams
 
 
 def pairs_of(
@@ -96,7 +103,7 @@ def pairs_of(
 ) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor, Tensor]]]:
     """What `persistence` finds: for each dimension pixels and values (N, 2, K) of births and deaths, and counts (N,).
 
-    First comes the status of each window, see `raise_nan`.
+    First comes the status of each window, see `Diagrams`.
     """
     window = x.shape[1:]
     dims = check_dims(dims, len(window))
@@ -105,12 +112,16 @@ def pairs_of(
         raise ValueError(f"min_persistence must be 0 or more, got {min_persistence!r}")
     if capacity is not None and capacity < 1:
         raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
-    pixels = math.prod(window)
     if capacity is None and not data_decides(x):
-        capacity = min(pixels // 2 + 1, max(256, pixels // 4))
+        capacity = _columns(math.prod(window))
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
     status, *parts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
     return status, dict(zip(dims, zip(*parts, strict=True), strict=True))
+
+
+def _columns(pixels: int) -> int:
+    """Columns of a diagram where data cannot decide: what can occur, or what hardly ever does."""
+    return min(pixels // 2 + 1, max(256, pixels // 4))
 
 
 def diagram_of(index: Tensor, values: Tensor, count: Tensor) -> Diagram:
@@ -123,15 +134,25 @@ def data_decides(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def raise_nan(status: Tensor, names: Sequence[str]) -> None:
-    """Raise if a window holds a NaN, on devices where looking costs nothing.
+def set_debug(on: bool) -> None:
+    """Look for errors after each call, for the whole process, also where looking means waiting for the device.
 
-    status : (N,) int32, not 0 where there is a NaN. names : the arguments that the windows came from, in equal parts.
+    On the CPU, a NaN raises anyway. On other devices it empties its window's diagrams, and makes the loss NaN; with
+    this on it raises too, and a diagram without room for all pairs warns, as `Diagrams.check` does. Calls cannot be
+    captured in a CUDA graph then.
+
+    Parameters
+    ----------
+    on : bool
+        Whether to look.
     """
-    if not data_decides(status) or not status.any():
-        return
-    window, each = int(status.nonzero()[0]), len(status) // len(names)
-    raise ValueError(f"{names[window // each]} must have no NaN, but its window {window % each} has one")
+    global _debug
+    _debug = bool(on)
+
+
+def debugging() -> bool:
+    """Whether `set_debug` is on, outside of tracing."""
+    return _debug and not torch.compiler.is_compiling()
 
 
 def check_floats(name: str, x: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -9,10 +10,10 @@ import torch
 from torch import Tensor
 
 from .. import ops
-from ..diagram import Diagram
+from ..diagram import Diagram, raise_nan, warn_overflow
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
-from ..persistence import check_construction, check_dims, check_floats, data_decides, diagram_of, pairs_of, raise_nan
+from ..persistence import check_construction, check_dims, check_floats, data_decides, debugging, diagram_of, pairs_of
 from ..windows import cut_windows, inside, lay_frame, origin, windows_of
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -57,7 +58,8 @@ class LocalizedPHLoss(torch.nn.Module):
     ------
     TypeError, ValueError
         If an argument is none of those above. In a call: if prediction and truth are no floating-point tensors of one
-        shape (B, 1, H, W) on one device, or hold a NaN.
+        shape (B, 1, H, W) on one device, or hold a NaN; on other devices than the CPU, a NaN makes the loss NaN and
+        raises with `gpuph.set_debug` only.
 
     Notes
     -----
@@ -165,12 +167,18 @@ class LocalizedPHLoss(torch.nn.Module):
             return diagram_of(index, values, count)
 
         status, pairs = pairs_of(x, dims, self.construction)
-        raise_nan(status, ("pred", "target"))
+        if data_decides(status) or debugging():
+            raise_nan(status, ("pred", "target"))
         loss = x.new_zeros(n)
-        for parts in pairs.values():
+        for dim, parts in pairs.items():
             sides = zip(*(part.tensor_split(2) for part in parts), strict=True)
             a, b = (side(image, *rows) for image, rows in zip(images, sides, strict=True))
             loss = loss + match(a, b, unmatched=self.unmatched).cost
+            if debugging():
+                warn_overflow(f"dimension {dim} of pred", a)
+                warn_overflow(f"dimension {dim} of target", b)
+        if not data_decides(status):  # a NaN must not pass unseen
+            loss = loss.masked_fill(status.view(2, n).any(dim=0), math.nan)
         if self.reduction == "mean":
             return loss.mean()
         return loss.sum() if self.reduction == "sum" else loss.view(batch, per_image)

@@ -1,0 +1,78 @@
+"""Errors where looking would mean waiting for the device: in the result, and raised on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+import torch
+
+import gpuph
+
+
+@pytest.fixture
+def device() -> Iterator[None]:
+    """Let tensors on the CPU be treated as those of a device, whose data nobody looks at unasked."""
+    with (
+        mock.patch("gpuph.persistence.data_decides", lambda x: False),
+        mock.patch("gpuph.losses.localized.data_decides", lambda x: False),
+    ):
+        yield
+
+
+@pytest.fixture
+def debug() -> Iterator[None]:
+    gpuph.set_debug(True)
+    yield
+    gpuph.set_debug(False)
+
+
+def windows_with_a_nan() -> torch.Tensor:
+    x = torch.rand(3, 8, 9)
+    x[1, 4, 4] = float("nan")
+    return x
+
+
+def test_a_nan_is_in_the_status_and_raises_on_demand(device: None) -> None:
+    diagrams = gpuph.persistence(windows_with_a_nan())
+    assert diagrams.status.tolist() == [0, 1, 0]
+    assert diagrams[0].count[1] == 0 and diagrams[0].count[0] > 0
+    with pytest.raises(ValueError, match="x must have no NaN, but its window 1 has one"):
+        diagrams.check()
+
+
+def test_debugging_raises_at_once(device: None, debug: None) -> None:
+    with pytest.raises(ValueError, match="x must have no NaN"):
+        gpuph.persistence(windows_with_a_nan())
+    clean = torch.rand(3, 1, 8, 9)
+    with pytest.raises(ValueError, match="target must have no NaN, but its window 1 has one"):
+        gpuph.LocalizedPHLoss(8, stride=9)(clean[..., :8], windows_with_a_nan()[:, None, :, :8])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_loss_of_a_batch_with_a_nan_is_nan(device: None, reduction: str) -> None:
+    clean = torch.rand(3, 1, 8, 9)
+    loss = gpuph.LocalizedPHLoss(9, reduction=reduction)(windows_with_a_nan()[:, None], clean)
+    assert loss.isnan().tolist() == ([[False], [True], [False]] if reduction == "none" else True)
+
+
+def test_an_overflow_warns_on_demand() -> None:
+    diagrams = gpuph.persistence(torch.rand(2, 20, 20), dims=(1,), capacity=3)
+    with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 3 longest of [0-9]+ pairs of window 0"):
+        diagrams.check()
+
+
+def test_an_overflow_warns_at_once_when_debugging(device: None, debug: None) -> None:
+    x = torch.rand(1, 1, 64, 64)
+    with mock.patch("gpuph.persistence._columns", lambda pixels: 4):
+        with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 4 longest"):
+            gpuph.persistence(x[0], dims=(1,))
+        with pytest.warns(RuntimeWarning, match="dimension 1 of pred: only the 4 longest"):
+            gpuph.LocalizedPHLoss(64)(x, torch.zeros_like(x))
+
+
+def test_nothing_is_said_where_nothing_is_wrong(device: None, debug: None, recwarn: pytest.WarningsRecorder) -> None:
+    gpuph.persistence(torch.rand(2, 9, 9)).check()
+    gpuph.LocalizedPHLoss(9)(torch.rand(1, 1, 9, 9), torch.rand(1, 1, 9, 9))
+    assert not recwarn.list
