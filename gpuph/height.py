@@ -124,10 +124,10 @@ def _coordinates(window: Sequence[int], like: Tensor) -> list[Tensor]:
 
 def _linear(w: Tensor, window: Sequence[int]) -> Tensor:
     """w . p for n slopes (n, axes): shape (n, *window)."""
-    total = w.new_zeros((len(w), *window))
-    for axis, line in enumerate(_coordinates(window, w)):
-        total = total + w[:, axis].view(-1, *[1] * len(window)) * line
-    return total
+    first, *others = (w[:, i].view(-1, *[1] * len(window)) * line for i, line in enumerate(_coordinates(window, w)))
+    for other in others:
+        first = first + other
+    return first
 
 
 def _numbers(name: str, values: Sequence[float]) -> tuple[float, ...]:

@@ -239,7 +239,7 @@ def test_operators_pass_opcheck(capacity: int | None) -> None:
     for dtype in (torch.float32, torch.float64):
         values = torch.randn(2, 4, dtype=dtype, requires_grad=True)
         opcheck(torch.ops.gpuph.gather, (values, index))
-        opcheck(torch.ops.gpuph.attach, (values[:, :3].detach(), values, index))
+        opcheck(torch.ops.gpuph.attach, (values[:, :3].detach(), values.detach(), index))
         opcheck(torch.ops.gpuph.scatter, (values[:, :3].detach().requires_grad_(), index, 5))
 
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gpuph
 from engines import stubbed
-from gpuph import ops
+from gpuph.ops.registration import IMPLEMENTATIONS
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.device_only
@@ -42,11 +42,8 @@ class Counted(TorchDispatchMode):
 def _launchers_on_meta() -> Iterator[None]:
     """What runs on CUDA runs on the device "meta" too, where only shapes are known."""
     with torch.library._scoped_library("gpuph", "IMPL") as library:
-        library.impl("persistence", ops._persistence, "Meta", allow_override=True)
-        library.impl("gather", ops._gather, "Meta", allow_override=True)
-        library.impl("scatter", ops._scatter, "Meta", allow_override=True)
-        library.impl("match", ops._match, "Meta", allow_override=True)
-        library.impl("cost", ops._cost, "Meta", allow_override=True)
+        for name, implementation in IMPLEMENTATIONS.items():
+            library.impl(name, implementation, "Meta", allow_override=True)
         yield
 
 

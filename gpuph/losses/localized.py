@@ -161,9 +161,9 @@ class LocalizedPHLoss(torch.nn.Module):
                 index, values = index[:, :, :k], values[:, :, :k]
             if image.requires_grad:
                 corner, offset = self._origin(size, window, stride, x.device)
-                pixel = (corner.repeat(batch).view(n, 1, 1) + offset[index]).clamp_(min=-1)
-                by_image = batch, per_image * index.shape[1] * index.shape[2]
-                values = ops.attach(values.reshape(by_image), image.flatten(1), pixel.view(by_image)).view(index.shape)
+                pixel = offset[index].view(batch, per_image, 2 * index.shape[2]) + corner[:, None]  # negative for none
+                values = values.reshape(batch, per_image * 2 * index.shape[2])
+                values = ops.attach(values, image.flatten(1), pixel.view(values.shape)).view(index.shape)
             return diagram_of(index, values, count)
 
         status, pairs = pairs_of(x, dims, self.construction)

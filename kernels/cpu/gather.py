@@ -1,4 +1,4 @@
-"""Gather and scatter: values at indices, where -1 means none. Each is the other's gradient."""
+"""Gather and scatter: values at indices, where a negative one means none. Each is the other's gradient."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Array = NDArray[Any]
 
 
 def gather(values: Array, index: Array) -> Array:
-    """Read values (N, P) at index (N, K), row by row; 0 where the index is -1."""
+    """Read values (N, P) at index (N, K), row by row; 0 where the index is negative."""
     out = np.empty(index.shape, values.dtype)
     over_windows(len(index), lambda i, j: _gather(values[i:j], index[i:j], out[i:j]), _least(index))
     return out
 
 
 def scatter(values: Array, index: Array, size: int) -> Array:
-    """Add values (N, K) up at index (N, K) of rows of zeros (N, size), in order of K; -1 is skipped."""
+    """Add values (N, K) up at index (N, K) of rows of zeros (N, size), in order of K; a negative index is skipped."""
     out = np.zeros((len(index), size), values.dtype)
     over_windows(len(index), lambda i, j: _scatter(values[i:j], index[i:j], out[i:j]), _least(index))
     return out

@@ -1,4 +1,4 @@
-"""Gather and scatter: values at indices, where -1 means none. Each is the other's gradient."""
+"""Gather and scatter: values at indices, where a negative one means none. Each is the other's gradient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK = 512 if INTERPRETED else 32  # values that it adds up at a time: each is
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
-    """Read values (N, P) at index (N, K), row by row; 0 where the index is -1."""
+    """Read values (N, P) at index (N, K), row by row; 0 where the index is negative."""
     values, index = values.contiguous(), index.contiguous()
     out = torch.empty(index.shape, dtype=values.dtype, device=values.device)
     if out.numel():

@@ -1,0 +1,124 @@
+"""The operators, the only door to the kernels.
+
+None of them is differentiated but three: `attach` gives values that were read from an image the gradient of its pixels,
+by a scatter in a fixed order; `gather` is the scatter's own gradient; and `cost` adds a matching up in one pass. The
+device of the tensors chooses the implementation, unless the caller does: see `use_kernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import registration  # noqa: F401 -- makes torch.ops.gpuph
+from .choice import use_kernels
+from .gradients import Attach, Cost
+
+__all__ = ["attach", "cost", "gather", "match", "persistence", "scatter", "use_kernels"]
+
+
+def persistence(
+    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    """Compute the pairs of critical pixels of every window.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, *window), float32 or float64
+        Windows.
+    dims : sequence of int
+        Homology dimensions wanted.
+    top : bool
+        True for the construction T (pixels are top cells), False for V (pixels are vertices).
+    min_persistence : float
+        Only pairs with death - birth above it.
+    capacity : int or None
+        Columns K of the result; None for the largest count of the batch or, on other devices than the CPU, for as many
+        as there can be.
+
+    Returns
+    -------
+    status : Tensor, shape (N,), int32
+        0, or 1 where the window holds a NaN (its pairs are then none).
+    index : list of Tensor, each of shape (N, 2, K), int64
+        For each of `dims`, flat indices of birth and death pixels, the longest pair first, -1 for none.
+    value : list of Tensor, each of shape (N, 2, K), of x's dtype
+        What x has there; +inf for the death of an essential class, and 0 where there is no pair.
+    count : list of Tensor, each of shape (N,), int64
+        For each of `dims`, how many pairs there are, also where K is smaller.
+    """
+    status, index, value, count = torch.ops.gpuph.persistence(x, dims, top, min_persistence, capacity)
+    return status, index, value, count
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    """Read `values` (N, P) at `index` (N, K), int64, row by row; 0 where the index is negative. Returns (N, K)."""
+    out: Tensor = torch.ops.gpuph.gather(values, index)
+    return out
+
+
+def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
+    """Return what was read (N, K), with the gradient of `gather(values, index)`, which it differs from by constants."""
+    if not values.requires_grad:
+        return read
+    return Attach.apply(read, values, index)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
+    """Add `values` (N, K) up at `index` (N, K), int64, row by row in order of K, but for negative indices. Returns (N, size)."""
+    out: Tensor = torch.ops.gpuph.scatter(values, index, size)
+    return out
+
+
+def match(
+    birth_a: Tensor,
+    death_a: Tensor,
+    count_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    count_b: Tensor,
+    squared: bool,
+    solver: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Match the diagrams of every window optimally.
+
+    Parameters
+    ----------
+    birth_a, death_a : Tensor, shape (N, K), float32 or float64
+        Points of the first diagrams; `birth_b`, `death_b` of shape (N, L) those of the second.
+    count_a, count_b : Tensor, shape (N,), int64
+        How many of the columns are points.
+    squared : bool
+        An unmatched point costs half its squared persistence (True) or its distance to the diagonal (False).
+    solver : str
+        "auto", "augment" (shortest augmenting paths) or "auction".
+
+    Returns
+    -------
+    partner_a, partner_b : Tensor, shapes (N, K) and (N, L), int64
+        Column of the partner, or -1.
+    gap : Tensor, shape (N,), float64
+        Certified upper bound on the distance of the matching's cost from the optimum.
+    """
+    partner_a, partner_b, gap = torch.ops.gpuph.match(
+        birth_a, death_a, count_a, birth_b, death_b, count_b, squared, solver
+    )
+    return partner_a, partner_b, gap
+
+
+def cost(
+    birth_a: Tensor,
+    death_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    partner_a: Tensor,
+    partner_b: Tensor,
+    squared: bool,
+) -> Tensor:
+    """Add up what a matching costs, of the arguments and results of `match`: shape (N,), differentiable once.
+
+    An essential class without a partner costs inf, and has no gradient.
+    """
+    return Cost.apply(birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared)  # type: ignore[no-any-return, no-untyped-call]

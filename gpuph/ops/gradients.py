@@ -1,0 +1,66 @@
+"""Gradients: gather and scatter are each other's adjoint, and the cost brings its slopes along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def _save_gather(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    values, index = inputs
+    ctx.save_for_backward(index)
+    ctx.size = values.shape[1]
+
+
+def _gather_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    (index,) = ctx.saved_tensors
+    return torch.ops.gpuph.scatter(grad, index, ctx.size), None
+
+
+def _save_scatter(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[1])
+
+
+def _scatter_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    (index,) = ctx.saved_tensors
+    return torch.ops.gpuph.gather(grad, index), None, None
+
+
+torch.library.register_autograd("gpuph::gather", _gather_backward, setup_context=_save_gather)
+torch.library.register_autograd("gpuph::scatter", _scatter_backward, setup_context=_save_scatter)
+
+
+# What `register_autograd` makes of these two takes a tenth of a millisecond longer, in every training step.
+
+
+class Attach(torch.autograd.Function):
+    """`attach`, with the gradient of `gather`."""
+
+    @staticmethod
+    def forward(ctx: Any, read: Tensor, values: Tensor, index: Tensor) -> Tensor:
+        _save_gather(ctx, (values, index), read)
+        out: Tensor = torch.ops.gpuph.attach(read, values, index)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *_gather_backward(ctx, grad)
+
+
+class Cost(torch.autograd.Function):
+    """`cost`, whose slopes come with it."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        total, *slopes = torch.ops.gpuph.cost(*arguments)
+        ctx.save_for_backward(*slopes)
+        out: Tensor = total
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return *(grad[:, None] * slope for slope in ctx.saved_tensors), None, None, None

@@ -1,0 +1,172 @@
+"""The operators as PyTorch knows them: schemas, what runs on every device, and shapes alone for tracing.
+
+Nothing here is differentiated; `gradients.py` does that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuph.kernels import cpu
+
+from .choice import by_triton
+
+_HALVES = (torch.float16, torch.bfloat16)
+
+torch.library.define(
+    "gpuph::persistence",
+    "(Tensor x, int[] dims, bool top, float min_persistence, int? capacity) -> (Tensor, Tensor[], Tensor[], Tensor[])",
+)
+torch.library.define("gpuph::gather", "(Tensor values, Tensor index) -> Tensor")
+torch.library.define("gpuph::attach", "(Tensor read, Tensor values, Tensor index) -> Tensor")
+torch.library.define("gpuph::scatter", "(Tensor values, Tensor index, int size) -> Tensor")
+torch.library.define(
+    "gpuph::match",
+    "(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b,"
+    " bool squared, str solver) -> (Tensor, Tensor, Tensor)",
+)
+torch.library.define(
+    "gpuph::cost",
+    "(Tensor birth_a, Tensor death_a, Tensor birth_b, Tensor death_b, Tensor partner_a, Tensor partner_b, bool squared)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+
+
+def _device_of(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Make the GPU of x the current one, as kernels are launched there; does nothing for other devices."""
+    device: contextlib.AbstractContextManager[object] = torch.cuda.device_of(x)  # type: ignore[no-untyped-call]
+    return device
+
+
+def _array(x: Tensor) -> Any:
+    return x.contiguous().cpu().numpy()
+
+
+# What every device does. Triton is imported when it is first needed: it is slow to import, and not everywhere.
+
+
+def persistence(
+    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    if by_triton(x):
+        from gpuph.kernels import triton
+
+        with _device_of(x):
+            status, *pairs = triton.persistence(x, dims, top, min_persistence, capacity)
+        index, value, count = pairs
+        if capacity is None and x.device.type == "cpu":
+            for i, n in enumerate(count):
+                k = int(n.amax()) if len(n) else 0
+                index[i], value[i] = index[i][:, :, :k].clone(), value[i][:, :, :k].clone()
+        return status, index, value, count
+    arrays = cpu.persistence(_array(x), dims, top, min_persistence, capacity)
+    status, *pairs = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
+    if x.device.type != "cpu":
+        status, *pairs = status.to(x.device), *([part.to(x.device) for part in parts] for parts in pairs)
+    index, value, count = pairs
+    return status, index, value, count
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    if values.dtype in _HALVES:  # no kernel needs to know them; to move bits, any type of their size will do
+        return gather(values.view(torch.int16), index).view(values.dtype)
+    if by_triton(values):
+        from gpuph.kernels import triton
+
+        with _device_of(values):
+            gathered: Tensor = triton.gather(values, index)
+        return gathered
+    return torch.from_numpy(cpu.gather(_array(values), _array(index))).to(values.device)
+
+
+def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
+    if values.dtype in _HALVES:
+        return scatter(values.float(), index, size).to(values.dtype)
+    if by_triton(values):
+        from gpuph.kernels import triton
+
+        with _device_of(values):
+            sums: Tensor = triton.scatter(values, index, size)
+        return sums
+    return torch.from_numpy(cpu.scatter(_array(values), _array(index), size)).to(values.device)
+
+
+def match(*arguments: Any) -> tuple[Tensor, ...]:
+    *points, squared, solver = arguments
+    if by_triton(points[0]):
+        from gpuph.kernels import triton
+
+        with _device_of(points[0]):
+            matching: tuple[Tensor, ...] = triton.match(*points, squared, solver)
+        return matching
+    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.match(*map(_array, points), squared, solver))
+
+
+def cost(*arguments: Any) -> tuple[Tensor, ...]:
+    *points, squared = arguments
+    if by_triton(points[0]):
+        from gpuph.kernels import triton
+
+        with _device_of(points[0]):
+            costs: tuple[Tensor, ...] = triton.cost(*points, squared)
+        return costs
+    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.cost(*map(_array, points), squared))
+
+
+def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
+    return read.clone()
+
+
+IMPLEMENTATIONS = {f.__name__: f for f in (persistence, gather, scatter, attach, match, cost)}
+for _name, _implementation in IMPLEMENTATIONS.items():
+    torch.library.register_kernel(f"gpuph::{_name}", ["cpu", "cuda"])(_implementation)  # ROCm says that it is CUDA
+
+
+# Shapes and dtypes alone, for tracing.
+
+
+@torch.library.register_fake("gpuph::persistence")
+def _(
+    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    n = x.shape[0]
+    index, value, count = [], [], []
+    for _ in dims:
+        k = torch.library.get_ctx().new_dynamic_size() if capacity is None else capacity
+        index.append(x.new_empty((n, 2, k), dtype=torch.int64))
+        value.append(x.new_empty((n, 2, k)))
+        count.append(x.new_empty((n,), dtype=torch.int64))
+    return x.new_empty((n,), dtype=torch.int32), index, value, count
+
+
+@torch.library.register_fake("gpuph::gather")
+def _(values: Tensor, index: Tensor) -> Tensor:
+    return values.new_empty(index.shape)
+
+
+@torch.library.register_fake("gpuph::attach")
+def _(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
+    return torch.empty_like(read)
+
+
+@torch.library.register_fake("gpuph::scatter")
+def _(values: Tensor, index: Tensor, size: int) -> Tensor:
+    return values.new_empty((values.shape[0], size))
+
+
+@torch.library.register_fake("gpuph::match")
+def _(*arguments: Any) -> tuple[Tensor, ...]:
+    birth_a, _, count_a, birth_b = arguments[:4]
+    gap = birth_a.new_empty((birth_a.shape[0],), dtype=torch.float64)
+    return count_a.new_empty(birth_a.shape), count_a.new_empty(birth_b.shape), gap
+
+
+@torch.library.register_fake("gpuph::cost")
+def _(*arguments: Any) -> tuple[Tensor, ...]:
+    points = arguments[:4]
+    return points[0].new_empty(points[0].shape[:1]), *(x.new_empty(x.shape) for x in points)
