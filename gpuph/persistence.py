@@ -23,25 +23,28 @@ def persistence(
     min_persistence: float = 0.0,
     capacity: int | None = None,
 ) -> Diagrams:
-    """Compute the persistence diagrams of the sublevel sets of N windows.
+    """Compute the persistence diagrams of the sublevel sets of N windows, which are images or volumes.
 
     Pixels that have the same value are ordered by their flat index, from the first to the last in the construction V
     and from the last to the first in T, so the result is unique: the same on every device.
 
     Parameters
     ----------
-    x : Tensor, shape (N, H, W), floating point
-        Windows, with any strides; N may be 0. Infinite values are allowed.
+    x : Tensor, shape (N, H, W) or (N, D, H, W), floating point
+        Windows, with any strides; N may be 0. Infinite values are allowed. So far volumes, (N, D, H, W), are for the
+        kernels of the CPU.
     dims : sequence of int, optional
-        Homology dimensions: 0 for connected components, 1 for loops. All of them by default.
+        Homology dimensions: 0 for connected components, 1 for loops, 2 for the voids of volumes. All of them by
+        default.
     construction : {"T", "V"}
-        "T": pixels are top-dimensional cells, so that 8 neighbours connect. "V": pixels are vertices, so that 4 do.
+        "T": pixels are top-dimensional cells, so that 8 neighbours connect, or 26 in a volume. "V": pixels are
+        vertices, so that 4 or 6 do.
     min_persistence : float
         Keep only pairs with death - birth > min_persistence, in filtration values.
     capacity : int, optional
         Columns K of each diagram. Where a window has more pairs, the K longest are kept and `Diagram.overflow` says
         so. By default the largest count of the batch on the CPU; on other devices, and under tracing, where shapes
-        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that can occur.
+        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that an image can have.
 
     Returns
     -------
@@ -55,9 +58,9 @@ def persistence(
     TypeError
         If `x` is no floating-point tensor.
     ValueError
-        If `x` has the wrong rank, an empty window or a NaN, or another argument is not one of those above. A NaN on
-        another device than the CPU raises in `Diagrams.check` only, or with `set_debug`; its window's diagrams are
-        empty.
+        If `x` has the wrong rank, an empty or too large window or a NaN, or another argument is not one of those above.
+        A NaN on another device than the CPU raises in `Diagrams.check` only, or with `set_debug`; its window's diagrams
+        are empty.
 
     Notes
     -----
@@ -76,10 +79,12 @@ def persistence(
     (tensor([[0.]]), tensor([[5.]]), tensor([[4]]))
     """
     check_floats("x", x)
-    if x.dim() != 3:
-        raise ValueError(f"x must have the shape (N, H, W), got {tuple(x.shape)}")
+    if x.dim() not in (3, 4):
+        raise ValueError(f"x must have the shape (N, H, W) or (N, D, H, W), got {tuple(x.shape)}")
     if 0 in x.shape[1:]:
         raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
+    if math.prod(size + 2 for size in x.shape[1:]) >= 2**31:
+        raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
     status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
     if data_decides(status):
         raise_nan(status, ("x",))
@@ -113,15 +118,17 @@ def pairs_of(
     if capacity is not None and capacity < 1:
         raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
     if capacity is None and not data_decides(x):
-        capacity = _columns(math.prod(window))
+        capacity = _columns(window)
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
     status, *parts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
     return status, dict(zip(dims, zip(*parts, strict=True), strict=True))
 
 
-def _columns(pixels: int) -> int:
-    """Columns of a diagram where data cannot decide: what can occur, or what hardly ever does."""
-    return min(pixels // 2 + 1, max(256, pixels // 4))
+def _columns(window: Sequence[int]) -> int:
+    """Columns of a diagram where data cannot decide: what can occur in an image, or what hardly ever does."""
+    pixels = math.prod(window)
+    columns = max(256, pixels // 4)
+    return min(columns, pixels // 2 + 1) if len(window) == 2 else columns
 
 
 def diagram_of(index: Tensor, values: Tensor, count: Tensor) -> Diagram:

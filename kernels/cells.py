@@ -15,3 +15,13 @@ SQUARES = NW | NE | SW | SE
 # The cells without an x part, and without a y part.
 NO_X = N | VERTEX | S
 NO_Y = W | VERTEX | E
+
+# In 3D, bit dx + 1 + 3 (dy + 1) + 9 (dz + 1), so that a step in z shifts a mask by 9.
+DIRECTIONS3 = tuple((bit % 3 - 1, bit // 3 % 3 - 1, bit // 9 - 1) for bit in range(27))
+VERTEX3, EDGES3, SQUARES3, CUBES3 = (
+    sum(1 << bit for bit, direction in enumerate(DIRECTIONS3) if sum(map(abs, direction)) == dim) for dim in range(4)
+)
+# The cells without an x, a y, and a z part.
+NO_X3, NO_Y3, NO_Z3 = (
+    sum(1 << bit for bit, direction in enumerate(DIRECTIONS3) if direction[axis] == 0) for axis in range(3)
+)

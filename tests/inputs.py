@@ -40,3 +40,53 @@ def image(kind: str, shape: tuple[int, ...], seed: int = 0, dtype: type = np.flo
     elif kind == "ramp":
         noise = np.indices(shape).sum(axis=0) * 0.1
     return noise.astype(dtype)
+
+
+VOLUMES = (
+    (1, 1, 1),
+    (1, 1, 7),
+    (1, 6, 1),
+    (5, 1, 1),
+    (1, 4, 5),
+    (3, 1, 4),
+    (2, 3, 1),
+    (2, 2, 2),
+    (3, 4, 5),
+    (9, 14, 11),
+)
+
+
+def thickened(points: np.ndarray, size: int, radius: float) -> np.ndarray:
+    """The voxels of a cube that are within a radius of points (n, 3)."""
+    far = np.ones((size,) * 3, bool)
+    far[tuple(np.round(points).astype(int).T)] = False
+    near: np.ndarray = ndimage.distance_transform_edt(far) <= radius
+    return near
+
+
+def ring(centre: tuple[float, float, float], radius: float, axis: int) -> np.ndarray:
+    """Points of a circle around an axis through its centre."""
+    angle = np.linspace(0, 2 * np.pi, 400)
+    flat = [radius * np.cos(angle), radius * np.sin(angle)]
+    flat.insert(axis, 0 * angle)
+    return np.stack(flat, axis=1) + centre
+
+
+def shapes() -> dict[str, tuple[np.ndarray, tuple[int, int, int]]]:
+    """Solids of 40^3 voxels by name, each with its Betti numbers."""
+    grid = np.indices((40, 40, 40)) - 19.5
+    distance = np.sqrt((grid**2).sum(axis=0))
+    tube = np.hypot(np.hypot(grid[1], grid[2]) - 11, grid[0])
+    angle = np.linspace(0, 2 * np.pi, 1500)
+    trefoil = 19.5 + 4.6 * np.stack(
+        (np.sin(angle) + 2 * np.sin(2 * angle), np.cos(angle) - 2 * np.cos(2 * angle), -2 * np.sin(3 * angle)), axis=1
+    )
+    linked = np.concatenate((ring((19.5, 14.0, 19.5), 9, 0), ring((19.5, 23.0, 19.5), 9, 2)))
+    return {
+        "ball": (distance < 15, (1, 0, 0)),
+        "solid torus": (tube < 4, (1, 1, 0)),
+        "torus": (abs(tube - 4) < 1.2, (1, 2, 1)),
+        "nested shells": ((abs(distance - 7) < 1.2) | (abs(distance - 14) < 1.2), (2, 0, 2)),
+        "linked rings": (thickened(linked, 40, 1.5), (2, 2, 0)),
+        "trefoil knot": (thickened(trefoil, 40, 1.5), (1, 1, 0)),
+    }

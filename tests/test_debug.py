@@ -65,7 +65,7 @@ def test_an_overflow_warns_on_demand() -> None:
 
 def test_an_overflow_warns_at_once_when_debugging(device: None, debug: None) -> None:
     x = torch.rand(1, 1, 64, 64)
-    with mock.patch("gpuph.persistence._columns", lambda pixels: 4):
+    with mock.patch("gpuph.persistence._columns", lambda window: 4):
         with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 4 longest"):
             gpuph.persistence(x[0], dims=(1,))
         with pytest.warns(RuntimeWarning, match="dimension 1 of pred: only the 4 longest"):

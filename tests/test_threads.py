@@ -45,6 +45,27 @@ def test_the_number_of_threads_does_not_matter(threads: int) -> None:
     assert same(results(threads), results(1))
 
 
+VOLUMES = {
+    "many": np.stack([image(("noise", "smooth")[i % 2], (9, 10, 11), i) for i in range(12)]),
+    # Threads share the stages of these.
+    "large noise": image("noise", (50, 55, 52))[None],
+    "large slope": (image("ramp", (50, 55, 52)) + 0.1 * image("noise", (50, 55, 52)))[None],
+    "two large": np.stack([image("smooth", (50, 55, 52), seed) for seed in range(2)]),
+}
+
+
+@pytest.mark.parametrize("construction", ["T", "V"])
+@pytest.mark.parametrize("name", VOLUMES)
+def test_the_number_of_threads_does_not_matter_for_volumes(name: str, construction: str) -> None:
+    found = []
+    for threads in (1, 2, 3, 8):
+        torch.set_num_threads(threads)
+        diagrams = gpuph.persistence(torch.from_numpy(VOLUMES[name]), construction=construction)
+        found.append([index for d in diagrams.values() for index in (d.birth_index, d.death_index, d.count)])
+    assert all(same(other, found[0]) for other in found[1:])
+    assert sum(int(count.sum()) for count in found[0][2::3]) > 2
+
+
 def test_concurrent_callers_do_not_matter() -> None:
     expected = results(2)
     with ThreadPoolExecutor(4) as pool:

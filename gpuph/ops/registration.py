@@ -54,6 +54,10 @@ def persistence(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     if by_triton(x):
+        if x.dim() == 4:
+            raise NotImplementedError(
+                'volumes have kernels on the CPU only: with gpuph.use_kernels("cpu") they run there'
+            )
         from gpuph.kernels import triton
 
         with _device_of(x):
@@ -64,7 +68,8 @@ def persistence(
                 k = int(n.amax()) if len(n) else 0
                 index[i], value[i] = index[i][:, :, :k].clone(), value[i][:, :, :k].clone()
         return status, index, value, count
-    arrays = cpu.persistence(_array(x), dims, top, min_persistence, capacity)
+    on_cpu = cpu.persistence if x.dim() == 3 else cpu.persistence3
+    arrays = on_cpu(_array(x), dims, top, min_persistence, capacity)
     status, *pairs = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
     if x.device.type != "cpu":
         status, *pairs = status.to(x.device), *([part.to(x.device) for part in parts] for parts in pairs)

@@ -42,11 +42,11 @@ def persistence(
     columns = zip(*parts, strict=True)
     status, counts, *codes = parts[0] if len(parts) == 1 else (np.concatenate(part, axis=-1) for part in columns)
     sides = [0 if dim == of_minima else 1 for dim in dims]
-    pairs = [_spread(codes[side], counts[side], x, capacity) for side in sides]
+    pairs = [spread(codes[side], counts[side], x, capacity) for side in sides]
     return status, [index for index, _ in pairs], [values for _, values in pairs], [counts[side] for side in sides]
 
 
-def _spread(codes: Array, counts: Array, x: Array, capacity: int | None) -> tuple[Array, Array]:
+def spread(codes: Array, counts: Array, x: Array, capacity: int | None) -> tuple[Array, Array]:
     """Index and values (N, 2, K) of windows x from the sorted codes of all of them in a row."""
     k = int(counts.max(initial=0)) if capacity is None else capacity
     index, values = np.empty((len(x), 2, k), np.int64), np.empty((len(x), 2, k), x.dtype)
@@ -158,6 +158,6 @@ def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persist
 
 @kernel
 def _fill(codes, ends, counts, x, index, values):
-    """Spread codes over index and values (N, 2, K) of windows x (N, H, W); each one's end at ends (N,)."""
+    """Spread codes over index and values (N, 2, K) of windows x (N, *window); each one's end at ends (N,)."""
     for i in range(counts.size):
         fill(codes[ends[i] - counts[i] : ends[i]], x[i].ravel(), index[i], values[i])

@@ -1,0 +1,209 @@
+"""Volumes from floats to pairs, stage by stage: windows over threads, or the stages of a large window over threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .emit3 import lasting
+from .gradient import order_keys
+from .gradient3 import gradient_rows
+from .jit import device, kernel, over_windows
+from .merge import merge
+from .persistence import spread
+from .primitives import appended
+from .reduce import reduce
+from .sort import argsort
+from .trace3 import critical_cells, maxima_beside, minima_beside
+
+Array = NDArray[Any]
+LARGE = 1 << 17  # voxels of a window at whose stages several threads are worth the trouble
+
+
+def persistence3(
+    x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+) -> tuple[Array, list[Array], list[Array], list[Array]]:
+    """Pairs of critical voxels of N windows (N, D, H, W); see `gpuph.ops.persistence`."""
+    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
+    infinity = np.array([np.inf], x.dtype).view(bits.dtype)[0]
+    threshold = x.dtype.type(min_persistence)
+    # By duality the dimensions of T are those of V(-f) from behind.
+    sides = [2 - dim if top else dim for dim in dims]
+    wanted = 0 in sides, 1 in sides, 2 in sides
+
+    def find(start: int, stop: int) -> tuple[Array, ...]:
+        room = _room(bits)
+        found: tuple[Array, ...] = _windows(x[start:stop], bits[start:stop], infinity, top, wanted, threshold, *room)
+        return found
+
+    if 0 < len(x) < torch.get_num_threads() and x[0].size >= LARGE:
+        parts = [_large_window(x[i], bits[i], infinity, top, wanted, threshold) for i in range(len(x))]
+    else:
+        parts = over_windows(len(x), find)
+    status, counts, *codes = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+    pairs = [spread(codes[side], counts[side], x, capacity) for side in sides]
+    return status, [index for index, _ in pairs], [values for _, values in pairs], [counts[side] for side in sides]
+
+
+def _room(bits: Array) -> tuple[Array, Array, Array]:
+    """Memory that a window (..., D, H, W) takes: keys and stars in its grid with a ring, and what walks learn.
+
+    It is NumPy's, which asks for large pages; with small ones, the first touch takes as long as the rest.
+    """
+    shape = tuple(size + 2 for size in bits.shape[-3:])
+    return np.empty(shape, bits.dtype), np.zeros(shape, np.uint32), np.empty((2, math.prod(shape)), np.int32)
+
+
+@kernel
+def _windows(x, bits, infinity, top, wanted, min_persistence, key, star, known):
+    """Pairs of the windows of a slice.
+
+    x : (N, D, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : for each dimension of V.
+    key, star, known : of `_room`.
+    Returns status (N,), counts (3, N), and for each dimension of V the sorted codes of all windows in a row.
+    """
+    n, (depth, height, width) = len(x), key.shape
+    status, counts = np.zeros(n, np.int32), np.zeros((3, n), np.int64)
+    codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
+    used = np.zeros(3, np.int64)
+    for i in range(n):
+        if _keys(bits[i], infinity, top, key, 0, depth):
+            status[i] = 1
+            continue
+        owners, masks = _gradient(key, star, 0, depth - 2)
+        known[:] = 0
+        cells = _cells(owners, masks, width, height * width, known)
+        below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
+        _trace_below(cells, star, known[0], below, 0, below.shape[1])
+        _trace_above(cells, star, known[1], above, 0, above.shape[1])
+        components, voids = _components(cells, key, below, top), _voids(cells, key, above, top)
+        found = _pairs(cells, components, voids, key, star, known, x[i], top, wanted, min_persistence)
+        codes_0 = appended(codes_0, used[0], found[0])
+        codes_1 = appended(codes_1, used[1], found[1])
+        codes_2 = appended(codes_2, used[2], found[2])
+        counts[0, i], counts[1, i], counts[2, i] = found[0].size, found[1].size, found[2].size
+        used += counts[:, i]
+    return status, counts, codes_0[: used[0]], codes_1[: used[1]], codes_2[: used[2]]
+
+
+def _large_window(
+    x: Array, bits: Array, infinity: Any, top: bool, wanted: tuple[bool, ...], min_persistence: Any
+) -> tuple[Array, ...]:
+    """What `_windows` returns, of a single window (D, H, W), with the threads at each stage that they can share."""
+    key, star, known = _room(bits)
+    depth, height, width = key.shape
+    status, counts = np.zeros(1, np.int32), np.zeros((3, 1), np.int64)
+    if any(over_windows(depth, lambda i, j: _keys(bits, infinity, top, key, i, j))):
+        status[0] = 1
+        return status, counts, *[np.empty(0, np.int64)] * 3
+    parts = over_windows(depth - 2, lambda i, j: _gradient(key, star, i, j))
+    owners, masks = map(np.concatenate, zip(*parts, strict=True))
+    over_windows(depth, lambda i, j: known.reshape(2, depth, -1)[:, i:j].fill(0))
+    cells = _cells(owners, masks, width, height * width, known)
+    below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
+    over_windows(below.shape[1], lambda i, j: _trace_below(cells, star, known[0], below, i, j), least=64)
+    over_windows(above.shape[1], lambda i, j: _trace_above(cells, star, known[1], above, i, j), least=64)
+    merges = (lambda: _components(cells, key, below, top)), (lambda: _voids(cells, key, above, top))
+    components, voids = (found for part in over_windows(2, lambda i, j: [m() for m in merges[i:j]]) for found in part)
+    codes = _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence)
+    counts[:, 0] = [len(found) for found in codes]
+    return status, counts, *codes
+
+
+@kernel
+def _keys(bits, infinity, top, key, first, last):
+    """Write the slices first, ..., last - 1 of the keys (D + 2, H + 2, W + 2), ring and all; is there a NaN?"""
+    most = key.dtype.type(np.iinfo(key.dtype).max)
+    nan = False
+    for z in range(first, last):
+        key[z] = ~most if top else most
+        if 0 < z < key.shape[0] - 1:
+            nan |= order_keys(bits[z - 1], infinity, most, top, key[z])
+    return nan
+
+
+@kernel
+def _gradient(key, star, first, last):
+    """The gradient of slices of voxels; see `gradient_rows`."""
+    return gradient_rows(key, star, first + 1, last + 1)
+
+
+@kernel
+def _cells(owners, masks, width, area, known):
+    """List the critical cells, see `critical_cells`, and mark where minima and maxima are in known (2, cells)."""
+    cells = critical_cells(owners, masks)
+    minima, maxima = cells[0], cells[5]
+    for i in range(1, minima.size):
+        known[0, minima[i]] = i + 1
+    for i in range(1, maxima.size):  # a cube has the position of its first corner, and is owned by its last
+        known[1, maxima[i] - area - width - 1] = i + 1
+    return cells
+
+
+@kernel
+def _trace_below(cells, star, known, ends, first, last):
+    """Follow critical edges first, ..., last - 1 to the minima below; see `minima_beside`."""
+    minima_beside(cells[1], cells[2], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last)
+
+
+@kernel
+def _trace_above(cells, star, known, ends, first, last):
+    """Follow critical squares first, ..., last - 1 to the maxima above; see `maxima_beside`."""
+    maxima_beside(cells[3], cells[4], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last)
+
+
+@kernel
+def _components(cells, key, ends, top):
+    """Minima and critical edges, by the elder rule; with the ring, which is below all, in T."""
+    return _elder_rule(key.reshape(-1), cells[0], 0 if top else 1, cells[1], ends, False)
+
+
+@kernel
+def _voids(cells, key, ends, top):
+    """Maxima and critical squares, by the elder rule from the greatest down; with the outside, above all, in V."""
+    return _elder_rule(key.reshape(-1), cells[5], 1 if top else 0, cells[3], ends, True)
+
+
+@device
+def _elder_rule(key, extrema, first, saddles, ends, reverse):
+    """Merge the classes of extrema, from number `first` on.
+
+    Returns for each extremum the saddle that ends its class, and for each saddle the extremum whose class it ends, or
+    -1.
+    """
+    n, m = extrema.size, saddles.size
+    order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
+    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order)
+    saddle_of, elder_of, partner = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32)
+    # The ring's key, at position 0, is the outside's as well: it is the last in V as it is the first in T.
+    merge(key[extrema], np.arange(first, n), order, ends, reverse, saddle_of, elder_of, partner)
+    return saddle_of, partner
+
+
+@kernel
+def _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence):
+    """Sorted codes of the dimensions of V that are wanted; the others' are none. Uses `known` up."""
+    minima, edges, _, squares, directions, maxima = cells
+    (minima_end, killed), (maxima_end, opened) = components, voids
+    key, star, values = key.reshape(-1), star.reshape(-1), x.reshape(-1)
+    width, area = x.shape[2] + 2, (x.shape[1] + 2) * (x.shape[2] + 2)
+    codes_0, codes_1, codes_2 = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+    grid = key, values, width, area, min_persistence
+    # In T, births and deaths change places.
+    if wanted[0]:
+        births, deaths, death_of = (edges, minima, killed) if top else (minima[1:], edges, minima_end[1:])
+        codes_0 = lasting(births, deaths, death_of, *grid)
+    if wanted[1]:
+        matrix = edges, killed, squares, directions, opened
+        square_of, edge_of = reduce(key, star, width, area, *matrix, known[0], known[1])
+        births, deaths, death_of = (squares, edges, edge_of) if top else (edges, squares, square_of)
+        codes_1 = lasting(births, deaths, death_of, *grid)
+    if wanted[2]:
+        births, deaths, death_of = (maxima[1:], squares, maxima_end[1:]) if top else (squares, maxima, opened)
+        codes_2 = lasting(births, deaths, death_of, *grid)
+    return codes_0, codes_1, codes_2

@@ -1,0 +1,48 @@
+"""What kernels use that Numba lacks: instructions for bits, and lists that grow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite.ir import Constant, IntType
+from numba.extending import intrinsic
+
+from .jit import device
+
+
+@intrinsic
+def trailing_zeros(context: Any, x: Any) -> Any:
+    """The number of the lowest bit that is set in an unsigned integer other than 0; one instruction."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], Constant(IntType(1), 1))
+
+    return x(x), generate
+
+
+@intrinsic
+def bits_set(context: Any, x: Any) -> Any:
+    """How many bits of an unsigned integer are set; one instruction."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return x(x), generate
+
+
+@device
+def twice(array):
+    """A copy of a list with room for twice as much."""
+    larger = np.empty(2 * array.size, array.dtype)
+    larger[: array.size] = array
+    return larger
+
+
+@device
+def appended(array, used, more):
+    """A list of which so much is used, with more behind that; a larger copy where there is no room."""
+    while used + more.size > array.size:
+        array = twice(array)
+    array[used : used + more.size] = more
+    return array

@@ -1,0 +1,93 @@
+"""The gradient stage in 3D: lower stars and their matching."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+from gpuph.kernels import cells
+from gpuph.kernels.cpu import gradient3
+
+import inputs
+from volume_stages import Grid
+
+NUMBER = {direction: bit for bit, direction in enumerate(cells.DIRECTIONS3)}
+SIDES = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
+
+
+def faces(direction: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """The faces of a cell at the vertex that it is named by."""
+    return [(*direction[:axis], 0, *direction[axis + 1 :]) for axis in range(3) if direction[axis]]  # type: ignore[misc]
+
+
+def star_of(lower: int) -> tuple[set[tuple[int, int, int]], set[tuple[int, int, int]]]:
+    """What `match_stars` makes of a vertex with these lower neighbours: its star, and what stays critical."""
+    star, critical = np.array([0, lower | cells.VERTEX3, 0], np.uint32), np.zeros(3, np.uint32)
+    gradient3.match_stars(star, critical)
+    inside, left = ({d for d, bit in NUMBER.items() if int(mask[1]) >> bit & 1} for mask in (star, critical))
+    return inside, left
+
+
+def random_neighbours(n: int) -> list[int]:
+    rng = np.random.default_rng(0)
+    chances = rng.random(n) ** 0.5
+    return [sum(1 << bit for bit in range(27) if rng.random() < chance) for chance in chances]
+
+
+def test_masks_name_the_cells_by_their_parts() -> None:
+    for bit, direction in enumerate(cells.DIRECTIONS3):
+        dimension = sum(map(abs, direction))
+        masks = (cells.VERTEX3, cells.EDGES3, cells.SQUARES3, cells.CUBES3)
+        assert [mask >> bit & 1 for mask in masks] == [int(dimension == dim) for dim in range(4)]
+        assert [mask >> bit & 1 for mask in (cells.NO_X3, cells.NO_Y3, cells.NO_Z3)] == [int(d == 0) for d in direction]
+
+
+@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("kind", inputs.KINDS)
+def test_lower_stars_follow_value_then_index(kind: str, top: bool) -> None:
+    grid = Grid(inputs.image(kind, (4, 5, 18)), top)
+    order = [(k, i) for i, k in enumerate(grid.key.tolist())]
+    critical = dict(zip(grid.owners.tolist(), grid.masks.tolist(), strict=True))
+    for z, y, x in np.ndindex(4, 5, 18):
+        at = (z + 1) * grid.area + (y + 1) * grid.width + x + 1
+        lower = 0
+        for (dx, dy, dz), bit in NUMBER.items():
+            lower |= (order[at + dx + dy * grid.width + dz * grid.area] < order[at]) << bit
+        inside, left = star_of(lower)
+        assert grid.star[at] == sum(1 << NUMBER[direction] for direction in inside)
+        assert critical.get(at, 0) == sum(1 << NUMBER[direction] for direction in left)
+    ring = np.ones(grid.shape, bool)
+    ring[1:-1, 1:-1, 1:-1] = False
+    assert not grid.star[ring.ravel()].any()
+
+
+def test_a_star_is_matched_acyclically_and_the_rest_is_critical() -> None:
+    for lower in random_neighbours(400):
+        inside, left = star_of(lower)
+        # A cell is in the star with its far corner and all its faces.
+        for direction, bit in NUMBER.items():
+            belongs = direction == (0, 0, 0) or (bool(lower >> bit & 1) and all(f in inside for f in faces(direction)))
+            assert (direction in inside) == belongs
+        rest, partner = set(inside), {}
+        for side in SIDES:
+            axis = [*map(abs, side)].index(1)
+            for cell in [c for c in rest if c[axis] == 0]:
+                other = tuple(c + s for c, s in zip(cell, side, strict=True))
+                if other in rest:
+                    partner[other] = cell
+                    rest -= {cell, other}
+        assert rest == left
+        flow = nx.DiGraph()
+        for cell in inside:
+            for face in faces(cell):  # cell -> face, turned round where they are matched
+                flow.add_edge(*((face, cell) if partner.get(cell) == face else (cell, face)))
+        assert nx.is_directed_acyclic_graph(flow)
+
+
+def test_no_edge_to_the_east_is_critical_and_no_cube_but_the_first_of_eight() -> None:
+    """What the list of critical cells and the trace of cubes rely on."""
+    cubes = {direction for direction in NUMBER if 0 not in direction}
+    for lower in [*random_neighbours(3000), (1 << 27) - 1, *((1 << 27) - 1 - (1 << bit) for bit in range(27))]:
+        inside, left = star_of(lower)
+        assert (1, 0, 0) not in left and ((0, 0, 0) in left) == (inside == {(0, 0, 0)})
+        assert left & cubes == ({(-1, -1, -1)} if cubes <= inside else set())

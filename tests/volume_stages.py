@@ -1,0 +1,58 @@
+"""The stages of a volume, one after the other, as the tests of each stage take them."""
+
+from __future__ import annotations
+
+import numpy as np
+from gpuph.kernels.cpu import gradient, gradient3, merge, trace3
+
+
+class Grid:
+    """Keys, stars, critical cells and the ends of the walks from them; lists as `trace3.critical_cells` has them."""
+
+    def __init__(self, volume: np.ndarray, top: bool) -> None:
+        bits = volume.view(np.int32 if volume.dtype == np.float32 else np.int64)
+        infinity = np.array([np.inf], volume.dtype).view(bits.dtype)[0]
+        most = bits.dtype.type(np.iinfo(bits.dtype).max)
+        self.shape = tuple(size + 2 for size in volume.shape)
+        self.width, self.area = self.shape[2], self.shape[1] * self.shape[2]
+        keys = np.full(self.shape, ~most if top else most, bits.dtype)
+        for z in range(len(volume)):
+            gradient.order_keys(bits[z], infinity, most, top, keys[z + 1])
+        stars = np.zeros(self.shape, np.uint32)
+        self.owners, self.masks = gradient3.gradient_rows(keys, stars, 1, self.shape[0] - 1)
+        self.key, self.star = keys.ravel(), stars.ravel()
+        cells_ = trace3.critical_cells(self.owners, self.masks)
+        self.minima, self.edges, self.edge_directions, self.squares, self.square_directions, self.maxima = cells_
+        self.top = top
+
+    def known(self, of_maxima: bool) -> np.ndarray:
+        """What walks know at first: where the extrema are."""
+        known = np.zeros(self.key.size, np.int32)
+        at = self.maxima[1:] - self.area - self.width - 1 if of_maxima else self.minima[1:]
+        known[at] = 2 + np.arange(len(at))
+        return known
+
+    def below(self, known: np.ndarray) -> np.ndarray:
+        ends = np.full((2, len(self.edges)), -1, np.int32)
+        trace3.minima_beside(
+            self.edges, self.edge_directions, self.star, self.width, self.area, known, ends, 0, len(self.edges)
+        )
+        return ends
+
+    def above(self, known: np.ndarray) -> np.ndarray:
+        ends = np.full((2, len(self.squares)), -1, np.int32)
+        trace3.maxima_beside(
+            self.squares, self.square_directions, self.star, self.width, self.area, known, ends, 0, len(self.squares)
+        )
+        return ends
+
+    def merged(self, of_maxima: bool) -> np.ndarray:
+        """The extremum that each critical edge or square pairs with, or -1."""
+        extrema, saddles = (self.maxima, self.squares) if of_maxima else (self.minima, self.edges)
+        ends = (self.above if of_maxima else self.below)(self.known(of_maxima))
+        order = np.argsort(self.key[saddles], kind="stable").astype(np.int32)
+        first = 1 if self.top == of_maxima else 0
+        tree = np.zeros((2, len(extrema)), np.int32)
+        partner = np.zeros(len(saddles), np.int32)
+        merge.merge(self.key[extrema], np.arange(first, len(extrema)), order, ends, of_maxima, *tree, partner)
+        return partner
