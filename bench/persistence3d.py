@@ -1,0 +1,167 @@
+"""`python -m bench.persistence3d`: gpuph against cripser and GUDHI, volumes, H0, H1 and H2, on the CPU.
+
+All contenders run in turn in one process, each on one thread, and say which voxels gave birth and death. The answers
+are compared before a time is believed. Then, for gpuph alone: what a second thread gains, what a voxel costs in volumes
+of 64^3 and 256^3, and how much memory it takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import cripser
+import gudhi
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+import gpuph
+
+from . import neurons
+from .timing import in_turn, machine
+
+RESULTS = Path(__file__).parent / "results" / "persistence3d.json"
+GPUPH, CRIPSER_T, CRIPSER_V, COFACES = "gpuph T", "cripser T", "cripser V", "gudhi CubicalComplex + cofaces"
+WINDOWS = {32: 4, 64: 2, 128: 1}  # so many of a size
+REPEATS = {32: 9, 64: 5, 128: 1}
+FINE = 68.0  # units of the skeletons' a voxel, at which the neurons fill more than 256^3
+
+
+def noisy_neurites(n: int, size: int) -> Tensor:
+    """Distance maps of neurites plus a ramp, and noise as of an untrained network."""
+    windows = neurons.windows(n, size)
+    return windows + 0.3 * torch.randn(windows.shape, generator=torch.Generator().manual_seed(0))
+
+
+def smooth(n: int, size: int) -> Tensor:
+    """Gaussian random fields that vary over 4 voxels."""
+    noise = np.random.default_rng(0).standard_normal((n, size, size, size), np.float32)
+    return torch.from_numpy(gaussian_filter(noise, (0, 4, 4, 4)))
+
+
+def noise(n: int, size: int) -> Tensor:
+    """White noise, where a window has more pairs than anywhere else."""
+    return torch.from_numpy(np.random.default_rng(0).standard_normal((n, size, size, size), np.float32))
+
+
+KINDS: dict[str, Callable[[int, int], Tensor]] = {
+    "neurites": neurons.windows,
+    "neurites + noise": noisy_neurites,
+    "smooth": smooth,
+    "noise": noise,
+}
+
+
+def cofaces(x: Tensor) -> list[object]:
+    """What persistence losses are made from today."""
+    found = []
+    for window in x.double().numpy():
+        complex_ = gudhi.CubicalComplex(top_dimensional_cells=window)
+        complex_.compute_persistence(homology_coeff_field=2, min_persistence=0)
+        found.append(complex_.cofaces_of_persistence_pairs())
+    return found
+
+
+CONTENDERS: dict[str, Callable[[Tensor], object]] = {
+    GPUPH: gpuph.persistence,
+    CRIPSER_T: lambda x: [cripser.computePH_T(window, maxdim=2) for window in x.double().numpy()],
+    CRIPSER_V: lambda x: [cripser.computePH(window, maxdim=2) for window in x.double().numpy()],
+    COFACES: cofaces,
+}
+
+
+def check(windows: Tensor) -> None:
+    """Raise unless the finite points of gpuph's diagrams are cripser's, for T and V, of each window."""
+    for construction, compute in (("T", cripser.computePH_T), ("V", cripser.computePH)):
+        ours = gpuph.persistence(windows, construction=construction)
+        for i, window in enumerate(windows.double().numpy()):
+            bars = compute(window, maxdim=2)
+            for dim in range(3):
+                theirs = bars[bars[:, 0] == dim, 1:3]
+                theirs = theirs[(theirs[:, 0] < theirs[:, 1]) & (theirs[:, 1] < 1e300)]
+                points = ours[dim].to_list()[i].double().numpy()
+                np.testing.assert_array_equal(_sorted(points[np.isfinite(points[:, 1])]), _sorted(theirs))
+
+
+def _sorted(points: np.ndarray) -> np.ndarray:
+    return points[np.lexsort(points.T[::-1])]
+
+
+def compare(sizes: list[int]) -> dict[str, object]:
+    """Milliseconds a window of each contender, by kind and size."""
+    results: dict[str, object] = {}
+    for size in sizes:
+        for kind, make in KINDS.items():
+            x = make(WINDOWS[size], size)
+            check(x)
+            torch.set_num_threads(1)
+            seconds = in_turn({name: functools.partial(run, x) for name, run in CONTENDERS.items()}, REPEATS[size])
+            each = {name: 1e3 * time / len(x) for name, time in seconds.items()}
+            print(f"\n{kind}, {size}^3: milliseconds a window, one thread, and times gpuph")
+            for name, time in each.items():
+                print(f"  {name:<34}{time:>10.2f}{time / each[GPUPH]:>10.1f}", flush=True)
+            results[f"{kind}, {size}^3"] = each
+    return results
+
+
+def scaling() -> dict[str, float]:
+    """Gains of a second thread, and costs of large volumes."""
+
+    def on(threads: int, x: Tensor) -> None:
+        torch.set_num_threads(threads)
+        gpuph.persistence(x)
+
+    many, large, huge = neurons.windows(16, 32), neurons.windows(1, 128), neurons.windows(1, 256, unit=FINE)
+    small = neurons.windows(4, 64)
+    runs = {"16 of 32^3": many, "one of 128^3": large}
+    times = in_turn({f"{name}, {n}": functools.partial(on, n, x) for name, x in runs.items() for n in (1, 2)}, 15)
+    results = {f"gain of a second thread, {name}": times[f"{name}, 1"] / times[f"{name}, 2"] for name in runs}
+    times = in_turn({"64": lambda: on(1, small), "256": lambda: on(1, huge), "2": lambda: on(2, huge)}, 3)
+    results["nanoseconds a voxel, 4 of 64^3, one thread"] = 1e9 * times["64"] / small.numel()
+    results["nanoseconds a voxel, 256^3, one thread"] = 1e9 * times["256"] / huge.numel()
+    results["seconds, 256^3, two threads"] = times["2"]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for kind in ("neurites", "noise"):
+            results[f"bytes a voxel beyond the input, {kind}, 128^3"] = pool.apply(_memory, (kind,))
+    for name, value in results.items():
+        print(f"{name:<60}{value:>8.2f}")
+    return results
+
+
+def _memory(kind: str) -> float:
+    """Bytes a voxel by which this process is larger at its peak than before."""
+    x = KINDS[kind](1, 128)
+    gpuph.persistence(x[:, :8, :8, :8].contiguous())
+    Path("/proc/self/clear_refs").write_text("5")  # the peak, from now on
+    before = _kilobytes("VmRSS")
+    gpuph.persistence(x)
+    return 1024 * (_kilobytes("VmHWM") - before) / x.numel()
+
+
+def _kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="*", choices=WINDOWS, default=[32, 64], help="(%(default)s)")
+    parser.add_argument(
+        "--save", action="store_true", help="write bench/results/persistence3d.json, sizes beside sizes"
+    )
+    options = parser.parse_args()
+    times = json.loads(RESULTS.read_text())["milliseconds a window"] if RESULTS.exists() else {}
+    times |= compare(options.sizes)
+    results = {"machine": machine(), "milliseconds a window": times, "scaling": scaling()}
+    if options.save:
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
