@@ -83,7 +83,7 @@ def persistence(
         raise ValueError(f"x must have the shape (N, H, W) or (N, D, H, W), got {tuple(x.shape)}")
     if 0 in x.shape[1:]:
         raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
-    if math.prod(size + 2 for size in x.shape[1:]) >= 2**31:
+    if math.prod([size + 2 for size in x.shape[1:]]) >= 2**31:
         raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
     status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
     if data_decides(status):

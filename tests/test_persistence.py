@@ -261,7 +261,7 @@ def test_traces_under_compile_without_a_graph_break() -> None:
         ((np.zeros((1, 4, 4)),), TypeError, "x must be a torch.Tensor, got ndarray"),
         ((torch.zeros(1, 4, 4, dtype=torch.int32),), TypeError, "x must be float16, .*got torch.int32"),
         ((torch.zeros(1, 4, 4, dtype=torch.complex64),), TypeError, "got torch.complex64"),
-        ((torch.zeros(4, 4),), ValueError, r"x must have the shape \(N, H, W\), got \(4, 4\)"),
+        ((torch.zeros(4, 4),), ValueError, r"x must have the shape \(N, H, W\) or \(N, D, H, W\), got \(4, 4\)"),
         ((torch.zeros(2, 0, 4),), ValueError, "at least one pixel"),
         ((torch.tensor([[[0.0]], [[float("nan")]]]),), ValueError, "x must have no NaN, but its window 1 has one"),
         ((torch.zeros(1, 4, 4), (2,)), ValueError, r"dims must be .* 0 to 1, got \[2\]"),
