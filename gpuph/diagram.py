@@ -50,6 +50,8 @@ class Diagram:
                 raise TypeError("points must be a sequence of floating-point tensors of shape (n, 2)")
             if window.dim() != 2 or window.shape[1] != 2:
                 raise ValueError(f"points: every tensor must have the shape (n, 2), got {tuple(window.shape)}")
+        if len({window.dtype for window in points}) > 1:
+            raise TypeError(f"points must be of one dtype, got {sorted({str(window.dtype) for window in points})}")
         if not points:
             empty = torch.zeros(0, 0)
             index = torch.zeros(0, 0, dtype=torch.int64)

@@ -17,14 +17,14 @@ def truncated_distance_map(mask: Tensor, truncation: float) -> Tensor:
 
     Parameters
     ----------
-    mask : Tensor, shape (B, 1, H, W), bool
+    mask : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), bool
         True on the centre lines. An image without any gives `truncation` everywhere.
     truncation : float
         Largest distance, in pixels.
 
     Returns
     -------
-    Tensor, shape (B, 1, H, W), float32
+    Tensor, of mask's shape, float32
         Distances in pixels, 0 on the mask, on the mask's device. CUDA masks stay there if cupy is installed (the
         extra `cuda`); otherwise they go by way of the CPU, with one warning.
 
@@ -44,8 +44,8 @@ def truncated_distance_map(mask: Tensor, truncation: float) -> Tensor:
     """
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         raise TypeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    if mask.dim() != 4 or mask.shape[1] != 1:
-        raise ValueError(f"mask must have the shape (B, 1, H, W), got {tuple(mask.shape)}")
+    if mask.dim() not in (4, 5) or mask.shape[1] != 1:
+        raise ValueError(f"mask must have the shape (B, 1, H, W) or (B, 1, D, H, W), got {tuple(mask.shape)}")
     if not (truncation > 0 and math.isfinite(truncation)):
         raise ValueError(f"truncation must be a positive number, got {truncation!r}")
     out = torch.empty(mask.shape, dtype=torch.float32, device=mask.device)
@@ -76,4 +76,4 @@ def _warn_of_the_detour() -> None:
 def _truncate(distances: Tensor, mask: Tensor, truncation: float) -> Tensor:
     """Truncate in place; an image without a mask has no distances of its own."""
     empty = ~mask.flatten(1).any(dim=1)
-    return distances.masked_fill_(empty.view(-1, 1, 1, 1), truncation).clamp_(max=truncation)
+    return distances.masked_fill_(empty.view(-1, *[1] * (mask.dim() - 1)), truncation).clamp_(max=truncation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,7 +57,10 @@ class RandomLinear:
         """Return g on n windows, shape (n, *window) or (1, *window)."""
         shape = (n if self.per_window else 1, len(window))
         # Directions are uniform on the sphere, whatever the number of axes.
-        w = torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
+        drawn_from: dict[str, Any] = (
+            {} if generator is None else {"generator": generator}
+        )  # without one, sizes may be symbols
+        w = torch.randn(shape, dtype=like.dtype, device=like.device, **drawn_from)
         return _linear(w * (self.slope / w.norm(dim=1, keepdim=True).clamp_min(1e-12)), window)
 
     def __repr__(self) -> str:

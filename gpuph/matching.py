@@ -22,7 +22,7 @@ class Matching:
     ----------
     partner_a : Tensor, shape (N, K), int64
         For each point of a, the column of its partner in b; -1 for unmatched points and padding. The partners' births
-        are `gpuph.ops.gather(b.birth, partner_a)`.
+        are `b.birth.gather(1, partner_a.clamp(min=0))`, where partner_a is not -1.
     partner_b : Tensor, shape (N, L), int64
         For each point of b, the column of its partner in a, or -1.
     cost : Tensor, shape (N,)

@@ -38,7 +38,7 @@ def test_bad_input_is_named() -> None:
     mask = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     with pytest.raises(TypeError, match=r"mask must be a bool tensor, got torch\.float32"):
         gpuph.truncated_distance_map(mask.float(), 5.0)
-    with pytest.raises(ValueError, match=r"mask must have the shape \(B, 1, H, W\), got \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"mask must have the shape \(B, 1, H, W\) or \(B, 1, D, H, W\), got \(4, 4\)"):
         gpuph.truncated_distance_map(mask[0, 0], 5.0)
     for truncation in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="truncation must be a positive number"):

@@ -17,6 +17,7 @@ from ..persistence import check_construction, check_dims, check_floats, data_dec
 from ..windows import cut_windows, inside, lay_frame, origin, windows_of
 
 REDUCTIONS = ("mean", "sum", "none")
+_REMEMBERED = 8
 _T = TypeVar("_T")
 
 
@@ -36,7 +37,7 @@ class LocalizedPHLoss(torch.nn.Module):
         Distance between windows, in pixels; by default the window's size. The last window is shifted inwards where it
         would leave the image.
     dims : sequence of int
-        Homology dimensions compared: 1 for loops, 0 for connected components.
+        Homology dimensions compared: 1 for loops, 0 for connected components, in volumes 2 for cavities.
     height : RandomLinear, Linear, Radial, Quadratic or None
         The height function g; None for none. What is random is drawn anew in each call in training mode, and is one
         fixed draw in evaluation mode, so that two evaluations can be compared.
@@ -58,8 +59,8 @@ class LocalizedPHLoss(torch.nn.Module):
     ------
     TypeError, ValueError
         If an argument is none of those above. In a call: if prediction and truth are no floating-point tensors of one
-        shape (B, 1, H, W) on one device, or hold a NaN; on other devices than the CPU, a NaN makes the loss NaN and
-        raises with `gpuph.set_debug` only.
+        shape (B, 1, H, W) or (B, 1, D, H, W) on one device, or hold a NaN. On other devices than the CPU, a NaN makes
+        the loss NaN, and raises with `gpuph.set_debug` only.
 
     Notes
     -----
@@ -121,7 +122,7 @@ class LocalizedPHLoss(torch.nn.Module):
 
         Parameters
         ----------
-        pred, target : Tensor, shape (B, 1, H, W), floating point
+        pred, target : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), floating point
             Predicted and true maps.
 
         Returns
@@ -206,11 +207,16 @@ class LocalizedPHLoss(torch.nn.Module):
         return self._once(lambda: origin(size, window, stride, self.border, device), size, window, stride, device)
 
     def _once(self, make: Callable[[], _T], *key: object) -> _T:
-        """Make what is the same in every call once."""
+        """Make what is the same in every call once, and remember what the last few kinds of call needed."""
         if key not in self._made:
+            if len(self._made) >= _REMEMBERED:
+                self._made.clear()
             self._made[key] = make()
         made: _T = self._made[key]
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_made": {}}  # tensors of a device have no place in a file
 
     def extra_repr(self) -> str:
         names = ("window", "stride", "dims", "height", "border", "construction", "superlevel", "unmatched", "reduction")
@@ -221,8 +227,8 @@ def _check_pair(pred: Tensor, target: Tensor) -> None:
     """Raise unless prediction and truth are maps of one shape on one device."""
     check_floats("pred", pred)
     check_floats("target", target)
-    if pred.dim() != 4 or pred.shape[1] != 1:
-        raise ValueError(f"pred must have the shape (B, 1, H, W), got {tuple(pred.shape)}")
+    if pred.dim() not in (4, 5) or pred.shape[1] != 1:
+        raise ValueError(f"pred must have the shape (B, 1, H, W) or (B, 1, D, H, W), got {tuple(pred.shape)}")
     if 0 in pred.shape[2:]:
         raise ValueError(f"pred must have images of at least one pixel, got the shape {tuple(pred.shape)}")
     if target.shape != pred.shape:

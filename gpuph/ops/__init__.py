@@ -61,13 +61,13 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
 
 def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
     """Return what was read (N, K), with the gradient of `gather(values, index)`, which it differs from by constants."""
-    if not values.requires_grad:
+    if not (values.requires_grad and torch.is_grad_enabled()):
         return read
     return Attach.apply(read, values, index)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
-    """Add `values` (N, K) up at `index` (N, K), int64, row by row in order of K, but for negative indices. Returns (N, size)."""
+    """Add `values` (N, K) up at `index` (N, K), int64, row by row in order of K, unless negative. Returns (N, size)."""
     out: Tensor = torch.ops.gpuph.scatter(values, index, size)
     return out
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def _save_gather(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -61,6 +60,7 @@ class Cost(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # the slopes would count as constants, and second derivatives be wrong
+            raise RuntimeError("the cost of a matching is differentiable once; create_graph=True is not supported")
         return *(grad[:, None] * slope for slope in ctx.saved_tensors), None, None, None

@@ -27,7 +27,8 @@ def persistence(
     n = len(x)
     bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
     limits = np.array([np.inf], x.dtype).view(bits.dtype)[0], bits.dtype.type(np.iinfo(bits.dtype).max)
-    threshold = x.dtype.type(min_persistence)
+    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
+        threshold = x.dtype.type(min_persistence)
     # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
     of_minima = 1 if top else 0
     wanted = of_minima in dims, 1 - of_minima in dims

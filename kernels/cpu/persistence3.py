@@ -31,7 +31,8 @@ def persistence3(
     """Pairs of critical voxels of N windows (N, D, H, W); see `gpuph.ops.persistence`."""
     bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
     infinity = np.array([np.inf], x.dtype).view(bits.dtype)[0]
-    threshold = x.dtype.type(min_persistence)
+    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
+        threshold = x.dtype.type(min_persistence)
     # By duality the dimensions of T are those of V(-f) from behind.
     sides = [2 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides, 2 in sides

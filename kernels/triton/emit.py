@@ -71,7 +71,8 @@ def emit(
     values = [torch.empty((n, 2, k), dtype=x.dtype, device=x.device) for k in columns]
     count = [torch.empty(n, dtype=torch.int64, device=x.device) for _ in columns]
 
-    threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
+    with np.errstate(over="ignore"):
+        threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
     programs = triton.cdiv(max(slots), _RUN * _RUNS_A_PROGRAM)
     grid = (n * programs * len(slots),)
     shape = height, width, slots[0], sum(slots), programs

@@ -16,7 +16,7 @@ import triton.language as tl
 from .gradient import ROWS, ROWS_LOG2
 
 # A pixel's cells in the words of planes, shifted by its row; see `gradient`.
-_E, _W, _S, _N = (tl.constexpr(1 << bit) for bit in (0, 8, 16, 24))
+_E, _W, _S = (tl.constexpr(1 << bit) for bit in (0, 8, 16))
 _NW, _NE, _SW, _SE = (tl.constexpr(1 << bit) for bit in (0, 8, 16, 24))
 _CELLS = tl.constexpr(0x01010101)
 
