@@ -1,9 +1,11 @@
+import networkx as nx
 import numpy as np
 import pytest
 import torch
 from skimage.measure import label
 
-from gpuph.metrics import betti_error, ccq
+from gpuph.metrics import betti_error, ccq, skeleton_graph
+from graphs import SYMMETRIES, graph, moved, oddities
 
 
 @pytest.fixture
@@ -158,3 +160,49 @@ def test_metrics_refuse_senseless_numbers(streets):
             betti_error(streets, streets, **{name: 0})
     with pytest.raises(ValueError, match="at least one image"):
         betti_error(streets.view(1, 1, 64, 80)[:0], streets.view(1, 1, 64, 80)[:0])
+
+
+# What both make of graphs.
+
+
+def test_ccq_of_hand_made_graphs():
+    target = graph(["ab"], a=(10.0, 0.0), b=(10.0, 50.0))
+    pred = graph(["ab", "cd"], a=(12.0, 0.0), b=(12.0, 40.0), c=(90.0, 0.0), d=(90.0, 10.0))
+    result = ccq(pred, target, tolerance=2.0)
+    assert result == pytest.approx((40 / 50, 40 / 50, 40 / 60))
+    assert ccq(pred, target, tolerance=1.9) == (0.0, 0.0, 0.0)
+    assert ccq(target, target, tolerance=0.0) == (1.0, 1.0, 1.0)
+
+
+def test_ccq_of_empty_graphs():
+    nothing, line = nx.Graph(), graph(["ab"], a=(0, 0), b=(0, 9))
+    assert ccq(nothing, nothing) == (1.0, 1.0, 1.0)
+    assert ccq(nothing, line) == ccq(line, nothing) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_ccq_of_graphs_is_blind_to_symmetries(symmetry):
+    pred = oddities()
+    pred.remove_edge("a", "b", 1)
+    there = ccq(moved(pred, symmetry), moved(oddities(), symmetry), tolerance=3.3)
+    assert there == pytest.approx(ccq(pred, oddities(), tolerance=3.3))
+    assert there.correctness == 1.0 > there.completeness
+
+
+def test_ccq_of_a_mask_s_graph_is_nearly_that_of_the_mask(streets):
+    pred = streets.clone()
+    pred[:, 50:60] = False
+    masks = ccq(pred, streets, tolerance=2.0)
+    for graphs in ((skeleton_graph(pred), streets), (pred, skeleton_graph(streets))):
+        assert ccq(*graphs, tolerance=2.0) == pytest.approx(masks, abs=0.02)
+
+
+def test_betti_error_draws_a_graph_on_the_grid_of_the_mask(streets):
+    lines = graph(["ab", "cd"], a=(31, 0), b=(31, 79), c=(0, 41), d=(63, 41))
+    assert betti_error(lines, streets, window=80) == betti_error(streets, lines, window=80) == 0
+    lines.remove_edge("a", "b")
+    assert betti_error(lines, streets[None, None], window=80) == 2
+    with pytest.raises(ValueError, match="draw_graph"):
+        betti_error(lines, lines)
+    with pytest.raises(ValueError, match="one mask, but target has 2"):
+        betti_error(lines, streets.expand(2, 1, 64, 80))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from gpuph.persistence import persistence
 
-from .masks import as_batches
+from .masks import as_drawn
 
 
 def betti_error(
-    pred: Tensor,
-    target: Tensor,
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
     dim: int = 1,
     window: int = 64,
     patches: int | None = None,
@@ -29,8 +30,9 @@ def betti_error(
 
     Parameters
     ----------
-    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial)
-        Masks, True on the object; `spatial` is (H, W) or (D, H, W).
+    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+        Masks, True on the object; `spatial` is (H, W) or (D, H, W). A graph may be compared with one mask: it is drawn
+        on the mask's grid, with lines one pixel wide, by `draw_graph`.
     dim : int
         Which Betti number: 0 counts components, 1 loops, and in 3D 2 cavities.
     window : int
@@ -57,10 +59,10 @@ def betti_error(
     Raises
     ------
     TypeError
-        If a mask is not a bool tensor.
+        If an argument is neither a bool tensor nor an undirected graph.
     ValueError
-        If the shapes or devices differ, a shape is none of the above, the batch is empty, `window`, `patches` or
-        `trials` is below 1, or `dim` or `construction` is none of the above.
+        If both are graphs, the shapes or devices differ, a shape is none of the above, the batch is empty, `window`,
+        `patches` or `trials` is below 1, or `dim` or `construction` is none of the above.
 
     References
     ----------
@@ -82,7 +84,7 @@ def betti_error(
     for name, value in (("window", window), ("patches", patches), ("trials", trials)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    pred, target = as_batches(pred, target)
+    pred, target = as_drawn(pred, target)
     if len(pred) == 0:
         raise ValueError("pred and target must hold at least one image, got none")
     sides = [min(window, side) for side in pred.shape[1:]]

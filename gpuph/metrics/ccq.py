@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import networkx as nx
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from .masks import as_batches
+from .graph import skeleton
+from .masks import as_batches, as_graphs
+from .network import Network
 
 
 class CCQ(NamedTuple):
@@ -19,37 +22,41 @@ class CCQ(NamedTuple):
     quality: float
 
 
-def ccq(pred: Tensor, target: Tensor, tolerance: float = 5.0) -> CCQ:
-    """Compare the skeletons of two masks, with a tolerance for their place.
+def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5.0) -> CCQ:
+    """Compare the skeletons of two masks, or two graphs, with a tolerance for their place.
 
-    A skeleton pixel is matched if the other mask's skeleton comes within `tolerance` of it:
+    A piece of a skeleton is matched if the other skeleton comes within `tolerance` of it:
 
     - correctness: the share of the predicted skeleton that is matched (precision);
     - completeness: the share of the true skeleton that is matched (recall);
     - quality: matched predicted length / (predicted length + length of the true skeleton that is not matched).
 
-    Length is counted in pixels, and the images of a batch are pooled. Computed on the CPU, wherever the masks are.
+    Of two masks the length is the number of the skeletons' pixels. If one of them is a graph, it is the length of the
+    edges, cut into pieces of at most a pixel of which the middles are looked at; single nodes have none. The images of
+    a batch are pooled. Computed on the CPU, wherever the masks are.
 
     Parameters
     ----------
-    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial)
-        Masks, True on the object; `spatial` is (H, W) or (D, H, W).
+    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+        Masks, True on the object; `spatial` is (H, W) or (D, H, W). Or graphs whose nodes have `pos`, in pixels, and
+        whose edges may have `path` (see `skeleton_graph`). A graph may be compared with one mask.
     tolerance : float
-        How far apart two pixels may be to count as the same place, in pixels.
+        How far apart two pieces may be to count as the same place, in pixels.
 
     Returns
     -------
     CCQ
-        A named tuple of three floats. All are 1 where both masks are empty; a share of one empty skeleton is 0.
+        A named tuple of three floats. All are 1 where both are empty; a share of one empty skeleton is 0.
 
     Raises
     ------
     TypeError
-        If a mask is not a bool tensor.
+        If an argument is neither a bool tensor nor an undirected graph.
     ValueError
-        If the shapes or devices differ, a shape is none of the above, or `tolerance` is negative.
+        If the shapes or devices of masks differ, a shape is none of the above, a graph lacks positions, the graphs
+        differ in their number of axes, or `tolerance` is negative.
     ImportError
-        If scikit-image is not installed.
+        If there is a mask and scikit-image is not installed.
 
     References
     ----------
@@ -69,32 +76,40 @@ def ccq(pred: Tensor, target: Tensor, tolerance: float = 5.0) -> CCQ:
     >>> ccq(pred, target, tolerance=2.0)
     CCQ(correctness=1.0, completeness=0.75, quality=0.75)
     """
+    return result(totals(pred, target, tolerance))
+
+
+def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float) -> np.ndarray:
+    """Sums over the images: lengths of the prediction, of the truth, and of what is matched of each."""
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0 pixels, got {tolerance}")
+    sums = np.zeros(4)
+    if isinstance(pred, nx.Graph) or isinstance(target, nx.Graph):
+        for graph, true_graph in as_graphs(pred, target):
+            network, true_network = Network(graph), Network(true_graph)
+            length, matched = _length_near(network, true_network, tolerance)
+            true_length, true_matched = _length_near(true_network, network, tolerance)
+            sums += (length, true_length, matched, true_matched)
+        return sums
     pred, target = as_batches(pred, target)
-    predicted = true = matched_predicted = matched_true = 0
     for mask, true_mask in zip(pred.cpu().numpy(), target.cpu().numpy(), strict=True):
-        skeleton, true_skeleton = _skeleton(mask), _skeleton(true_mask)
-        predicted += int(skeleton.sum())
-        true += int(true_skeleton.sum())
-        matched_predicted += _count_near(skeleton, true_skeleton, tolerance)
-        matched_true += _count_near(true_skeleton, skeleton, tolerance)
+        thin, true_thin = skeleton(mask), skeleton(true_mask)
+        matched, true_matched = _count_near(thin, true_thin, tolerance), _count_near(true_thin, thin, tolerance)
+        sums += (thin.sum(), true_thin.sum(), matched, true_matched)
+    return sums
+
+
+def result(sums: np.ndarray) -> CCQ:
+    """The metric of such sums."""
+    predicted, true, matched_predicted, matched_true = sums.tolist()
     if predicted == true == 0:
         return CCQ(1.0, 1.0, 1.0)
-    # max(1, .): a share of nothing is 0.
+    # A share of nothing is 0.
     return CCQ(
-        correctness=matched_predicted / max(1, predicted),
-        completeness=matched_true / max(1, true),
+        correctness=matched_predicted / predicted if predicted else 0.0,
+        completeness=matched_true / true if true else 0.0,
         quality=matched_predicted / (predicted + true - matched_true),
     )
-
-
-def _skeleton(mask: np.ndarray) -> np.ndarray:
-    try:
-        from skimage.morphology import skeletonize
-    except ImportError as error:
-        raise ImportError("ccq needs scikit-image, which comes with `pip install gpuph[demo]`") from error
-    return np.asarray(skeletonize(mask), bool)
 
 
 def _count_near(points: np.ndarray, others: np.ndarray, tolerance: float) -> int:
@@ -102,3 +117,9 @@ def _count_near(points: np.ndarray, others: np.ndarray, tolerance: float) -> int
     if not others.any():  # the distance transform has no meaning without one
         return 0
     return int((distance_transform_edt(~others)[points] <= tolerance).sum())
+
+
+def _length_near(network: Network, other: Network, tolerance: float) -> tuple[float, float]:
+    """The length of all edges, and of those pieces that lie within `tolerance` of the other's edges."""
+    places, length = network.middles(1.0)
+    return float(length.sum()), float(length[other.snap(network.positions(places), tolerance)[1]].sum())

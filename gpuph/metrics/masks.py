@@ -2,26 +2,71 @@
 
 from __future__ import annotations
 
+import networkx as nx
+import numpy as np
 import torch
 from torch import Tensor
+
+from .graph import draw_graph, skeleton_graph
 
 
 def as_batches(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Check a pair of masks, shape (*spatial) or (B, 1, *spatial), and return them as (B, *spatial)."""
-    for name, mask in (("pred", pred), ("target", target)):
-        if not isinstance(mask, Tensor):
-            raise TypeError(f"{name} must be a bool tensor, got {type(mask).__name__}")
-        if mask.dtype != torch.bool:
-            raise TypeError(f"{name} must be a bool tensor, got {mask.dtype}")
+    masks = _as_batch("pred", pred), _as_batch("target", target)
     if pred.shape != target.shape:
         raise ValueError(f"pred and target must have one shape, got {tuple(pred.shape)} and {tuple(target.shape)}")
     if pred.device != target.device:
         raise ValueError(f"pred and target must be on one device, got {pred.device} and {target.device}")
-    batched = pred.dim() in (4, 5) and pred.shape[1] == 1
-    spatial = pred.shape[2:] if batched else pred.shape
+    return masks
+
+
+def as_graphs(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> list[tuple[nx.Graph, nx.Graph]]:
+    """Check masks and graphs, and return a pair of graphs for each image; a mask becomes that of its skeleton."""
+    if not isinstance(pred, nx.Graph) and not isinstance(target, nx.Graph):
+        masks, true_masks = as_batches(pred, target)
+        return [(skeleton_graph(mask), skeleton_graph(true)) for mask, true in zip(masks, true_masks, strict=True)]
+    graph = pred if isinstance(pred, nx.Graph) else skeleton_graph(_as_image("pred", pred))
+    true_graph = target if isinstance(target, nx.Graph) else skeleton_graph(_as_image("target", target))
+    axes = [{np.size(pos) for _, pos in each.nodes(data="pos")} for each in (graph, true_graph)]
+    if len(axes[0] | axes[1]) > 1:
+        raise ValueError(f"the nodes of pred and target must have as many coordinates, got {axes[0]} and {axes[1]}")
+    return [(graph, true_graph)]
+
+
+def as_drawn(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> tuple[Tensor, Tensor]:
+    """Check a pair of masks, of which one may be a graph, which is drawn on the other's grid; returns (B, *spatial)."""
+    if isinstance(pred, nx.Graph) and isinstance(target, nx.Graph):
+        raise ValueError("two graphs say nothing of the image they are in: draw them with gpuph.metrics.draw_graph")
+    if isinstance(pred, nx.Graph):
+        mask = _as_image("target", target)
+        return _drawn(pred, mask)[None], mask[None]
+    if isinstance(target, nx.Graph):
+        mask = _as_image("pred", pred)
+        return mask[None], _drawn(target, mask)[None]
+    return as_batches(pred, target)
+
+
+def _as_batch(name: str, mask: Tensor) -> Tensor:
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name} must be a bool tensor, got {type(mask).__name__}")
+    if mask.dtype != torch.bool:
+        raise TypeError(f"{name} must be a bool tensor, got {mask.dtype}")
+    batched = mask.dim() in (4, 5) and mask.shape[1] == 1
+    spatial = mask.shape[2:] if batched else mask.shape
     if len(spatial) not in (2, 3) or 0 in spatial:
         raise ValueError(
-            f"pred and target must have the shape (H, W), (D, H, W), (B, 1, H, W) or (B, 1, D, H, W) "
-            f"with sides of at least 1, got {tuple(pred.shape)}"
+            f"{name} must have the shape (H, W), (D, H, W), (B, 1, H, W) or (B, 1, D, H, W) "
+            f"with sides of at least 1, got {tuple(mask.shape)}"
         )
-    return pred.reshape(-1, *spatial), target.reshape(-1, *spatial)
+    return mask.reshape(-1, *spatial)
+
+
+def _as_image(name: str, mask: Tensor) -> Tensor:
+    masks = _as_batch(name, mask)
+    if len(masks) != 1:
+        raise ValueError(f"a graph is compared with one mask, but {name} has {len(masks)}")
+    return masks[0]
+
+
+def _drawn(graph: nx.Graph, mask: Tensor) -> Tensor:
+    return torch.from_numpy(draw_graph(graph, mask.shape)).to(mask.device)

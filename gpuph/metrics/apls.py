@@ -1,0 +1,150 @@
+"""Average path length similarity (Van Etten, Lindenbaum, Bacastow 2018)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import networkx as nx
+import numpy as np
+from torch import Tensor
+
+from .masks import as_graphs
+from .network import Network
+
+
+class APLS(NamedTuple):
+    """Average path length similarity, in [0, 1]; 1 is best."""
+
+    score: float
+    """The harmonic mean of the other two."""
+    target_to_pred: float
+    """Of paths in the truth and their counterparts in the prediction: false breaks cost."""
+    pred_to_target: float
+    """Of paths in the prediction and their counterparts in the truth: false connections cost."""
+
+
+def apls(
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    spacing: float = 50.0,
+    snap: float = 4.0,
+    metres_per_pixel: float = 1.0,
+    points: int | None = 500,
+    seed: int = 0,
+) -> APLS:
+    """Compare the lengths of shortest paths in two graphs.
+
+    Control points lie at the nodes of one graph (junctions and ends) and along its edges. Each is snapped to the
+    nearest place of the other graph. Each pair of control points that a path joins costs min(1, |L - L'| / L), where L
+    and L' are the lengths of the shortest paths in the one and the other graph; 1 if the other has none or a point
+    could not be snapped. One direction's similarity is 1 minus the mean cost.
+
+    Parameters
+    ----------
+    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+        Masks, True on the object, compared by their skeletons; `spatial` is (H, W) or (D, H, W). Or graphs whose nodes
+        have `pos`, in pixels, and whose edges may have `path`: see `skeleton_graph`. A graph may be compared with one
+        mask. Nodes of degree 2 are points of an edge, not nodes.
+    spacing : float
+        The control points on an edge are evenly spaced, at most so far apart, in metres.
+    snap : float
+        How far a control point may be from the other graph, in metres.
+    metres_per_pixel : float
+        What a pixel measures. By default a metre is a pixel, and all lengths are in pixels.
+    points : int, optional
+        If there are more control points than this, so many are drawn at random; None takes all.
+    seed : int
+        Decides that drawing.
+
+    Returns
+    -------
+    APLS
+        A named tuple of three floats, each the mean over the batch. A direction in which there is no path is 0; all are
+        1 where neither graph has a path, also if both are empty.
+
+    Raises
+    ------
+    TypeError
+        If an argument is neither a bool tensor nor an undirected graph.
+    ValueError
+        If the shapes or devices of masks differ, a shape is none of the above, a graph lacks positions, the graphs
+        differ in their number of axes, `spacing`, `snap` or `metres_per_pixel` is not positive, or `points` is below 2.
+    ImportError
+        If there is a mask and scikit-image is not installed.
+
+    References
+    ----------
+    A. Van Etten, D. Lindenbaum, T. M. Bacastow: SpaceNet: a remote sensing dataset and challenge series.
+    arXiv:1807.01232, 2018.
+
+    Examples
+    --------
+    A road of 100 m, of which the last 30 m are missing. Its middle is found, its end is not:
+
+    >>> import networkx as nx
+    >>> from gpuph.metrics import apls
+    >>> target = nx.Graph([("a", "b")])
+    >>> nx.set_node_attributes(target, {"a": (0, 0), "b": (0, 100)}, "pos")
+    >>> pred = nx.Graph([("a", "b")])
+    >>> nx.set_node_attributes(pred, {"a": (0, 0), "b": (0, 70)}, "pos")
+    >>> result = apls(pred, target)
+    >>> [round(value, 3) for value in result]
+    [0.5, 0.333, 1.0]
+    """
+    return result(totals(pred, target, spacing, snap, metres_per_pixel, points, seed))
+
+
+def totals(
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    spacing: float,
+    snap: float,
+    metres_per_pixel: float,
+    points: int | None,
+    seed: int,
+) -> np.ndarray:
+    """Sums over the images: the three fields of APLS, and how many images there are."""
+    for name, value in (("spacing", spacing), ("snap", snap), ("metres_per_pixel", metres_per_pixel)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+    if points is not None and points < 2:
+        raise ValueError(f"points must be at least 2, got {points}")
+    rng = np.random.default_rng(seed)
+    sums = np.zeros(4)
+    for graph, true_graph in as_graphs(pred, target):
+        network, true_network = Network(graph, metres_per_pixel), Network(true_graph, metres_per_pixel)
+        there = _similarity(true_network, network, spacing, snap, points, rng)
+        back = _similarity(network, true_network, spacing, snap, points, rng)
+        if there is None and back is None:
+            there = back = 1.0
+        there, back = there or 0.0, back or 0.0
+        both = 2 * there * back / (there + back) if there + back > 0 else 0.0
+        sums += (both, there, back, 1)
+    return sums
+
+
+def result(sums: np.ndarray) -> APLS:
+    """The metric of such sums."""
+    *fields, images = sums.tolist()
+    return APLS(*(field / images for field in fields)) if images else APLS(1.0, 1.0, 1.0)
+
+
+def _similarity(
+    network: Network, other: Network, spacing: float, snap: float, points: int | None, rng: np.random.Generator
+) -> float | None:
+    """1 minus the mean cost of the paths in `network`, or None if there is no path."""
+    places = network.control_places(spacing)
+    if points is not None and len(places) > points:
+        places = places[rng.choice(len(places), points, replace=False)]
+    snapped, found = other.snap(network.positions(places), snap)
+    number = np.cumsum(found) - 1  # of those that were found
+    cost = paths = 0.0
+    for rows in np.array_split(np.arange(len(places)), len(places) // 500 + 1):  # so that memory grows with n only
+        length = network.distances(places, rows)
+        length_there = np.full_like(length, np.inf)
+        length_there[np.ix_(found[rows], found)] = other.distances(snapped[found], number[rows[found[rows]]])
+        path = np.isfinite(length) & (length > 0)
+        relative = np.abs(length[path] - length_there[path]) / length[path]
+        cost += np.minimum(relative, 1).sum()
+        paths += path.sum()
+    return float(1 - cost / paths) if paths else None

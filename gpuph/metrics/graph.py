@@ -1,0 +1,247 @@
+"""Masks and distance maps as graphs, and back.
+
+A graph here is an undirected networkx graph whose nodes carry `pos`, their place in pixels, in the order of the image's
+axes. An edge is straight unless it carries `path`, its vertices from one end to the other, shape (n, 2 or 3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+
+def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -> nx.MultiGraph:
+    """Thin an object to its skeleton, by scikit-image, and return that as a graph.
+
+    The graph has the components and the loops of the skeleton's pixels, which touch across corners: Betti numbers 0
+    and 1 of the skeleton in construction "T", in 2D and, where nothing encloses a cavity, in 3D.
+
+    Parameters
+    ----------
+    image : Tensor or ndarray, shape (H, W) or (D, H, W)
+        A bool mask, True on the object; or a distance map, of float, to be cut at `threshold`.
+    threshold : float, optional
+        The object is where a distance map is below this. For distance maps only, and required there.
+
+    Returns
+    -------
+    networkx.MultiGraph
+        Nodes are the skeleton's junctions, ends and single pixels, and one pixel of each ring without any of them.
+        A node has `pos`, shape (ndim,), float64; an edge has `path`, shape (n, ndim), float64, from one end to the
+        other, and `length`, the sum of its steps; all in pixels.
+
+    Raises
+    ------
+    ValueError
+        If `image` is not 2D or 3D, or if there is a threshold for a mask or none for a distance map.
+    ImportError
+        If scikit-image is not installed.
+
+    References
+    ----------
+    J.-D. Boissonnat, S. Pritam: Edge collapse and persistence of flag complexes. SoCG 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gpuph.metrics import skeleton_graph
+    >>> cross = torch.zeros(9, 9, dtype=torch.bool)
+    >>> cross[4] = cross[:, 4] = True
+    >>> graph = skeleton_graph(cross)
+    >>> sorted(degree for _, degree in graph.degree)
+    [1, 1, 1, 1, 4]
+    >>> [length for _, _, length in graph.edges(data="length")]
+    [4.0, 4.0, 4.0, 4.0]
+    """
+    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    if array.ndim not in (2, 3):
+        raise ValueError(f"image must have the shape (H, W) or (D, H, W), got {array.shape}")
+    if (array.dtype == bool) != (threshold is None):
+        raise ValueError(f"a threshold is for distance maps, and only for them; got {threshold} for {array.dtype}")
+    pixels = np.argwhere(skeleton(array if threshold is None else array < threshold))
+    adjacency = _collapsed(pixels)
+    graph = nx.Graph()
+    graph.add_nodes_from((index, {"pos": pixel}) for index, pixel in enumerate(pixels.astype(float)))
+    graph.add_edges_from((index, other) for index, others in enumerate(adjacency) for other in others if other > index)
+    return nx.convert_node_labels_to_integers(simplified(graph))
+
+
+def skeleton(mask: np.ndarray) -> np.ndarray:
+    """Thin a bool mask (H, W) or (D, H, W) to lines one pixel wide, by scikit-image."""
+    try:
+        from skimage.morphology import skeletonize
+    except ImportError as error:
+        raise ImportError("skeletons need scikit-image, which comes with `pip install gpuph[metrics]`") from error
+    return np.asarray(skeletonize(mask), bool)
+
+
+def _collapsed(pixels: np.ndarray) -> list[set[int]]:
+    """Neighbours of each pixel (n, ndim), without those edges that only close a triangle: a list of n sets.
+
+    Three pixels that all touch are no loop. An edge may go, and the shape stays what it is up to homotopy, when one
+    of its ends' common neighbours is a neighbour of all the others (Boissonnat & Pritam 2020). The longest go first, so
+    that lines run through corners.
+    """
+    adjacency: list[set[int]] = [set() for _ in pixels]
+    if len(pixels) == 0:
+        return adjacency
+    pairs = cKDTree(pixels).query_pairs(1, p=np.inf, output_type="ndarray")
+    for a, b in pairs.tolist():
+        adjacency[a].add(b)
+        adjacency[b].add(a)
+    steps = np.abs(pixels[pairs[:, 0]] - pixels[pairs[:, 1]]).sum(1)
+    edges = [(a, b) for a, b in pairs[np.argsort(-steps, kind="stable")].tolist() if adjacency[a] & adjacency[b]]
+    while True:
+        kept = []
+        for a, b in edges:
+            common = adjacency[a] & adjacency[b]
+            if any(common <= adjacency[c] | {c} for c in common):
+                adjacency[a].remove(b)
+                adjacency[b].remove(a)
+            else:
+                kept.append((a, b))
+        if len(kept) == len(edges):
+            return adjacency
+        edges = kept
+
+
+def simplified(graph: nx.Graph) -> nx.MultiGraph:
+    """Join the edges that meet in nodes of degree 2, and give each its `path` and `length`.
+
+    Parameters
+    ----------
+    graph : networkx.Graph or MultiGraph
+        As this module has them. A ring of nodes of degree 2 keeps one of them, with an edge to itself.
+
+    Returns
+    -------
+    networkx.MultiGraph
+        New, with the remaining nodes under their names; `pos` (ndim,) and `path` (n, ndim) are float64.
+
+    Raises
+    ------
+    TypeError
+        If `graph` is no networkx graph, or is directed.
+    ValueError
+        If a node has no `pos` of 2 or 3 finite numbers, as many as the others, or a `path` does not lead from one end
+        of its edge to the other.
+    """
+    position, edges = _checked(graph)
+    incident: dict[Any, list[int]] = {node: [] for node in position}
+    for index, (u, v, _) in enumerate(edges):
+        incident[u].append(index)
+        incident[v].append(index)
+    new = nx.MultiGraph()
+    new.add_nodes_from((node, {"pos": position[node]}) for node, around in incident.items() if len(around) != 2)
+    used = [False] * len(edges)
+
+    def follow(start: Any, index: int) -> None:
+        """Walk along edge `index` from a kept node to the next and add what was walked."""
+        node, path = start, [position[start][None]]
+        while True:
+            used[index] = True
+            u, v, vertices = edges[index]
+            forth = u == node
+            path.append(vertices[1:] if forth else vertices[-2::-1])
+            node = v if forth else u
+            if node in new:
+                break
+            first, second = incident[node]
+            index = second if first == index else first
+        joined = np.concatenate(path)
+        new.add_edge(start, node, path=joined, length=float(np.linalg.norm(np.diff(joined, axis=0), axis=1).sum()))
+
+    for node in list(new):
+        for index in incident[node]:
+            if not used[index]:
+                follow(node, index)
+    for index, (u, _, _) in enumerate(edges):  # what is left are rings
+        if not used[index]:
+            new.add_node(u, pos=position[u])
+            follow(u, index)
+    return new
+
+
+def _checked(graph: nx.Graph) -> tuple[dict[Any, np.ndarray], list[tuple[Any, Any, np.ndarray]]]:
+    """Positions of a graph's nodes, and its edges as (u, v, vertices from u to v)."""
+    if not isinstance(graph, nx.Graph) or graph.is_directed():
+        raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}")
+    position = {}
+    for node, pos in graph.nodes(data="pos"):
+        place = np.array([] if pos is None else pos, float)
+        if place.shape not in ((2,), (3,)) or not np.isfinite(place).all():
+            raise ValueError(f"node {node!r} must have a `pos` of 2 or 3 finite numbers, got {pos!r}")
+        position[node] = place
+    if len({len(place) for place in position.values()}) > 1:
+        raise ValueError("the nodes of a graph must all have 2 coordinates, or all 3")
+    edges = []
+    for u, v, path in graph.edges(data="path"):
+        ends = np.array((position[u], position[v]))
+        edges.append((u, v, ends if path is None else _directed(path, ends)))
+    return position, edges
+
+
+def _directed(path: Any, ends: np.ndarray) -> np.ndarray:
+    """The vertices of a path from the first of an edge's `ends` (2, ndim) to the second.
+
+    networkx does not keep the direction of an edge, so that a path may start at either.
+    """
+    vertices = np.array(path, float)
+    if vertices.ndim != 2 or vertices.shape[1] != ends.shape[1] or len(vertices) < 2 or not np.isfinite(vertices).all():
+        raise ValueError(f"a `path` must be finite and have the shape (n > 1, {ends.shape[1]}), got {vertices.shape}")
+    if not np.allclose(vertices[[0, -1]], ends):
+        vertices = vertices[::-1]
+    if not np.allclose(vertices[[0, -1]], ends):
+        raise ValueError(f"a `path` must lead from {ends[0]} to {ends[1]}, got {vertices[-1]} to {vertices[0]}")
+    return vertices
+
+
+def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw a graph with lines one pixel wide, whose pixels touch at least across corners.
+
+    Parameters
+    ----------
+    graph : networkx.Graph or MultiGraph
+        Nodes have `pos`, and edges may have `path`; see `skeleton_graph`, whose result is drawn on the skeleton itself.
+    shape : tuple of int
+        (H, W) or (D, H, W), as many axes as the positions have. What lies outside is not drawn.
+
+    Returns
+    -------
+    ndarray, shape `shape`, bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the metrics do for what is no graph, or if positions and shape differ in their number of axes.
+    """
+    position, edges = _checked(graph)
+    points = list(position.values())
+    if points and len(points[0]) != len(shape):
+        raise ValueError(f"a graph with {len(points[0])} coordinates cannot be drawn in the shape {tuple(shape)}")
+    mask = np.zeros(shape, bool)
+    lines = [np.stack(points)] if points else []
+    for _, _, vertices in edges:
+        # Steps of at most 1 along each axis; a pixel's step is not cut, or rounding could leave the line.
+        counts = np.ceil(np.abs(np.diff(vertices, axis=0)).max(1)).astype(int).clip(1)
+        lines.append(cut(vertices[:-1], vertices[1:], counts)[0])
+    for line in lines:
+        pixels = np.floor(line + 0.5).astype(int)
+        inside = ((pixels >= 0) & (pixels < shape)).all(1)
+        mask[tuple(pixels[inside].T)] = True
+    return mask
+
+
+def cut(starts: np.ndarray, stops: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut segments (n, ndim) each into `counts` (n,) equal pieces.
+
+    Returns where the pieces start, shape (counts.sum(), ndim), and which segment each is of.
+    """
+    which = np.repeat(np.arange(len(counts)), counts)
+    step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    fraction = (step / counts[which])[:, None]
+    return starts[which] + fraction * (stops - starts)[which], which

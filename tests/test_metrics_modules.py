@@ -1,0 +1,75 @@
+"""The metrics as torchmetrics' classes: over batches they say what the functions say of all images at once."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from gpuph import metrics
+from graphs import grid
+
+try:
+    from gpuph.metrics import modules
+except ImportError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+FUNCTIONS = {
+    modules.APLSMetric: (metrics.apls, {"spacing": 20.0, "points": None}),
+    modules.TooLongTooShortMetric: (metrics.too_long_too_short, {"tolerance": 0.03, "radius": 9.0}),
+    modules.JunctionScoreMetric: (metrics.junction_score, {"radius": 15.0}),
+    modules.CCQMetric: (metrics.ccq, {"tolerance": 1.0}),
+}
+
+
+@pytest.fixture
+def masks() -> tuple[torch.Tensor, torch.Tensor]:
+    target = torch.zeros(3, 1, 90, 120, dtype=torch.bool)
+    target[:, 0, 30] = target[:2, 0, :, 50] = target[0, 0, :, 90] = True
+    pred = target.clone()
+    pred[0, 0, 30, 60:80] = pred[1, 0, :30] = False
+    return pred, target
+
+
+@pytest.mark.parametrize("module", FUNCTIONS, ids=lambda module: module.__name__)
+def test_a_metric_of_batches_is_that_of_all_images(module, masks):
+    function, options = FUNCTIONS[module]
+    metric = module(**options)
+    for pred, target in zip(*masks, strict=True):
+        metric.update(pred[None], target[None])
+    result = {name: float(value) for name, value in metric.compute().items()}
+    expected = function(*masks, **options)._asdict()
+    # Each update draws the same paths, the function different ones in each image.
+    drawn = module is modules.TooLongTooShortMetric
+    assert result == pytest.approx(expected, abs=0.03 if drawn else 1e-12)
+    assert not drawn or sum(result.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("module", [*FUNCTIONS, modules.BettiErrorMetric], ids=lambda module: module.__name__)
+def test_a_metric_can_be_reset_cloned_and_sent(module, masks):
+    metric = module()
+    first = metric(*masks)
+    assert str(metric.compute()) == str(first)
+    for copy in (metric.clone(), pickle.loads(pickle.dumps(metric))):
+        assert str(copy.compute()) == str(first)
+    metric.reset()
+    metric.update(masks[1], masks[1])
+    assert str(metric.compute()) != str(first)
+
+
+def test_a_betti_error_of_batches_is_the_mean(masks):
+    metric = modules.BettiErrorMetric(window=120, seed=3)
+    for pred, target in zip(*masks, strict=True):
+        metric.update(pred[None], target[None])
+    each = [metrics.betti_error(pred[None], target[None], window=120) for pred, target in zip(*masks, strict=True)]
+    assert metric.compute() == pytest.approx(float(torch.stack(each).mean())) and metric.compute() > 0
+
+
+def test_metrics_take_graphs():
+    pred = grid()
+    pred.remove_edge((1, 1), (1, 2))
+    for module, (function, _) in FUNCTIONS.items():
+        metric = module()
+        metric.update(pred, grid())
+        assert list(metric.compute().values()) == pytest.approx(list(function(pred, grid())))

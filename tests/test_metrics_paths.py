@@ -1,0 +1,111 @@
+"""Too long, too short, infeasible: shares of paths against values worked out by hand."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+from gpuph.metrics import too_long_too_short
+from graphs import SYMMETRIES, graph, grid, moved, oddities, ring
+
+SIDE = 400.0
+CORNERS = {"a": (0, 0), "b": (0, SIDE), "c": (SIDE, SIDE), "d": (SIDE, 0)}
+SQUARE = graph(["ab", "bc", "cd", "da"], **CORNERS)
+OPEN = graph(["bc", "cd", "da"], **CORNERS)
+
+
+@pytest.mark.parametrize("same", [grid(), ring(), oddities()], ids=["grid", "ring", "odd"])
+def test_paths_of_a_graph_with_itself_are_correct(same):
+    assert too_long_too_short(same, same, tolerance=0.0, radius=0.1) == (1, 0, 0, 0)
+
+
+def test_paths_round_a_missing_side():
+    """A square of 4 x 400, of which one side is missing.
+
+    Both points are on the other three sides with chance 9/16. A path of length x along these was the shortest one if x
+    is up to 1600 - x; a detour of over 5 % is x > 1.05 (1600 - x), or x > 819.5. Two points on a line of length 1200
+    are so far apart with chance (1 - 819.5 / 1200)^2.
+    """
+    result = too_long_too_short(OPEN, SQUARE, radius=0.1, paths=20_000)
+    too_long = 9 / 16 * (1 - 1.05 * 1600 / 2.05 / 1200) ** 2
+    assert result == pytest.approx((9 / 16 - too_long, too_long, 0, 7 / 16), abs=0.01)
+
+
+def test_paths_across_a_false_side():
+    """The other way round the shortcut is 1600 - x < 0.95 x, or x > 820.5; all points are found."""
+    result = too_long_too_short(SQUARE, OPEN, radius=0.1, paths=20_000)
+    too_short = (1 - 1600 / 1.95 / 1200) ** 2
+    assert result == pytest.approx((1 - too_short, 0, too_short, 0), abs=0.01)
+
+
+def test_paths_of_unconnected_streets():
+    target = graph(["ab", "cd"], a=(0, 0), b=(0, 300), c=(200, 0), d=(200, 100))
+    pred = graph(["ab"], a=(0, 0), b=(0, 300))
+    # Both ends of a path lie on one street: on the long one with chance 300^2 : 100^2.
+    assert too_long_too_short(pred, target, paths=20_000) == pytest.approx((0.9, 0, 0, 0.1), abs=0.01)
+
+
+def test_paths_across_a_break_are_infeasible():
+    target = graph(["ab"], a=(0, 0), b=(0, 1000))
+    pred = graph(["ab", "cd"], a=(0, 0), b=(0, 499), c=(0, 501), d=(0, 1000))
+    result = too_long_too_short(pred, target, paths=20_000)
+    # Two points are on both sides of the break with chance 1/2.
+    assert result.infeasible == pytest.approx(0.5, abs=0.01)
+    assert result.correct + result.infeasible == pytest.approx(1, abs=0.01)
+
+
+def test_end_points_are_matched_within_the_radius():
+    target = graph(["ab"], a=(0, 0), b=(0, 1000))
+    pred = graph(["ab"], a=(25, 0), b=(25, 1000))
+    assert too_long_too_short(pred, target) == (1, 0, 0, 0)
+    assert too_long_too_short(pred, target, radius=24.9) == (0, 0, 0, 1)
+
+
+def test_paths_within_the_tolerance_are_correct():
+    target = graph(["ab"], a=(0, 0), b=(0, 1000))
+    pred = graph(["ab"], a=(0, 0), b=(0, 1000))
+    for u, v, key in list(pred.edges(keys=True)):  # a zigzag whose steps are 4 % longer
+        zigzag = [(2.857 * (x % 20 == 10), float(x)) for x in range(0, 1001, 10)]
+        pred.edges[u, v, key]["path"] = zigzag
+    assert too_long_too_short(pred, target).correct > 0.95
+    assert too_long_too_short(pred, target, tolerance=0.03).too_long > 0.9
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_paths_are_blind_to_symmetries(symmetry):
+    pred = oddities()
+    pred.remove_edge("a", "b", 0)
+    assert too_long_too_short(moved(pred, symmetry), moved(oddities(), symmetry)) == too_long_too_short(
+        pred, oddities()
+    )
+
+
+def test_paths_are_drawn_from_a_seed():
+    results = [too_long_too_short(OPEN, SQUARE, seed=seed) for seed in (0, 0, 1)]
+    assert results[0] == results[1] != results[2]
+    assert sum(results[0]) == pytest.approx(1)
+
+
+def test_paths_of_empty_graphs():
+    nothing, node = nx.Graph(), graph([], a=(5, 5))
+    assert too_long_too_short(nothing, nothing) == too_long_too_short(node, nothing) == (1, 0, 0, 0)
+    assert too_long_too_short(SQUARE, nothing) == too_long_too_short(nothing, SQUARE) == (0, 0, 0, 1)
+
+
+def test_paths_of_masks_and_volumes_are_pooled():
+    target = torch.zeros(2, 1, 9, 9, 120, dtype=torch.bool)
+    target[:, :, 4, 4, 10:111] = True
+    pred = target.clone()
+    pred[0] = False
+    assert too_long_too_short(pred, target) == (0.5, 0, 0, 0.5)
+    line = graph(["ab"], a=(4, 4, 10), b=(4, 4, 110))
+    assert too_long_too_short(line, target[1, 0], radius=1.5) == (1, 0, 0, 0)
+    assert too_long_too_short(target[:0], target[:0]) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("wrong", [{"radius": 0.0}, {"tolerance": -0.1}, {"tolerance": np.nan}, {"paths": 0}])
+def test_paths_refuse_senseless_numbers(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        too_long_too_short(SQUARE, SQUARE, **wrong)
