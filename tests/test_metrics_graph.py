@@ -43,6 +43,23 @@ def test_skeleton_graph_has_the_skeleton_s_components_and_loops(shape, scale):
 
 
 @pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
+@pytest.mark.parametrize("scale", [1.0, 2.0, 3.0])
+def test_skeletons_keep_components_and_loops(shape, scale):
+    for seed in range(8):
+        mask = blobs(shape, scale, (seed + 1) / 10, seed)
+        assert betti(skeleton(mask)) == betti(mask)
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 1), (2, 2, 2), (4, 4, 4), (2, 4, 30), (4, 4, 29), (5, 4, 30)])
+def test_a_bar_with_even_sides_has_a_skeleton(sides):
+    mask = np.zeros((40, 40, 40), bool)
+    mask[tuple(slice(5, 5 + side) for side in sides)] = True
+    made = skeleton_graph(mask)
+    assert nx.number_connected_components(made) == 1
+    assert sum(length for _, _, length in made.edges(data="length")) >= max(sides) - 5
+
+
+@pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
 def test_drawing_a_skeleton_s_graph_gives_the_skeleton(shape):
     mask = blobs(shape, 1.5, 0.4, 0)
     assert (draw_graph(skeleton_graph(mask), shape) == skeleton(mask)).all()
