@@ -72,7 +72,7 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
 
 
 def skeleton(mask: np.ndarray) -> np.ndarray:
-    """Thin a bool mask (H, W) or (D, H, W) to lines one pixel wide, by scikit-image."""
+    """Thin a bool mask (H, W) or (D, H, W) to lines one pixel wide, by scikit-image; a bool array of that shape."""
     try:
         from skimage.morphology import skeletonize
     except ImportError as error:

@@ -76,9 +76,9 @@ class Network:
     def positions(self, places: Places) -> np.ndarray:
         """Where places are, shape (n, ndim)."""
         # Segments of one edge after another, each edge a number above the last, so that one search finds all.
-        key = self.edge + self.along / np.maximum(self.length, 1e-300)[self.edge] / 2
-        wanted = places.edge + places.along / np.maximum(self.length, 1e-300)[places.edge] / 2
-        index = np.searchsorted(key, wanted, side="right") - 1
+        unit = 2 * np.maximum(self.length, 1e-300)
+        key = self.edge + self.along / unit[self.edge]
+        index = np.searchsorted(key, places.edge + places.along / unit[places.edge], side="right") - 1
         index = index.clip(self._first[places.edge], self._last[places.edge])
         vector = self.stop[index] - self.start[index]
         norm = np.linalg.norm(vector, axis=1)
@@ -178,7 +178,7 @@ class Network:
         # Of parallel edges the shortest: a sparse matrix would add them up.
         order = np.lexsort((weight, high, low))
         low, high, weight = low[order], high[order], weight[order]
-        first = np.append(True, (np.diff(low) != 0) | (np.diff(high) != 0)) if len(low) else np.zeros(0, bool)
+        first = np.append(True, (np.diff(low) != 0) | (np.diff(high) != 0))
         size = self.nodes + len(places)
         links = csr_matrix((weight[first], (low[first], high[first])), (size, size))
         starts, back = np.unique(vertex[sources], return_inverse=True)
