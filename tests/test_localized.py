@@ -198,9 +198,17 @@ def test_traces_under_compile_without_a_graph_break() -> None:
     assert torch.equal(loss.detach(), loss_fn(BROKEN, CROSSING)) and pred.grad is not None and pred.grad.any()
 
 
+def test_the_default_height_traces_at_any_size() -> None:
+    compiled = torch.compile(gpuph.LocalizedPHLoss(16), backend="aot_eager")
+    for size in (16, 24):
+        loss = compiled(BROKEN[..., 24 : 24 + size, :size], CROSSING[..., 24 : 24 + size, :size])
+        assert loss.isfinite()
+
+
 def test_module_can_be_copied_and_saved() -> None:
     loss_fn = gpuph.LocalizedPHLoss(32).eval()
     value = loss_fn(BROKEN, CROSSING)
+    assert len(pickle.dumps(loss_fn)) < 2_000  # no tensors of a call, which might be of a device
     assert torch.equal(pickle.loads(pickle.dumps(loss_fn))(BROKEN, CROSSING), value)
     assert "window=32" in repr(loss_fn) and "RandomLinear(slope=0.2" in repr(loss_fn)
 
@@ -251,3 +259,10 @@ def test_settings_that_do_not_fit_the_input_are_named() -> None:
         gpuph.LocalizedPHLoss((8, 8, 8))(CROSSING, CROSSING)
     with pytest.raises(ValueError, match=r"dims must be distinct numbers from 0 to 1, got \[2\]"):
         gpuph.LocalizedPHLoss(dims=(2,))(CROSSING, CROSSING)
+
+
+def test_images_of_many_sizes_are_not_all_remembered() -> None:
+    fn = gpuph.LocalizedPHLoss(8)
+    for size in range(8, 40):
+        fn(torch.rand(1, 1, size, size, requires_grad=True), torch.rand(1, 1, size, size))
+    assert len(fn._made) <= 8

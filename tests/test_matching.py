@@ -318,3 +318,10 @@ ONE = batch([np.array([[0.0, 1.0]])])
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_second_derivative_raises_instead_of_being_wrong() -> None:
+    a, b = (torch.rand(1, 3, 2, requires_grad=True) for _ in range(2))
+    cost = match(Diagram.from_list([*a]), Diagram.from_list([*b])).cost.sum()
+    with pytest.raises(RuntimeError, match="differentiable once"):
+        torch.autograd.grad(cost, a, create_graph=True)

@@ -206,3 +206,11 @@ def test_betti_error_draws_a_graph_on_the_grid_of_the_mask(streets):
         betti_error(lines, lines)
     with pytest.raises(ValueError, match="one mask, but target has 2"):
         betti_error(lines, streets.expand(2, 1, 64, 80))
+
+
+def test_betti_error_of_a_volume_counts_cavities():
+    solid = torch.zeros(12, 12, 12, dtype=torch.bool)
+    solid[3:9, 3:9, 3:9] = True
+    hollow = solid.clone()
+    hollow[5:7, 5:7, 5:7] = False
+    assert [betti_error(hollow, solid, dim=dim, border=False) for dim in (0, 1, 2)] == [0, 0, 1]
