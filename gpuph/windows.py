@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int], out: Tensor | None = None) -> Tensor:
+def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
     """Cut images into windows.
 
     Parameters
@@ -19,14 +19,17 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int], out: Te
     window, stride : sequence of int, one an axis
         Size of a window, and distance between neighbours, in pixels. Where the image does not end with a window, a last
         one is shifted inwards to end with it; an axis shorter than the window is one window of its own size.
-    out : Tensor, shape (B * windows, *window), optional
-        Where to write the result.
 
     Returns
     -------
     Tensor, shape (B * windows, *window)
         The windows of the first image, in the order of their first corners, then those of the second, and so on.
     """
+    return view_windows(x, window, stride).flatten(0, len(window))
+
+
+def view_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """The windows of `cut_windows`, shape (B, *windows of each axis, *window): a view, unless one had to be shifted."""
     for axis, (size, step) in enumerate(zip(window, stride, strict=True), start=1):
         length = x.shape[axis]
         size = min(size, length)
@@ -35,10 +38,7 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int], out: Te
             last = x.narrow(axis, length - size, size).unsqueeze(axis).movedim(axis + 1, -1)
             regular = torch.cat((regular, last), dim=axis)
         x = regular
-    if out is None:
-        return x.flatten(0, len(window))
-    out.view(x.shape).copy_(x)
-    return out
+    return x
 
 
 def frame(x: Tensor, value: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def test_the_loss_falls_to_nothing_by_gradient_descent() -> None:
     fn, losses = loss_fn(), []
     for _ in range(40):
         loss = fn(pred, WHOLE)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         (grad,) = torch.autograd.grad(loss, pred)
         with torch.no_grad():
             pred -= 0.25 * grad

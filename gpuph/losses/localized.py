@@ -14,7 +14,7 @@ from ..diagram import Diagram, raise_nan, warn_overflow
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
 from ..persistence import check_construction, check_dims, check_floats, data_decides, debugging, diagram_of, pairs_of
-from ..windows import cut_windows, inside, lay_frame, origin, windows_of
+from ..windows import inside, lay_frame, origin, view_windows, windows_of
 
 REDUCTIONS = ("mean", "sum", "none")
 _REMEMBERED = 8
@@ -140,20 +140,7 @@ class LocalizedPHLoss(torch.nn.Module):
         per_image, sizes = windows_of(size, window, stride)
         n = batch * per_image
 
-        # The filtration: windows, height, frame. Nothing of this is differentiated, as the pairs tell all there is to
-        # know: which pixels of the images have a gradient.
-        with torch.no_grad():
-            x = images[0].new_empty((2 * n, *(side + 2 if self.border else side for side in sizes)))
-            windows = inside(x) if self.border else x
-            for image, part in zip(images, windows.tensor_split(2), strict=True):
-                cut_windows(image[:, 0], window, stride, out=part)
-            if self.height is not None:
-                g = self._draw(n, windows)
-                windows.view(2, n, *sizes).add_(g, alpha=-1.0 if self.superlevel else 1.0)
-            if self.border:
-                lowest = windows.amin(dim=tuple(range(1, x.dim()))).view(2, n)
-                lowest = torch.fmin(*lowest)  # no minimum: a NaN must not spread from one to the other
-                lay_frame(x, lowest.repeat(2))
+        x = self._filtration([view_windows(image[:, 0], window, stride) for image in images], n, sizes)
 
         def side(image: Tensor, index: Tensor, values: Tensor, count: Tensor) -> Diagram:
             """The diagram of an image's windows, with the gradient of the image's pixels."""
@@ -183,6 +170,26 @@ class LocalizedPHLoss(torch.nn.Module):
         if self.reduction == "mean":
             return loss.mean()
         return loss.sum() if self.reduction == "sum" else loss.view(batch, per_image)
+
+    @torch.no_grad()
+    def _filtration(self, images: Sequence[Tensor], n: int, sizes: tuple[int, ...]) -> Tensor:
+        """Windows with heights and frames, shape (2 n, *window), of the views of the two images' n windows.
+
+        Nothing of this is differentiated, as the pairs tell all there is to know: which pixels of the images have a
+        gradient.
+        """
+        x = images[0].new_empty((2 * n, *(side + 2 if self.border else side for side in sizes)))
+        windows = inside(x) if self.border else x
+        for image, part in zip(images, windows.tensor_split(2), strict=True):
+            part.view(image.shape).copy_(image)
+        if self.height is not None:
+            g = self._draw(n, windows)
+            windows.view(2, n, *sizes).add_(g, alpha=-1.0 if self.superlevel else 1.0)
+        if self.border:
+            lowest = windows.amin(dim=tuple(range(1, x.dim()))).view(2, n)
+            lowest = torch.fmin(*lowest)  # no minimum: a NaN must not spread from one to the other
+            lay_frame(x, lowest.repeat(2))
+        return x
 
     def _draw(self, n: int, like: Tensor) -> Tensor:
         """The height function on n windows, shape (n, *window), or (1, *window) where all have the same."""
