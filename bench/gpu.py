@@ -137,7 +137,7 @@ def gudhi_seconds(windows: Tensor) -> float:
     """Seconds a window of GUDHI's fastest way on one thread of the CPU; it gives values only."""
     from .persistence import VALUES_ONLY, contenders
 
-    return in_turn({"gudhi": lambda: contenders(windows)[VALUES_ONLY](windows)})["gudhi"] / len(windows)
+    return in_turn({"gudhi": lambda: contenders()[VALUES_ONLY](windows)})["gudhi"] / len(windows)
 
 
 def show(title: str, rows: Sequence[Row]) -> None:

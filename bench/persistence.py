@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results" / "persistence.json"
 GPUPH, VALUES_ONLY, COFACES, CRIPSER = "gpuph", "gudhi CubicalPersistence", "gudhi CubicalComplex + cofaces", "cripser"
 
 
-def contenders(windows: Tensor) -> dict[str, Callable[[Tensor], object]]:
+def contenders() -> dict[str, Callable[[Tensor], object]]:
     """The contenders by name, each a function of windows (N, H, W)."""
     values_only = CubicalPersistence(homology_dimensions=[0, 1], n_jobs=1)
 
@@ -78,8 +78,8 @@ def main() -> None:
         x = make(options.windows)
         check(x[:16])
         torch.set_num_threads(1)
-        some = {name: 16 if name in (COFACES, CRIPSER) else options.windows for name in contenders(x)}
-        runs = {name: functools.partial(f, x[: some[name]]) for name, f in contenders(x).items()}
+        some = {name: 16 if name in (COFACES, CRIPSER) else options.windows for name in contenders()}
+        runs = {name: functools.partial(f, x[: some[name]]) for name, f in contenders().items()}
         seconds = in_turn(runs, options.repeats)
         each = {name: 1e6 * seconds[name] / some[name] for name in runs}
         print(f"\n{kind}: microseconds a window of 64 x 64, one thread, and times gpuph")

@@ -74,7 +74,7 @@ def render(lines: list[np.ndarray], shape: tuple[int, int], rng: Generator) -> S
     """Render an area of `shape` = (H, W) pixels of 1 m whose south-west corner is the lines' origin."""
     road = _Roads(lines, shape, rng)
     image = _ground(shape, rng)
-    image = _distractors(image, road, rng)
+    image = _distractors(image, rng)
     image = _over(image, road.colour(rng), road.alpha)
     image = _buildings(image, road, rng)
     image = _trees(image, road, rng)
@@ -134,7 +134,7 @@ def _ground(shape: tuple[int, int], rng: Generator) -> np.ndarray:
     return image * (1 + grain[..., None])
 
 
-def _distractors(image: np.ndarray, road: _Roads, rng: Generator) -> np.ndarray:
+def _distractors(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Lines that are no roads: narrow paved paths, hedges, and long railways."""
     kinds = (  # how many in 100 x 100 pixels, shortest and longest, narrowest and widest, bend, colour, opacity
         (0.9, (30, 110), (2, 4), 0.03, ASPHALT, 0.75),

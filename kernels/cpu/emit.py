@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import device
+from .jit import unsigned as _i
 from .sort import argsort
-
-_i = np.uintp  # an index that Numba does not suspect of being negative
 
 
 @device

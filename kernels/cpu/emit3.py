@@ -6,8 +6,7 @@ import numpy as np
 
 from .emit import sort_pairs
 from .jit import device
-
-_i = np.uintp  # an index that Numba does not suspect of being negative
+from .jit import unsigned as _i
 
 
 @device

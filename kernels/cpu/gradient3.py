@@ -10,10 +10,10 @@ import numpy as np
 
 from ..cells import NO_X3, NO_Y3, NO_Z3, VERTEX3
 from .jit import device
+from .jit import unsigned as _i
 from .primitives import twice
 
 _u = np.uint32  # Numba widens every operation to 64 bits; narrowing each result again gives 8 lanes a vector
-_i = np.uintp  # an index that Numba does not suspect of being negative
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _1, _3, _9 = _u(1), _u(3), _u(9)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 import torch
 
 _T = TypeVar("_T")
@@ -21,6 +22,9 @@ _digest = hashlib.sha256()
 for _file in sorted(Path(__file__).parent.glob("*.py")):
     _digest.update(_file.read_bytes())
 _SOURCES = _digest.hexdigest()[:12]
+
+# An index that Numba does not suspect of being negative, a suspicion that prevents vector instructions.
+unsigned = np.uintp
 
 # A function that kernels call. Compiled with its caller, without the interpreter's lock.
 device: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")

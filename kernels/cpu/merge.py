@@ -5,11 +5,8 @@ On a device with many threads the same comes, in any order, from a triplet merge
 
 from __future__ import annotations
 
-import numpy as np
-
 from .jit import device
-
-_i = np.uintp  # an index that Numba does not suspect of being negative
+from .jit import unsigned as _i
 
 
 @device

@@ -18,11 +18,11 @@ import numpy as np
 
 from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
 from .jit import device
+from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros, twice
 from .trace3 import offsets_of
 
 _u = np.uint32
-_i = np.uintp  # an index that Numba does not suspect of being negative
 _EDGES, _QUEUED = _u(EDGES3), _u(1)
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _0, _1, _3, _9 = _u(0), _u(1), _u(3), _u(9)

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .jit import device
+from .jit import unsigned as _i
 
 Array = NDArray[np.generic]
 
 ROUNDING = 2.0**-50  # what a few operations lose, relative to their operands, with room to spare
 _VECTOR = 16  # loops run over multiples of it: a remainder costs more than as many dummies
 _FAR = 1 << 62  # above every index
-_i = np.uintp  # an index that Numba does not suspect of being negative, a suspicion that prevents vector instructions
 
 
 class Points(NamedTuple):

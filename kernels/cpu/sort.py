@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import device
+from .jit import unsigned as _i
 
 _FEW = 40  # that insertion sorts faster than counting
-_i = np.uintp  # an index that Numba does not suspect of being negative
 
 
 @device

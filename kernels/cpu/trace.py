@@ -6,9 +6,9 @@ import numpy as np
 
 from ..cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
 from .jit import device
+from .jit import unsigned as _i
 
 _LONG = 16  # steps of a walk worth remembering
-_i = np.uintp  # an index that Numba does not suspect of being negative
 
 
 def _matched_along(star: int, cell: int) -> tuple[int, int]:

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..cells import CUBES3, DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
 from .jit import device
+from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros
 
 _LONG = 16  # steps of a walk worth remembering
 _u = np.uint32
-_i = np.uintp  # an index that Numba does not suspect of being negative
 _VERTEX, _EDGES, _SQUARES, _MAXIMUM = _u(VERTEX3), _u(EDGES3), _u(SQUARES3), _u(1)
 
 # Perfect hashes: times these, the top bits tell all sets of edges apart (6 bits), and all sets of cubes (8 bits).
