@@ -325,3 +325,8 @@ def test_a_second_derivative_raises_instead_of_being_wrong() -> None:
     cost = match(Diagram.from_list([*a]), Diagram.from_list([*b])).cost.sum()
     with pytest.raises(RuntimeError, match="differentiable once"):
         torch.autograd.grad(cost, a, create_graph=True)
+
+
+def test_points_of_two_dtypes_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"points must be of one dtype, got \['torch.float32', 'torch.float64'\]"):
+        Diagram.from_list([torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.float64)])
