@@ -117,15 +117,17 @@ def pairs_of(
         raise ValueError(f"min_persistence must be 0 or more, got {min_persistence!r}")
     if capacity is not None and capacity < 1:
         raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
-    if capacity is None and not data_decides(x):
-        capacity = _columns(window)
+    if capacity is None:
+        capacity = default_capacity(x, window)
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
     status, *parts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
     return status, dict(zip(dims, zip(*parts, strict=True), strict=True))
 
 
-def _columns(window: Sequence[int]) -> int:
-    """Columns of a diagram where data cannot decide: what can occur in an image, or what hardly ever does."""
+def default_capacity(x: Tensor, window: Sequence[int]) -> int | None:
+    """Columns of a diagram of such windows of x: None where data decides, or what hardly any image has more of."""
+    if data_decides(x):
+        return None
     pixels = math.prod(window)
     columns = max(256, pixels // 4)
     return min(columns, pixels // 2 + 1) if len(window) == 2 else columns

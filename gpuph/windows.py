@@ -25,11 +25,6 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tens
     Tensor, shape (B * windows, *window)
         The windows of the first image, in the order of their first corners, then those of the second, and so on.
     """
-    return view_windows(x, window, stride).flatten(0, len(window))
-
-
-def view_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """The windows of `cut_windows`, shape (B, *windows of each axis, *window): a view, unless one had to be shifted."""
     for axis, (size, step) in enumerate(zip(window, stride, strict=True), start=1):
         length = x.shape[axis]
         size = min(size, length)
@@ -38,7 +33,7 @@ def view_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Ten
             last = x.narrow(axis, length - size, size).unsqueeze(axis).movedim(axis + 1, -1)
             regular = torch.cat((regular, last), dim=axis)
         x = regular
-    return x
+    return x.flatten(0, len(window))
 
 
 def frame(x: Tensor, value: Tensor) -> Tensor:
@@ -57,23 +52,12 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
         The windows, nothing of them overwritten, inside their frames.
     """
     framed = x.new_empty((len(x), *(size + 2 for size in x.shape[1:])))
-    inside(framed).copy_(x)
-    lay_frame(framed, value)
-    return framed
-
-
-def inside(framed: Tensor) -> Tensor:
-    """The windows (N, *window) inside their frames (N, *(window + 2)), a view."""
-    index = (slice(None), *[slice(1, -1)] * (framed.dim() - 1))
-    return framed[index]
-
-
-def lay_frame(framed: Tensor, value: Tensor) -> None:
-    """Write value (N,) into the outermost pixels of framed (N, *(window + 2))."""
-    for axis in range(1, framed.dim()):
+    framed[(slice(None), *[slice(1, -1)] * (x.dim() - 1))] = x
+    for axis in range(1, x.dim()):
         for end in (0, -1):
             face = framed.select(axis, end)
             face.copy_(value.view(-1, *[1] * (face.dim() - 1)))
+    return framed
 
 
 def origin(

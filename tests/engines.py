@@ -22,16 +22,35 @@ def assert_same_pairs(
     capacity: int | None = None,
 ) -> None:
     """Triton's pairs of x must be the CPU's bit for bit: indices, values, order, padding, counts and status."""
-    arguments = (x, list(dims), construction == "T", min_persistence, capacity)
+    _assert_same(ops.persistence, x, list(dims), construction == "T", min_persistence, capacity)
+
+
+def assert_same_localized(
+    pred: Tensor,
+    target: Tensor,
+    height: Tensor | None,
+    window: Sequence[int],
+    stride: Sequence[int],
+    border: bool = True,
+    dims: Sequence[int] = (0, 1),
+    construction: str = "T",
+    capacity: int | None = None,
+) -> None:
+    """Triton's pairs of the windows of two images must be the CPU's bit for bit."""
+    tiling = list(window), list(stride), border
+    _assert_same(ops.localized, pred, target, height, *tiling, list(dims), construction == "T", capacity)
+
+
+def _assert_same(operator: Any, *arguments: Any) -> None:
     with gpuph.use_kernels("cpu"):
-        expected = ops.persistence(*arguments)
+        expected = operator(*arguments)
     with gpuph.use_kernels("triton"):
-        found = ops.persistence(*arguments)
+        found = operator(*arguments)
     assert torch.equal(found[0], expected[0])
     for name, ours, theirs in zip(("index", "value", "count"), found[1:], expected[1:], strict=True):
-        for dim, a, b in zip(dims, ours, theirs, strict=True):
-            assert a.dtype == b.dtype and a.shape == b.shape, f"{name} of dimension {dim}"
-            assert torch.equal(a, b), f"{name} of dimension {dim}"
+        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            assert a.dtype == b.dtype and a.shape == b.shape, f"{name} of diagram {i}"
+            assert torch.equal(a, b), f"{name} of diagram {i}"
 
 
 def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu") -> None:

@@ -9,7 +9,7 @@ import torch
 import gpuph
 import inputs
 from diagrams import essential, mixed, pairs, real
-from engines import assert_same_gather, assert_same_matching, assert_same_pairs
+from engines import assert_same_gather, assert_same_localized, assert_same_matching, assert_same_pairs
 
 # Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
 SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))
@@ -53,6 +53,17 @@ def test_a_nan_of_either_sign_empties_its_window_only() -> None:
 def test_no_windows_give_no_pairs() -> None:
     assert_same_pairs(torch.zeros(0, 5, 5), capacity=3)
     assert_same_pairs(torch.zeros(0, 5, 5))
+
+
+@pytest.mark.parametrize("border", [True, False])
+def test_pairs_of_windows_in_their_frames_equal_the_cpu(border: bool) -> None:
+    """Windows overlap, and the last ones of both axes are shifted inwards."""
+    for heights, construction, dtype in ((18, "T", np.float32), (1, "V", np.float64)):
+        pred, target = (batch(kind, (9, 11), 2, dtype) for kind in ("noise", "integers"))
+        height = torch.randn(heights, 5, 6, generator=torch.Generator().manual_seed(0)).to(pred.dtype)
+        assert_same_localized(pred, target, height, (5, 6), (2, 3), border, construction=construction)
+        target[1, 8, 10] = float("nan")
+        assert_same_localized(pred, target, None, (9, 5), (9, 6), border, (1,), construction, capacity=3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)

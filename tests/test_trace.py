@@ -16,7 +16,7 @@ class Grid:
 
     def __init__(self, image: np.ndarray, top: bool) -> None:
         rows = keys_of(image, top)[1]
-        size = (rows.size + 3) // 4 * 4
+        size = (rows.size + 15) // 16 * 16
         self.width, self.shape = rows.shape[1], rows.shape
         self.key = np.full(size, rows[0, 0], rows.dtype)
         self.key[: rows.size] = rows.ravel()
@@ -27,6 +27,18 @@ class Grid:
         minima, maxima, edges = np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros((2, size), np.int32)
         n, m, k = trace.critical_cells(self.critical, self.width, minima, edges, maxima)
         self.minima, self.edges, self.maxima = minima[:n], edges[:, :m], maxima[:k]
+
+    def minima_below(self, vertices: np.ndarray) -> np.ndarray:
+        at, walking, known = (np.zeros(n, np.int32) for n in (vertices.size, vertices.size, self.key.size))
+        at[:] = vertices
+        trace.minima_below(at, self.star, self.steps, walking, known)
+        return at
+
+    def maxima_above(self, squares: np.ndarray) -> np.ndarray:
+        at, walking, known = (np.zeros(n, np.int32) for n in (squares.size, squares.size, self.key.size))
+        at[:] = squares
+        trace.maxima_above(at, self.star, self.steps, self.width, walking, known)
+        return at
 
 
 @pytest.mark.parametrize("top", [False, True])
@@ -44,46 +56,33 @@ def test_a_walk_down_stays_below_and_ends_in_a_minimum(kind: str, top: bool) -> 
     grid = Grid(inputs.image(kind, (20, 33)), top)
     order = np.argsort(np.lexsort((np.arange(grid.key.size), grid.key)))
     inner = order[: np.prod(grid.shape)].reshape(grid.shape)
-    known = np.zeros(grid.key.size, np.int32)
-    vertices = np.flatnonzero(grid.star).tolist()
-    for pair in zip(vertices, reversed(vertices), strict=True):
-        ends = trace.minima_below(*pair, grid.star, grid.steps, known)
-        for vertex, end in zip(pair, ends, strict=True):
-            assert end in grid.minima or (top and end == 0)
-            component = ndimage.label(inner <= order[vertex])[0].ravel()
-            assert component[end] == component[vertex] or end == 0
+    vertices = np.flatnonzero(grid.star)
+    for vertex, end in zip(vertices, grid.minima_below(vertices), strict=True):
+        assert end in grid.minima or (top and end == 0)
+        component = ndimage.label(inner <= order[vertex])[0].ravel()
+        assert component[end] == component[vertex] or end == 0
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_what_a_long_walk_learned_does_not_change_where_the_next_ends(sign: int) -> None:
+def test_long_walks_together_end_where_each_ends_alone(sign: int) -> None:
+    """What one learns of the way is for the others."""
     image = (sign * np.add.outer(np.zeros(3), np.arange(300.0))).astype(np.float32)
     grid = Grid(image, False)
-    pairs = [(v, 904 - v) for v in range(303, 602)]
-    fresh = [trace.minima_below(*p, grid.star, grid.steps, np.zeros(grid.key.size, np.int32)) for p in pairs]
-    known = np.zeros(grid.key.size, np.int32)
-    assert fresh == [trace.minima_below(*p, grid.star, grid.steps, known) for p in pairs[::-1]][::-1]
-    assert known.any() and len(set(fresh)) == 1
-
-    up = [
-        trace.maxima_above(*p, grid.star, grid.steps, grid.width, np.zeros(grid.key.size, np.int32))
-        for p in pairs[1:-1]
-    ]
-    known[:] = 0
-    again = [trace.maxima_above(*p, grid.star, grid.steps, grid.width, known) for p in pairs[1:-1]]
-    assert up == again
+    vertices = np.arange(303, 602)
+    for follow, cells in ((grid.minima_below, vertices), (grid.maxima_above, vertices[1:-1])):
+        alone = [int(follow(cells[i : i + 1])[0]) for i in range(cells.size)]
+        assert follow(cells).tolist() == alone
+        assert follow(cells[::-1])[::-1].tolist() == alone
+        assert len(set(alone)) <= 2
 
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "integers", "ramp"])
 def test_a_walk_up_ends_in_a_maximum_or_outside(kind: str, top: bool) -> None:
     grid = Grid(inputs.image(kind, (20, 33)), top)
-    known = np.zeros(grid.key.size, np.int32)
     outside = grid.key.size - 1
-    ends = set()
-    for a, b in grid.edges.T:
-        squares = trace.squares_beside(int(a), int(b), grid.width)
-        for end in trace.maxima_above(*squares, grid.star, grid.steps, grid.width, known):
-            assert end in grid.maxima or (not top and end == outside)
-            ends.add(end)
+    squares = [square for a, b in grid.edges.T for square in trace.squares_beside(int(a), int(b), grid.width)]
+    ends = set(grid.maxima_above(np.array(squares, np.int32)).tolist())
+    assert ends <= set(grid.maxima.tolist()) | (set() if top else {outside})
     if len(grid.maxima) > 1:
         assert ends >= set(grid.maxima.tolist())  # every maximum is beside some critical edge

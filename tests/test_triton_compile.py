@@ -51,6 +51,9 @@ def launches() -> dict[str, Launch]:
             engine.gather(x.flatten(1), index[0].flatten(1))
             engine.scatter(x.flatten(1)[:, :2178], index[0].flatten(1), 66 * 66)
         for dtype in (torch.float32, torch.float64):
+            image, height = (torch.empty(shape, dtype=dtype, device="meta") for shape in ((1, 256, 256), (16, 64, 64)))
+            for g in (height, None):
+                engine.localized(image, image, g, (64, 64), (64, 64), True, (1,), True, 1089)
             points = torch.empty(16, 3000, dtype=dtype, device="meta")
             count = torch.empty(16, dtype=torch.int64, device="meta")
             partners = engine.match(points, points, count, points, points, count, True, "auto")[:2]

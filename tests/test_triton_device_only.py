@@ -107,7 +107,7 @@ def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, .
     with stubbed() as backward, Counted() as counted_backward:
         loss.backward()
     names = [launch.kernel.__name__ for launch in forward]
-    assert names == STAGES + ["_match", "_cost"] * len(dims)
+    assert names == ["_lay", "_frame", *STAGES] + ["_locate"] * len(dims) + ["_match", "_cost"] * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter"] * len(dims)
     assert len(counted_forward.names) <= 45 + 20 * len(dims) and len(counted_backward.names) <= 3 + 12 * len(dims)
     assert pred.grad is not None and pred.grad.shape == pred.shape

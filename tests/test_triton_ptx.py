@@ -18,7 +18,7 @@ import torch
 import gpuph
 import inputs
 from diagrams import essential, mixed, pairs, real
-from engines import assert_same_gather, assert_same_matching, assert_same_pairs
+from engines import assert_same_gather, assert_same_localized, assert_same_matching, assert_same_pairs
 
 pytest.importorskip("triton")
 pytestmark = [
@@ -120,6 +120,14 @@ def test_large_windows_equal_the_cpu() -> None:
     with ptx(3, checks=(), stats=False):
         assert_same_pairs(batch("noise", (260, 261)))
         assert_same_pairs(batch("smooth", (255, 250)), construction="V")
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_windows_in_their_frames_equal_the_cpu_on_any_schedule(seed: int) -> None:
+    pred, target = (batch(kind, (17, 70), 2) for kind in ("noise", "smooth"))
+    height = None if seed % 5 == 0 else torch.randn(8 if seed % 2 else 1, 12, 61)
+    with ptx(seed):
+        assert_same_localized(pred, target, height, (12, 61), (5, 9), seed % 3 > 0, dims=((0, 1), (1,))[seed % 2])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)

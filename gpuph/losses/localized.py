@@ -13,8 +13,16 @@ from .. import ops
 from ..diagram import Diagram, raise_nan, warn_overflow
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
-from ..persistence import check_construction, check_dims, check_floats, data_decides, debugging, diagram_of, pairs_of
-from ..windows import inside, lay_frame, origin, view_windows, windows_of
+from ..persistence import (
+    check_construction,
+    check_dims,
+    check_floats,
+    data_decides,
+    debugging,
+    default_capacity,
+    diagram_of,
+)
+from ..windows import windows_of
 
 REDUCTIONS = ("mean", "sum", "none")
 _REMEMBERED = 8
@@ -140,27 +148,32 @@ class LocalizedPHLoss(torch.nn.Module):
         per_image, sizes = windows_of(size, window, stride)
         n = batch * per_image
 
-        x = self._filtration([view_windows(image[:, 0], window, stride) for image in images], n, sizes)
+        g = None if self.height is None else self._draw(n, images[0].detach(), sizes)
 
-        def side(image: Tensor, index: Tensor, values: Tensor, count: Tensor) -> Diagram:
-            """The diagram of an image's windows, with the gradient of the image's pixels."""
-            if data_decides(index) and n > 0:  # the truth has few points, and needs no columns for the prediction's
-                k = int(count.amax())
-                index, values = index[:, :, :k], values[:, :, :k]
-            if image.requires_grad:
-                corner, offset = self._origin(size, window, stride, x.device)
-                pixel = offset[index].view(batch, per_image, 2 * index.shape[2]) + corner[:, None]  # negative for none
-                values = values.reshape(batch, per_image * 2 * index.shape[2])
-                values = ops.attach(values, image.flatten(1), pixel.view(values.shape)).view(index.shape)
-            return diagram_of(index, values, count)
-
-        status, pairs = pairs_of(x, dims, self.construction)
+        # Which pixels gave which values is all that the gradient needs to know: see `ops.attach`.
+        capacity = default_capacity(images[0], [side + 2 * self.border for side in sizes])
+        status, index, value, count = ops.localized(
+            images[0][:, 0].detach(),
+            images[1][:, 0].detach(),
+            -g if g is not None and self.superlevel else g,
+            sizes,
+            stride,
+            self.border,
+            dims,
+            self.construction == "T",
+            capacity,
+        )
         if data_decides(status) or debugging():
             raise_nan(status, ("pred", "target"))
-        loss = x.new_zeros(n)
-        for dim, parts in pairs.items():
-            sides = zip(*(part.tensor_split(2) for part in parts), strict=True)
-            a, b = (side(image, *rows) for image, rows in zip(images, sides, strict=True))
+
+        def diagram(image: Tensor, i: int) -> Diagram:
+            """One of the diagrams, with the gradient of the image's pixels."""
+            pixel, read = (part.view(batch, part.numel() // max(batch, 1)) for part in (index[i], value[i]))
+            return diagram_of(index[i], ops.attach(read, image.flatten(1), pixel).view(value[i].shape), count[i])
+
+        loss = images[0].new_zeros(n)
+        for i, dim in enumerate(dims):
+            a, b = diagram(images[0], i), diagram(images[1], len(dims) + i)
             loss = loss + match(a, b, unmatched=self.unmatched).cost
             if debugging():
                 warn_overflow(f"dimension {dim} of pred", a)
@@ -171,47 +184,22 @@ class LocalizedPHLoss(torch.nn.Module):
             return loss.mean()
         return loss.sum() if self.reduction == "sum" else loss.view(batch, per_image)
 
-    @torch.no_grad()
-    def _filtration(self, images: Sequence[Tensor], n: int, sizes: tuple[int, ...]) -> Tensor:
-        """Windows with heights and frames, shape (2 n, *window), of the views of the two images' n windows.
-
-        Nothing of this is differentiated, as the pairs tell all there is to know: which pixels of the images have a
-        gradient.
-        """
-        x = images[0].new_empty((2 * n, *(side + 2 if self.border else side for side in sizes)))
-        windows = inside(x) if self.border else x
-        for image, part in zip(images, windows.tensor_split(2), strict=True):
-            part.view(image.shape).copy_(image)
-        if self.height is not None:
-            g = self._draw(n, windows)
-            windows.view(2, n, *sizes).add_(g, alpha=-1.0 if self.superlevel else 1.0)
-        if self.border:
-            lowest = windows.amin(dim=tuple(range(1, x.dim()))).view(2, n)
-            lowest = torch.fmin(*lowest)  # no minimum: a NaN must not spread from one to the other
-            lay_frame(x, lowest.repeat(2))
-        return x
-
-    def _draw(self, n: int, like: Tensor) -> Tensor:
+    def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """The height function on n windows, shape (n, *window), or (1, *window) where all have the same."""
         assert self.height is not None
-        window = like.shape[1:]
-        if not self.training:
+        random = isinstance(self.height, RandomLinear)
+        if not (random and self.training):
 
             def draw() -> Tensor:
                 assert self.height is not None
                 on_cpu = torch.empty(0, dtype=like.dtype)
-                return self.height(1, window, on_cpu, torch.Generator().manual_seed(0)).to(like.device)
+                seed = torch.Generator().manual_seed(0) if random else None
+                return self.height(1, window, on_cpu, seed).to(like.device)
 
             return self._once(draw, self.height, window, like.dtype, like.device)
         if self.generator is not None and self.generator.device.type != like.device.type:
             raise ValueError(f"generator must be on {like.device}, as the input is; it is on {self.generator.device}")
         return self.height(n, window, like, self.generator)
-
-    def _origin(
-        self, size: torch.Size, window: Sequence[int], stride: Sequence[int], device: torch.device
-    ) -> tuple[Tensor, Tensor]:
-        """Which pixel of an image a window's pixel is: see `origin`."""
-        return self._once(lambda: origin(size, window, stride, self.border, device), size, window, stride, device)
 
     def _once(self, make: Callable[[], _T], *key: object) -> _T:
         """Make what is the same in every call once, and remember what the last few kinds of call needed."""

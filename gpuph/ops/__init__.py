@@ -16,7 +16,7 @@ from . import registration  # noqa: F401 -- makes torch.ops.gpuph
 from .choice import use_kernels
 from .gradients import Attach, Cost
 
-__all__ = ["attach", "cost", "gather", "match", "persistence", "scatter", "use_kernels"]
+__all__ = ["attach", "cost", "gather", "localized", "match", "persistence", "scatter", "use_kernels"]
 
 
 def persistence(
@@ -50,6 +50,52 @@ def persistence(
         For each of `dims`, how many pairs there are, also where K is smaller.
     """
     status, index, value, count = torch.ops.gpuph.persistence(x, dims, top, min_persistence, capacity)
+    return status, index, value, count
+
+
+def localized(
+    pred: Tensor,
+    target: Tensor,
+    height: Tensor | None,
+    window: Sequence[int],
+    stride: Sequence[int],
+    border: bool,
+    dims: Sequence[int],
+    top: bool,
+    capacity: int | None,
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    """Compute the pairs of the windows of two images, to which a height function and a frame are added.
+
+    The frame is at the common minimum of the two windows in the same place, so that both filtrations begin with it.
+
+    Parameters
+    ----------
+    pred, target : Tensor, shape (B, *image), float32 or float64
+        Images or volumes.
+    height : Tensor, shape (1, *window) or (N, *window), of the images' dtype, or None
+        What is added to all windows, or to each of the N of either image.
+    window, stride : sequence of int, one an axis
+        Size of a window, no larger than the image, and distance between windows: see `gpuph.windows.cut_windows`.
+    border : bool
+        Whether there is a frame.
+    dims, top, capacity
+        As for `persistence`.
+
+    Returns
+    -------
+    status : Tensor, shape (2 N,), int32
+        As of `persistence`, of the windows of `pred` and then of `target`.
+    index : list of Tensor, each of shape (N, 2, K), int64
+        For each of `dims` of `pred`, and then of `target`, flat indices of birth and death pixels in the image that
+        the window was cut from, the longest pair first; -1 for none, and for a pixel of the frame.
+    value : list of Tensor, each of shape (N, 2, K), of the images' dtype
+        The filtration's values there; +inf for the death of an essential class, and 0 where there is no pair.
+    count : list of Tensor, each of shape (N,), int64
+        How many pairs there are, also where K is smaller.
+    """
+    status, index, value, count = torch.ops.gpuph.localized(
+        pred, target, height, window, stride, border, dims, top, capacity
+    )
     return status, index, value, count
 
 

@@ -6,6 +6,7 @@ Nothing here is differentiated; `gradients.py` does that.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,11 @@ _HALVES = (torch.float16, torch.bfloat16)
 torch.library.define(
     "gpuph::persistence",
     "(Tensor x, int[] dims, bool top, float min_persistence, int? capacity) -> (Tensor, Tensor[], Tensor[], Tensor[])",
+)
+torch.library.define(
+    "gpuph::localized",
+    "(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims, bool top,"
+    " int? capacity) -> (Tensor, Tensor[], Tensor[], Tensor[])",
 )
 torch.library.define("gpuph::gather", "(Tensor values, Tensor index) -> Tensor")
 torch.library.define("gpuph::attach", "(Tensor read, Tensor values, Tensor index) -> Tensor")
@@ -47,6 +53,15 @@ def _array(x: Tensor) -> Any:
     return x.contiguous().cpu().numpy()
 
 
+def _tensors(arrays: Any, device: torch.device) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    """Status, and indices, values and counts of each dimension, as tensors of a device."""
+    status, *pairs = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
+    if device.type != "cpu":
+        status, *pairs = status.to(device), *([part.to(device) for part in parts] for parts in pairs)
+    index, value, count = pairs
+    return status, index, value, count
+
+
 # What every device does. Triton is imported when it is first needed: it is slow to import, and not everywhere.
 
 
@@ -54,27 +69,47 @@ def persistence(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     if by_triton(x):
-        if x.dim() == 4:
-            raise NotImplementedError(
-                'volumes have kernels on the CPU only: with gpuph.use_kernels("cpu") they run there'
-            )
+        _check_kernels_for(x)
         from gpuph.kernels import triton
 
         with _device_of(x):
             status, *pairs = triton.persistence(x, dims, top, min_persistence, capacity)
         index, value, count = pairs
         if capacity is None and x.device.type == "cpu":
-            for i, n in enumerate(count):
-                k = int(n.amax()) if len(n) else 0
-                index[i], value[i] = index[i][:, :, :k].clone(), value[i][:, :, :k].clone()
+            index, value = _narrow(index, value, count)
         return status, index, value, count
     on_cpu = cpu.persistence if x.dim() == 3 else cpu.persistence3
     arrays = on_cpu(_array(x), dims, top, min_persistence, capacity)
-    status, *pairs = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
-    if x.device.type != "cpu":
-        status, *pairs = status.to(x.device), *([part.to(x.device) for part in parts] for parts in pairs)
-    index, value, count = pairs
-    return status, index, value, count
+    return _tensors(arrays, x.device)
+
+
+def _check_kernels_for(x: Tensor) -> None:
+    if x.dim() == 4:
+        raise NotImplementedError('volumes have kernels on the CPU only: with gpuph.use_kernels("cpu") they run there')
+
+
+def _narrow(
+    index: Sequence[Tensor], value: Sequence[Tensor], count: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Drop the columns that no window has pairs for, as the CPU's kernels do."""
+    columns = [int(n.amax()) if len(n) else 0 for n in count]
+    return tuple([part[:, :, :k].clone() for part, k in zip(parts, columns, strict=True)] for parts in (index, value))  # type: ignore[return-value]
+
+
+def localized(
+    pred: Tensor, target: Tensor, height: Tensor | None, *arguments: Any
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    if by_triton(pred):
+        _check_kernels_for(pred)
+        from gpuph.kernels import triton
+
+        with _device_of(pred):
+            status, index, value, count = triton.localized(pred, target, height, *arguments)
+        if arguments[-1] is None and pred.device.type == "cpu":
+            index, value = _narrow(index, value, count)
+        return status, index, value, count
+    arrays = cpu.localized(_array(pred), _array(target), None if height is None else _array(height), *arguments)
+    return _tensors(arrays, pred.device)
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -127,7 +162,7 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
     return read.clone()
 
 
-IMPLEMENTATIONS = {f.__name__: f for f in (persistence, gather, scatter, attach, match, cost)}
+IMPLEMENTATIONS = {f.__name__: f for f in (persistence, localized, gather, scatter, attach, match, cost)}
 for _name, _implementation in IMPLEMENTATIONS.items():
     torch.library.register_kernel(f"gpuph::{_name}", ["cpu", "cuda"])(_implementation)  # ROCm says that it is CUDA
 
@@ -139,14 +174,32 @@ for _name, _implementation in IMPLEMENTATIONS.items():
 def _(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
-    n = x.shape[0]
+    index, value, count = _columns(x, x.shape[0], len(dims), capacity)
+    return x.new_empty((x.shape[0],), dtype=torch.int32), index, value, count
+
+
+def _columns(like: Tensor, n: int, each: int, capacity: int | None) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Indices, values and counts of n windows, for `each` diagrams of theirs."""
     index, value, count = [], [], []
-    for _ in dims:
+    for _ in range(each):
         k = torch.library.get_ctx().new_dynamic_size() if capacity is None else capacity
-        index.append(x.new_empty((n, 2, k), dtype=torch.int64))
-        value.append(x.new_empty((n, 2, k)))
-        count.append(x.new_empty((n,), dtype=torch.int64))
-    return x.new_empty((n,), dtype=torch.int32), index, value, count
+        index.append(like.new_empty((n, 2, k), dtype=torch.int64))
+        value.append(like.new_empty((n, 2, k)))
+        count.append(like.new_empty((n,), dtype=torch.int64))
+    return index, value, count
+
+
+@torch.library.register_fake("gpuph::localized")
+def _(
+    pred: Tensor, target: Tensor, height: Tensor | None, window: Sequence[int], stride: Sequence[int], *arguments: Any
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    _, dims, _, capacity = arguments
+    counts = [
+        -(-(length - size) // step) + 1 for length, size, step in zip(pred.shape[1:], window, stride, strict=True)
+    ]
+    n = pred.shape[0] * math.prod(counts)
+    index, value, count = _columns(pred, n, 2 * len(dims), capacity)
+    return pred.new_empty((2 * n,), dtype=torch.int32), index, value, count
 
 
 @torch.library.register_fake("gpuph::gather")

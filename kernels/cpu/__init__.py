@@ -2,8 +2,9 @@
 
 from .cost import cost
 from .gather import gather, scatter
+from .localized import localized
 from .match import match
 from .persistence import persistence
 from .persistence3 import persistence3
 
-__all__ = ["cost", "gather", "match", "persistence", "persistence3", "scatter"]
+__all__ = ["cost", "gather", "localized", "match", "persistence", "persistence3", "scatter"]

@@ -39,8 +39,7 @@ def match(
     "auto" takes the auction for windows in which both sides have 2,000 points or more that can gain something.
     """
     n, size_a, size_b = len(count_a), birth_a.shape[1], birth_b.shape[1]
-    a = birth_a.astype(np.float64), death_a.astype(np.float64), np.minimum(count_a, size_a)
-    b = birth_b.astype(np.float64), death_b.astype(np.float64), np.minimum(count_b, size_b)
+    a, b = (birth_a, death_a, np.minimum(count_a, size_a)), (birth_b, death_b, np.minimum(count_b, size_b))
     out = np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n)
 
     def run(start: int, stop: int) -> None:
@@ -94,7 +93,7 @@ def _finite(birth, death, count, squared, points):
     n = 0
     for i in range(count):
         if np.isfinite(birth[i]) and np.isfinite(death[i]):
-            length = abs(death[i] - birth[i])
+            length = abs(np.float64(death[i]) - np.float64(birth[i]))
             points.birth[n], points.death[n], points.column[n] = birth[i], death[i], i
             points.alone[n] = 0.5 * (length * length) if squared else _SQRT_HALF * length
             n += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,128 +24,178 @@ def persistence(
     x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Array, list[Array], list[Array], list[Array]]:
     """Pairs of critical pixels of N windows; see `gpuph.ops.persistence`."""
-    n = len(x)
-    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
-    limits = np.array([np.inf], x.dtype).view(bits.dtype)[0], bits.dtype.type(np.iinfo(bits.dtype).max)
-    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
-        threshold = x.dtype.type(min_persistence)
+    bits, infinity, threshold = as_integers(x, min_persistence)
     # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
-    of_minima = 1 if top else 0
-    wanted = of_minima in dims, 1 - of_minima in dims
+    sides = [1 - dim if top else dim for dim in dims]
+    wanted = 0 in sides, 1 in sides
 
-    def find(start: int, stop: int) -> tuple[Array, Array, Array, Array]:
-        found: tuple[Array, Array, Array, Array] = _windows(
-            x[start:stop], bits[start:stop], *limits, top, *wanted, threshold
-        )
+    def find(start: int, stop: int) -> tuple[Array, ...]:
+        found: tuple[Array, ...] = _windows(x[start:stop], bits[start:stop], infinity, top, wanted, threshold)
         return found
 
-    parts = over_windows(n, find, 4)
-    columns = zip(*parts, strict=True)
-    status, counts, *codes = parts[0] if len(parts) == 1 else (np.concatenate(part, axis=-1) for part in columns)
-    sides = [0 if dim == of_minima else 1 for dim in dims]
-    pairs = [spread(codes[side], counts[side], x, capacity) for side in sides]
-    return status, [index for index, _ in pairs], [values for _, values in pairs], [counts[side] for side in sides]
+    status, counts, *codes = joined(over_windows(len(x), find, 4))
+    return status, *columns_of(codes, counts, sides, x, capacity)
 
 
-def spread(codes: Array, counts: Array, x: Array, capacity: int | None) -> tuple[Array, Array]:
-    """Index and values (N, 2, K) of windows x from the sorted codes of all of them in a row."""
-    k = int(counts.max(initial=0)) if capacity is None else capacity
-    index, values = np.empty((len(x), 2, k), np.int64), np.empty((len(x), 2, k), x.dtype)
+def as_integers(x: Array, min_persistence: float) -> tuple[Array, Any, Any]:
+    """What kernels take for windows x: the same as integers, the bits of +inf, and the threshold in x's dtype."""
+    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
+    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
+        threshold = x.dtype.type(min_persistence)
+    return bits, np.array([np.inf], x.dtype).view(bits.dtype)[0], threshold
+
+
+def joined(parts: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+    """The results of slices of windows as one."""
+    return parts[0] if len(parts) == 1 else [np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)]
+
+
+def columns_of(
+    codes: Sequence[Array], counts: Array, sides: Sequence[int], x: Array, capacity: int | None
+) -> tuple[list[Array], list[Array], list[Array]]:
+    """Index and values (N, 2, K) and counts (N,) for each of the sides, of windows x whose codes are in rows."""
+    index, values = [], []
+    for side in sides:
+        write = _writer(codes[side], counts[side], x)
+        for part, parts in zip(spread(counts[side], x.dtype, capacity, write), (index, values), strict=True):
+            parts.append(part)
+    return index, values, [counts[side] for side in sides]
+
+
+def _writer(codes: Array, counts: Array, x: Array) -> Callable[[slice, Array, Array], None]:
+    """What fills a slice of the columns."""
     ends = counts.cumsum()
 
-    def write(start: int, stop: int) -> None:
-        rows = slice(start, stop)
-        _fill(codes, ends[rows], counts[rows], x[rows], index[rows], values[rows])
+    def write(rows: slice, index: Array, values: Array) -> None:
+        _fill(codes, ends[rows], counts[rows], x[rows], index, values)
 
-    over_windows(len(x), write, 1 + _COLUMNS_A_SLICE // (1 + k))
+    return write
+
+
+def spread(
+    counts: Array, dtype: Any, capacity: int | None, write: Callable[[slice, Array, Array], None]
+) -> tuple[Array, Array]:
+    """Index and values (N, 2, K) of windows with so many pairs, which `write` fills for a slice of the windows."""
+    k = int(counts.max(initial=0)) if capacity is None else capacity
+    index, values = np.empty((len(counts), 2, k), np.int64), np.empty((len(counts), 2, k), dtype)
+
+    def write_slice(start: int, stop: int) -> None:
+        rows = slice(start, stop)
+        write(rows, index[rows], values[rows])
+
+    over_windows(len(counts), write_slice, 1 + _COLUMNS_A_SLICE // (1 + k))
     return index, values
 
 
 @kernel
-def _windows(x, bits, infinity, most, top, want_minima, want_maxima, min_persistence):
+def _windows(x, bits, infinity, top, wanted, min_persistence):
     """Pairs of the windows of a slice.
 
-    x : (N, H, W); bits : the same as integers; infinity, most : the bits of +inf, the largest integer.
+    x : (N, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : minima, maxima.
     Returns status (N,); counts (2, N); and for minima and for maxima the sorted codes of all windows in a row.
     """
-    n, height, width = x.shape[0], x.shape[1] + 2, x.shape[2] + 2
-    cells = height * width
-    size = (cells + 3) // 4 * 4
-    # A window's grid stands in a ring that is below every pixel (T) or above (V), and so is the outside: vertex 0 or
-    # the last.
-    key = np.full(size, ~most if top else most, bits.dtype)
-    star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
-    key_rows, star_rows = key[:cells].reshape(height, width), star[:cells].reshape(height, width)
-    steps = steps_of(width)
-    minima, maxima = np.empty(size, np.int32), np.empty(size, np.int32)
-    edges, ends = np.empty((2, size), np.int32), np.empty((2, size), np.int32)
-    known = np.empty(size, np.int32)
-    tree = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
-    order, place = np.empty(size, np.int32), np.empty(size, np.int32)
-    spare_keys = np.empty(size, bits.dtype), np.empty(size, bits.dtype)
-    spare_order = np.empty(size, np.int32), np.empty(size, np.int32)
-    spare = np.empty(size, x.dtype), *spare_keys, *spare_order, np.empty(size, np.int64)
-
+    n = len(x)
     status, counts = np.zeros(n, np.int32), np.zeros((2, n), np.int64)
-    codes_0, codes_1 = np.empty(size, np.int64), np.empty(size, np.int64)
+    room = room_of(x, bits, top)
+    size_0, size_1 = room_for_codes(x, wanted)
+    codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)
     used_0 = used_1 = 0
     for i in range(n):
-        if order_keys(bits[i], infinity, most, top, key_rows):
-            status[i] = 1
-            continue
-        values = x[i].ravel()
-        lower_stars(key_rows, star_rows)
-        match_stars(star, critical)
-        minima[0] = 0
-        n_minima, n_edges, n_maxima = critical_cells(critical, width, minima[1:], edges, maxima)
-
-        known[:] = 0
-        for e in range(n_edges):
-            ends[0, e], ends[1, e] = minima_below(edges[0, e], edges[1, e], star, steps, known)
-            spare_keys[0][e] = key[edges[0, e]]
-        argsort(spare_keys[0][:n_edges], order[:n_edges], spare_keys[1], spare_order[1])
-        extrema = minima[0 if top else 1 : 1 + n_minima]
-        merge(key, extrema, order[:n_edges], ends, False, *tree)
-        if want_minima:
-            codes_0 = _with_room(codes_0, used_0, size)
-            counts[0, i] = _emit(
-                not top, extrema, edges[0, :n_edges], tree, values, width, min_persistence, spare, codes_0[used_0:]
-            )
-            used_0 += counts[0, i]
-        if not want_maxima:
-            continue
-
-        # An edge that joins no two minima closes a loop around a maximum: from the greatest down it joins two maxima.
-        rest = 0
-        for e in range(n_edges):
-            edges[0, rest], edges[1, rest], place[e] = edges[0, e], edges[1, e], rest
-            rest += tree[2][e] < 0
-        rest = 0
-        for e in order[:n_edges]:
-            order[rest] = place[e]
-            rest += tree[2][e] < 0
-        known[:] = 0
-        for e in range(rest):
-            first, second = squares_beside(edges[0, e], edges[1, e], width)
-            ends[0, e], ends[1, e] = maxima_above(first, second, star, steps, width, known)
-        maxima[n_maxima] = size - 1
-        extrema = maxima[: n_maxima + (0 if top else 1)]
-        merge(key, extrema, order[:rest], ends, True, *tree)
-        codes_1 = _with_room(codes_1, used_1, size)
-        counts[1, i] = _emit(
-            top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1[used_1:]
+        codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
+        counts[0, i], counts[1, i], status[i] = window_pairs(
+            x[i], bits[i], infinity, top, wanted, min_persistence, room, codes_0[used_0:], codes_1[used_1:]
         )
+        used_0 += counts[0, i]
         used_1 += counts[1, i]
     return status, counts, codes_0[:used_0], codes_1[:used_1]
 
 
 @device
-def _with_room(codes, used, more):
+def room_for_codes(x, wanted):
+    """How many codes of minima, and of maxima, a window of x (N, H, W) takes while it is worked on."""
+    size = (x.shape[1] + 2) * (x.shape[2] + 2)
+    return size if wanted[0] else 0, size if wanted[1] else 0
+
+
+@device
+def with_room(codes, used, more):
+    """A list of codes of which so many are used, with room for more."""
     if used + more <= codes.size:
         return codes
     larger = np.empty(2 * codes.size + more, codes.dtype)
     larger[:used] = codes[:used]
     return larger
+
+
+@device
+def room_of(x, bits, top):
+    """Memory for the stages of a window of x (N, H, W): keys, stars, critical cells, what is found along their edges.
+
+    The window's grid stands in a ring that is below every pixel (T) or above (V), and so is the outside: vertex 0 or
+    the last.
+    """
+    size = ((x.shape[1] + 2) * (x.shape[2] + 2) + 15) // 16 * 16
+    most = np.iinfo(bits.dtype).max
+    key = np.full(size, ~most if top else most, bits.dtype)
+    star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
+    spare = np.empty(size, x.dtype), np.empty((2, size), bits.dtype), np.empty(size, np.int64)
+    return key, star, critical, steps_of(x.shape[2] + 2), np.empty((14, size), np.int32), spare
+
+
+@device
+def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0, codes_1):
+    """Write the sorted codes of a window x (H, W), of minima and of maxima, as far as they are wanted.
+
+    bits : x as integers. room : of `room_of`. Returns how many there are of each, and the window's status.
+    """
+    key, star, critical, steps, numbers, (lengths, keys, spare_codes) = room
+    minima, maxima, edges, ends = numbers[0], numbers[1], numbers[2:4], numbers[4:6]
+    walking, known, order, place, spare_order = numbers[6], numbers[7], numbers[8], numbers[9], numbers[10]
+    tree = numbers[11], numbers[12], numbers[13]
+    spare = lengths, keys[0], keys[1], place, spare_order, spare_codes
+    height, width = x.shape[0] + 2, x.shape[1] + 2
+    cells = height * width
+    key_rows, star_rows = key[:cells].reshape(height, width), star[:cells].reshape(height, width)
+    if order_keys(bits, infinity, key.dtype.type(np.iinfo(key.dtype).max), top, key_rows):
+        return 0, 0, 1
+    values = x.ravel()
+    lower_stars(key_rows, star_rows)
+    match_stars(star, critical)
+    minima[0] = 0
+    n_minima, n_edges, n_maxima = critical_cells(critical, width, minima[1:], edges, maxima)
+
+    for e in range(n_edges):
+        ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
+        keys[0, e] = key[edges[0, e]]
+    for k in range(2):
+        minima_below(ends[k, :n_edges], star, steps, walking, known)
+    argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order)
+    extrema = minima[0 if top else 1 : 1 + n_minima]
+    merge(key, extrema, order[:n_edges], ends, False, *tree)
+    n_0 = n_1 = 0
+    if wanted[0]:
+        n_0 = _emit(not top, extrema, edges[0, :n_edges], tree, values, width, min_persistence, spare, codes_0)
+    if not wanted[1]:
+        return n_0, n_1, 0
+
+    # An edge that joins no two minima closes a loop around a maximum: from the greatest down it joins two maxima.
+    rest = 0
+    for e in range(n_edges):
+        edges[0, rest], edges[1, rest], place[e] = edges[0, e], edges[1, e], rest
+        rest += tree[2][e] < 0
+    rest = 0
+    for e in order[:n_edges]:
+        order[rest] = place[e]
+        rest += tree[2][e] < 0
+    for e in range(rest):
+        ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
+    for k in range(2):
+        maxima_above(ends[k, :rest], star, steps, width, walking, known)
+    maxima[n_maxima] = star.size - 1
+    extrema = maxima[: n_maxima + (0 if top else 1)]
+    merge(key, extrema, order[:rest], ends, True, *tree)
+    n_1 = _emit(top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1)
+    return n_0, n_1, 0
 
 
 @device

@@ -15,7 +15,7 @@ from .gradient import order_keys
 from .gradient3 import gradient_rows
 from .jit import device, kernel, over_windows
 from .merge import merge
-from .persistence import spread
+from .persistence import as_integers, columns_of, joined
 from .primitives import appended
 from .reduce import reduce
 from .sort import argsort
@@ -29,29 +29,30 @@ def persistence3(
     x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Array, list[Array], list[Array], list[Array]]:
     """Pairs of critical voxels of N windows (N, D, H, W); see `gpuph.ops.persistence`."""
-    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
-    infinity = np.array([np.inf], x.dtype).view(bits.dtype)[0]
-    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
-        threshold = x.dtype.type(min_persistence)
+    bits, infinity, threshold = as_integers(x, min_persistence)
     # By duality the dimensions of T are those of V(-f) from behind.
     sides = [2 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides, 2 in sides
 
     def find(start: int, stop: int) -> tuple[Array, ...]:
-        room = _room(bits)
-        found: tuple[Array, ...] = _windows(x[start:stop], bits[start:stop], infinity, top, wanted, threshold, *room)
+        rows = x[start:stop], bits[start:stop]
+        found: tuple[Array, ...] = _windows(*rows, infinity, top, wanted, threshold, room_of(bits))
         return found
 
-    if 0 < len(x) < torch.get_num_threads() and x[0].size >= LARGE:
-        parts = [_large_window(x[i], bits[i], infinity, top, wanted, threshold) for i in range(len(x))]
+    if large(len(x), x.shape[1:]):
+        parts = [large_window(x[i], bits[i], infinity, top, wanted, threshold) for i in range(len(x))]
     else:
         parts = over_windows(len(x), find)
-    status, counts, *codes = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
-    pairs = [spread(codes[side], counts[side], x, capacity) for side in sides]
-    return status, [index for index, _ in pairs], [values for _, values in pairs], [counts[side] for side in sides]
+    status, counts, *codes = joined(parts)
+    return status, *columns_of(codes, counts, sides, x, capacity)
 
 
-def _room(bits: Array) -> tuple[Array, Array, Array]:
+def large(n: int, window: Sequence[int]) -> bool:
+    """Whether the threads had better share the stages of each of n windows."""
+    return 0 < n < torch.get_num_threads() and math.prod(window) >= LARGE
+
+
+def room_of(bits: Array) -> tuple[Array, Array, Array]:
     """Memory that a window (..., D, H, W) takes: keys and stars in its grid with a ring, and what walks learn.
 
     It is NumPy's, which asks for large pages; with small ones, the first touch takes as long as the rest.
@@ -61,42 +62,52 @@ def _room(bits: Array) -> tuple[Array, Array, Array]:
 
 
 @kernel
-def _windows(x, bits, infinity, top, wanted, min_persistence, key, star, known):
+def _windows(x, bits, infinity, top, wanted, min_persistence, room):
     """Pairs of the windows of a slice.
 
     x : (N, D, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : for each dimension of V.
-    key, star, known : of `_room`.
     Returns status (N,), counts (3, N), and for each dimension of V the sorted codes of all windows in a row.
     """
-    n, (depth, height, width) = len(x), key.shape
+    n = len(x)
     status, counts = np.zeros(n, np.int32), np.zeros((3, n), np.int64)
     codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
     used = np.zeros(3, np.int64)
     for i in range(n):
-        if _keys(bits[i], infinity, top, key, 0, depth):
-            status[i] = 1
-            continue
-        owners, masks = _gradient(key, star, 0, depth - 2)
-        known[:] = 0
-        cells = _cells(owners, masks, width, height * width, known)
-        below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-        _trace_below(cells, star, known[0], below, 0, below.shape[1])
-        _trace_above(cells, star, known[1], above, 0, above.shape[1])
-        components, voids = _components(cells, key, below, top), _voids(cells, key, above, top)
-        found = _pairs(cells, components, voids, key, star, known, x[i], top, wanted, min_persistence)
-        codes_0 = appended(codes_0, used[0], found[0])
-        codes_1 = appended(codes_1, used[1], found[1])
-        codes_2 = appended(codes_2, used[2], found[2])
-        counts[0, i], counts[1, i], counts[2, i] = found[0].size, found[1].size, found[2].size
+        found_0, found_1, found_2, status[i] = window_pairs(x[i], bits[i], infinity, top, wanted, min_persistence, room)
+        codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
+        codes_2 = appended(codes_2, used[2], found_2)
+        counts[0, i], counts[1, i], counts[2, i] = found_0.size, found_1.size, found_2.size
         used += counts[:, i]
     return status, counts, codes_0[: used[0]], codes_1[: used[1]], codes_2[: used[2]]
 
 
-def _large_window(
+@device
+def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
+    """Sorted codes of a window x (D, H, W) for each dimension of V, none for those unwanted, and the window's status.
+
+    bits : x as integers. room : of `room_of`.
+    """
+    key, star, known = room
+    depth, height, width = key.shape
+    if _keys(bits, infinity, top, key, 0, depth):
+        none = np.empty(0, np.int64)
+        return none, none, none, 1
+    owners, masks = _gradient(key, star, 0, depth - 2)
+    known[:] = 0
+    cells = _cells(owners, masks, width, height * width, known)
+    below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
+    _trace_below(cells, star, known[0], below, 0, below.shape[1])
+    _trace_above(cells, star, known[1], above, 0, above.shape[1])
+    components, voids = _components(cells, key, below, top), _voids(cells, key, above, top)
+    codes = _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence)
+    return codes[0], codes[1], codes[2], 0
+
+
+def large_window(
     x: Array, bits: Array, infinity: Any, top: bool, wanted: tuple[bool, ...], min_persistence: Any
 ) -> tuple[Array, ...]:
     """What `_windows` returns, of a single window (D, H, W), with the threads at each stage that they can share."""
-    key, star, known = _room(bits)
+    key, star, known = room_of(bits)
     depth, height, width = key.shape
     status, counts = np.zeros(1, np.int32), np.zeros((3, 1), np.int64)
     if any(over_windows(depth, lambda i, j: _keys(bits, infinity, top, key, i, j))):

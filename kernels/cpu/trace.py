@@ -8,7 +8,7 @@ from ..cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
 from .jit import device
 from .jit import unsigned as _i
 
-_LONG = 16  # steps of a walk worth remembering
+_ROUNDS = 9  # of two steps; a walk that goes on is long enough to be remembered
 
 
 def _matched_along(star: int, cell: int) -> tuple[int, int]:
@@ -47,19 +47,20 @@ def steps_of(width):
 def critical_cells(critical, width, minima, edges, maxima):
     """List the critical cells in order of their owners.
 
-    critical : (4 n,) uint16.
-    Written, with a slot to spare: minima (n,), vertices; edges (2, n), owners and other ends; maxima (n,), owners.
+    critical : (16 n,) uint16.
+    Written, with a slot to spare: minima, vertices; edges (2, m), owners and other ends; maxima, owners.
     Returns how many there are of each.
     """
     # Everything is written always, and kept by adding a bit: on noise a branch would be mispredicted half the time.
     owners = maxima
     n = _i(0)
     fours = critical.view(np.uint64)
-    for four in range(fours.size):
-        if fours[four] != 0:
-            for v in range(4 * four, 4 * four + 4):
+    for k in range(fours.size // 4):
+        i = _i(4 * k)
+        if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # easier to predict than one or four
+            for v in range(16 * k, 16 * k + 16):
                 owners[n] = v
-                n += _i(critical[v] != 0)
+                n += _i(critical[_i(v)] != 0)
     n_minima, n_edges, n_maxima = _i(0), _i(0), _i(0)
     near, far = edges[0], edges[1]
     for i in range(np.int64(n)):
@@ -81,33 +82,42 @@ def critical_cells(critical, width, minima, edges, maxima):
 
 
 @device
-def minima_below(a, b, star, steps, known):
-    """Follow two vertices down to minima, or to the ring.
+def minima_below(at, star, steps, walking, known):
+    """Follow vertices down to minima, or to the ring.
 
-    star : (cells,) uint16, 0 on the ring. steps : of `steps_of`.
-    known : (cells,) int32, where a long walk from a vertex ended, else 0; learns.
-    Returns the minima; 0 for the ring, whose first vertex is lower than all.
+    at : (n,) int32, the vertices; changed to the minima, 0 for the ring, whose first vertex is lower than all.
+    star : (cells,) uint16, 0 on the ring. steps : of `steps_of`. walking : (n,) and known : (cells,) int32, scratch.
     """
     down = steps[0]
-    # Where a walk ends is hard to predict. So both share a loop, and the first steps, with which most walks through
-    # noise end, are taken without looking: a step of 0 does no harm.
-    for _ in range(4):
-        a += down[star[_i(a)]]
-        b += down[star[_i(b)]]
-    for _ in range(_LONG):
-        step_a, step_b = down[star[_i(a)]], down[star[_i(b)]]
-        if step_a | step_b == 0:
-            break
-        a += step_a
-        b += step_b
-    else:
-        a, b = _long_way_down(a, star, down, known), _long_way_down(b, star, down, known)
-    return a if star[_i(a)] != 0 else 0, b if star[_i(b)] != 0 else 0
+    # Where a walk ends is hard to predict, and one step waits for the other. So all walks take two steps in turn, a
+    # step of 0 being harmless, and those that are at an end drop out.
+    for w in range(at.size):
+        walking[w] = w
+    n = _i(at.size)
+    for _ in range(_ROUNDS):
+        left = _i(0)
+        for i in range(np.int64(n)):
+            w = walking[i]
+            v = at[_i(w)]
+            v += down[star[_i(v)]]
+            v += down[star[_i(v)]]
+            at[_i(w)], walking[left] = v, w
+            left += _i(down[star[_i(v)]] != 0)
+        n = left
+    known[: known.size if n > 0 else 0] = 0
+    for i in range(np.int64(n)):
+        w = _i(walking[i])
+        at[w] = _long_way_down(np.int64(at[w]), star, down, known)
+    for w in range(at.size):
+        at[w] = at[w] if star[_i(at[w])] != 0 else 0
 
 
 @device
 def _long_way_down(vertex, star, down, known):
-    """Follow a vertex to where it ends, or to where another long walk has been, and learn that of the way."""
+    """Follow a vertex to where it ends, or to where another long walk has been, and learn that of the way.
+
+    known : (cells,) where a long walk from a vertex ended, else 0.
+    """
     end = vertex
     while down[star[_i(end)]] != 0 and known[_i(end)] == 0:
         end += down[star[_i(end)]]
@@ -120,27 +130,33 @@ def _long_way_down(vertex, star, down, known):
 
 
 @device
-def maxima_above(a, b, star, steps, width, known):
-    """Follow two squares up to maxima, or out of the grid.
+def maxima_above(at, star, steps, width, walking, known):
+    """Follow squares up to maxima, or out of the grid.
 
-    A square has the index of its north-western corner. star, steps, known : as for `minima_below`.
-    Returns the owners of the maxima; for the outside the last vertex, which is higher than all.
+    at : (n,) int32, the squares, by the index of their north-western corners; changed to the owners of the maxima, for
+    the outside the last vertex, which is higher than all. The rest as for `minima_below`.
     """
-    a += _square_step(a, star, steps, width)
-    b += _square_step(b, star, steps, width)
-    for _ in range(_LONG):
-        step_a, step_b = _square_step(a, star, steps, width), _square_step(b, star, steps, width)
-        if step_a | step_b == 0:
-            break
-        a += step_a
-        b += step_b
-    else:
-        a, b = _long_way_up(a, star, steps, width, known), _long_way_up(b, star, steps, width, known)
+    for w in range(at.size):
+        walking[w] = w
+    n = _i(at.size)
+    for _ in range(_ROUNDS):
+        left = _i(0)
+        for i in range(np.int64(n)):
+            w = walking[i]
+            square = at[_i(w)]
+            square += _square_step(square, star, steps, width)
+            square += _square_step(square, star, steps, width)
+            at[_i(w)], walking[left] = square, w
+            left += _i(_square_step(square, star, steps, width) != 0)
+        n = left
+    known[: known.size if n > 0 else 0] = 0
+    for i in range(np.int64(n)):
+        w = _i(walking[i])
+        at[w] = _long_way_up(np.int64(at[w]), star, steps, width, known)
     # A square that is led nowhere is a maximum, owned by its south-eastern corner, or it is outside.
-    a += width + 1
-    b += width + 1
-    outside = star.size - 1
-    return a if star[_i(a)] & NW else outside, b if star[_i(b)] & NW else outside
+    for w in range(at.size):
+        owner = at[w] + width + 1
+        at[w] = owner if star[_i(owner)] & NW else star.size - 1
 
 
 @device

@@ -2,7 +2,8 @@
 
 from .cost import cost
 from .gather import gather, scatter
+from .localized import localized
 from .match import match
 from .persistence import persistence
 
-__all__ = ["cost", "gather", "match", "persistence", "scatter"]
+__all__ = ["cost", "gather", "localized", "match", "persistence", "scatter"]

@@ -1,0 +1,107 @@
+"""Windows: the filtration, a window of an image plus its height function inside a frame, and the way back.
+
+Images and windows have three axes here, (D, H, W); those of two axes have a depth of 1, and no frame in that direction.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import device
+
+
+@device
+def windows_of(image, window, stride):
+    """How many windows of an image of that size there are along each axis."""
+    depth = (image[0] - window[0] + stride[0] - 1) // stride[0] + 1
+    height = (image[1] - window[1] + stride[1] - 1) // stride[1] + 1
+    width = (image[2] - window[2] + stride[2] - 1) // stride[2] + 1
+    return depth, height, width
+
+
+@device
+def corner_of(i, image, window, stride):
+    """The first pixel (z, y, x) of window number i, the last of which are shifted inwards to end with the image."""
+    _, rows, columns = windows_of(image, window, stride)
+    z, y, x = i // (rows * columns), i // columns % rows, i % columns
+    return (
+        min(z * stride[0], image[0] - window[0]),
+        min(y * stride[1], image[1] - window[1]),
+        min(x * stride[2], image[2] - window[2]),
+    )
+
+
+@device
+def lay(image, corner, height, margin, out):
+    """Write a window of an image plus the height function into out (D, H, W), inside margins of that width.
+
+    height : (d, h, w), the size of the window; or empty, for none.
+    Returns the least value. It is no NaN, which must not spread to other windows; without a number it is +inf.
+    """
+    depth, rows, columns = out.shape[0] - 2 * margin[0], out.shape[1] - 2 * margin[1], out.shape[2] - 2 * margin[2]
+    least = np.full(columns, np.inf, out.dtype)
+    for z in range(depth):
+        for y in range(rows):
+            source = image[corner[0] + z, corner[1] + y, corner[2] : corner[2] + columns]
+            row = out[margin[0] + z, margin[1] + y, margin[2] : margin[2] + columns]
+            if height.size > 0:
+                up = height[z, y]
+                for x in range(columns):
+                    row[x] = source[x] + up[x]
+                    least[x] = row[x] if row[x] < least[x] else least[x]
+            else:
+                for x in range(columns):
+                    row[x] = source[x]
+                    least[x] = row[x] if row[x] < least[x] else least[x]
+    lowest = least[0]
+    for x in range(columns):
+        lowest = least[x] if least[x] < lowest else lowest
+    return lowest
+
+
+@device
+def lay_frame(out, margin, value):
+    """Write a value into the margins of out (D, H, W)."""
+    for z in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            row = out[z, y]
+            if margin[0] <= z < out.shape[0] - margin[0] and margin[1] <= y < out.shape[1] - margin[1]:
+                row[: margin[2]] = value
+                row[row.size - margin[2] :] = value
+            else:
+                row[:] = value
+
+
+@device
+def fill_from_image(codes, image, corner, height, margin, shape, lowest, index, value):
+    """What `emit.fill` does, for a window that `lay` has laid: pixels are those of the image, and -1 on the frame.
+
+    shape : of the window in its frame. lowest : the frame's value.
+    """
+    n = min(codes.size, index.shape[1])
+    for i in range(n):
+        for end in range(2):
+            position = codes[i] >> 32 if end == 0 else (codes[i] & 0xFFFFFFFF) - 1
+            if position < 0:
+                index[end, i], value[end, i] = -1, np.inf
+                continue
+            # A division would be slower; half a pixel more keeps the product exact.
+            row = np.int64((position + 0.5) * (1.0 / shape[2]))
+            x = position - row * shape[2] - margin[2]
+            z = np.int64((row + 0.5) * (1.0 / shape[1]))
+            y = row - z * shape[1] - margin[1]
+            z -= margin[0]
+            if (
+                (0 <= x < shape[2] - 2 * margin[2])
+                & (0 <= y < shape[1] - 2 * margin[1])
+                & (0 <= z < shape[0] - 2 * margin[0])
+            ):
+                row = np.int64(corner[0] + z) * image.shape[1] + corner[1] + y
+                index[end, i] = row * image.shape[2] + corner[2] + x
+                value[end, i] = image[corner[0] + z, corner[1] + y, corner[2] + x]
+                if height.size > 0:
+                    value[end, i] += height[z, y, x]
+            else:
+                index[end, i], value[end, i] = -1, lowest
+    index[:, n:] = -1
+    value[:, n:] = 0

@@ -1,0 +1,107 @@
+"""The pairs of windows in their frames are those of the windows, cut, raised and framed one after the other."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import torch
+from torch import Tensor
+from torch.library import opcheck
+
+import gpuph
+from gpuph import ops
+from gpuph.windows import cut_windows, frame, origin
+
+# images, window, stride: overlaps, last windows that are shifted inwards, gaps, windows as large as the image
+TILINGS = [
+    ((2, 13, 17), (6, 5), (3, 5)),
+    ((1, 9, 7), (9, 7), (1, 1)),
+    ((3, 8, 8), (2, 2), (5, 4)),
+    ((2, 6, 1), (4, 1), (1, 3)),
+    ((0, 8, 8), (4, 4), (4, 4)),
+    ((2, 7, 8, 9), (4, 5, 9), (2, 3, 9)),
+    ((1, 5, 4, 1), (5, 2, 1), (5, 1, 1)),
+]
+
+
+def expected(
+    pred: Tensor, target: Tensor, height: Tensor | None, window: tuple[int, ...], stride: tuple[int, ...], border: bool
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The filtrations of both images, and of each window and pixel, its pixel in the image (negative for none)."""
+    x = [cut_windows(image, window, stride) for image in (pred, target)]
+    if height is not None:
+        x = [windows + height for windows in x]
+    if border:
+        lowest = torch.minimum(*(windows.flatten(1).amin(dim=1) for windows in x))
+        x = [frame(windows, lowest) for windows in x]
+    corner, offset = origin(pred.shape[1:], window, stride, border, torch.device("cpu"))
+    return x, corner.repeat(len(pred)), offset
+
+
+@pytest.mark.parametrize("border", [True, False])
+@pytest.mark.parametrize(("shape", "window", "stride"), TILINGS, ids=str)
+@pytest.mark.parametrize("heights", [None, "one", "each"])
+def test_pairs_are_those_of_the_framed_windows(
+    shape: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], heights: str | None, border: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pred, target = torch.randn(2, *shape, generator=generator)
+    target = (2 * target).round()  # with ties
+    n = len(cut_windows(pred, window, stride))
+    height = None if heights is None else torch.randn(1 if heights == "one" else n, *window, generator=generator)
+    x, corner, offset = expected(pred, target, height, window, stride, border)
+    dims = list(range(len(window)))[::-1]
+    for top, capacity in ((True, None), (False, 3)):
+        status, *found = ops.localized(pred, target, height, window, stride, border, dims, top, capacity)
+        assert status.shape == (2 * n,) and not status.any()
+        plain = [ops.persistence(windows, dims, top, 0.0, capacity)[1:] for windows in x]
+        for k, (index, value, count) in enumerate(zip(*found, strict=True)):
+            theirs = [part[k % len(dims)] for part in plain[k // len(dims)]]
+            pixel = (corner[:, None, None] + offset[theirs[0]]).clamp(min=-1)
+            assert torch.equal(index, pixel) and torch.equal(value, theirs[1]) and torch.equal(count, theirs[2])
+
+
+def test_a_nan_is_told_of_its_own_window_alone() -> None:
+    pred, target = torch.randn(2, 1, 6, 12)
+    target[0, 2, 7] = float("nan")
+    for border in (True, False):
+        status, _, value, count = ops.localized(pred, target, None, (6, 6), (6, 6), border, [1], True, 4)
+        assert status.tolist() == [0, 0, 0, 1] and count[1][1] == 0
+        assert not value[0].isnan().any() and not value[1].isnan().any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_windows_whose_stages_share_threads_give_the_same(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    pred, target = torch.randn(2, 1, 12, 13, 14, dtype=dtype)
+    arguments = pred, target, torch.randn(1, 12, 13, 14, dtype=dtype), (12, 13, 14), (9, 9, 9), True, [0, 1, 2], True
+    plain = ops.localized(*arguments, None)
+    monkeypatch.setattr(importlib.import_module("gpuph.kernels.cpu.persistence3"), "LARGE", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    shared = ops.localized(*arguments, None)
+    assert torch.equal(shared[0], plain[0])
+    for ours, theirs in zip(shared[1:], plain[1:], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_images_may_have_any_strides() -> None:
+    pred, target = torch.randn(2, 9, 8, 2).permute(0, 3, 2, 1)
+    plain = ops.localized(pred.contiguous(), target.contiguous(), None, (4, 4), (4, 4), True, [1], True, None)
+    strided = ops.localized(pred, target, None, (4, 4), (4, 4), True, [1], True, None)
+    assert all(torch.equal(a, b) for a, b in zip(strided[2], plain[2], strict=True))
+
+
+@pytest.mark.parametrize("capacity", [None, 7])
+def test_operator_passes_opcheck(capacity: int | None) -> None:
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    for shape in ((2, 9, 8), (1, 6, 7, 8)):
+        window = [4] * (len(shape) - 1)
+        height = torch.randn(1, *window)
+        arguments = (torch.randn(shape), torch.randn(shape), height, window, window, True, [1, 0], True, capacity)
+        opcheck(torch.ops.gpuph.localized, arguments, test_utils=checks)
+
+
+def test_a_height_that_is_not_random_is_the_same_in_training() -> None:
+    pred, target = torch.randn(2, 1, 1, 16, 16)
+    loss_fn = gpuph.LocalizedPHLoss(window=8, height=gpuph.Radial(0.3))
+    assert loss_fn(pred, target) == loss_fn.eval()(pred, target)
