@@ -125,9 +125,12 @@ def pairs_of(
 
 
 def default_capacity(x: Tensor, window: Sequence[int]) -> int | None:
-    """Columns of a diagram of such windows of x: None where data decides, or what hardly any image has more of."""
-    if data_decides(x):
-        return None
+    """Columns of a diagram of windows of that size, on x's device: None where data decides."""
+    return None if data_decides(x) else _columns(window)
+
+
+def _columns(window: Sequence[int]) -> int:
+    """Columns of a diagram where data cannot decide: what can occur in an image, or what hardly ever does."""
     pixels = math.prod(window)
     columns = max(256, pixels // 4)
     return min(columns, pixels // 2 + 1) if len(window) == 2 else columns

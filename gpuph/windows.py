@@ -52,7 +52,8 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
         The windows, nothing of them overwritten, inside their frames.
     """
     framed = x.new_empty((len(x), *(size + 2 for size in x.shape[1:])))
-    framed[(slice(None), *[slice(1, -1)] * (x.dim() - 1))] = x
+    inside = (slice(None), *[slice(1, -1)] * (x.dim() - 1))
+    framed[inside] = x
     for axis in range(1, x.dim()):
         for end in (0, -1):
             face = framed.select(axis, end)
