@@ -53,11 +53,12 @@ def test_a_nan_is_reported() -> None:
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", inputs.KINDS)
-def test_lower_stars_follow_value_then_index(kind: str, top: bool) -> None:
-    image = inputs.image(kind, (7, 18))
+@pytest.mark.parametrize("shape", [(7, 18), (1, 1), (1, 6), (5, 1)], ids=str)
+def test_lower_stars_follow_value_then_index(shape: tuple[int, int], kind: str, top: bool) -> None:
+    image = inputs.image(kind, shape)
     key = keys_of(image, top)[1]
-    star = np.zeros(key.shape, np.uint16)
-    gradient.lower_stars(key, star)
+    star, before = np.zeros((2, *key.shape), np.uint16)
+    gradient.lower_stars(key.ravel(), *key.shape, star.ravel(), before.ravel())
     order = [(k, i) for i, k in enumerate(key.ravel().tolist())]
     for y, x in np.ndindex(image.shape):
         at = (y + 1) * key.shape[1] + x + 1

@@ -21,7 +21,7 @@ class Grid:
         self.key = np.full(size, rows[0, 0], rows.dtype)
         self.key[: rows.size] = rows.ravel()
         self.star, self.critical = np.zeros((2, size), np.uint16)
-        gradient.lower_stars(rows, self.star[: rows.size].reshape(rows.shape))
+        gradient.lower_stars(self.key, *rows.shape, self.star, self.critical)
         gradient.match_stars(self.star, self.critical)
         self.steps = trace.steps_of(self.width)
         minima, maxima, edges = np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros((2, size), np.int32)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..cells import NO_X, NO_Y, SQUARES, VERTEX
 from .jit import device
+from .jit import unsigned as _i
 
 # Numba widens every operation on small integers to 64 bits; narrowing each result again gives 16 lanes a vector.
 _u = np.uint16
@@ -42,28 +43,41 @@ def order_keys(bits, infinity, most, top, key):
 
 
 @device
-def lower_stars(key, star):
+def lower_stars(key, height, width, star, before):
     """Compare each vertex with its neighbours.
 
-    key : (H + 2, W + 2); its ring is below every pixel (T) or above (V).
-    star : (H + 2, W + 2) uint16, written inside the ring: the vertex and the directions in which a neighbour is lower.
+    key : (cells,) of a grid of that height and width, with something behind it or not; its ring is below every pixel
+    (T) or above (V).
+    star : (cells,) uint16, written, 0 on the ring: the vertex and the directions in which a neighbour is lower.
+    before : (cells,) uint16, scratch.
     Ties go by flat index: a neighbour with a smaller one is lower also when the keys are equal.
     """
-    for y in range(1, key.shape[0] - 1):
-        north, row, south, out = key[y - 1], key[y], key[y + 1], star[y]
-        for x in range(1, row.size - 1):
-            k = row[x]
-            out[x] = (
-                _u(north[x - 1] <= k)
-                | _u(_u(north[x] <= k) << _u(1))
-                | _u(_u(north[x + 1] <= k) << _u(2))
-                | _u(_u(row[x - 1] <= k) << _u(3))
-                | _u(VERTEX)
-                | _u(_u(row[x + 1] < k) << _u(5))
-                | _u(_u(south[x - 1] < k) << _u(6))
-                | _u(_u(south[x] < k) << _u(7))
-                | _u(_u(south[x + 1] < k) << _u(8))
-            )
+    # Each two neighbours are compared once, by the one with the larger index; rows follow each other without a seam, so
+    # that all are one loop, and what it finds of the ring is of no use.
+    first = width + 1
+    here, west, north_west, north, north_east = key[first:], key[width:], key, key[1:], key[2:]
+    out = before[first:]
+    for v in range(here.size):
+        k = here[v]
+        out[v] = (
+            _u(north_west[v] <= k)
+            | _u(_u(north[v] <= k) << _u(1))
+            | _u(_u(north_east[v] <= k) << _u(2))
+            | _u(_u(west[v] <= k) << _u(3))
+        )
+    east, out = before[first + 1 :], star[first:]
+    south_west, south, south_east = before[first + width - 1 :], before[first + width :], before[first + width + 1 :]
+    for v in range(width * (height - 2) - 2):
+        out[v] = (
+            before[_i(v + first)]
+            | _u(VERTEX)
+            | _u(_u(~east[v] & _u(8)) << _u(2))
+            | _u(_u(~south_west[v] & _u(4)) << _u(4))
+            | _u(_u(~south[v] & _u(2)) << _u(6))
+            | _u(_u(~south_east[v] & _u(1)) << _u(8))
+        )
+    for y in range(2, height - 1):
+        star[y * width - 1] = star[y * width] = 0
 
 
 @device

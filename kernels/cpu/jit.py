@@ -52,9 +52,9 @@ def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[
     if threads <= 1:
         return [run(0, n)]
     # Ever smaller slices, so that few are enough and yet no thread waits long for the last.
-    slices = min(3 * threads, n // least)
+    slices = min(4 * threads, n // least)
     bounds = [n - n * (slices - i) ** 2 // slices**2 for i in range(slices + 1)]
-    if slices < 3 * threads:  # one for each `least` windows
+    if slices < 4 * threads:  # one for each `least` windows
         bounds = [n * i // slices for i in range(slices + 1)]
     todo = iter([*enumerate(itertools.pairwise(bounds))])
     results: dict[int, _T] = {}

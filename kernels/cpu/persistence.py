@@ -154,12 +154,11 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0,
     tree = numbers[11], numbers[12], numbers[13]
     spare = lengths, keys[0], keys[1], place, spare_order, spare_codes
     height, width = x.shape[0] + 2, x.shape[1] + 2
-    cells = height * width
-    key_rows, star_rows = key[:cells].reshape(height, width), star[:cells].reshape(height, width)
+    key_rows = key[: height * width].reshape(height, width)
     if order_keys(bits, infinity, key.dtype.type(np.iinfo(key.dtype).max), top, key_rows):
         return 0, 0, 1
     values = x.ravel()
-    lower_stars(key_rows, star_rows)
+    lower_stars(key, height, width, star, critical)
     match_stars(star, critical)
     minima[0] = 0
     n_minima, n_edges, n_maxima = critical_cells(critical, width, minima[1:], edges, maxima)
