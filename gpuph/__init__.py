@@ -6,7 +6,7 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 from .diagram import Diagram, Diagrams
 from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear
-from .losses import LocalizedPHLoss
+from .losses import DistancePHLoss, LikelihoodPHLoss, LocalizedPHLoss
 from .matching import Matching, match, wasserstein_distance
 from .ops import use_kernels
 from .persistence import persistence, set_debug
@@ -14,6 +14,8 @@ from .persistence import persistence, set_debug
 __all__ = [
     "Diagram",
     "Diagrams",
+    "DistancePHLoss",
+    "LikelihoodPHLoss",
     "Linear",
     "LocalizedPHLoss",
     "Matching",

@@ -17,6 +17,7 @@ def device() -> Iterator[None]:
     with (
         mock.patch("gpuph.persistence.data_decides", lambda x: False),
         mock.patch("gpuph.losses.localized.data_decides", lambda x: False),
+        mock.patch("gpuph.losses.common.data_decides", lambda x: False),
     ):
         yield
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from .. import ops
-from ..diagram import Diagram, raise_nan, warn_overflow
+from ..diagram import Diagram, warn_overflow
 from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
-from ..persistence import (
-    check_construction,
-    check_dims,
-    check_floats,
-    data_decides,
-    debugging,
-    default_capacity,
-    diagram_of,
-)
+from ..persistence import check_construction, check_dims, debugging, default_capacity, diagram_of
 from ..windows import windows_of
+from .common import check_pair, check_reduction, fitting, lifted, reduced, sizes_of, weights_of
 
-REDUCTIONS = ("mean", "sum", "none")
 _REMEMBERED = 8
 _T = TypeVar("_T")
 
@@ -44,8 +35,9 @@ class LocalizedPHLoss(torch.nn.Module):
     stride : int or sequence of int, optional
         Distance between windows, in pixels; by default the window's size. The last window is shifted inwards where it
         would leave the image.
-    dims : sequence of int
-        Homology dimensions compared: 1 for loops, 0 for connected components, in volumes 2 for cavities.
+    dims : sequence of int, or mapping of int to float
+        Homology dimensions compared: 1 for loops, 0 for connected components, in volumes 2 for cavities. A mapping
+        gives each a weight, so that a weighted sum of losses takes all diagrams from one computation.
     height : RandomLinear, Linear, Radial, Quadratic or None
         The height function g; None for none. What is random is drawn anew in each call in training mode, and is one
         fixed draw in evaluation mode, so that two evaluations can be compared.
@@ -96,7 +88,7 @@ class LocalizedPHLoss(torch.nn.Module):
         self,
         window: int | Sequence[int] = 64,
         stride: int | Sequence[int] | None = None,
-        dims: Sequence[int] = (1,),
+        dims: Sequence[int] | Mapping[int, float] = (1,),
         height: Height | None = RandomLinear(),  # noqa: B008 -- immutable
         border: bool = True,
         construction: str = "T",
@@ -106,9 +98,9 @@ class LocalizedPHLoss(torch.nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.window = _sizes("window", window, 2)
-        self.stride = self.window if stride is None else _sizes("stride", stride, 1)
-        self.dims = tuple(check_dims(dims, 3))
+        self.window = sizes_of("window", window, 2)
+        self.stride = self.window if stride is None else sizes_of("stride", stride, 1)
+        self.weights = weights_of(dims)
         if height is not None and not isinstance(height, Height):
             raise TypeError(f"height must be one of gpuph's height functions or None, got {height!r}")
         self.height = height
@@ -119,8 +111,7 @@ class LocalizedPHLoss(torch.nn.Module):
         if unmatched not in UNMATCHED:
             raise ValueError(f"unmatched must be one of {UNMATCHED}, got {unmatched!r}")
         self.unmatched = unmatched
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
+        check_reduction(reduction)
         self.reduction = reduction
         self.generator = generator
         self._made: dict[tuple[object, ...], Any] = {}
@@ -138,12 +129,11 @@ class LocalizedPHLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B, windows) if reduction="none"; in squared filtration values.
         """
-        _check_pair(pred, target)
+        check_pair(pred, target)
         batch, size = len(pred), pred.shape[2:]
-        dims = check_dims(self.dims, len(size))
-        window, stride = _fitting("window", self.window, len(size)), _fitting("stride", self.stride, len(size))
-        dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
-        images = [-x.to(dtype) if self.superlevel else x.to(dtype) for x in (pred, target)]
+        dims = check_dims([*self.weights], len(size))
+        window, stride = fitting("window", self.window, len(size)), fitting("stride", self.stride, len(size))
+        images = [-x if self.superlevel else x for x in lifted(pred, target)]
 
         per_image, sizes = windows_of(size, window, stride)
         n = batch * per_image
@@ -163,8 +153,6 @@ class LocalizedPHLoss(torch.nn.Module):
             self.construction == "T",
             capacity,
         )
-        if data_decides(status) or debugging():
-            raise_nan(status, ("pred", "target"))
 
         def diagram(image: Tensor, i: int) -> Diagram:
             """One of the diagrams, with the gradient of the image's pixels."""
@@ -174,15 +162,11 @@ class LocalizedPHLoss(torch.nn.Module):
         loss = images[0].new_zeros(n)
         for i, dim in enumerate(dims):
             a, b = diagram(images[0], i), diagram(images[1], len(dims) + i)
-            loss = loss + match(a, b, unmatched=self.unmatched).cost
+            loss = loss.add(match(a, b, unmatched=self.unmatched).cost, alpha=self.weights[dim])
             if debugging():
                 warn_overflow(f"dimension {dim} of pred", a)
                 warn_overflow(f"dimension {dim} of target", b)
-        if not data_decides(status):  # a NaN must not pass unseen
-            loss = loss.masked_fill(status.view(2, n).any(dim=0), math.nan)
-        if self.reduction == "mean":
-            return loss.mean()
-        return loss.sum() if self.reduction == "sum" else loss.view(batch, per_image)
+        return reduced(loss.view(batch, per_image), status, ("pred", "target"), self.reduction)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """The height function on n windows, shape (n, *window), or (1, *window) where all have the same."""
@@ -214,38 +198,15 @@ class LocalizedPHLoss(torch.nn.Module):
         return {**self.__dict__, "_made": {}}  # tensors of a device have no place in a file
 
     def extra_repr(self) -> str:
-        names = ("window", "stride", "dims", "height", "border", "construction", "superlevel", "unmatched", "reduction")
+        names = (
+            "window",
+            "stride",
+            "weights",
+            "height",
+            "border",
+            "construction",
+            "superlevel",
+            "unmatched",
+            "reduction",
+        )
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-
-
-def _check_pair(pred: Tensor, target: Tensor) -> None:
-    """Raise unless prediction and truth are maps of one shape on one device."""
-    check_floats("pred", pred)
-    check_floats("target", target)
-    if pred.dim() not in (4, 5) or pred.shape[1] != 1:
-        raise ValueError(f"pred must have the shape (B, 1, H, W) or (B, 1, D, H, W), got {tuple(pred.shape)}")
-    if 0 in pred.shape[2:]:
-        raise ValueError(f"pred must have images of at least one pixel, got the shape {tuple(pred.shape)}")
-    if target.shape != pred.shape:
-        raise ValueError(f"target must have pred's shape {tuple(pred.shape)}, got {tuple(target.shape)}")
-    if target.device != pred.device:
-        raise ValueError(f"target must be on pred's device {pred.device}, got {target.device}")
-
-
-def _sizes(name: str, value: int | Sequence[int], least: int) -> int | tuple[int, ...]:
-    """One size for all axes, or one for each."""
-    if not isinstance(value, (int, Sequence)):
-        raise TypeError(f"{name} must be an int or a sequence of them, got {type(value).__name__}")
-    sizes = (value,) if isinstance(value, int) else tuple(value)
-    if not sizes or not all(isinstance(size, int) and size >= least for size in sizes):
-        raise ValueError(f"{name} must be {least} or more pixels an axis, got {value!r}")
-    return value if isinstance(value, int) else sizes
-
-
-def _fitting(name: str, sizes: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Sizes for the axes of an input of that rank."""
-    if isinstance(sizes, int):
-        return (sizes,) * rank
-    if len(sizes) != rank:
-        raise ValueError(f"{name} must have one size for each of {rank} axes, got {sizes}")
-    return sizes
