@@ -6,12 +6,13 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 from .diagram import Diagram, Diagrams
 from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear
-from .losses import DistancePHLoss, LikelihoodPHLoss, LocalizedPHLoss
+from .losses import BettiPriorLoss, DistancePHLoss, LikelihoodPHLoss, LocalizedPHLoss, TopoLoss
 from .matching import Matching, match, wasserstein_distance
 from .ops import use_kernels
 from .persistence import persistence, set_debug
 
 __all__ = [
+    "BettiPriorLoss",
     "Diagram",
     "Diagrams",
     "DistancePHLoss",
@@ -22,6 +23,7 @@ __all__ = [
     "Quadratic",
     "Radial",
     "RandomLinear",
+    "TopoLoss",
     "match",
     "persistence",
     "set_debug",

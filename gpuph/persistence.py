@@ -85,18 +85,29 @@ def persistence(
         raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
     if math.prod([size + 2 for size in x.shape[1:]]) >= 2**31:
         raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
+    diagrams = diagrams_of(x, dims, construction, min_persistence, capacity)
+    if data_decides(x):
+        raise_nan(diagrams.status, ("x",))
+    if debugging():
+        diagrams.check()
+    return diagrams
+
+
+def diagrams_of(
+    x: Tensor,
+    dims: Sequence[int] | None,
+    construction: str,
+    min_persistence: float = 0.0,
+    capacity: int | None = None,
+) -> Diagrams:
+    """What `persistence` returns, of windows that were checked but for NaN, of which the status tells."""
     status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
-    if data_decides(status):
-        raise_nan(status, ("x",))
     flat = x.flatten(1)
     by_dim = {}
     for dim, (index, values, count) in pairs.items():
         values = ops.attach(values.to(x.dtype).flatten(1), flat, index.flatten(1)).view(index.shape)
         by_dim[dim] = diagram_of(index, values, count)
-    diagrams = Diagrams(by_dim, status)
-    if debugging():
-        diagrams.check()
-    return diagrams
+    return Diagrams(by_dim, status)
 
 
 def pairs_of(

@@ -58,6 +58,17 @@ def test_the_loss_of_a_batch_with_a_nan_is_nan(device: None, reduction: str) -> 
     assert loss.isnan().tolist() == ([[False], [True], [False]] if reduction == "none" else True)
 
 
+@pytest.mark.parametrize(
+    "loss_fn",
+    [gpuph.TopoLoss(9, reduction="none"), gpuph.BettiPriorLoss({0: 1}, reduction="none")],
+    ids=lambda loss_fn: type(loss_fn).__name__,
+)
+def test_every_loss_of_a_window_with_a_nan_is_nan(device: None, loss_fn: torch.nn.Module) -> None:
+    pred, target = windows_with_a_nan()[:, None], torch.rand(3, 1, 8, 9).round()
+    loss = loss_fn(pred) if isinstance(loss_fn, gpuph.BettiPriorLoss) else loss_fn(pred, target)
+    assert loss.isnan().flatten().tolist() == [False, True, False]
+
+
 def test_an_overflow_warns_on_demand() -> None:
     diagrams = gpuph.persistence(torch.rand(2, 20, 20), dims=(1,), capacity=3)
     with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 3 longest of [0-9]+ pairs of window 0"):

@@ -1,7 +1,9 @@
-"""Losses on persistence diagrams, one file each."""
+"""Losses that know topology, one file each."""
 
+from .betti import BettiPriorLoss
 from .distance import DistancePHLoss
 from .likelihood import LikelihoodPHLoss
 from .localized import LocalizedPHLoss
+from .topo import TopoLoss
 
-__all__ = ["DistancePHLoss", "LikelihoodPHLoss", "LocalizedPHLoss"]
+__all__ = ["BettiPriorLoss", "DistancePHLoss", "LikelihoodPHLoss", "LocalizedPHLoss", "TopoLoss"]

@@ -94,3 +94,8 @@ def reduced(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str) 
     if reduction == "mean":
         return loss.mean()
     return loss.sum() if reduction == "sum" else loss
+
+
+def described(loss: torch.nn.Module, settings: str) -> str:
+    """The settings of those names, for a loss's `extra_repr`."""
+    return ", ".join(f"{name}={getattr(loss, name)!r}" for name in settings.split())

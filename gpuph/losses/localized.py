@@ -14,7 +14,7 @@ from ..height import Height, RandomLinear
 from ..matching import UNMATCHED, match
 from ..persistence import check_construction, check_dims, debugging, default_capacity, diagram_of
 from ..windows import windows_of
-from .common import check_pair, check_reduction, fitting, lifted, reduced, sizes_of, weights_of
+from .common import check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of, weights_of
 
 _REMEMBERED = 8
 _T = TypeVar("_T")
@@ -198,15 +198,4 @@ class LocalizedPHLoss(torch.nn.Module):
         return {**self.__dict__, "_made": {}}  # tensors of a device have no place in a file
 
     def extra_repr(self) -> str:
-        names = (
-            "window",
-            "stride",
-            "weights",
-            "height",
-            "border",
-            "construction",
-            "superlevel",
-            "unmatched",
-            "reduction",
-        )
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return described(self, "window stride weights height border construction superlevel unmatched reduction")

@@ -1,0 +1,118 @@
+"""The loss of Clough et al. 2020, on prior knowledge of Betti numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..diagram import warn_overflow
+from ..persistence import check_construction, check_dims, debugging, diagrams_of
+from .common import check_map, check_number, check_reduction, described, lifted, reduced
+
+
+class BettiPriorLoss(torch.nn.Module):
+    """Make a prediction have given Betti numbers, at all thresholds at once; no true mask is needed.
+
+    Bars are those of the superlevel sets of the probabilities of whole images. The k longest of a dimension are to have
+    the length 1, and all others 0, where k is the Betti number wanted.
+
+    Parameters
+    ----------
+    betti : mapping of int to int
+        The Betti number of each dimension that counts: {0: 1, 1: 0} wants one component without holes.
+    weights : mapping of int to float, optional
+        Weights of dimensions, 1 for those without; over one computation of diagrams.
+    construction : {"T", "V"}
+        See `gpuph.persistence`.
+    reduction : {"mean", "sum", "none"}
+        Over images; "none" gives the images' values, shape (B,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of those above. In a call: if the prediction is no floating-point tensor of shape
+        (B, 1, H, W) or (B, 1, D, H, W), has not the dimensions, or holds a NaN. On other devices than the CPU, a NaN
+        makes the loss NaN, and raises with `gpuph.set_debug` only.
+
+    Notes
+    -----
+    A dimension costs the sum of 1 - l^2 over the lengths l of its k longest bars, and that of l^2 over the rest. Bars
+    that are missing from the k have the length 0. The component that never dies lasts from the highest probability down
+    to 0.
+
+    Values and gradients are in the dtype of the input, but float32 for half precision. Which bars are the longest is
+    held constant under the gradient.
+
+    References
+    ----------
+    J. R. Clough, N. Byrne, I. Oksuz, V. A. Zimmer, J. A. Schnabel, A. P. King: A topological loss function for
+    deep-learning based image segmentation using persistent homology. IEEE TPAMI 2020.
+
+    Examples
+    --------
+    A ring of probability 1 with a weak spot of 0.5 and a hole where it is 0; one component with one hole is wanted.
+
+    >>> import torch, gpuph
+    >>> pred = torch.zeros(1, 1, 5, 5)
+    >>> pred[..., 1:4, 1:4] = 1.0
+    >>> pred[..., 2, 2], pred[..., 1, 2] = 0.0, 0.5
+    >>> gpuph.BettiPriorLoss({0: 1, 1: 1})(pred)  # 0 for the component, 1 - 0.5^2 for the loop
+    tensor(0.7500)
+    """
+
+    def __init__(
+        self,
+        betti: Mapping[int, int],
+        weights: Mapping[int, float] | None = None,
+        construction: str = "T",
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        self.betti = dict(betti)
+        check_dims([*self.betti], 3)
+        for dim, number in self.betti.items():
+            if not (isinstance(number, int) and number >= 0):
+                raise ValueError(f"the Betti number of dimension {dim} must be an int of 0 or more, got {number!r}")
+        self.weights = dict.fromkeys(self.betti, 1.0)
+        for dim, weight in (weights or {}).items():
+            if dim not in self.betti:
+                raise ValueError(f"weights must be of dimensions of betti, {tuple(self.betti)}, got one of {dim!r}")
+            self.weights[dim] = check_number(f"the weight of dimension {dim}", weight)
+        check_construction(construction)
+        self.construction = construction
+        check_reduction(reduction)
+        self.reduction = reduction
+
+    def forward(self, pred: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Parameters
+        ----------
+        pred : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), floating point
+            Predicted probabilities, from 0 to 1.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or shape (B,) if reduction="none"; in squared probabilities.
+        """
+        check_map("pred", pred)
+        (x,) = lifted(pred)
+        dims = check_dims([*self.betti], pred.dim() - 2)
+        diagrams = diagrams_of(-x[:, 0], dims, self.construction)
+        loss = x.new_zeros(len(x))
+        for dim, bars in diagrams.items():
+            wanted = self.betti[dim]
+            endless = (bars.birth_index >= 0) & (bars.death_index < 0)
+            squares = (bars.death.where(~endless, 0.0) - bars.birth) ** 2  # of padding, they are 0
+            cost = squares[:, wanted:].sum(dim=1) + (1 - squares[:, :wanted]).sum(dim=1)
+            cost = cost + max(0, wanted - squares.shape[1])  # bars that no window has room for
+            loss = loss.add(cost, alpha=self.weights[dim])
+            if debugging():
+                warn_overflow(f"dimension {dim} of pred", bars)
+        return reduced(loss, diagrams.status, ("pred",), self.reduction)
+
+    def extra_repr(self) -> str:
+        return described(self, "betti weights construction reduction")
