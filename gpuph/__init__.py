@@ -6,13 +6,14 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 from .diagram import Diagram, Diagrams
 from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear
-from .losses import BettiPriorLoss, DistancePHLoss, LikelihoodPHLoss, LocalizedPHLoss, TopoLoss
+from .losses import BettiPriorLoss, ConnectivityLoss, DistancePHLoss, LikelihoodPHLoss, LocalizedPHLoss, TopoLoss
 from .matching import Matching, match, wasserstein_distance
 from .ops import use_kernels
 from .persistence import persistence, set_debug
 
 __all__ = [
     "BettiPriorLoss",
+    "ConnectivityLoss",
     "Diagram",
     "Diagrams",
     "DistancePHLoss",

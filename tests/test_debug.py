@@ -60,7 +60,11 @@ def test_the_loss_of_a_batch_with_a_nan_is_nan(device: None, reduction: str) -> 
 
 @pytest.mark.parametrize(
     "loss_fn",
-    [gpuph.TopoLoss(9, reduction="none"), gpuph.BettiPriorLoss({0: 1}, reduction="none")],
+    [
+        gpuph.TopoLoss(9, reduction="none"),
+        gpuph.BettiPriorLoss({0: 1}, reduction="none"),
+        gpuph.ConnectivityLoss(reduction="none"),
+    ],
     ids=lambda loss_fn: type(loss_fn).__name__,
 )
 def test_every_loss_of_a_window_with_a_nan_is_nan(device: None, loss_fn: torch.nn.Module) -> None:

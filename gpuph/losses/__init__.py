@@ -1,9 +1,10 @@
 """Losses that know topology, one file each."""
 
 from .betti import BettiPriorLoss
+from .connectivity import ConnectivityLoss
 from .distance import DistancePHLoss
 from .likelihood import LikelihoodPHLoss
 from .localized import LocalizedPHLoss
 from .topo import TopoLoss
 
-__all__ = ["BettiPriorLoss", "DistancePHLoss", "LikelihoodPHLoss", "LocalizedPHLoss", "TopoLoss"]
+__all__ = ["BettiPriorLoss", "ConnectivityLoss", "DistancePHLoss", "LikelihoodPHLoss", "LocalizedPHLoss", "TopoLoss"]

@@ -16,7 +16,18 @@ from . import registration  # noqa: F401 -- makes torch.ops.gpuph
 from .choice import use_kernels
 from .gradients import Attach, Cost
 
-__all__ = ["attach", "cost", "gather", "localized", "match", "persistence", "scatter", "use_kernels"]
+__all__ = [
+    "attach",
+    "cost",
+    "gather",
+    "localized",
+    "match",
+    "maximin",
+    "persistence",
+    "regions",
+    "scatter",
+    "use_kernels",
+]
 
 
 def persistence(
@@ -168,3 +179,45 @@ def cost(
     An essential class without a partner costs inf, and has no gradient.
     """
     return Cost.apply(birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def regions(mask: Tensor, radius: int) -> Tensor:
+    """Number the parts into which a mask divides windows.
+
+    Parameters
+    ----------
+    mask : Tensor, shape (N, *window), bool
+        True on what divides.
+    radius : int
+        By how many pixels the mask is dilated first, along the axes.
+
+    Returns
+    -------
+    Tensor, shape (N, *window), int32
+        0 on the dilated mask; elsewhere, the number of the part. Parts touch themselves at corners too, and no two of
+        the batch have the same number. Computed on the CPU, wherever the mask is.
+    """
+    out: Tensor = torch.ops.gpuph.regions(mask, radius)
+    return out
+
+
+def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
+    """Count for each edge of a grid the pairs of pixels that it decides: it is the least on the best path between them.
+
+    Parameters
+    ----------
+    cost : Tensor, shape (N, axes, *window), float32 or float64
+        Of the edge from each pixel to the next one along an axis. What the last pixels of an axis have is not read.
+        Of equal edges, the first by index counts as the greater.
+    region : Tensor, shape (N, *window), int32
+        The region of each pixel, 0 for none.
+    same : bool
+        Count pairs of pixels of one region (True) or of different regions (False).
+
+    Returns
+    -------
+    Tensor, shape (N, axes, *window), int64
+        Numbers of pairs, 0 for edges that decide none. Computed on the CPU, wherever the costs are.
+    """
+    out: Tensor = torch.ops.gpuph.maximin(cost, region, same)
+    return out

@@ -6,7 +6,9 @@ Nothing here is differentiated; `gradients.py` does that.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +43,8 @@ torch.library.define(
     "(Tensor birth_a, Tensor death_a, Tensor birth_b, Tensor death_b, Tensor partner_a, Tensor partner_b, bool squared)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
+torch.library.define("gpuph::regions", "(Tensor mask, int radius) -> Tensor")
+torch.library.define("gpuph::maximin", "(Tensor cost, Tensor region, bool same) -> Tensor")
 
 
 def _device_of(x: Tensor) -> contextlib.AbstractContextManager[object]:
@@ -162,7 +166,26 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
     return read.clone()
 
 
-IMPLEMENTATIONS = {f.__name__: f for f in (persistence, localized, gather, scatter, attach, match, cost)}
+@functools.cache  # once for each
+def _warn_of_the_detour(what: str) -> None:
+    warnings.warn(f"{what} have kernels on the CPU only: tensors of other devices go there and back", stacklevel=3)
+
+
+def regions(mask: Tensor, radius: int) -> Tensor:
+    if mask.device.type != "cpu" and by_triton(mask):
+        _warn_of_the_detour("regions")
+    return torch.from_numpy(cpu.regions(_array(mask), radius)).to(mask.device)
+
+
+def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
+    if cost.device.type != "cpu" and by_triton(cost):
+        _warn_of_the_detour("maximin edges")
+    return torch.from_numpy(cpu.maximin(_array(cost), _array(region), same)).to(cost.device)
+
+
+IMPLEMENTATIONS = {
+    f.__name__: f for f in (persistence, localized, gather, scatter, attach, match, cost, regions, maximin)
+}
 for _name, _implementation in IMPLEMENTATIONS.items():
     torch.library.register_kernel(f"gpuph::{_name}", ["cpu", "cuda"])(_implementation)  # ROCm says that it is CUDA
 
@@ -228,3 +251,13 @@ def _(*arguments: Any) -> tuple[Tensor, ...]:
 def _(*arguments: Any) -> tuple[Tensor, ...]:
     points = arguments[:4]
     return points[0].new_empty(points[0].shape[:1]), *(x.new_empty(x.shape) for x in points)
+
+
+@torch.library.register_fake("gpuph::regions")
+def _(mask: Tensor, radius: int) -> Tensor:
+    return mask.new_empty(mask.shape, dtype=torch.int32)
+
+
+@torch.library.register_fake("gpuph::maximin")
+def _(cost: Tensor, region: Tensor, same: bool) -> Tensor:
+    return cost.new_empty(cost.shape, dtype=torch.int64)

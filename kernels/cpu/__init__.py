@@ -4,7 +4,8 @@ from .cost import cost
 from .gather import gather, scatter
 from .localized import localized
 from .match import match
+from .maximin import maximin, regions
 from .persistence import persistence
 from .persistence3 import persistence3
 
-__all__ = ["cost", "gather", "localized", "match", "persistence", "persistence3", "scatter"]
+__all__ = ["cost", "gather", "localized", "match", "maximin", "persistence", "persistence3", "regions", "scatter"]
