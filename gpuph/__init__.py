@@ -6,7 +6,15 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 from .diagram import Diagram, Diagrams
 from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear
-from .losses import BettiPriorLoss, ConnectivityLoss, DistancePHLoss, LikelihoodPHLoss, LocalizedPHLoss, TopoLoss
+from .losses import (
+    BettiPriorLoss,
+    ConnectivityLoss,
+    DistancePHLoss,
+    LikelihoodPHLoss,
+    LocalizedPHLoss,
+    MorseSkeletonLoss,
+    TopoLoss,
+)
 from .matching import Matching, match, wasserstein_distance
 from .ops import use_kernels
 from .persistence import persistence, set_debug
@@ -21,6 +29,7 @@ __all__ = [
     "Linear",
     "LocalizedPHLoss",
     "Matching",
+    "MorseSkeletonLoss",
     "Quadratic",
     "Radial",
     "RandomLinear",

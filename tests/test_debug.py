@@ -64,6 +64,7 @@ def test_the_loss_of_a_batch_with_a_nan_is_nan(device: None, reduction: str) -> 
         gpuph.TopoLoss(9, reduction="none"),
         gpuph.BettiPriorLoss({0: 1}, reduction="none"),
         gpuph.ConnectivityLoss(reduction="none"),
+        gpuph.MorseSkeletonLoss(reduction="none"),
     ],
     ids=lambda loss_fn: type(loss_fn).__name__,
 )

@@ -26,6 +26,7 @@ __all__ = [
     "persistence",
     "regions",
     "scatter",
+    "skeleton",
     "use_kernels",
 ]
 
@@ -220,4 +221,25 @@ def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
         Numbers of pairs, 0 for edges that decide none. Computed on the CPU, wherever the costs are.
     """
     out: Tensor = torch.ops.gpuph.maximin(cost, region, same)
+    return out
+
+
+def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
+    """Mark the pixels of the manifolds of the discrete gradient that lead down from saddles.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, *window), float32 or float64
+        Windows, which are images or volumes; in the construction V, pixels are vertices.
+    min_persistence : float
+        Saddles whose pair lasts no longer are cancelled.
+    manifolds : sequence of int
+        1 for the ways from critical edges down to minima, 2, in volumes, for the surfaces below critical squares.
+
+    Returns
+    -------
+    Tensor, shape (N, *window), bool
+        False everywhere in a window that holds a NaN. Computed on the CPU, wherever the windows are.
+    """
+    out: Tensor = torch.ops.gpuph.skeleton(x, min_persistence, manifolds)
     return out

@@ -44,6 +44,7 @@ torch.library.define(
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 torch.library.define("gpuph::regions", "(Tensor mask, int radius) -> Tensor")
+torch.library.define("gpuph::skeleton", "(Tensor x, float min_persistence, int[] manifolds) -> Tensor")
 torch.library.define("gpuph::maximin", "(Tensor cost, Tensor region, bool same) -> Tensor")
 
 
@@ -183,8 +184,15 @@ def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
     return torch.from_numpy(cpu.maximin(_array(cost), _array(region), same)).to(cost.device)
 
 
+def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
+    if x.device.type != "cpu" and by_triton(x):
+        _warn_of_the_detour("skeletons")
+    on_cpu = cpu.skeleton if x.dim() == 3 else cpu.skeleton3
+    return torch.from_numpy(on_cpu(_array(x), min_persistence, manifolds)).to(x.device)
+
+
 IMPLEMENTATIONS = {
-    f.__name__: f for f in (persistence, localized, gather, scatter, attach, match, cost, regions, maximin)
+    f.__name__: f for f in (persistence, localized, gather, scatter, attach, match, cost, regions, maximin, skeleton)
 }
 for _name, _implementation in IMPLEMENTATIONS.items():
     torch.library.register_kernel(f"gpuph::{_name}", ["cpu", "cuda"])(_implementation)  # ROCm says that it is CUDA
@@ -261,3 +269,8 @@ def _(mask: Tensor, radius: int) -> Tensor:
 @torch.library.register_fake("gpuph::maximin")
 def _(cost: Tensor, region: Tensor, same: bool) -> Tensor:
     return cost.new_empty(cost.shape, dtype=torch.int64)
+
+
+@torch.library.register_fake("gpuph::skeleton")
+def _(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
+    return x.new_empty(x.shape, dtype=torch.bool)

@@ -7,5 +7,19 @@ from .match import match
 from .maximin import maximin, regions
 from .persistence import persistence
 from .persistence3 import persistence3
+from .skeleton import skeleton
+from .skeleton3 import skeleton3
 
-__all__ = ["cost", "gather", "localized", "match", "maximin", "persistence", "persistence3", "regions", "scatter"]
+__all__ = [
+    "cost",
+    "gather",
+    "localized",
+    "match",
+    "maximin",
+    "persistence",
+    "persistence3",
+    "regions",
+    "scatter",
+    "skeleton",
+    "skeleton3",
+]

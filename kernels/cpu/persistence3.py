@@ -89,16 +89,16 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
     """
     key, star, known = room
     depth, height, width = key.shape
-    if _keys(bits, infinity, top, key, 0, depth):
+    if keys_of(bits, infinity, top, key, 0, depth):
         none = np.empty(0, np.int64)
         return none, none, none, 1
-    owners, masks = _gradient(key, star, 0, depth - 2)
+    owners, masks = gradient_of(key, star, 0, depth - 2)
     known[:] = 0
-    cells = _cells(owners, masks, width, height * width, known)
+    cells = cells_of(owners, masks, width, height * width, known)
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    _trace_below(cells, star, known[0], below, 0, below.shape[1])
-    _trace_above(cells, star, known[1], above, 0, above.shape[1])
-    components, voids = _components(cells, key, below, top), _voids(cells, key, above, top)
+    trace_below(cells, star, known[0], below, 0, below.shape[1])
+    trace_above(cells, star, known[1], above, 0, above.shape[1])
+    components, voids = components_of(cells, key, below, top), voids_of(cells, key, above, top)
     codes = _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence)
     return codes[0], codes[1], codes[2], 0
 
@@ -110,17 +110,17 @@ def large_window(
     key, star, known = room_of(bits)
     depth, height, width = key.shape
     status, counts = np.zeros(1, np.int32), np.zeros((3, 1), np.int64)
-    if any(over_windows(depth, lambda i, j: _keys(bits, infinity, top, key, i, j))):
+    if any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, i, j))):
         status[0] = 1
         return status, counts, *[np.empty(0, np.int64)] * 3
-    parts = over_windows(depth - 2, lambda i, j: _gradient(key, star, i, j))
+    parts = over_windows(depth - 2, lambda i, j: gradient_of(key, star, i, j))
     owners, masks = map(np.concatenate, zip(*parts, strict=True))
     over_windows(depth, lambda i, j: known.reshape(2, depth, -1)[:, i:j].fill(0))
-    cells = _cells(owners, masks, width, height * width, known)
+    cells = cells_of(owners, masks, width, height * width, known)
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    over_windows(below.shape[1], lambda i, j: _trace_below(cells, star, known[0], below, i, j), least=64)
-    over_windows(above.shape[1], lambda i, j: _trace_above(cells, star, known[1], above, i, j), least=64)
-    merges = (lambda: _components(cells, key, below, top)), (lambda: _voids(cells, key, above, top))
+    over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known[0], below, i, j), least=64)
+    over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known[1], above, i, j), least=64)
+    merges = (lambda: components_of(cells, key, below, top)), (lambda: voids_of(cells, key, above, top))
     components, voids = (found for part in over_windows(2, lambda i, j: [m() for m in merges[i:j]]) for found in part)
     codes = _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence)
     counts[:, 0] = [len(found) for found in codes]
@@ -128,7 +128,7 @@ def large_window(
 
 
 @kernel
-def _keys(bits, infinity, top, key, first, last):
+def keys_of(bits, infinity, top, key, first, last):
     """Write the slices first, ..., last - 1 of the keys (D + 2, H + 2, W + 2), ring and all; is there a NaN?"""
     most = key.dtype.type(np.iinfo(key.dtype).max)
     nan = False
@@ -140,13 +140,13 @@ def _keys(bits, infinity, top, key, first, last):
 
 
 @kernel
-def _gradient(key, star, first, last):
+def gradient_of(key, star, first, last):
     """The gradient of slices of voxels; see `gradient_rows`."""
     return gradient_rows(key, star, first + 1, last + 1)
 
 
 @kernel
-def _cells(owners, masks, width, area, known):
+def cells_of(owners, masks, width, area, known):
     """List the critical cells, see `critical_cells`, and mark where minima and maxima are in known (2, cells)."""
     cells = critical_cells(owners, masks)
     minima, maxima = cells[0], cells[5]
@@ -158,25 +158,25 @@ def _cells(owners, masks, width, area, known):
 
 
 @kernel
-def _trace_below(cells, star, known, ends, first, last):
+def trace_below(cells, star, known, ends, first, last):
     """Follow critical edges first, ..., last - 1 to the minima below; see `minima_beside`."""
     minima_beside(cells[1], cells[2], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last)
 
 
 @kernel
-def _trace_above(cells, star, known, ends, first, last):
+def trace_above(cells, star, known, ends, first, last):
     """Follow critical squares first, ..., last - 1 to the maxima above; see `maxima_beside`."""
     maxima_beside(cells[3], cells[4], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last)
 
 
 @kernel
-def _components(cells, key, ends, top):
+def components_of(cells, key, ends, top):
     """Minima and critical edges, by the elder rule; with the ring, which is below all, in T."""
     return _elder_rule(key.reshape(-1), cells[0], 0 if top else 1, cells[1], ends, False)
 
 
 @kernel
-def _voids(cells, key, ends, top):
+def voids_of(cells, key, ends, top):
     """Maxima and critical squares, by the elder rule from the greatest down; with the outside, above all, in V."""
     return _elder_rule(key.reshape(-1), cells[5], 1 if top else 0, cells[3], ends, True)
 

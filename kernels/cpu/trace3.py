@@ -186,25 +186,25 @@ def minimum_below(vertex, star, down, known):
     Returns the number of the minimum; 0 for the ring. Threads may share what is known: they write the same.
     """
     for _ in range(_LONG):
-        step = down[_edges_hash(star[_i(vertex)])]
+        step = down[edges_hash(star[_i(vertex)])]
         if step == 0:
             return max(known[_i(vertex)] - 1, 0)
         vertex += step
     end = vertex
     while known[_i(end)] == 0:
-        step = down[_edges_hash(star[_i(end)])]
+        step = down[edges_hash(star[_i(end)])]
         if step == 0:
             break
         end += step
     found = max(known[_i(end)], np.int32(1))
     while vertex != end:
         known[_i(vertex)] = found
-        vertex += down[_edges_hash(star[_i(vertex)])]
+        vertex += down[edges_hash(star[_i(vertex)])]
     return found - 1
 
 
 @device
-def _edges_hash(star):
+def edges_hash(star):
     return _i(_u(_u(star & _EDGES) * EDGES_HASH) >> _u(26))
 
 
