@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+from gpuph.kernels import cells
 from gpuph.kernels.cpu import trace, trace3
 from scipy import ndimage
 from torch.library import opcheck
@@ -18,6 +19,7 @@ import inputs
 import test_trace
 import volume_stages
 from gpuph import ops
+from test_reduce import by_columns
 
 THRESHOLDS = (0.0, 0.02, 0.1, 0.5)
 SHAPES = ((9, 13), (1, 11), (4, 3, 5))
@@ -117,6 +119,61 @@ def test_curves_are_those_of_flows_and_trees(shape: tuple[int, ...], kind: str, 
             assert np.array_equal(skeleton(image, threshold), expected)
             compared += 1
     assert compared > 0
+
+
+def restated_surfaces(volume: np.ndarray, threshold: float) -> np.ndarray:
+    """The corners of all squares below the critical ones that last, cell by cell."""
+    grid = volume_stages.Grid(volume, False)
+    killed, opened = grid.merged(False), grid.merged(True)
+    edge_of = {s: e for e, s in by_columns(grid, killed, opened).items()}
+    value = np.pad(volume, 1, constant_values=np.inf).ravel().astype(float)
+    edges = [*zip(grid.edges.tolist(), grid.edge_directions.tolist(), strict=True)]
+    squares = [*zip(grid.squares.tolist(), grid.square_directions.tolist(), strict=True)]
+    step = (1, grid.width, grid.area)
+    places = [sum(d * s for d, s in zip(direction, step, strict=True)) for direction in cells.DIRECTIONS3]
+    order = [(int(k), i) for i, k in enumerate(grid.key)]
+
+    def corners(v: int, direction: int) -> list[int]:
+        axes = [d * s for d, s in zip(cells.DIRECTIONS3[direction], step, strict=True) if d]
+        return [v, v + axes[0], v + axes[1], v + sum(axes)]
+
+    cancelled = {}  # critical edge to square
+    start = []
+    for s, square in enumerate(squares):
+        length = value[grid.maxima[opened[s]]] - value[square[0]] if opened[s] >= 0 else None
+        if length is None:
+            length = value[square[0]] - value[edges[edge_of[s]][0]]
+            if length <= threshold:
+                cancelled[edges[edge_of[s]]] = square
+        if length > threshold:
+            start.append(square)
+    todo, seen = [*start], set(start)
+    while todo:
+        square = todo.pop()
+        for a, b in itertools.combinations(corners(*square), 2):
+            if b - a not in places or abs(b - a) not in step:
+                continue  # a diagonal
+            owner, other = max(a, b, key=order.__getitem__), min(a, b, key=order.__getitem__)
+            edge = owner, places.index(other - owner)
+            shift = trace3._replay(int(grid.star[owner])).get(edge[1], 0)
+            below = cancelled.get(edge)
+            if shift and edge[1] != 13 + shift:  # with a square, not with the vertex
+                below = owner, edge[1] + shift
+            if below is not None and below not in seen:
+                seen.add(below)
+                todo.append(below)
+    mask = np.zeros(grid.shape, bool)
+    mask.ravel()[[corner for square in seen for corner in corners(*square)]] = True
+    return mask[1:-1, 1:-1, 1:-1]
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("kind", ["noise", "smooth", "ramp", "integers"])
+@pytest.mark.parametrize("shape", [(4, 5, 7), (1, 4, 5)], ids=str)
+def test_surfaces_are_those_of_squares_one_by_one(shape: tuple[int, ...], kind: str, threshold: float) -> None:
+    for seed in range(3):
+        image = inputs.image(kind, shape, seed, np.float64)
+        assert np.array_equal(skeleton(image, threshold, 2), restated_surfaces(image, threshold))
 
 
 @pytest.mark.parametrize("manifolds", [(1,), (2,), (1, 2)], ids=str)
