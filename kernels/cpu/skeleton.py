@@ -47,15 +47,15 @@ def _skeletons(x, bits, infinity, min_persistence, mask):
     """
     height, width = x.shape[1] + 2, x.shape[2] + 2
     cells = height * width
-    size = (cells + 3) // 4 * 4
+    size = (cells + 15) // 16 * 16
     most = np.iinfo(bits.dtype).max
     # As in `persistence`, in the construction V: the ring is above every pixel.
     key, value = np.full(size, most, bits.dtype), np.full(size, np.inf, x.dtype)
     star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
-    key_rows, star_rows = key[:cells].reshape(height, width), star[:cells].reshape(height, width)
-    value_rows = value[:cells].reshape(height, width)
+    key_rows, value_rows = key[:cells].reshape(height, width), value[:cells].reshape(height, width)
     steps = steps_of(width)
-    minima, maxima, known = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
+    minima, maxima = np.empty(size, np.int32), np.empty(size, np.int32)
+    walking, known = np.empty(size, np.int32), np.empty(size, np.int32)
     room, up = np.empty((2, size), np.int32), np.empty((2, size), np.int32)
     ends_room = np.empty((2, size), np.int32)
     tree = np.empty(size, np.int32), np.empty(size, np.int32)
@@ -65,24 +65,24 @@ def _skeletons(x, bits, infinity, min_persistence, mask):
         if order_keys(bits[i], infinity, most, False, key_rows):
             continue
         value_rows[1:-1, 1:-1] = x[i]
-        lower_stars(key_rows, star_rows)
+        lower_stars(key, height, width, star, critical)
         match_stars(star, critical)
         n_minima, n_edges, n_maxima = critical_cells(critical, width, minima, room, maxima)
         edges, ends = room[:, :n_edges], ends_room[:, :n_edges]
-        known[:] = 0
-        for e in range(n_edges):
-            ends[0, e], ends[1, e] = minima_below(edges[0, e], edges[1, e], star, steps, known)
+        for k in range(2):
+            ends[k] = edges[k]
+            minima_below(ends[k], star, steps, walking, known)
         order = np.empty(n_edges, np.int32)
         argsort(key[edges[0]], order, np.empty(n_edges, key.dtype), np.empty(n_edges, np.int32))
         killed, closed = np.empty(n_edges, np.int32), np.full(n_edges, -1, np.int32)
         merge(key, minima[:n_minima], order, ends, False, tree[0], tree[1], killed)
 
         # An edge that joins no two minima closes a loop, around a maximum that fills it.
-        known[:] = 0
         rest = order[killed[order] < 0]
-        for e in rest:
-            first, second = squares_beside(edges[0, e], edges[1, e], width)
-            up[0, e], up[1, e] = maxima_above(first, second, star, steps, width, known)
+        for e in range(n_edges):
+            up[0, e], up[1, e] = squares_beside(edges[0, e], edges[1, e], width)
+        for k in range(2):
+            maxima_above(up[k, :n_edges], star, steps, width, walking, known)
         maxima[n_maxima] = size - 1
         merge(key, maxima[: n_maxima + 1], rest, up, True, tree[0], tree[1], closed)
 
