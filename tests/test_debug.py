@@ -16,7 +16,6 @@ def device() -> Iterator[None]:
     """Let tensors on the CPU be treated as those of a device, whose data nobody looks at unasked."""
     with (
         mock.patch("gpuph.persistence.data_decides", lambda x: False),
-        mock.patch("gpuph.losses.localized.data_decides", lambda x: False),
         mock.patch("gpuph.losses.common.data_decides", lambda x: False),
     ):
         yield
