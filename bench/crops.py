@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.roads import Scene
+from bench.scenes import Scene
 from gpuph import truncated_distance_map
 
 TRUNCATION = 20.0  # pixels

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from skimage.io import imread
 
-from bench.roads import Scene
+from bench.scenes import Scene
 
 SUFFIXES = (".png", ".tif", ".tiff")
 

@@ -1,42 +1,82 @@
 """Volumes of real neurons: three of the fly's hemibrain, as skeletons, drawn into voxels.
 
-The geometry is real: thin neurites that branch, run side by side and cross at a distance.
+The geometry is real: thin neurites that branch, run side by side and cross at a distance. The appearance is drawn from
+a seed, the way a light microscope might see one stained neuron, with all that makes networks err in topology: the stain
+is uneven and fails (gaps), glow joins neurites that pass close by (false bridges), and there is noise.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
+from numpy.random import Generator
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 import gpuph
+from bench.scenes import Scene, texture
 
 SKELETONS = Path(__file__).parent / "data" / "hemibrain_neurons.npz"
 UNIT = 97.0  # of the skeletons', 8 nm each, a voxel: all three fill 188 x 267 x 196 voxels
 TRUNCATION, SLOPE = 20.0, 0.2
 
+# Of the rendered scenes, in voxels.
+FINE = 20.0  # units of the skeletons' a voxel
+SIDE = 192  # of a cube around the middle of a neuron, which holds most of its branches
+BLUR = 1.0
+GAP_EVERY, GAPS = 40, (2.0, 5.0)  # one on so much neurite, and half its length
+BRIDGE_EVERY, BRIDGES = 60, (6.0, 14.0)
+DETOUR = 40.0  # along the neurites, at least, between the ends of a bridge
 
-def load_branches(path: Path = SKELETONS) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Read the skeletons: for each neuron, both ends of its pieces, (n, 3) each, x, y and z in units of 8 nm."""
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A neuron, as a tree of points.
+
+    Attributes
+    ----------
+    points : ndarray, shape (n, 3), float32
+        x, y and z, in units of 8 nm.
+    radius : ndarray, shape (n,), float32
+        In the same unit.
+    parent : ndarray, shape (n,), int32
+        The point that a point is joined to, -1 at a root.
+    """
+
+    points: np.ndarray
+    radius: np.ndarray
+    parent: np.ndarray
+
+    def pieces(self) -> tuple[np.ndarray, np.ndarray]:
+        """The points at the two ends of each piece, shape (pieces,)."""
+        return np.flatnonzero(self.parent >= 0), self.parent[self.parent >= 0]
+
+
+def load_skeletons(path: Path = SKELETONS) -> list[Skeleton]:
+    """Read the neurons, in the order of their names."""
     with np.load(path) as file:
         names = sorted(name.removesuffix("_parent") for name in file if name.endswith("_parent"))
-        branches = []
-        for name in names:
-            points, parent = file[f"{name}_xyz"], file[f"{name}_parent"]
-            branches.append((points[parent >= 0], points[parent[parent >= 0]]))
-        return branches
+        return [Skeleton(*(file[f"{name}_{part}"] for part in ("xyz", "radius", "parent"))) for name in names]
+
+
+def _between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Places on n lines between points (n, 3), in voxels: (places, n, 3), half a voxel or less apart."""
+    places = 1 + int(np.ceil(2 * np.abs(second - first).max(initial=0)))
+    return first + np.linspace(0, 1, places)[:, None, None] * (second - first)
 
 
 def neurites(unit: float = UNIT) -> Tensor:
     """Centre lines of all three neurons, one voxel thick, at so many units of 8 nm a voxel: (D, H, W), bool."""
     points = []
-    for first, second in load_branches():
-        steps = 1 + int(np.ceil(2 * np.abs(second - first).max() / unit))  # half a voxel or less
-        share = np.linspace(0, 1, steps)[:, None, None]
-        points.append((first + share * (second - first)).reshape(-1, 3) / unit)
+    for neuron in load_skeletons():
+        first, second = (neuron.points[end] / unit for end in neuron.pieces())
+        points.append(_between(first, second).reshape(-1, 3))
     voxels = np.round(np.concatenate(points)).astype(np.int64)[:, ::-1]
     voxels -= voxels.min(0)
     mask = torch.zeros(*(int(size) + 1 for size in voxels.max(0)), dtype=torch.bool)
@@ -61,3 +101,67 @@ def windows(n: int, size: int, seed: int = 0, unit: float = UNIT) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     stacked = torch.stack(cubes)
     return stacked + gpuph.RandomLinear(SLOPE)(n, (size,) * 3, stacked, generator)
+
+
+def hemibrain(seed: int = 0, rows: int | None = None) -> tuple[list[Scene], list[Scene]]:
+    """Render the branches of the three neurons, each in a volume of its own: two to train on, the third held out.
+
+    Parameters
+    ----------
+    seed : int
+        Decides the whole appearance.
+    rows : int, optional
+        Only so many rows, around the middle; all of them (192) by default.
+    """
+    shape = (SIDE, rows or SIDE, SIDE)
+    scenes = [render(neuron, shape, np.random.default_rng((seed, i))) for i, neuron in enumerate(load_skeletons())]
+    return scenes[:2], scenes[2:]
+
+
+def render(neuron: Skeleton, shape: tuple[int, int, int], rng: Generator) -> Scene:
+    """Render `shape` voxels around the middle of a neuron."""
+    points = neuron.points[:, ::-1] / FINE
+    points = points - np.median(points, axis=0) + np.array(shape) / 2
+    first, second = neuron.pieces()
+    lines = _between(points[first], points[second])
+    mask = _draw(lines, 1.0, shape) > 0
+    visible = np.flatnonzero(((points >= 0) & (points < shape)).all(1))
+
+    stain = np.sqrt(neuron.radius / np.median(neuron.radius)).clip(0.7, 1.6)  # thick neurites are bright
+    gaps = rng.choice(visible, mask.sum() // GAP_EVERY)
+    for near in cKDTree(points).query_ball_point(points[gaps], rng.uniform(*GAPS, len(gaps))):
+        stain[near] *= rng.uniform(0, 0.25)
+    light = _draw(lines, stain[first], shape)
+    start, stop = _bridges(neuron, points, visible, mask.sum() // BRIDGE_EVERY, rng)
+    light = np.maximum(light, _draw(_between(points[start], points[stop]), rng.uniform(0.3, 0.9, len(start)), shape))
+    light = 2 * np.pi * BLUR**2 * gaussian_filter(light, BLUR)  # so that a line keeps its brightness
+    light *= 0.35 * np.exp(0.4 * texture(shape, 16, rng))
+
+    image = 0.15 + 0.03 * texture(shape, 10, rng) + light
+    image = image + (0.05 + 0.1 * light) * rng.standard_normal(shape, np.float32)
+    return Scene(image.clip(0, 1).astype(np.float32)[None], mask)
+
+
+def _draw(lines: np.ndarray, value: np.ndarray | float, shape: tuple[int, int, int]) -> np.ndarray:
+    """Draw lines, given by their places (places, n, 3), one voxel thick, with a value (n,) each; the highest wins."""
+    voxels = np.round(lines).astype(np.int64)
+    inside = ((voxels >= 0) & (voxels < shape)).all(2)
+    volume = np.zeros(shape, np.float32)
+    np.maximum.at(volume, tuple(voxels[inside].T), np.broadcast_to(value, inside.shape)[inside])
+    return volume
+
+
+def _bridges(
+    neuron: Skeleton, points: np.ndarray, visible: np.ndarray, count: int, rng: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of visible points that are close in space and far along the neuron, shape (count,) each, or fewer."""
+    shortest, longest = BRIDGES
+    pairs = visible[cKDTree(points[visible]).query_pairs(longest, output_type="ndarray")]
+    pairs = pairs[np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1) >= shortest]
+    pairs = rng.permutation(pairs)[: 10 * count]
+    first, second = neuron.pieces()
+    length = np.linalg.norm(points[first] - points[second], axis=1)
+    tree = coo_array((length, (first, second)), (len(points), len(points))).tocsr()
+    starts, row = np.unique(pairs[:, 0], return_inverse=True)
+    far = np.isinf(dijkstra(tree, directed=False, indices=starts, limit=DETOUR)[row, pairs[:, 1]])
+    return tuple(pairs[far][:count].T)

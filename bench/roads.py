@@ -6,13 +6,14 @@ trees and shadows hide pieces of road (gaps), paths, railways and roofs look lik
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
-from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+from bench.scenes import Scene, texture
 
 LINES = Path(__file__).parent / "data" / "helsinki_roads.npz"
 
@@ -26,22 +27,6 @@ ROOFS = np.array(
 )
 SQUARE = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])
 SUN = (6, 5)  # shadows fall so many pixels down and to the right
-
-
-@dataclass(frozen=True)
-class Scene:
-    """An image and the roads in it.
-
-    Attributes
-    ----------
-    image : ndarray, shape (C, H, W), float32
-        C channels in [0, 1].
-    mask : ndarray, shape (H, W), bool
-        True on the roads; for the rendered scenes on their centre lines, one pixel wide.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
 
 
 def load_lines(path: Path = LINES) -> list[np.ndarray]:
@@ -79,7 +64,7 @@ def render(lines: list[np.ndarray], shape: tuple[int, int], rng: Generator) -> S
     image = _buildings(image, road, rng)
     image = _trees(image, road, rng)
     # Clouds' soft shadows, the camera's blur and its noise.
-    image *= 1 + 0.12 * _texture(shape, 90, rng)[..., None]
+    image *= 1 + 0.12 * texture(shape, 90, rng)[..., None]
     image = gaussian_filter(image, (0.7, 0.7, 0)) + 0.03 * rng.standard_normal(image.shape, np.float32)
     return Scene(np.ascontiguousarray(image.clip(0, 1).transpose(2, 0, 1)), road.mask)
 
@@ -106,19 +91,8 @@ class _Roads:
     def colour(self, rng: Generator) -> np.ndarray:
         """Asphalt: one shade a street, worn and patched along it."""
         shade = rng.uniform(0.78, 1.22, len(self.width)).astype(np.float32)[self.nearest]
-        shade = shade + 0.10 * _texture(shade.shape, 12, rng) + 0.04 * _texture(shade.shape, 1.5, rng)
+        shade = shade + 0.10 * texture(shade.shape, 12, rng) + 0.04 * texture(shade.shape, 1.5, rng)
         return ASPHALT * shade[..., None]
-
-
-def _texture(shape: tuple[int, int], scale: float, rng: Generator) -> np.ndarray:
-    """Smooth noise, mean 0 and deviation 1, that varies over `scale` pixels."""
-    step = max(1, int(scale / 2))  # drawn on a coarser grid: a wide Gaussian is slow
-    noise = rng.standard_normal((shape[0] // step + 2, shape[1] // step + 2), np.float32)
-    noise = gaussian_filter(noise, scale / step)
-    if step > 1:
-        noise = zoom(noise, step, order=1)
-    noise = noise[: shape[0], : shape[1]]
-    return (noise - noise.mean()) / noise.std()
 
 
 def _over(image: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -129,8 +103,8 @@ def _ground(shape: tuple[int, int], rng: Generator) -> np.ndarray:
     """Grass, soil and paved yards in patches, with fine grain."""
     image = np.broadcast_to(GRASS, (*shape, 3))
     for colour, scale in ((SOIL, 25), (PAVING, 40)):
-        image = _over(image, colour, (0.5 + 1.5 * _texture(shape, scale, rng)).clip(0, 1))
-    grain = 0.06 * _texture(shape, 1, rng) + 0.06 * _texture(shape, 4, rng) + 0.05 * _texture(shape, 15, rng)
+        image = _over(image, colour, (0.5 + 1.5 * texture(shape, scale, rng)).clip(0, 1))
+    grain = 0.06 * texture(shape, 1, rng) + 0.06 * texture(shape, 4, rng) + 0.05 * texture(shape, 15, rng)
     return image * (1 + grain[..., None])
 
 
@@ -154,7 +128,7 @@ def _distractors(image: np.ndarray, rng: Generator) -> np.ndarray:
             )
             draw.line([*map(tuple, path.tolist())], fill=255, width=int(rng.integers(widths[0], widths[1] + 1)))
         alpha = np.asarray(canvas, np.float32) / 255 * opacity
-        shade = 1 + 0.12 * _texture((height, width), 10, rng)
+        shade = 1 + 0.12 * texture((height, width), 10, rng)
         image = _over(image, colour * shade[..., None], alpha)
     return image
 
@@ -183,13 +157,13 @@ def _buildings(image: np.ndarray, road: _Roads, rng: Generator) -> np.ndarray:
         shadow = np.maximum(shadow, np.roll(built, [round(step * s) for s in SUN], (0, 1)))
     image = image * (1 - 0.5 * gaussian_filter(shadow, 0.7)[..., None])
     colour = ROOFS[tone % len(ROOFS)] * (0.85 + 0.3 * (tone[..., None] / 255)).astype(np.float32)
-    return _over(image, colour * (1 + 0.05 * _texture((height, width), 2, rng)[..., None]), built.astype(np.float32))
+    return _over(image, colour * (1 + 0.05 * texture((height, width), 2, rng)[..., None]), built.astype(np.float32))
 
 
 def _trees(image: np.ndarray, road: _Roads, rng: Generator) -> np.ndarray:
     """Crowns in groves and along some of the streets, where they hide the road, with their shadows."""
     height, width = image.shape[:2]
-    grove = _texture((height, width), 30, rng)
+    grove = texture((height, width), 30, rng)
     lined = rng.random(len(road.width)) < 0.35
     chance = 0.012 * (grove > 1.0) * (1 - 0.6 * road.alpha) + 0.0012  # groves leave most of a street open
     chance = np.where((road.distance < 7) & lined[road.nearest], 0.02, chance)
@@ -203,5 +177,5 @@ def _trees(image: np.ndarray, road: _Roads, rng: Generator) -> np.ndarray:
         ImageDraw.Draw(shadows).ellipse((column - r + dx, row - r + dy, column + r + dx, row + r + dy), fill=255)
     image = image * (1 - 0.45 * np.asarray(shadows, np.float32)[..., None] / 255)
     tone = np.asarray(crowns, np.float32) / 255
-    grain = 1 + 0.25 * _texture((height, width), 1, rng)
+    grain = 1 + 0.25 * texture((height, width), 1, rng)
     return _over(image, CANOPY * (1.6 * tone * grain)[..., None], (tone > 0).astype(np.float32))

@@ -10,7 +10,8 @@ from PIL import Image
 import bench.network
 import bench.train
 from bench.folder import load_folder
-from bench.roads import Scene, helsinki, load_lines
+from bench.roads import helsinki, load_lines
+from bench.scenes import Scene
 
 ROWS = 400  # metres of Helsinki: enough for a crop of the training area
 
