@@ -1,4 +1,7 @@
-"""The picture at the end of a training run: what each network sees, and what the topological loss sees in it."""
+"""The picture at the end of a training run: what each network sees, and what the topological loss sees in it.
+
+Of volumes it shows projections along the first axis: the brightest voxels of the image, the nearest of the maps.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,33 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, avg_pool3d
 
 import gpuph
+from bench.crops import TRUNCATION, WINDOW
 from gpuph.windows import cut_windows, frame, origin
 
-CROP = 192  # pixels; three windows of the loss a side
-WINDOW = 64
-SHORTEST = 2.0  # pairs of smaller persistence are not drawn
+WIDE = 3  # windows of the loss a side of the crop that is shown; along the first axis of a volume one
+SHORTEST = 0.1  # of the truncation: pairs of smaller persistence are not drawn
 
 
 def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, Tensor], slope: float) -> None:
-    """Draw a crop of a held-out scene: image (C, H, W), true distance map (H, W), and a row for each prediction.
+    """Draw a crop of a held-out scene: image (C, *size), true distance map (*size), and a row for each prediction.
 
-    The crop is the one with the longest roads, whatever the predictions.
+    The crop is the one with the longest roads or neurites, whatever the predictions.
     """
-    rows, columns = _richest_crop(target)
-    image, target = image[:, rows, columns].transpose(1, 2, 0), target[rows, columns]
+    crop, window = _richest_crop(target), WINDOW[target.dim()]
+    image, target = image[(slice(None), *crop)], target[crop]
+    image = image.max(1) if target.dim() == 3 else image
     figure = Figure(figsize=(9.6, 6.9), layout="constrained")
     panels = figure.subplots(2, 3)
-    panels[0, 0].imshow(image.clip(0, 1).squeeze(), cmap="gray")
+    panels[0, 0].imshow(image.transpose(1, 2, 0).clip(0, 1).squeeze(), cmap="gray")
     panels[0, 0].set_title("image")
     _show_map(panels[1, 0], target, "true distance map")
     for panel, (name, prediction) in zip(panels[:, 1:], predictions.items(), strict=True):
-        prediction = prediction[rows, columns]
+        prediction = prediction[crop]
         _show_map(panel[0], prediction, f"trained with {name}")
-        _show_map(panel[1], prediction, "its critical pixels in windows of 64")
+        _show_map(panel[1], prediction, f"its critical {'pixels' if target.dim() == 2 else 'voxels'} in windows of {window}")
         _show_pairs(panel[1], prediction, target, slope)
     for panel in panels.flat:
         panel.set(xticks=[], yticks=[])
@@ -42,33 +47,37 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
     figure.savefig(path, dpi=120)
 
 
-def _richest_crop(target: Tensor) -> tuple[slice, slice]:
-    """Find the crop, on a grid of half its size, with the most road pixels."""
-    height, width = target.shape
-    road = (target == 0).float()[None, None]
-    size = (min(CROP, height), min(CROP, width))
-    count = torch.nn.functional.avg_pool2d(road, size, stride=CROP // 2)[0, 0]
-    y, x = divmod(int(count.argmax()), count.shape[1])
-    return tuple(slice(i * CROP // 2, i * CROP // 2 + side) for i, side in zip((y, x), size, strict=True))
+def _richest_crop(target: Tensor) -> tuple[slice, ...]:
+    """Find the crop, on a grid of half its size, with the most pixels of roads or neurites."""
+    rank = target.dim()
+    lines, window = (target == 0).float()[None, None], WINDOW[rank]
+    wanted = (window,) * (rank - 2) + (WIDE * window,) * 2
+    size = tuple(min(side, length) for side, length in zip(wanted, target.shape, strict=True))
+    stride = tuple(side // 2 for side in wanted)
+    count = (avg_pool2d if rank == 2 else avg_pool3d)(lines, size, stride)[0, 0]
+    first = np.unravel_index(int(count.argmax()), count.shape)
+    return tuple(slice(int(i) * step, int(i) * step + side) for i, step, side in zip(first, stride, size, strict=True))
 
 
 def _show_map(panel: Axes, distance: Tensor, title: str) -> None:
-    panel.imshow(distance.numpy(), cmap="gray", vmin=0, vmax=20)
+    seen = distance.amin(0) if distance.dim() == 3 else distance
+    panel.imshow(seen.numpy(), cmap="gray", vmin=0, vmax=TRUNCATION[distance.dim()])
     panel.set_title(title)
 
 
 def _show_pairs(panel: Axes, prediction: Tensor, target: Tensor, slope: float) -> None:
     """Draw where the loops of a prediction are born and die, as `gpuph.LocalizedPHLoss` sees them."""
-    size = (WINDOW, WINDOW)
+    rank = prediction.dim()
+    size = (WINDOW[rank],) * rank
     windows = cut_windows(torch.stack((prediction, target)), size, size)
     n = len(windows) // 2
     g = gpuph.RandomLinear(slope)(n, windows.shape[1:], windows, torch.Generator().manual_seed(0))
-    windows = windows + g.repeat(2, 1, 1)
+    windows = windows + torch.cat((g, g))
     lowest = windows.flatten(1).amin(1).view(2, n).amin(0)
     loops = gpuph.persistence(frame(windows, lowest.repeat(2)), dims=(1,))[1]
     predicted = loops[:n]
     matched = gpuph.match(predicted, loops[n:]).partner_a >= 0
-    shown = predicted.mask & (predicted.death - predicted.birth > SHORTEST)
+    shown = predicted.mask & (predicted.death - predicted.birth > SHORTEST * TRUNCATION[rank])
     corner, offset = origin(prediction.shape, size, size, border=True, device=prediction.device)
     for kind, of_kind, colour in (("matched", matched, "tab:cyan"), ("unmatched", ~matched, "tab:red")):
         for event, index, marker, face in (
@@ -76,9 +85,10 @@ def _show_pairs(panel: Axes, prediction: Tensor, target: Tensor, slope: float) -
             ("death", predicted.death_index, "x", colour),
         ):
             pixel = (corner[:, None] + offset[index.clamp(min=0)])[shown & of_kind]
-            y, x = np.divmod(pixel[pixel >= 0].numpy(), prediction.shape[1])  # a birth on the frame has no pixel
+            pixel = pixel[pixel >= 0].numpy()  # a birth on the frame has none
+            y, x = np.unravel_index(pixel, prediction.shape)[-2:]
             label = f"{event}, {kind} loop"
             panel.plot(x, y, marker, color=colour, markerfacecolor=face, markersize=6, label=label)
-    for draw_line, side in ((panel.axvline, prediction.shape[1]), (panel.axhline, prediction.shape[0])):
-        for border in range(WINDOW, side, WINDOW):
+    for draw_line, side in ((panel.axvline, prediction.shape[-1]), (panel.axhline, prediction.shape[-2])):
+        for border in range(size[-1], side, size[-1]):
             draw_line(border - 0.5, color="tab:blue", linewidth=0.6, alpha=0.7)

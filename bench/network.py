@@ -11,7 +11,7 @@ from monai.networks.nets import BasicUNet
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from bench.crops import TRUNCATION, Crops
+from bench.crops import LAYOUT, TRUNCATION, Crops
 from gpuph import LocalizedPHLoss
 
 AVERAGING = 0.99  # of the weights, from step to step
@@ -31,23 +31,31 @@ class Preset:
     steps: int
 
 
+# By name and number of axes.
 PRESETS = {
-    "small": Preset((8, 8, 16, 32, 64, 8), 2e-3, batch=4, crop=128, weight=0.1, warmup=600, steps=800),
-    "paper": Preset((32, 64, 128, 256, 512, 32), 1e-4, batch=8, crop=128, weight=0.01, warmup=0, steps=20_000),
+    "small": {
+        2: Preset((8, 8, 16, 32, 64, 8), 2e-3, batch=4, crop=128, weight=0.1, warmup=600, steps=800),
+        3: Preset((8, 16, 32, 64, 128, 8), 2e-3, batch=2, crop=48, weight=0.01, warmup=400, steps=400),
+    },
+    "paper": {
+        2: Preset((32, 64, 128, 256, 512, 32), 1e-4, batch=8, crop=128, weight=0.01, warmup=0, steps=20_000),
+        3: Preset((32, 64, 128, 256, 512, 32), 1e-4, batch=2, crop=96, weight=0.01, warmup=0, steps=20_000),
+    },
 }
 
 
 class DistanceNet(nn.Module):
-    """A U-Net that predicts the truncated distance map (B, 1, H, W), in pixels, of images (B, C, H, W)."""
+    """A U-Net that predicts the truncated distance map, in pixels: (B, 1, H, W) of images (B, C, H, W), or in 3D."""
 
-    def __init__(self, channels: int, preset: Preset) -> None:
+    def __init__(self, rank: int, channels: int, preset: Preset) -> None:
         super().__init__()
+        self.truncation = TRUNCATION[rank]
         # Interpolation, as the transposed convolutions that are the default leave checkerboards, full of tiny loops.
-        self.unet = BasicUNet(2, channels, 1, features=preset.features, norm="batch", upsample="nontrainable")
+        self.unet = BasicUNet(rank, channels, 1, features=preset.features, norm="batch", upsample="nontrainable")
 
     def forward(self, images: Tensor) -> Tensor:
         # The U-Net starts near 0, and most pixels are far from any road; its outputs learn best around 1.
-        return TRUNCATION * (1 - self.unet(images))
+        return self.truncation * (1 - self.unet(images))
 
 
 class Branch:
@@ -56,8 +64,8 @@ class Branch:
     The average takes the place of a learning rate that decays: it is as quiet, and training can go on at any time.
     """
 
-    def __init__(self, channels: int, preset: Preset, device: torch.device) -> None:
-        self.net = DistanceNet(channels, preset).to(device, memory_format=torch.channels_last)
+    def __init__(self, rank: int, channels: int, preset: Preset, device: torch.device) -> None:
+        self.net = DistanceNet(rank, channels, preset).to(device, memory_format=LAYOUT[rank])
         self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=preset.learning_rate)
 

@@ -103,7 +103,7 @@ def windows(n: int, size: int, seed: int = 0, unit: float = UNIT) -> Tensor:
     return stacked + gpuph.RandomLinear(SLOPE)(n, (size,) * 3, stacked, generator)
 
 
-def hemibrain(seed: int = 0, rows: int | None = None) -> tuple[list[Scene], list[Scene]]:
+def hemibrain(seed: int = 0, rows: int | None = None) -> tuple[Scene, Scene, Scene]:
     """Render the branches of the three neurons, each in a volume of its own: two to train on, the third held out.
 
     Parameters
@@ -114,8 +114,7 @@ def hemibrain(seed: int = 0, rows: int | None = None) -> tuple[list[Scene], list
         Only so many rows, around the middle; all of them (192) by default.
     """
     shape = (SIDE, rows or SIDE, SIDE)
-    scenes = [render(neuron, shape, np.random.default_rng((seed, i))) for i, neuron in enumerate(load_skeletons())]
-    return scenes[:2], scenes[2:]
+    return tuple(render(neuron, shape, np.random.default_rng((seed, i))) for i, neuron in enumerate(load_skeletons()))
 
 
 def render(neuron: Skeleton, shape: tuple[int, int, int], rng: Generator) -> Scene:

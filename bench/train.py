@@ -1,4 +1,4 @@
-"""The main job: train a network to delineate roads, with MSE alone and with the localized topological loss as well.
+"""The main job: train a network to delineate roads, or neurons in 3D, with MSE alone and with the localized loss too.
 
 After a warm-up with MSE that they share, two networks go on from the same weights over the same batches, so that what
 differs in the end is what the loss does. Takes a few minutes on two CPU cores.
@@ -19,15 +19,18 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from bench.crops import Crops, distance_map
+from bench.crops import WINDOW, Crops, distance_map
 from bench.evaluate import predict, score, table
 from bench.figure import draw
 from bench.folder import load_folder
 from bench.network import PRESETS, Branch
+from bench.neurons import hemibrain
 from bench.roads import helsinki
 from gpuph import LocalizedPHLoss, RandomLinear
 
 SAVE_EVERY = 100  # steps
+RENDERED = {"roads": helsinki, "neurons": hemibrain}  # the last scene is held out
+RANK = {"roads": 2, "neurons": 3}
 WARM_UP, PLAIN, LOCALIZED = "warm-up", "MSE", "MSE + localized"
 
 
@@ -35,17 +38,18 @@ class Run:
     """Both branches, and all that a checkpoint holds."""
 
     def __init__(self, args: argparse.Namespace, channels: int) -> None:
-        self.preset = PRESETS[args.preset]
+        self.rank = RANK[args.data]
+        self.preset = PRESETS[args.preset][self.rank]
         self.args, self.channels, self.device = args, channels, torch.device(args.device)
         self.settings = {name: str(getattr(args, name)) for name in SETTINGS}
         self.step = 0
         torch.manual_seed(args.seed)
         self.branches = {WARM_UP: self.new_branch()}
         self.generator = torch.Generator(self.device).manual_seed(args.seed)
-        self.topology = LocalizedPHLoss(height=RandomLinear(args.slope), generator=self.generator)
+        self.topology = LocalizedPHLoss(WINDOW[self.rank], height=RandomLinear(args.slope), generator=self.generator)
 
     def new_branch(self) -> Branch:
-        return Branch(self.channels, self.preset, self.device)
+        return Branch(self.rank, self.channels, self.preset, self.device)
 
     def fork(self) -> None:
         """After the warm-up both branches go on from the same weights and optimiser."""
@@ -98,7 +102,7 @@ class Run:
 
 
 # What a checkpoint can only be resumed with; the number of steps may grow.
-SETTINGS = ("preset", "seed", "weight", "slope", "warmup", "rows", "images", "masks", "held_out")
+SETTINGS = ("data", "preset", "seed", "weight", "slope", "warmup", "rows", "images", "masks", "held_out")
 
 
 def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -106,11 +110,12 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
         prog="python -m bench.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
+    add("--data", choices=RANK, default="roads", help="rendered roads, or in 3D neurons (%(default)s)")
     add("--preset", choices=PRESETS, default="small", help="network and optimiser (%(default)s)")
-    add("--images", type=Path, metavar="DIR", help="train on these PNG or TIFF images, not on rendered roads")
+    add("--images", type=Path, metavar="DIR", help="train on these PNG or TIFF images instead")
     add("--masks", type=Path, metavar="DIR", help="masks of the images; road is what is above half the maximum")
     add("--held-out", type=float, default=0.4, metavar="SHARE", help="of --images, to evaluate on (%(default)s)")
-    add("--rows", type=int, help="render only so many metres of Helsinki from the south, for a quick try")
+    add("--rows", type=int, help="render only so many rows of the roads or neurons, for a quick try")
     add("--seed", type=int, default=0, help="of rendering, weights, batches and loss (%(default)s)")
     add("--warmup", type=int, help="steps with MSE alone that both networks share (the preset's)")
     add("--steps", type=int, help="steps of each of the two networks after that (the preset's)")
@@ -122,9 +127,11 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
     args = parser.parse_args(argv)
     for name in ("warmup", "steps", "weight"):
         if getattr(args, name) is None:
-            setattr(args, name, getattr(PRESETS[args.preset], name))
+            setattr(args, name, getattr(PRESETS[args.preset][RANK[args.data]], name))
     if (args.images is None) != (args.masks is None):
         parser.error("--images and --masks go together")
+    if args.images is not None and args.data != "roads":
+        parser.error("--images are images, not volumes: they go without --data")
     if args.warmup < 0 or args.steps < 1:
         parser.error("--warmup must be at least 0 and --steps at least 1")
     return parser, args
@@ -135,10 +142,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser, args = parse(argv)
     started = time.perf_counter()
     try:
-        if args.images is None:
-            train_scenes, held_out = (([scene]) for scene in helsinki(args.seed, args.rows))
-        else:
+        if args.images is not None:
             train_scenes, held_out = load_folder(args.images, args.masks, args.held_out)
+        else:
+            *train_scenes, last = RENDERED[args.data](args.seed, args.rows)
+            held_out = [last]
         run = Run(args, channels=len(held_out[0].image))
         crops = Crops(train_scenes, run.preset.crop, run.preset.batch, args.seed, run.device)
         if args.resume is not None:
@@ -166,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     first = {name: maps[0].cpu() for name, maps in predictions.items()}
     draw(args.out / "figure.png", held_out[0].image, targets[0].cpu(), first, args.slope)
-    print(table(scores))
+    print(table(scores, run.rank))
     print(f"{result['seconds']:.0f} s; figure, numbers and checkpoint are in {args.out}")
     return result
 
