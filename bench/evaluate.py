@@ -12,7 +12,7 @@ from bench.crops import WINDOW
 from gpuph.metrics import betti_error, ccq
 
 # By the number of axes, in pixels.
-SIGHT = {2: 256, 3: 96}  # what the network sees at once
+SIGHT = {2: 256, 3: 64}  # what the network sees at once
 THRESHOLD = {2: 6.0, 3: 2.0}  # a predicted distance below it is road or neurite
 TOLERANCE = {2: 5.0, 3: 3.0}  # of CCQ
 

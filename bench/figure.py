@@ -28,6 +28,7 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
     The crop is the one with the longest roads or neurites, whatever the predictions.
     """
     crop, window = _richest_crop(target), WINDOW[target.dim()]
+    points = "pixels" if target.dim() == 2 else "voxels"
     image, target = image[(slice(None), *crop)], target[crop]
     image = image.max(1) if target.dim() == 3 else image
     figure = Figure(figsize=(9.6, 6.9), layout="constrained")
@@ -38,7 +39,7 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
     for panel, (name, prediction) in zip(panels[:, 1:], predictions.items(), strict=True):
         prediction = prediction[crop]
         _show_map(panel[0], prediction, f"trained with {name}")
-        _show_map(panel[1], prediction, f"its critical {'pixels' if target.dim() == 2 else 'voxels'} in windows of {window}")
+        _show_map(panel[1], prediction, f"its critical {points} in windows of {window}")
         _show_pairs(panel[1], prediction, target, slope)
     for panel in panels.flat:
         panel.set(xticks=[], yticks=[])
