@@ -13,15 +13,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import gudhi
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 import gpuph
-from gpuph.windows import cut_windows, frame
 
+from .by_gudhi import framed, localized_loss
 from .inputs import SLOPE, TRUNCATION, predictions
 from .timing import in_turn, machine
 
@@ -29,37 +26,6 @@ RESULTS = Path(__file__).parent / "results" / "loss.json"
 WINDOW = (64, 64)
 HEIGHT = gpuph.Linear((SLOPE * 0.6, SLOPE * 0.8))
 GPUPH, THREADED, BY_GUDHI, BY_TOPOLOSSES = "gpuph", "gpuph, all threads", "gudhi + scipy", "topolosses, Hu loss"
-
-
-def framed(x: Tensor, lowest: Tensor | None = None) -> Tensor:
-    """Windows (N, 66, 66) with the height function and the frame."""
-    windows = cut_windows(x[:, 0], WINDOW, WINDOW)
-    windows = windows + HEIGHT(1, WINDOW, windows, None)
-    return frame(windows, windows.detach().flatten(1).amin(dim=1) if lowest is None else lowest)
-
-
-def by_gudhi(pred: Tensor, target: Tensor) -> Tensor:
-    """The localized loss without gpuph, of framed windows (N, 66, 66): GUDHI's cubical complex, scipy's assignment."""
-    return torch.stack([_cost(_loops(a), _loops(b)) for a, b in zip(pred, target, strict=True)]).mean()
-
-
-def _loops(window: Tensor) -> Tensor:
-    """Births and deaths (k, 2) of the loops of a window, differentiable."""
-    complex_ = gudhi.CubicalComplex(top_dimensional_cells=window.detach().double().numpy())
-    complex_.compute_persistence(homology_coeff_field=2, min_persistence=0)
-    pairs = complex_.cofaces_of_persistence_pairs()[0]
-    pixels = pairs[1] if len(pairs) > 1 else np.zeros((0, 2), np.int64)
-    columns, rows = np.divmod(pixels, window.shape[0])  # GUDHI counts down the columns
-    return window[torch.from_numpy(rows), torch.from_numpy(columns)]
-
-
-def _cost(a: Tensor, b: Tensor) -> Tensor:
-    """Cost of the optimal matching of two diagrams, by the clipped matrix of what each pair saves."""
-    alone_a, alone_b = ((x[:, 1] - x[:, 0]) ** 2 / 2 for x in (a, b))
-    apart = (a[:, None] - b[None]).square().sum(dim=-1)
-    saving = (alone_a[:, None] + alone_b[None] - apart).clamp(min=0)
-    rows, columns = linear_sum_assignment(saving.detach().numpy(), maximize=True)
-    return alone_a.sum() + alone_b.sum() - saving[rows, columns].sum()
 
 
 def hu_loss() -> torch.nn.Module:
@@ -84,9 +50,8 @@ def main() -> None:
 
     pred, target = predictions(4)
     loss_fn = gpuph.LocalizedPHLoss(WINDOW, height=HEIGHT)
-    lowest = torch.minimum(*(cut_windows((x[:, 0]), WINDOW, WINDOW) for x in (pred, target)))
-    lowest = (lowest + HEIGHT(1, WINDOW, lowest, None)).flatten(1).amin(dim=1)
-    n = len(lowest)
+    pred_windows, target_windows = framed(pred, target, WINDOW, HEIGHT)
+    n = len(pred_windows)
     few = 8
 
     def ours() -> tuple[Tensor, Tensor]:
@@ -101,14 +66,14 @@ def main() -> None:
 
     def theirs(windows: int = few) -> tuple[Tensor, Tensor]:
         x = pred.clone().requires_grad_()
-        loss = by_gudhi(framed(x, lowest)[:windows], framed(target, lowest)[:windows])
+        loss = localized_loss(*(y[:windows] for y in framed(x, target, WINDOW, HEIGHT)))
         return loss.detach(), torch.autograd.grad(loss, x)[0]
 
     hu = hu_loss()
 
     def hus() -> None:
-        x = (framed(pred, lowest)[:few, None] / TRUNCATION).requires_grad_()
-        hu(x, framed(target, lowest)[:few, None] / TRUNCATION).backward()
+        x = (pred_windows[:few, None] / TRUNCATION).requires_grad_()
+        hu(x, target_windows[:few, None] / TRUNCATION).backward()
 
     for mine, other in zip(ours(), theirs(n), strict=True):
         torch.testing.assert_close(mine, other)

@@ -24,7 +24,7 @@ from torch import Tensor
 import gpuph
 
 from . import neurons
-from .timing import in_turn, machine
+from .timing import in_turn, machine, peak_memory
 
 RESULTS = Path(__file__).parent / "results" / "persistence3d.json"
 GPUPH, CRIPSER_T, CRIPSER_V, COFACES = "gpuph T", "cripser T", "cripser V", "gudhi CubicalComplex + cofaces"
@@ -138,15 +138,7 @@ def _memory(kind: str) -> float:
     """Bytes a voxel by which this process is larger at its peak than before."""
     x = KINDS[kind](1, 128)
     gpuph.persistence(x[:, :8, :8, :8].contiguous())
-    Path("/proc/self/clear_refs").write_text("5")  # the peak, from now on
-    before = _kilobytes("VmRSS")
-    gpuph.persistence(x)
-    return 1024 * (_kilobytes("VmHWM") - before) / x.numel()
-
-
-def _kilobytes(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+    return peak_memory(lambda: gpuph.persistence(x)) / x.numel()
 
 
 def main() -> None:

@@ -1,0 +1,138 @@
+"""`python -m bench.volumes`: training steps on large batches of volumes, and the share that the loss has in them.
+
+A step of `bench.train --data neurons` (the small network, forward and backward, and the optimiser) on 64 windows of
+32^3 and on 8 of 64^3 and of 96^3, after a short training, so that the predictions are a network's; with MSE + gpuph's
+loss, and with MSE alone, to which the time of the loss written with GUDHI and scipy is added. That one works on one
+thread, window by window, and is timed on the first few windows only, which is scaled up. All in turn in one process;
+the answers are compared first.
+
+Memory is the loss's, forward and backward: by how much a fresh process, which holds prediction and truth already, grows
+at its peak, for a voxel of the batch. The loss with GUDHI forgets a window when it is done, so that it is measured on
+one, for a voxel of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import gpuph
+
+from .by_gudhi import framed, localized_loss
+from .crops import Crops
+from .network import PRESETS, Branch
+from .neurons import SLOPE, hemibrain
+from .timing import in_turn, machine, peak_memory
+
+RESULTS = Path(__file__).parent / "results" / "volumes.json"
+BATCHES = {32: 64, 64: 8, 96: 8}  # windows of a size
+FEW = {32: 8, 64: 2, 96: 1}  # of them for the loss with GUDHI
+REPEATS = {32: 5, 64: 5, 96: 3}
+TRAINED = 100  # steps, with MSE alone
+WEIGHT = 0.01
+HEIGHT = gpuph.Linear((SLOPE * 2 / 3, SLOPE * 2 / 3, SLOPE / 3))
+STEP, PLAIN = "step with gpuph's loss", "step with MSE alone"
+LOSS, LOSS_ALONE, BY_GUDHI = "gpuph's loss", "gpuph's loss, one thread", "loss with gudhi + scipy"
+
+
+def gradient(loss_fn: Callable[[Tensor, Tensor], Tensor], pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """A loss and its gradient."""
+    pred = pred.detach().requires_grad_()
+    loss = loss_fn(pred, target)
+    return loss.detach(), torch.autograd.grad(loss, pred)[0]
+
+
+def with_gpuph(pred: Tensor, target: Tensor) -> Tensor:
+    """The loss of cubes (n, 1, size, size, size), a window each."""
+    loss: Tensor = gpuph.LocalizedPHLoss(pred.shape[-1], height=HEIGHT)(pred, target)
+    return loss
+
+
+def with_gudhi(pred: Tensor, target: Tensor) -> Tensor:
+    """The same without gpuph."""
+    return localized_loss(*framed(pred, target, pred.shape[2:], HEIGHT))
+
+
+def compare(branch: Branch, crops: Crops) -> dict[str, float]:
+    """Measure steps on the first batch of `crops`, and print what is found."""
+    images, target = crops.batch(0)
+    n, size = len(images), images.shape[-1]
+    few, threads = FEW[size], torch.get_num_threads()
+    with torch.no_grad():
+        pred = branch.net(images)
+    loss_fn = gpuph.LocalizedPHLoss(size, height=HEIGHT)
+
+    for mine, other in zip(*(gradient(fn, pred[:few], target[:few]) for fn in (with_gpuph, with_gudhi)), strict=True):
+        torch.testing.assert_close(mine, other)
+
+    def on_one_thread() -> None:
+        torch.set_num_threads(1)
+        gradient(with_gpuph, pred, target)
+        torch.set_num_threads(threads)
+
+    seconds = in_turn(
+        {
+            STEP: lambda: branch.update(images, target, loss_fn, WEIGHT),
+            PLAIN: lambda: branch.update(images, target),
+            LOSS: lambda: gradient(loss_fn, pred, target),
+            LOSS_ALONE: on_one_thread,
+            BY_GUDHI: lambda: gradient(with_gudhi, pred[:few], target[:few]),
+        },
+        REPEATS[size],
+    )
+    seconds[BY_GUDHI] *= n / few
+    step_by_gudhi = seconds[PLAIN] + seconds[BY_GUDHI]
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        mine = pool.apply(memory, (with_gpuph, pred.numpy(), target.numpy()))
+        other = pool.apply(memory, (with_gudhi, pred[:1].numpy(), target[:1].numpy()))
+    result = {
+        "windows a second, gpuph": n / seconds[STEP],
+        "windows a second, gudhi + scipy": n / step_by_gudhi,
+        "windows a second, MSE alone": n / seconds[PLAIN],
+        "share of the loss in the step, gpuph": seconds[LOSS] / seconds[STEP],
+        "share of the loss in the step, gudhi + scipy": seconds[BY_GUDHI] / step_by_gudhi,
+        "milliseconds of loss a window, one thread, gpuph": 1e3 * seconds[LOSS_ALONE] / n,
+        "milliseconds of loss a window, one thread, gudhi + scipy": 1e3 * seconds[BY_GUDHI] / n,
+        "times faster": seconds[BY_GUDHI] / seconds[LOSS_ALONE],
+        "bytes of loss a voxel, gpuph": mine,
+        "bytes of loss a voxel, gudhi + scipy": other,
+    }
+    print(f"\n{n} windows of {size}^3 a step, {threads} threads")
+    for name, value in result.items():
+        print(f"  {name:<60}{value:>10.3g}", flush=True)
+    return result
+
+
+def memory(loss_fn: Callable[[Tensor, Tensor], Tensor], *maps: np.ndarray) -> float:
+    """Bytes a voxel by which this process is larger at the loss's peak than before."""
+    pred, target = (torch.from_numpy(x.copy()) for x in maps)
+    gradient(loss_fn, pred[..., :8, :8, :8], target[..., :8, :8, :8])  # what is loaded and compiled once
+    return peak_memory(lambda: gradient(loss_fn, pred, target)) / pred.numel()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="*", choices=BATCHES, default=list(BATCHES), help="(%(default)s)")
+    parser.add_argument("--save", action="store_true", help="write bench/results/volumes.json")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    preset, device = PRESETS["small"][3], torch.device("cpu")
+    scenes = hemibrain()[:2]
+    branch = Branch(3, 1, preset, device)
+    training = Crops(scenes, preset.crop, preset.batch, 0, device)
+    for number in range(TRAINED):
+        branch.update(*training.batch(number))
+    results = {f"{size}^3": compare(branch, Crops(scenes, size, BATCHES[size], 0, device)) for size in options.sizes}
+    if options.save:
+        RESULTS.write_text(json.dumps({"machine": machine(), "training steps": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+import itertools
+import math
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+import bench.network
+import bench.neurons
+import bench.train
+from bench.crops import Crops
+from bench.neurons import BRIDGES, DETOUR, hemibrain, load_skeletons
+from bench.scenes import Scene
+
+SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A piece of the neurons, and batch-norm statistics that are wanted for nothing but speed."""
+    monkeypatch.setattr(bench.neurons, "SIDE", SIDE)
+    monkeypatch.setattr(bench.network, "STATISTICS_BATCHES", 2)
+
+
+def test_rendering_is_decided_by_the_seed():
+    scenes, again, others = hemibrain(0), hemibrain(0), hemibrain(1)
+    assert len(scenes) == 3
+    for scene, same, other in zip(scenes, again, others, strict=True):
+        assert np.array_equal(scene.image, same.image)
+        assert not np.array_equal(scene.image, other.image)
+        assert np.array_equal(scene.mask, same.mask)
+        assert np.array_equal(scene.mask, other.mask)  # the neurons are real
+    for scene, other in itertools.combinations(scenes, 2):
+        assert not np.array_equal(scene.mask, other.mask)
+
+
+def test_rendered_volume_is_an_image_with_centre_lines():
+    for scene in hemibrain(0, rows=48):
+        assert scene.mask.shape == (SIDE, 48, SIDE)
+        assert scene.image.shape == (1, *scene.mask.shape)
+        assert scene.image.dtype == np.float32
+        assert 0 <= scene.image.min() < scene.image.max() <= 1
+        assert 0 < scene.mask.mean() < 0.05
+        bright, dark = scene.image[0][scene.mask], scene.image[0][~scene.mask]
+        assert np.median(bright) > np.quantile(dark, 0.95)
+
+
+@pytest.mark.parametrize("every", [bench.neurons.GAP_EVERY, 10**9], ids=["gaps", "no-gaps"])
+def test_neurites_are_as_dark_as_the_background_in_gaps_only(monkeypatch, every):
+    monkeypatch.setattr(bench.neurons, "GAP_EVERY", every)
+    for scene in hemibrain(0):
+        bright, dark = scene.image[0][scene.mask], scene.image[0][~scene.mask]
+        assert (np.quantile(bright, 0.05) < np.quantile(dark, 0.9)) == (every < 10**9)
+
+
+def test_false_bridges_are_short_and_far_along_the_neuron():
+    neuron = load_skeletons()[0]
+    points = neuron.points[:, ::-1] / bench.neurons.FINE
+    start, stop = bench.neurons._bridges(neuron, points, np.arange(len(points)), 20, np.random.default_rng(0))
+    assert len(start) == 20
+    tree = nx.Graph()
+    for a, b in zip(*neuron.pieces(), strict=True):
+        tree.add_edge(a, b, length=math.dist(points[a], points[b]))
+    for a, b in zip(start, stop, strict=True):
+        assert BRIDGES[0] <= math.dist(points[a], points[b]) <= BRIDGES[1]
+        assert nx.shortest_path_length(tree, a, b, "length") > DETOUR
+
+
+@pytest.mark.parametrize(("rank", "symmetries"), [(2, 8), (3, 48)])
+def test_crops_are_turned_and_mirrored_in_all_ways_with_their_maps(rank, symmetries):
+    rng = np.random.default_rng(0)
+    mask = rng.random((3,) * rank) < 0.3
+    scene = Scene(np.stack((mask, rng.random(mask.shape))).astype(np.float32), mask)
+    images, maps = Crops([scene], side=3, count=1000, seed=0, device=torch.device("cpu")).batch(0)
+    assert torch.equal(images[:, 0] == 1, maps[:, 0] == 0)
+    assert len(images[:, 1].flatten(1).unique(dim=0)) == symmetries
+
+
+def command(out: Path, *more: object) -> dict:
+    fixed = ("--data", "neurons", "--warmup", 1, "--out", out)
+    return bench.train.main([str(word) for word in (*fixed, *more)])
+
+
+def test_train_on_neurons_and_resume(tmp_path):
+    whole = command(tmp_path / "whole", "--steps", 2)
+    assert {path.name for path in (tmp_path / "whole").iterdir()} == {"figure.png", "result.json", "checkpoint.pt"}
+    for scores in whole["held_out"].values():
+        assert np.isfinite(list(scores.values())).all()
+    assert whole["held_out"]["MSE"] != whole["held_out"]["MSE + localized"]
+    command(tmp_path / "parts", "--steps", 1)
+    parts = command(tmp_path / "parts", "--steps", 2, "--resume", tmp_path / "parts" / "checkpoint.pt")
+    assert parts["held_out"] == whole["held_out"]
+
+
+def test_train_refuses_what_does_not_fit_neurons(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command(tmp_path, "--images", tmp_path, "--masks", tmp_path)
+    assert "--images are images, not volumes" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command(tmp_path, "--rows", 20)
+    assert "64 x 20 x 64 pixels, smaller than a crop of 48" in capsys.readouterr().err
