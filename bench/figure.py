@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, avg_pool3d
 
 import gpuph
-from bench.crops import TRUNCATION, WINDOW
+from bench.crops import WINDOW
 from gpuph.windows import cut_windows, frame, origin
 
-WIDE = 3  # windows of the loss a side of the crop that is shown; along the first axis of a volume one
-SHORTEST = 0.1  # of the truncation: pairs of smaller persistence are not drawn
+# By the number of axes.
+WIDE = {2: 3, 3: 2}  # windows of the loss a side of the crop that is shown; along the first axis of a volume one
+WHITE = {2: 20.0, 3: 5.0}  # pixels: a distance shown as white; in a projection few voxels are far from all neurites
+SHORTEST = 2.0  # pairs of smaller persistence are not drawn
 
 
 def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, Tensor], slope: float) -> None:
@@ -52,7 +54,7 @@ def _richest_crop(target: Tensor) -> tuple[slice, ...]:
     """Find the crop, on a grid of half its size, with the most pixels of roads or neurites."""
     rank = target.dim()
     lines, window = (target == 0).float()[None, None], WINDOW[rank]
-    wanted = (window,) * (rank - 2) + (WIDE * window,) * 2
+    wanted = (window,) * (rank - 2) + (WIDE[rank] * window,) * 2
     size = tuple(min(side, length) for side, length in zip(wanted, target.shape, strict=True))
     stride = tuple(side // 2 for side in wanted)
     count = (avg_pool2d if rank == 2 else avg_pool3d)(lines, size, stride)[0, 0]
@@ -62,7 +64,7 @@ def _richest_crop(target: Tensor) -> tuple[slice, ...]:
 
 def _show_map(panel: Axes, distance: Tensor, title: str) -> None:
     seen = distance.amin(0) if distance.dim() == 3 else distance
-    panel.imshow(seen.numpy(), cmap="gray", vmin=0, vmax=TRUNCATION[distance.dim()])
+    panel.imshow(seen.numpy(), cmap="gray", vmin=0, vmax=WHITE[distance.dim()])
     panel.set_title(title)
 
 
@@ -78,7 +80,7 @@ def _show_pairs(panel: Axes, prediction: Tensor, target: Tensor, slope: float) -
     loops = gpuph.persistence(frame(windows, lowest.repeat(2)), dims=(1,))[1]
     predicted = loops[:n]
     matched = gpuph.match(predicted, loops[n:]).partner_a >= 0
-    shown = predicted.mask & (predicted.death - predicted.birth > SHORTEST * TRUNCATION[rank])
+    shown = predicted.mask & (predicted.death - predicted.birth > SHORTEST)
     corner, offset = origin(prediction.shape, size, size, border=True, device=prediction.device)
     for kind, of_kind, colour in (("matched", matched, "tab:cyan"), ("unmatched", ~matched, "tab:red")):
         for event, index, marker, face in (
