@@ -139,7 +139,7 @@ def room_of(x, bits, top):
     key = np.full(size, ~most if top else most, bits.dtype)
     star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
     spare = np.empty(size, x.dtype), np.empty((2, size), bits.dtype), np.empty(size, np.int64)
-    return key, star, critical, steps_of(x.shape[2] + 2), np.empty((14, size), np.int32), spare
+    return key, star, critical, steps_of(x.shape[2] + 2), np.empty((15, size), np.int32), spare
 
 
 @device
@@ -149,9 +149,9 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0,
     bits : x as integers. room : of `room_of`. Returns how many there are of each, and the window's status.
     """
     key, star, critical, steps, numbers, (lengths, keys, spare_codes) = room
-    minima, maxima, edges, ends = numbers[0], numbers[1], numbers[2:4], numbers[4:6]
-    walking, known, order, place, spare_order = numbers[6], numbers[7], numbers[8], numbers[9], numbers[10]
-    tree = numbers[11], numbers[12], numbers[13]
+    minima, maxima, edges, at = numbers[0], numbers[1], numbers[2:4], numbers[4:6].ravel()
+    walking, known, order, place, spare_order = numbers[6:8].ravel(), numbers[8], numbers[9], numbers[10], numbers[11]
+    tree = numbers[12], numbers[13], numbers[14]
     spare = lengths, keys[0], keys[1], place, spare_order, spare_codes
     height, width = x.shape[0] + 2, x.shape[1] + 2
     key_rows = key[: height * width].reshape(height, width)
@@ -163,11 +163,11 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0,
     minima[0] = 0
     n_minima, n_edges, n_maxima = critical_cells(critical, width, minima[1:], edges, maxima)
 
+    ends = at[: 2 * n_edges].reshape(2, n_edges)
     for e in range(n_edges):
         ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
         keys[0, e] = key[edges[0, e]]
-    for k in range(2):
-        minima_below(ends[k, :n_edges], star, steps, walking, known)
+    minima_below(at[: 2 * n_edges], star, steps, walking, known)
     argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order)
     extrema = minima[0 if top else 1 : 1 + n_minima]
     merge(key, extrema, order[:n_edges], ends, False, *tree)
@@ -186,10 +186,10 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0,
     for e in order[:n_edges]:
         order[rest] = place[e]
         rest += tree[2][e] < 0
+    ends = at[: 2 * rest].reshape(2, rest)
     for e in range(rest):
         ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
-    for k in range(2):
-        maxima_above(ends[k, :rest], star, steps, width, walking, known)
+    maxima_above(at[: 2 * rest], star, steps, width, walking, known)
     maxima[n_maxima] = star.size - 1
     extrema = maxima[: n_maxima + (0 if top else 1)]
     merge(key, extrema, order[:rest], ends, True, *tree)

@@ -8,7 +8,7 @@ from ..cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
 from .jit import device
 from .jit import unsigned as _i
 
-_ROUNDS = 9  # of two steps; a walk that goes on is long enough to be remembered
+_ROUNDS = 32  # of two steps; a walk that goes on is long enough to be remembered
 
 
 def _matched_along(star: int, cell: int) -> tuple[int, int]:
@@ -104,6 +104,8 @@ def minima_below(at, star, steps, walking, known):
             at[_i(w)], walking[left] = v, w
             left += _i(down[star[_i(v)]] != 0)
         n = left
+        if n == 0:
+            break
     known[: known.size if n > 0 else 0] = 0
     for i in range(np.int64(n)):
         w = _i(walking[i])
@@ -149,6 +151,8 @@ def maxima_above(at, star, steps, width, walking, known):
             at[_i(w)], walking[left] = square, w
             left += _i(_square_step(square, star, steps, width) != 0)
         n = left
+        if n == 0:
+            break
     known[: known.size if n > 0 else 0] = 0
     for i in range(np.int64(n)):
         w = _i(walking[i])
