@@ -29,16 +29,16 @@ def order_keys(bits, infinity, most, top, key):
     height, width = bits.shape
     mirror = -1 if top else 0
     nan = False
+    for b in bits.flat:  # in a loop of its own: gathered in the other, it would be summed up at the end of each row
+        nan |= (b & most) > infinity
     for y in range(height):
-        source = bits[y]
-        row = key[y + 1]
+        source, row = bits[y], key[y + 1, 1:]
         for x in range(width):
             b = source[x]
-            nan |= (b & most) > infinity
             k = b ^ most if b < 0 else b
             if k == -1:  # -0.0 equals 0.0
                 k = 0
-            row[x + 1] = k ^ mirror
+            row[x] = k ^ mirror
     return nan
 
 
