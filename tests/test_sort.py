@@ -17,5 +17,5 @@ def test_order_is_by_key_then_place(n: int, dtype: type, ties: bool) -> None:
     keys[: n // 50], keys[n // 50 : n // 25] = limits.max, limits.min
     expected = np.argsort(keys, kind="stable")
     order, spare_keys, spare_order = np.empty(n, np.int32), np.empty(n, dtype), np.empty(n, np.int32)
-    argsort(keys.copy(), order, spare_keys, spare_order)
+    argsort(keys.copy(), order, spare_keys, spare_order, np.empty(256, np.int32))
     assert np.array_equal(order, expected)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import device
+from .jit import allocating, device
 from .savings import copy, lowest, place_of, relax, saving
 
 Array = NDArray[np.generic]
@@ -24,7 +24,7 @@ class Tree(NamedTuple):
     price: Array  # of the partner, which counts as infinite during the search
 
 
-@device
+@allocating
 def no_tree(size):
     """Room for a tree of `size` nodes and the root."""
     i, x = np.empty((2, size + 1), np.int64), np.empty((3, size + 1))

@@ -45,7 +45,7 @@ def _inner(position, width):
 
 
 @device
-def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, spare_codes):
+def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, place, spare_codes):
     """Sort codes (n,) in place by persistence, longest first, then by code; all other arguments are used up.
 
     Codes come in order or nearly so, which makes the last criterion cheap: they are set right by insertion, and a
@@ -61,8 +61,9 @@ def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, spare_codes
         bits[j], codes[j] = length, code
     for i in range(n):
         keys[i] = ~bits[i]  # the bits of floats that are not negative have the floats' order
-    argsort(keys[:n], order[:n], spare_keys, spare_order)
-    spare_codes[:n] = codes
+    argsort(keys[:n], order[:n], spare_keys, spare_order, place)
+    for i in range(n):
+        spare_codes[i] = codes[i]
     for i in range(n):
         codes[i] = spare_codes[order[i]]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cells import NO_X3, NO_Y3, NO_Z3, VERTEX3
-from .jit import device
+from .jit import allocating, device
 from .jit import unsigned as _i
 from .primitives import twice
 
@@ -18,7 +18,7 @@ _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _1, _3, _9 = _u(1), _u(3), _u(9)
 
 
-@device
+@allocating
 def gradient_rows(key, star, first, last):
     """Match the cells of the stars of slices first, ..., last - 1, and list what stays critical.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import device, kernel, over_windows
+from .jit import allocating, kernel, over_windows
 from .persistence import as_integers, joined, room_for_codes, room_of, spread, window_pairs, with_room
 from .persistence3 import large, large_window
 from .persistence3 import room_of as room_of_volume
@@ -91,7 +91,7 @@ def _writer(codes: Array, ends: Array, counts: Array, *rest: Any) -> Callable[[s
     return write
 
 
-@device
+@allocating
 def _lay_pair(pred, target, height, window, stride, margin, i, x):
     """Lay window i of both images in x (2, D, H, W), in frames at their common minimum, which is returned."""
     size = pred.shape[1:]

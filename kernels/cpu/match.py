@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .auction import auction
 from .augment import augment, no_tree
 from .jit import device, kernel, over_windows
-from .savings import certify, find_gains, find_reach, finish, no_points, padded, relax
+from .savings import certify, find_gains, find_reach, finish, largest, no_points, padded, relax
 
 Array = NDArray[np.generic]
 
@@ -179,7 +179,7 @@ def _solve(rows, n, columns, m, squared, auction_from, near, far, key, order, sp
     find_reach(rows, n, columns, m, squared)
     if min(n, m) >= auction_from:
         find_reach(columns, m, rows, n, squared)
-        return auction(rows, n, columns, m, np.max(rows.gain[:n]), near, far, order)
+        return auction(rows, n, columns, m, largest(rows.gain, n), near, far, order)
     for i in range(n):
         key[i] = -rows.gain[i]
     _sort(key, order, spare, n)

@@ -84,7 +84,7 @@ def _maximin(bits, region, same, place, first, second, counts):
             b = bits[w, place[i]]
             k = b ^ most if b < 0 else b
             keys[i] = ~k if k != -1 else ~0  # -0.0 equals 0.0; the greatest comes first
-        argsort(keys, order, spare_keys, spare_order)
+        argsort(keys, order, spare_keys, spare_order, np.empty(256, np.int32))
         bucket[:] = -1
         for p in range(pixels):
             known = region[w, p] != 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .emit import fill, pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
-from .jit import device, kernel, over_windows
+from .jit import allocating, device, kernel, over_windows
 from .merge import merge
 from .sort import argsort
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
@@ -117,7 +117,7 @@ def room_for_codes(x, wanted):
     return size if wanted[0] else 0, size if wanted[1] else 0
 
 
-@device
+@allocating
 def with_room(codes, used, more):
     """A list of codes of which so many are used, with room for more."""
     if used + more <= codes.size:
@@ -127,7 +127,7 @@ def with_room(codes, used, more):
     return larger
 
 
-@device
+@allocating
 def room_of(x, bits, top):
     """Memory for the stages of a window of x (N, H, W): keys, stars, critical cells, what is found along their edges.
 
@@ -138,8 +138,16 @@ def room_of(x, bits, top):
     most = np.iinfo(bits.dtype).max
     key = np.full(size, ~most if top else most, bits.dtype)
     star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
-    spare = np.empty(size, x.dtype), np.empty((2, size), bits.dtype), np.empty(size, np.int64)
-    return key, star, critical, steps_of(x.shape[2] + 2), np.empty((15, size), np.int32), spare
+    spare = np.empty(size, x.dtype), np.empty((2, size), bits.dtype), np.empty(256, np.int32), np.empty(size, np.int64)
+    return (
+        key,
+        star,
+        critical,
+        steps_of(x.shape[2] + 2),
+        np.empty((11, size), np.int32),
+        np.empty((2, 2 * size), np.int32),
+        spare,
+    )
 
 
 @device
@@ -148,16 +156,16 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0,
 
     bits : x as integers. room : of `room_of`. Returns how many there are of each, and the window's status.
     """
-    key, star, critical, steps, numbers, (lengths, keys, spare_codes) = room
-    minima, maxima, edges, at = numbers[0], numbers[1], numbers[2:4], numbers[4:6].ravel()
-    walking, known, order, place, spare_order = numbers[6:8].ravel(), numbers[8], numbers[9], numbers[10], numbers[11]
-    tree = numbers[12], numbers[13], numbers[14]
-    spare = lengths, keys[0], keys[1], place, spare_order, spare_codes
+    key, star, critical, steps, numbers, walks, (lengths, keys, counts, spare_codes) = room
+    minima, maxima, edges, known, order = numbers[0], numbers[1], numbers[2:4], numbers[4], numbers[5]
+    place, spare_order, tree = numbers[6], numbers[7], (numbers[8], numbers[9], numbers[10])
+    at, walking = walks[0], walks[1]
+    spare = lengths, keys[0], keys[1], place, spare_order, counts, spare_codes
     height, width = x.shape[0] + 2, x.shape[1] + 2
     key_rows = key[: height * width].reshape(height, width)
     if order_keys(bits, infinity, key.dtype.type(np.iinfo(key.dtype).max), top, key_rows):
         return 0, 0, 1
-    values = x.ravel()
+    values = x.reshape(x.size)
     lower_stars(key, height, width, star, critical)
     match_stars(star, critical)
     minima[0] = 0
@@ -168,7 +176,7 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0,
         ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
         keys[0, e] = key[edges[0, e]]
     minima_below(at[: 2 * n_edges], star, steps, walking, known)
-    argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order)
+    argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order, counts)
     extrema = minima[0 if top else 1 : 1 + n_minima]
     merge(key, extrema, order[:n_edges], ends, False, *tree)
     n_0 = n_1 = 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .emit3 import lasting
 from .gradient import order_keys
 from .gradient3 import gradient_rows
-from .jit import device, kernel, over_windows
+from .jit import allocating, kernel, over_windows
 from .merge import merge
 from .persistence import as_integers, columns_of, joined
 from .primitives import appended
@@ -81,7 +81,7 @@ def _windows(x, bits, infinity, top, wanted, min_persistence, room):
     return status, counts, codes_0[: used[0]], codes_1[: used[1]], codes_2[: used[2]]
 
 
-@device
+@allocating
 def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
     """Sorted codes of a window x (D, H, W) for each dimension of V, none for those unwanted, and the window's status.
 
@@ -181,7 +181,7 @@ def voids_of(cells, key, ends, top):
     return _elder_rule(key.reshape(-1), cells[5], 1 if top else 0, cells[3], ends, True)
 
 
-@device
+@allocating
 def _elder_rule(key, extrema, first, saddles, ends, reverse):
     """Merge the classes of extrema, from number `first` on.
 
@@ -190,7 +190,7 @@ def _elder_rule(key, extrema, first, saddles, ends, reverse):
     """
     n, m = extrema.size, saddles.size
     order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order)
+    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, np.empty(256, np.int32))
     saddle_of, elder_of, partner = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32)
     # The ring's key, at position 0, is the outside's as well: it is the last in V as it is the first in T.
     merge(key[extrema], np.arange(first, n), order, ends, reverse, saddle_of, elder_of, partner)

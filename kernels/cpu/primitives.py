@@ -8,7 +8,7 @@ import numpy as np
 from llvmlite.ir import Constant, IntType
 from numba.extending import intrinsic
 
-from .jit import device
+from .jit import allocating
 
 
 @intrinsic
@@ -31,7 +31,7 @@ def bits_set(context: Any, x: Any) -> Any:
     return x(x), generate
 
 
-@device
+@allocating
 def twice(array):
     """A copy of a list with room for twice as much."""
     larger = np.empty(2 * array.size, array.dtype)
@@ -39,7 +39,7 @@ def twice(array):
     return larger
 
 
-@device
+@allocating
 def appended(array, used, more):
     """A list of which so much is used, with more behind that; a larger copy where there is no room."""
     while used + more.size > array.size:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
-from .jit import device
+from .jit import allocating, device
 from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros, twice
 from .trace3 import offsets_of
@@ -28,7 +28,7 @@ _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _0, _1, _3, _9 = _u(0), _u(1), _u(3), _u(9)
 
 
-@device
+@allocating
 def reduce(key, star, width, area, edges, killed, squares, directions, opened, first_edge, chain):
     """Pair the critical edges that close a loop with the critical squares that end it.
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import device
+from .jit import allocating, device
 from .jit import unsigned as _i
 
 Array = NDArray[np.generic]
@@ -45,7 +45,7 @@ def padded(size):
     return (size + _VECTOR - 1) & -_VECTOR
 
 
-@device
+@allocating
 def no_points(size):
     """Room for `size` points and dummies."""
     i = np.empty((5, padded(size)), np.int64)
@@ -101,6 +101,15 @@ def lowest(values, first, last):
 
 
 @device
+def largest(values, n):
+    """The largest of n values that are not negative."""
+    high = 0.0
+    for i in range(n):
+        high = max(high, values[i])
+    return high
+
+
+@device
 def place_of(value, values, points, first, last):
     """Place of a value; of several, the one whose point comes first in the diagram."""
     column = _FAR
@@ -128,7 +137,7 @@ def find_reach(points, n, others, m, squared):
     With lengths y and sums x of birth and death, a squared saving is y y' - (x - x')^2 / 2, and a cost is always
     (x - x')^2 / 2 or more.
     """
-    most = np.max(others.alone[:m])
+    most = largest(others.alone, m)
     for i in range(n):
         x, alone = points.birth[i] + points.death[i], points.alone[i]
         reach = 4.0 * np.sqrt(alone * most) if squared else 2.0 * (alone + most)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gradient import lower_stars, match_stars, order_keys
-from .jit import device, kernel, over_windows
+from .jit import allocating, device, kernel, over_windows
 from .jit import unsigned as _i
 from .merge import merge
 from .sort import argsort
@@ -73,7 +73,8 @@ def _skeletons(x, bits, infinity, min_persistence, mask):
             ends[k] = edges[k]
             minima_below(ends[k], star, steps, walking, known)
         order = np.empty(n_edges, np.int32)
-        argsort(key[edges[0]], order, np.empty(n_edges, key.dtype), np.empty(n_edges, np.int32))
+        spare_keys, spare_order = np.empty(n_edges, key.dtype), np.empty(n_edges, np.int32)
+        argsort(key[edges[0]], order, spare_keys, spare_order, np.empty(256, np.int32))
         killed, closed = np.empty(n_edges, np.int32), np.full(n_edges, -1, np.int32)
         merge(key, minima[:n_minima], order, ends, False, tree[0], tree[1], killed)
 
@@ -107,7 +108,7 @@ def _mark_down(v, star, down, marked):
         v += down[star[_i(v)]]
 
 
-@device
+@allocating
 def kept(ends, killed, lasts, n):
     """Which saddles have separatrices in the skeleton.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
-from .jit import device, kernel, over_windows
+from .jit import allocating, device, kernel, over_windows
 from .jit import unsigned as _i
 from .persistence3 import cells_of, components_of, gradient_of, keys_of, room_of, trace_above, trace_below, voids_of
 from .primitives import bits_set, twice
@@ -109,7 +109,7 @@ def _mark_down(v, star, down, marked):
         v += down[edges_hash(star[_i(v)])]
 
 
-@device
+@allocating
 def _mark_surfaces(squares, directions, lasts, matrix, key, star, width, area, marked):
     """Mark the vertices of all squares that the gradient leads to from the critical squares that last."""
     killed, edge_lasts, square_of, first_edge = matrix
@@ -140,7 +140,7 @@ def _mark_surfaces(squares, directions, lasts, matrix, key, star, width, area, m
                     stack, size = _push(squares[square_of[e]], directions[square_of[e]], seen, stack, size)
 
 
-@device
+@allocating
 def _push(v, bit, seen, stack, size):
     """Put a square on the stack, unless it has been there. Returns the stack and how much of it is used."""
     if seen[v] >> bit & 1:

@@ -11,10 +11,10 @@ _FEW = 40  # that insertion sorts faster than counting
 
 
 @device
-def argsort(keys, order, spare_keys, spare_order):
+def argsort(keys, order, spare_keys, spare_order, place):
     """Write into order (n,) the places of signed keys (n,), the least first, and of equal ones the first first.
 
-    The keys and the spares, of the same shapes and dtypes, are used up.
+    The keys and the spares, of the same shapes and dtypes, are used up; so is place (256,) int32.
     """
     n = keys.size
     for i in range(n):
@@ -30,7 +30,6 @@ def argsort(keys, order, spare_keys, spare_order):
     # A radix sort by bytes. They are even in number, so that the last pass leaves the result where it is wanted.
     for i in range(n):
         keys[i] ^= np.iinfo(keys.dtype).min  # the byte with the sign sorts as the others do
-    place = np.empty(256, np.int32)
     for shift in range(0, 8 * keys.itemsize, 8):
         place[:] = 0
         for i in range(n):

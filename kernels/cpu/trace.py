@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
-from .jit import device
+from .jit import allocating, device
 from .jit import unsigned as _i
 
 _ROUNDS = 32  # of two steps; a walk that goes on is long enough to be remembered
@@ -27,7 +27,7 @@ _CELLS = (VERTEX, NW, NE, SW, SE)
 _MATCHED = np.array([[_matched_along(s, c) for s in range(512)] for c in _CELLS], np.int32)
 
 
-@device
+@allocating
 def steps_of(width):
     """Where a star leads a cell, as an offset in a grid of that width: (5, 512) int32.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cells import CUBES3, DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
-from .jit import device
+from .jit import allocating, device
 from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros
 
@@ -70,7 +70,7 @@ def _step(shift, width, area):
     return step
 
 
-@device
+@allocating
 def steps_of(width, area):
     """Where a star leads its vertex, and where its cubes, as steps in a grid: (64,) and (256, 8) int32, by hash.
 
@@ -86,7 +86,7 @@ def steps_of(width, area):
     return down, up
 
 
-@device
+@allocating
 def offsets_of(width, area):
     """Where cells are, as offsets from their owner in a grid: (27, 3) int32 by direction.
 
@@ -105,7 +105,7 @@ def offsets_of(width, area):
     return offsets
 
 
-@device
+@allocating
 def critical_cells(owners, cells):
     """List the critical cells in order of their owners, then of their directions.
 
@@ -147,7 +147,7 @@ def _list(cells, v, owner, bit, n):
     return n
 
 
-@device
+@allocating
 def minima_beside(edges, directions, star, width, area, known, ends, first, last):
     """Follow the critical edges first, ..., last - 1 down.
 
@@ -162,7 +162,7 @@ def minima_beside(edges, directions, star, width, area, known, ends, first, last
         ends[1, e] = minimum_below(v + offsets[directions[e], 0], star, down, known)
 
 
-@device
+@allocating
 def maxima_beside(squares, directions, star, width, area, known, ends, first, last):
     """Follow the critical squares first, ..., last - 1 up.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import device
+from .jit import allocating, device
 
 
 @device
@@ -31,7 +31,7 @@ def corner_of(i, image, window, stride):
     )
 
 
-@device
+@allocating
 def lay(image, corner, height, margin, out):
     """Write a window of an image plus the height function into out (D, H, W), inside margins of that width.
 
