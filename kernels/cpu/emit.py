@@ -18,19 +18,25 @@ def pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, widt
     partner : (m,) the extremum whose class ends at a saddle, or -1.
     Written: lengths, persistences; codes, birth index * 2^32 + death index + 1, in order of birth. Returns how many.
     """
-    n = 0
-    for i in range(extrema.size if extrema_give_birth else saddles.size):
+    n, births = 0, _i(extrema.size)
+    if not extrema_give_birth:
+        # Which saddles have a pair is hard to predict, so those without are left out by adding a bit. Until its turn
+        # comes, a saddle's number stands where codes are written later.
+        births = _i(0)
+        for i in range(saddles.size):
+            codes[births] = i
+            births += _i(partner[i] >= 0)
+    for i in range(np.int64(births)):
         if extrema_give_birth:
             birth, saddle = extrema[i], saddle_of[extrema[i]]
-            death = -1 if saddle == saddles.size else saddles[saddle]
+            if saddle == saddles.size:  # the essential class
+                codes[n], lengths[n] = _inner(birth, width) << 32, np.inf
+                n += 1
+                continue
+            death = saddles[saddle]
         else:
-            birth, death = saddles[i], partner[i]
-        born = _inner(birth, width)
-        if extrema_give_birth and death < 0:  # the essential class
-            codes[n], lengths[n] = born << 32, np.inf
-            n += 1
-            continue
-        died = _inner(death if death >= 0 else birth, width)  # without a pair, a length of 0
+            birth, death = saddles[_i(codes[i])], partner[_i(codes[i])]
+        born, died = _inner(birth, width), _inner(death, width)
         length = values[died] - values[born]  # NaN for two infinities; they are equal, which drops the pair
         codes[n], lengths[n] = born << 32 | died + 1, length
         n += (values[born] < values[died]) & (length > min_persistence)
