@@ -63,6 +63,14 @@ class RandomLinear:
         w = torch.randn(shape, dtype=like.dtype, device=like.device, **drawn_from)
         return _linear(w * (self.slope / w.norm(dim=1, keepdim=True).clamp_min(1e-12)), window)
 
+    def fixed(self, axes: int) -> Linear:
+        """The height of this slope in a direction that is always the same, for evaluations that are to be compared.
+
+        Neither an axis nor a diagonal, along which the pixels of a row would be level.
+        """
+        direction = [math.cos(1.0 + axis) for axis in range(axes)]
+        return Linear([self.slope * part / math.hypot(*direction) for part in direction])
+
     def __repr__(self) -> str:
         return f"RandomLinear(slope={self.slope}, per_window={self.per_window})"
 

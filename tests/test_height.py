@@ -48,6 +48,13 @@ def test_one_direction_a_call_is_shared_by_the_windows() -> None:
     assert at(gpuph.RandomLinear(0.2, per_window=False), (4, 4), n=5).shape == (1, 4, 4)
 
 
+@pytest.mark.parametrize("axes", [2, 3])
+def test_the_fixed_direction_has_the_slope_and_is_along_no_axis_or_diagonal(axes: int) -> None:
+    w = gpuph.RandomLinear(0.3).fixed(axes).w
+    assert math.isclose(math.hypot(*w), 0.3)
+    assert len({round(abs(part), 3) for part in w}) == axes and 0 not in w
+
+
 def test_a_seed_repeats_the_draw() -> None:
     height = gpuph.RandomLinear(0.2)
     assert torch.equal(at(height, (4, 4), 3, seed=1), at(height, (4, 4), 3, seed=1))

@@ -198,6 +198,12 @@ def test_traces_under_compile_without_a_graph_break() -> None:
     assert torch.equal(loss.detach(), loss_fn(BROKEN, CROSSING)) and pred.grad is not None and pred.grad.any()
 
 
+def test_evaluation_with_a_random_height_traces_without_a_graph_break() -> None:
+    loss_fn = gpuph.LocalizedPHLoss().eval()
+    compiled = torch.compile(loss_fn, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(BROKEN, CROSSING), loss_fn(BROKEN, CROSSING))
+
+
 def test_the_default_height_traces_at_any_size() -> None:
     compiled = torch.compile(gpuph.LocalizedPHLoss(16), backend="aot_eager")
     for size in (16, 24):

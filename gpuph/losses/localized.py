@@ -170,20 +170,19 @@ class LocalizedPHLoss(torch.nn.Module):
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """The height function on n windows, shape (n, *window), or (1, *window) where all have the same."""
-        assert self.height is not None
-        random = isinstance(self.height, RandomLinear)
-        if not (random and self.training):
+        height = self.height
+        if isinstance(height, RandomLinear) and not self.training:
+            height = height.fixed(len(window))
+        assert height is not None
+        if not isinstance(height, RandomLinear):
 
             def draw() -> Tensor:
-                assert self.height is not None
-                on_cpu = torch.empty(0, dtype=like.dtype)
-                seed = torch.Generator().manual_seed(0) if random else None
-                return self.height(1, window, on_cpu, seed).to(like.device)
+                return height(1, window, torch.empty(0, dtype=like.dtype), None).to(like.device)
 
             return self._once(draw, self.height, window, like.dtype, like.device)
         if self.generator is not None and self.generator.device.type != like.device.type:
             raise ValueError(f"generator must be on {like.device}, as the input is; it is on {self.generator.device}")
-        return self.height(n, window, like, self.generator)
+        return height(n, window, like, self.generator)
 
     def _once(self, make: Callable[[], _T], *key: object) -> _T:
         """Make what is the same in every call once, and remember what the last few kinds of call needed."""
