@@ -154,6 +154,17 @@ def test_matchings_of_hundreds_of_points_equal_the_cpu() -> None:
             assert_same_matching(*pairs([left], [right]), True, solver)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_one_call_takes_both_solvers_each_for_its_windows(seed: int) -> None:
+    """Two launches share the results; so many points that both would come into play take minutes here."""
+    modules = [importlib.import_module(f"gpuph.kernels.{device}.match") for device in ("cpu", "triton")]
+    with contextlib.ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(mock.patch.dict(module._AUCTION_FROM, auto=7))
+        stack.enter_context(ptx(seed))
+        assert_same_matching(*mixed(((3, 30), (25, 28), (9, 8), (6, 6), (40, 12)), seed), True, "auto")
+
+
 def test_programs_take_several_windows_in_turn() -> None:
     module = importlib.import_module("gpuph.kernels.triton.match")  # the function has the module's name
     with ptx(0), mock.patch.object(module, "_PROGRAMS", 3):
