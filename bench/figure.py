@@ -29,7 +29,7 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
 
     The crop is the one with the longest roads or neurites, whatever the predictions.
     """
-    crop, window = _richest_crop(target), WINDOW[target.dim()]
+    crop, window = richest_crop(target), WINDOW[target.dim()]
     points = "pixels" if target.dim() == 2 else "voxels"
     image, target = image[(slice(None), *crop)], target[crop]
     image = image.max(1) if target.dim() == 3 else image
@@ -50,7 +50,7 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
     figure.savefig(path, dpi=120)
 
 
-def _richest_crop(target: Tensor) -> tuple[slice, ...]:
+def richest_crop(target: Tensor) -> tuple[slice, ...]:
     """Find the crop, on a grid of half its size, with the most pixels of roads or neurites."""
     rank = target.dim()
     lines, window = (target == 0).float()[None, None], WINDOW[rank]

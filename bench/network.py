@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from bench.crops import LAYOUT, TRUNCATION, Crops
-from gpuph import LocalizedPHLoss
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # of predicted and true maps, (B, 1, *size), as the network gives them
 
 AVERAGING = 0.99  # of the weights, from step to step
 STATISTICS_BATCHES = 30
+
+
+def plus(term: Loss, weight: float, base: Loss = nn.functional.mse_loss) -> Loss:
+    """A base loss with so much of another one."""
+    return lambda pred, target: base(pred, target) + weight * term(pred, target)
 
 
 @dataclass(frozen=True)
@@ -44,18 +51,36 @@ PRESETS = {
 }
 
 
+def _unet(rank: int, channels: int, preset: Preset) -> BasicUNet:
+    # Interpolation, as the transposed convolutions that are the default leave checkerboards, full of tiny loops.
+    return BasicUNet(rank, channels, 1, features=preset.features, norm="batch", upsample="nontrainable")
+
+
 class DistanceNet(nn.Module):
     """A U-Net that predicts the truncated distance map, in pixels: (B, 1, H, W) of images (B, C, H, W), or in 3D."""
 
     def __init__(self, rank: int, channels: int, preset: Preset) -> None:
         super().__init__()
         self.truncation = TRUNCATION[rank]
-        # Interpolation, as the transposed convolutions that are the default leave checkerboards, full of tiny loops.
-        self.unet = BasicUNet(rank, channels, 1, features=preset.features, norm="batch", upsample="nontrainable")
+        self.unet = _unet(rank, channels, preset)
 
     def forward(self, images: Tensor) -> Tensor:
         # The U-Net starts near 0, and most pixels are far from any road; its outputs learn best around 1.
         return self.truncation * (1 - self.unet(images))
+
+
+class ProbabilityNet(nn.Module):
+    """The same U-Net for the probability of each pixel to be on a line: (B, 1, H, W), or in 3D."""
+
+    def __init__(self, rank: int, channels: int, preset: Preset) -> None:
+        super().__init__()
+        self.unet = _unet(rank, channels, preset)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.unet(images) - 2).sigmoid()  # it starts near the share of lines among the pixels
+
+
+NETWORKS = {"distance": DistanceNet, "probability": ProbabilityNet}  # by what they predict
 
 
 class Branch:
@@ -64,24 +89,22 @@ class Branch:
     The average takes the place of a learning rate that decays: it is as quiet, and training can go on at any time.
     """
 
-    def __init__(self, rank: int, channels: int, preset: Preset, device: torch.device) -> None:
-        self.net = DistanceNet(rank, channels, preset).to(device, memory_format=LAYOUT[rank])
+    def __init__(
+        self, rank: int, channels: int, preset: Preset, device: torch.device, predicts: str = "distance"
+    ) -> None:
+        self.net = NETWORKS[predicts](rank, channels, preset).to(device, memory_format=LAYOUT[rank])
         self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=preset.learning_rate)
 
-    def update(
-        self, images: Tensor, target: Tensor, topology: LocalizedPHLoss | None = None, weight: float = 0.0
-    ) -> Tensor:
-        """Take one step; returns the mean squared error before it."""
+    def update(self, images: Tensor, target: Tensor, loss_fn: Loss = nn.functional.mse_loss) -> Tensor:
+        """Take one step; returns the loss before it."""
         self.net.train()
-        prediction = self.net(images)
-        mse = nn.functional.mse_loss(prediction, target)
-        loss = mse if topology is None else mse + weight * topology(prediction, target)
+        loss = loss_fn(self.net(images), target)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         self.average.update_parameters(self.net)
-        return mse.detach()
+        return loss.detach()
 
     def averaged(self, crops: Crops) -> nn.Module:
         """The averaged network, with batch-norm statistics of its own, counted on some training batches."""

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
 from bench.crops import WINDOW, Crops, distance_map
 from bench.evaluate import predict, score, table
 from bench.figure import draw
 from bench.folder import load_folder
-from bench.network import PRESETS, Branch
+from bench.network import PRESETS, Branch, plus
 from bench.neurons import hemibrain
 from bench.roads import helsinki
 from gpuph import LocalizedPHLoss, RandomLinear
@@ -46,7 +47,8 @@ class Run:
         torch.manual_seed(args.seed)
         self.branches = {WARM_UP: self.new_branch()}
         self.generator = torch.Generator(self.device).manual_seed(args.seed)
-        self.topology = LocalizedPHLoss(WINDOW[self.rank], height=RandomLinear(args.slope), generator=self.generator)
+        topology = LocalizedPHLoss(WINDOW[self.rank], height=RandomLinear(args.slope), generator=self.generator)
+        self.losses = {WARM_UP: mse_loss, PLAIN: mse_loss, LOCALIZED: plus(topology, args.weight)}
 
     def new_branch(self) -> Branch:
         return Branch(self.rank, self.channels, self.preset, self.device)
@@ -66,11 +68,10 @@ class Run:
                     self.fork()
                 images, target = crops.batch(self.step)
                 for name, branch in self.branches.items():
-                    localized = name == LOCALIZED
-                    mse = branch.update(images, target, self.topology if localized else None, self.args.weight)
+                    loss = branch.update(images, target, self.losses[name])
                     bar.update()
                     if self.step % 10 == 0:
-                        bar.set_description(f"{name}, MSE of the batch {float(mse):.2f}")
+                        bar.set_description(f"{name}, loss of the batch {float(loss):.2f}")
                 self.step += 1
                 if self.step % SAVE_EVERY == 0:
                     self.save(checkpoint)

@@ -27,7 +27,7 @@ import gpuph
 
 from .by_gudhi import framed, localized_loss
 from .crops import Crops
-from .network import PRESETS, Branch
+from .network import PRESETS, Branch, plus
 from .neurons import SLOPE, hemibrain
 from .timing import in_turn, machine, peak_memory
 
@@ -79,7 +79,7 @@ def compare(branch: Branch, crops: Crops) -> dict[str, float]:
 
     seconds = in_turn(
         {
-            STEP: lambda: branch.update(images, target, loss_fn, PRESET.weight),
+            STEP: lambda: branch.update(images, target, plus(loss_fn, PRESET.weight)),
             PLAIN: lambda: branch.update(images, target),
             LOSS: lambda: gradient(loss_fn, pred, target),
             ONE_THREAD: on_one_thread,
