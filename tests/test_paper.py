@@ -1,0 +1,277 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.ndimage import label
+
+import bench.evaluate
+import bench.network
+import bench.neurons
+import bench.paper.__main__ as command
+from bench.inputs import road_mask
+from bench.paper import fig4, harness, tables
+from bench.paper.errors import GAP, LENGTH, break_road, inject, join_roads
+from bench.paper.harness import Harness, Plan
+from bench.paper.methods import Method, by_height, by_weight, by_window, lines_of, localized, main_table, truth
+from bench.paper.scores import HIGHER_IS_BETTER, score
+
+ROWS = 200  # metres of Helsinki: enough for a crop of the training area
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Small networks, crops and volumes, and batch-norm statistics that are wanted for nothing but speed."""
+    tiny = {"features": (8, 8, 8, 8, 8, 8), "batch": 1}
+    presets = {
+        "small": {
+            2: replace(bench.network.PRESETS["small"][2], crop=64, **tiny),
+            3: replace(bench.network.PRESETS["small"][3], crop=48, **tiny),
+        }
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness, "PRESETS", presets)
+        patch.setattr(bench.network, "STATISTICS_BATCHES", 1)
+        patch.setattr(bench.neurons, "SIDE", 48)
+        patch.setattr(bench.evaluate, "SIGHT", {2: 256, 3: 48})
+        yield
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    """Where the tables of this module keep what they share."""
+    return tmp_path_factory.mktemp("work")
+
+
+def run(name: str, out: Path, work: Path, *more: object) -> dict:
+    fixed = (name, "--out", out, "--work", work)
+    return command.main([str(word) for word in (*fixed, *more)])
+
+
+def written(out: Path, stem: str, result: dict) -> None:
+    """Check that an experiment wrote the result that it returned, and a figure that can be looked at."""
+    assert {path.name for path in out.iterdir()} == {f"{stem}.json", f"{stem}.png"}
+    assert json.loads((out / f"{stem}.json").read_text()) == json.loads(json.dumps(result))
+    with Image.open(out / f"{stem}.png") as figure:
+        assert min(figure.size) > 300
+    assert (out / f"{stem}.png").stat().st_size < 300_000
+    assert {"experiment", "quick", "settings", "machine"} <= set(result)
+
+
+# Errors.
+
+
+@pytest.fixture(scope="module")
+def crop() -> np.ndarray:
+    return fig4.richest_crops(road_mask()[0, 0].numpy(), 256, 1)[0]
+
+
+def betti(mask: np.ndarray) -> tuple[int, int]:
+    """Components that touch across corners, and loops: what of the background they enclose."""
+    return label(mask, np.ones((3, 3)))[1], label(np.pad(~mask, 1, constant_values=True))[1] - 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_break_adds_a_component_or_opens_a_loop(crop, seed):
+    broken = break_road(crop, np.random.default_rng(seed))
+    assert not (broken & ~crop).any()
+    rows, columns = np.nonzero(crop & ~broken)
+    assert max(np.ptp(rows), np.ptp(columns)) <= 2 * GAP[1]
+    components, loops = np.subtract(betti(broken), betti(crop))
+    assert (components, loops) in ((1, 0), (0, -1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_false_connection_closes_a_loop_or_merges_components(crop, seed):
+    joined = join_roads(crop, np.random.default_rng(seed))
+    assert not (crop & ~joined).any()
+    rows, columns = np.nonzero(joined & ~crop)
+    assert LENGTH[0] / 2 <= max(np.ptp(rows), np.ptp(columns)) <= LENGTH[1]
+    components, loops = np.subtract(betti(joined), betti(crop))
+    assert (components, loops) in ((0, 1), (-1, 0))
+
+
+def test_errors_are_injected_one_at_a_time(crop):
+    masks, kinds = inject(crop, 6, np.random.default_rng(0))
+    assert masks.shape == (7, *crop.shape)
+    assert np.array_equal(masks[0], crop)
+    for before, after, kind in zip(masks, masks[1:], kinds, strict=False):
+        components, loops = np.subtract(betti(after), betti(before))
+        assert components - loops == (1 if kind == "break" else -1)
+
+
+@pytest.mark.parametrize("error", [break_road, join_roads])
+def test_an_error_that_has_no_place_is_refused(error):
+    with pytest.raises(ValueError, match="found in a mask with 0 pixels of roads"):
+        error(np.zeros((20, 20), bool), np.random.default_rng(0))
+
+
+# Figures.
+
+
+def test_fig3_needs_a_place_to_see_two_errors_that_cancel(tmp_path, work):
+    result = run("fig3", tmp_path, work)
+    written(tmp_path, "fig3", result)
+    thresholding, height, fused = result["filtrations"].values()
+    assert thresholding["cost"] == 0
+    assert thresholding["true"] == thresholding["predicted"]
+    assert min(height["cost"], fused["cost"]) > 50
+
+
+def test_fig4_measures_every_condition(tmp_path, work, monkeypatch):
+    monkeypatch.setattr(fig4, "SIDE", 128)
+    monkeypatch.setattr(fig4, "WINDOWS", {"64": 64, "whole crop": 128})
+    monkeypatch.setattr(fig4, "ERRORS", 6)
+    monkeypatch.setattr(fig4, "QUICK_RUNS", 1)
+    monkeypatch.setattr(fig4, "MANY", 2)
+    result = run("fig4", tmp_path, work, "--quick")
+    written(tmp_path, "fig4_quick", result)
+    localized_slopes = len(fig4.SLOPES) - 1
+    assert len(result["conditions"]) == 2 * 2 * (1 + 2 * localized_slopes)
+    for row in result["conditions"]:
+        assert 0 <= row["falls"] <= 1
+        assert 0 <= row["unchanged"] <= 1 - row["falls"]
+
+
+def test_fig4_counts_falls_and_what_does_not_change():
+    kinds = np.array(["break", "break", "false connection", "false connection"])
+    row = fig4.summary((20.0, "distance", "64", 0.2, 1), np.array([4.0, -1.0, 0.0, 5.0]), kinds)
+    assert (row["falls"], row["unchanged"], row["mean_change"], row["median_change"]) == (0.25, 0.25, 2.0, 2.0)
+    assert row["falls_by_kind"] == {"break": 0.5, "false connection": 0.0}
+    assert row["mean_change_by_kind"] == {"break": 1.5, "false connection": 2.5}
+
+
+# Tables.
+
+
+@pytest.mark.parametrize(("name", "rows"), [("table1", 7), ("table3", 5), ("table5", 6), ("table6", 4), ("table7", 9)])
+def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):
+    size = ("--rows", 48) if name == "table3" else ("--rows", ROWS)
+    result = run(name, tmp_path, work, "--quick", "--warmup", 1, "--steps", 1, *size)
+    written(tmp_path, f"{name}_quick", result)
+    assert len(result["methods"]) == rows
+    for row in result["methods"].values():
+        assert list(row["scores"]) == list(HIGHER_IS_BETTER)
+        for metric in row["scores"].values():
+            assert np.isfinite(metric["mean"])
+            assert metric["deviation"] is None
+
+
+def plan(**changes: object) -> Plan:
+    return replace(Plan("roads", warmup=1, steps=2, seeds=(0, 1), rows=ROWS), **changes)
+
+
+def test_interrupted_table_goes_on_where_it_was(tmp_path, monkeypatch):
+    methods = {"MSE": Method("distance"), "Homo-Ours": localized(2), "CE": Method("probability")}
+    whole = Harness(plan(), tmp_path / "whole").run(methods)
+
+    trained: list[str] = []
+    train = Harness.train
+
+    def interrupted(self, branch, predicts, loss, first, steps, seed):
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(f"{predicts} {first} {seed}")
+        train(self, branch, predicts, loss, first, steps, seed)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Harness, "train", interrupted)
+        Harness(plan(), tmp_path / "parts").run(methods)
+    assert trained == ["distance 0 0", "distance 1 0", "distance 1 0"]  # the start, and two networks
+
+    def counted(self, branch, predicts, loss, first, steps, seed):
+        trained.append(f"{predicts} {first} {seed}")
+        train(self, branch, predicts, loss, first, steps, seed)
+
+    monkeypatch.setattr(Harness, "train", counted)
+    assert Harness(plan(), tmp_path / "parts").run(methods) == whole
+    assert len(trained) == 2 * (2 + 3)  # nothing twice: for each seed, two starts and three networks
+    assert Harness(plan(), tmp_path / "parts").run(methods) == whole
+    assert len(trained) == 10
+
+
+@pytest.mark.parametrize("changes", [{"steps": 3}, {"warmup": 2}, {"rows": ROWS + 1}, {"preset": "paper"}])
+def test_what_was_found_with_other_settings_is_not_taken(tmp_path, changes):
+    method = Method("distance")
+    here, there = (Harness(p, tmp_path) for p in (plan(), plan(**changes)))
+    assert here.settings(method, 0) != there.settings(method, 0)
+    assert here.settings(method, 0) != here.settings(method, 1)
+    assert here.settings(method, 0) == Harness(plan(seeds=(0,)), tmp_path).settings(method, 0)
+
+
+def test_rows_of_one_start_differ_by_the_loss_alone(tmp_path):
+    methods = {"MSE": Method("distance"), "none": localized(2, weight=0.0), "with": localized(2, weight=1.0)}
+    table = Harness(plan(seeds=(0,)), tmp_path)
+    table.run(methods)
+    maps = {}
+    for name, method in methods.items():
+        branch = table.start("distance", 0)
+        table.train(branch, "distance", method.loss(0), 1, 2, 0)
+        maps[name] = torch.cat([p.detach().flatten() for p in branch.net.parameters()])
+    assert torch.equal(maps["MSE"], maps["none"])
+    assert not torch.equal(maps["MSE"], maps["with"])
+
+
+def test_every_row_of_a_table_says_what_it_is_trained_with():
+    for methods in (main_table(2), main_table(3), by_weight(2), by_window(2), by_height(2)):
+        assert len({str(method) for method in methods.values()}) == len(methods)
+    assert list(main_table(3)) == ["CE", "MSE", "Homo-Pre", "Homo-Reg", "Homo-Ours"]
+
+
+@pytest.mark.parametrize("predicts", ["distance", "probability"])
+def test_a_perfect_prediction_scores_best(predicts):
+    distance = torch.full((64, 64), 20.0)
+    for line in (20, 45):
+        distance = torch.minimum(distance, (torch.arange(64.0) - line).abs()[:, None].expand(64, 64))
+    distance = torch.minimum(distance, (torch.arange(64.0) - 30).abs()[None].expand(64, 64))
+    lines = lines_of(truth(distance, predicts, 2), predicts, 2)
+    assert torch.equal(lines, lines_of(distance, "distance", 2))
+    scores = score([lines], [lines], seed=0)
+    assert all(scores[name] == pytest.approx(1.0 if better else 0.0) for name, better in HIGHER_IS_BETTER.items())
+
+
+def test_tables_have_means_and_sample_deviations():
+    rows = [dict.fromkeys(HIGHER_IS_BETTER, value) for value in (0.2, 0.4, 0.9)]
+    found = tables.summary(rows)
+    assert list(found) == list(HIGHER_IS_BETTER)
+    assert found["APLS"] == {"mean": 0.5, "deviation": 0.3606, "values": [0.2, 0.4, 0.9]}
+    assert tables.summary(rows[:1])["CCQ"] == {"mean": 0.2, "deviation": None, "values": [0.2]}
+    shown = tables.text({"CE": {"scores": found}})
+    assert shown.splitlines()[1] == "CE  " + "   0.500 ± 0.361" * 5
+
+
+def test_table1_on_a_users_folder(tmp_path, work):
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    roads = road_mask()[0, 0].numpy()
+    for directory in (images, masks):
+        directory.mkdir()
+    for i in range(2):
+        mask = roads[100 * i : 100 * i + 100, 300:400]
+        Image.fromarray(np.where(mask[..., None], 200, 90).repeat(3, 2).astype(np.uint8)).save(images / f"{i}.png")
+        Image.fromarray(mask.astype(np.uint8) * 255).save(masks / f"{i}.png")
+    fixed = ("--images", images, "--masks", masks, "--quick", "--warmup", 1, "--steps", 1)
+    result = run("table1", tmp_path / "out", work, *fixed)
+    written(tmp_path / "out", "table1_folder_quick", result)
+    assert result["settings"]["data"] == "folder"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["table2"], "invalid choice: 'table2'"),
+        (["table1", "--images", "somewhere"], "--images and --masks go together"),
+        (["fig3", "--images", "a", "--masks", "b"], "go with table1, not with fig3"),
+        (["table1", "--images", "nowhere", "--masks", "b"], "nowhere is not a directory"),
+        (["table5", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["table5", "--steps", "0"], "--steps must be at least 1, got 0"),
+        (["table5", "--warmup", "-1"], "--warmup must be at least 0, got -1"),
+        (["table1", "--rows", "20", "--steps", "1"], "smaller than a crop of 64"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(tmp_path, capsys, words, message):
+    with pytest.raises(SystemExit):
+        command.main([*words, "--out", str(tmp_path), "--work", str(tmp_path)])
+    assert message in capsys.readouterr().err
