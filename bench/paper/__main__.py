@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.paper import fig3, fig4, tables
+from bench.paper.harness import InputError
 from bench.timing import machine
 
 EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     figure = args.out / f"{stem}.png"
     try:
         found = EXPERIMENTS[args.name](args, figure)
-    except (OSError, ValueError) as error:
+    except InputError as error:
         parser.error(str(error))
     result = {"experiment": args.name, "quick": args.quick} | found | {"machine": machine()}
     path = args.out / f"{stem}.json"

@@ -78,13 +78,20 @@ class Plan:
         return training, [last]
 
 
+class InputError(ValueError):
+    """What a user gave cannot be trained on."""
+
+
 class Data:
-    """The scenes of one seed."""
+    """The scenes of one seed. Raises InputError if they are not what the network needs."""
 
     def __init__(self, plan: Plan, seed: int) -> None:
-        training, self.held_out = plan.scenes(seed)
         preset, self.device = PRESETS[plan.preset][plan.rank], torch.device(plan.device)
-        self.crops = Crops(training, preset.crop, preset.batch, seed, self.device)
+        try:
+            training, self.held_out = plan.scenes(seed)
+            self.crops = Crops(training, preset.crop, preset.batch, seed, self.device)
+        except (OSError, ValueError) as error:
+            raise InputError(str(error)) from error
         self.channels = len(self.held_out[0].image)
 
     @cached_property
