@@ -24,11 +24,12 @@ from bench.evaluate import predict
 from bench.folder import load_folder
 from bench.network import PRESETS, Branch, Loss
 from bench.neurons import hemibrain
-from bench.paper.methods import BASE, Method, lines_of, truth
+from bench.paper.methods import BASE, Method, lines_of, thresholds, truth
 from bench.paper.scores import score
 from bench.roads import helsinki
 from bench.scenes import Scene
 
+Scores = dict[str, dict[str, float]]  # of each metric, by threshold
 RENDERED = {"roads": helsinki, "neurons": hemibrain}  # the last scene is held out
 
 
@@ -112,9 +113,9 @@ class Harness:
         self.data: dict[int, Data] = {}
         work.mkdir(parents=True, exist_ok=True)
 
-    def run(self, methods: dict[str, Method]) -> dict[str, list[dict[str, float]]]:
-        """Scores of each method, one for each seed."""
-        scores: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
+    def run(self, methods: dict[str, Method]) -> dict[str, list[Scores]]:
+        """Scores of each method, by threshold, for each seed."""
+        scores: dict[str, list[Scores]] = {name: [] for name in methods}
         networks = [(seed, name) for seed in self.plan.seeds for name in methods]
         for seed, name in tqdm(networks, unit="network", dynamic_ncols=True):
             self.data = {known: data for known, data in self.data.items() if known == seed}
@@ -131,11 +132,15 @@ class Harness:
             started = time.perf_counter()
             branch = self.start(method.predicts, seed)
             self.train(branch, method.predicts, method.loss(seed), self.plan.warmup, self.plan.steps, seed)
-            lines = self.lines(branch, method.predicts, seed)
-            rank, targets = self.plan.rank, self.of(seed).targets
-            scores = score(lines, [lines_of(target, "distance", rank) for target in targets], seed)
+            rank, predictions = self.plan.rank, self.predictions(branch, seed)
+            true = [lines_of(target, "distance", rank) for target in self.of(seed).targets]
+            scores = {}
+            for threshold in thresholds(method.predicts, rank):
+                lines = [lines_of(prediction, method.predicts, rank, threshold) for prediction in predictions]
+                scores[f"{threshold:g}"] = score(lines, true, seed)
             found = {"settings": settings, "scores": scores, "seconds": time.perf_counter() - started}
-            np.savez_compressed(path.with_suffix(".npz"), lines=lines[0].numpy())
+            lines = lines_of(predictions[0], method.predicts, rank)
+            np.savez_compressed(path.with_suffix(".npz"), lines=lines.numpy())
             _write(path, json.dumps(found, indent=1).encode())
         self.seconds += found["seconds"]
         return found
@@ -165,12 +170,12 @@ class Harness:
             images, target = crops.batch(number)
             branch.update(images, truth(target, predicts, self.plan.rank), loss)
 
-    def lines(self, branch: Branch, predicts: str, seed: int) -> list[Tensor]:
-        """The lines that a network finds in the held-out scenes, (*size), bool, on the CPU."""
+    def predictions(self, branch: Branch, seed: int) -> list[Tensor]:
+        """What a network predicts of the held-out scenes, (*size), on the CPU."""
         data = self.of(seed)
         network = branch.averaged(data.crops)
         images = [torch.from_numpy(scene.image).to(data.device) for scene in data.held_out]
-        return [lines_of(predict(network, image).cpu(), predicts, self.plan.rank) for image in images]
+        return [predict(network, image).cpu() for image in images]
 
     def of(self, seed: int) -> Data:
         if seed not in self.data:

@@ -61,9 +61,18 @@ def truth(distance: Tensor, predicts: str, rank: int) -> Tensor:
     return distance if predicts == "distance" else lines_of(distance, "distance", rank).float()
 
 
-def lines_of(prediction: Tensor, predicts: str, rank: int) -> Tensor:
-    """The mask that a prediction is scored by."""
-    return prediction > 0.5 if predicts == "probability" else prediction < THRESHOLD[rank]
+def thresholds(predicts: str, rank: int) -> tuple[float, ...]:
+    """Where a prediction is cut to lines: first where the tables cut it, then others, to see what depends on that."""
+    if predicts == "probability":
+        return (0.5, 0.3, 0.7)
+    middle = THRESHOLD[rank]
+    return (middle, middle / 2, middle * 1.5, middle * 2)
+
+
+def lines_of(prediction: Tensor, predicts: str, rank: int, threshold: float | None = None) -> Tensor:
+    """The mask that a prediction is scored by; by default cut where the tables cut it."""
+    threshold = thresholds(predicts, rank)[0] if threshold is None else threshold
+    return prediction > threshold if predicts == "probability" else prediction < threshold
 
 
 def localized(

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from bench.figure import richest_crop
 from bench.network import PRESETS
 from bench.paper.harness import Harness, Plan
-from bench.paper.methods import Method, by_height, by_weight, by_window, lines_of, main_table
+from bench.paper.methods import Method, by_height, by_weight, by_window, lines_of, main_table, thresholds
 from bench.paper.scores import HIGHER_IS_BETTER, MEANING
 
 TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
@@ -52,10 +52,16 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     plan = plan_of(args)
     harness, methods = Harness(plan, args.work), make(plan.rank)
     scores = harness.run(methods)
-    rows = {
-        name: {"loss": str(methods[name]), "predicts": methods[name].predicts, "scores": summary(values)}
-        for name, values in scores.items()
-    }
+    rows = {}
+    for name, found in scores.items():
+        method = methods[name]
+        cut, *others = (f"{threshold:g}" for threshold in thresholds(method.predicts, plan.rank))
+        rows[name] = {"loss": str(method), "predicts": method.predicts, "threshold": cut}
+        rows[name]["scores"] = summary([by_threshold[cut] for by_threshold in found])
+        rows[name]["other_thresholds"] = {
+            other: {m: s["mean"] for m, s in summary([by_threshold[other] for by_threshold in found]).items()}
+            for other in others
+        }
     print(text(rows))
     draw(figure, title, rows, harness, methods)
     settings = {"data": plan.data, "preset": plan.preset, "warmup": plan.warmup, "steps": plan.steps}
