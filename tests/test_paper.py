@@ -16,7 +16,17 @@ from bench.inputs import road_mask
 from bench.paper import fig4, harness, tables
 from bench.paper.errors import GAP, LENGTH, break_road, inject, join_roads
 from bench.paper.harness import Harness, Plan
-from bench.paper.methods import Method, by_height, by_weight, by_window, lines_of, localized, main_table, truth
+from bench.paper.methods import (
+    Method,
+    by_height,
+    by_weight,
+    by_window,
+    lines_of,
+    localized,
+    main_table,
+    thresholds,
+    truth,
+)
 from bench.paper.scores import HIGHER_IS_BETTER, score
 
 ROWS = 200  # metres of Helsinki: enough for a crop of the training area
@@ -36,7 +46,9 @@ def small():
         patch.setattr(harness, "PRESETS", presets)
         patch.setattr(bench.network, "STATISTICS_BATCHES", 1)
         patch.setattr(bench.neurons, "SIDE", 48)
-        patch.setattr(bench.evaluate, "SIGHT", {2: 256, 3: 48})
+        patch.setattr(bench.evaluate, "SIGHT", {2: 128, 3: 48})
+        for module in (harness, tables):  # all thresholds are for test_table_has_scores_at_other_thresholds_too
+            patch.setattr(module, "thresholds", lambda predicts, rank: thresholds(predicts, rank)[:1])
         yield
 
 
@@ -158,6 +170,19 @@ def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):
         for metric in row["scores"].values():
             assert np.isfinite(metric["mean"])
             assert metric["deviation"] is None
+
+
+def test_table_has_scores_at_other_thresholds_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "thresholds", thresholds)
+    monkeypatch.setattr(tables, "thresholds", thresholds)
+    monkeypatch.setitem(tables.TABLES, "table1", ("roads", "two", lambda rank: dict([*main_table(rank).items()][:2])))
+    result = run("table1", tmp_path, tmp_path, "--warmup", 1, "--steps", 1, "--seeds", 1, "--rows", ROWS)
+    by_kind = {row["predicts"]: row for row in result["methods"].values()}
+    assert (by_kind["probability"]["threshold"], by_kind["distance"]["threshold"]) == ("0.5", "6")
+    assert list(by_kind["probability"]["other_thresholds"]) == ["0.3", "0.7"]
+    assert list(by_kind["distance"]["other_thresholds"]) == ["3", "9", "12"]
+    for row in by_kind.values():
+        assert all(list(scores) == list(HIGHER_IS_BETTER) for scores in row["other_thresholds"].values())
 
 
 def plan(**changes: object) -> Plan:

@@ -153,8 +153,8 @@ def draw(path: Path, rows: list[dict[str, Any]], changes: dict[tuple[Any, ...], 
             shown = series(rows, name, dmax, "half_squared", "64", 1)
             label = f"dmax {dmax:g}" if name == "mean_change" else None
             size.plot(labels, np.array(shown) / shown[0], style, color=f"C{i}", markersize=3, label=label)
-    size.set(ylim=(0, None), xlabel="slope (0: thresholding)", ylabel="mean (squares: median) change, thresholding: 1")
-    size.set_title("windows of 64, unmatched: squared", fontsize=9)
+    size.set(ylim=(0, None), xlabel="slope (0: thresholding)", ylabel="change, share of thresholding's")
+    size.set_title("the same: mean change, dashed median", fontsize=9)
     size.legend(fontsize=8)
     figure.supxlabel(
         "Dotted: the loss is the mean over several directions. Dashed: the paper's 0.4 and 0.2.", fontsize=9
