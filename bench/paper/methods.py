@@ -83,6 +83,11 @@ def localized(
     return Method("distance", make, WEIGHTS[rank]["Homo-Ours"] if weight is None else weight)
 
 
+def without_heights(rank: int, weight: float) -> Method:
+    """The same loss without a height function."""
+    return Method("distance", lambda _: gpuph.DistancePHLoss(WINDOW[rank]), weight)
+
+
 def main_table(rank: int) -> dict[str, Method]:
     """The methods of tables 1 (images) and 3 (volumes), in the paper's order."""
     window, weights = WINDOW[rank], WEIGHTS[rank]
@@ -92,16 +97,18 @@ def main_table(rank: int) -> dict[str, Method]:
         "DMT": Method("probability", lambda _: gpuph.MorseSkeletonLoss(), weights.get("DMT", 0.0)),
         "ConnLoss": Method("distance", lambda _: gpuph.ConnectivityLoss(), weights.get("ConnLoss", 0.0)),
         "Homo-Pre": Method("probability", lambda _: gpuph.LikelihoodPHLoss(window), weights["Homo-Pre"]),
-        "Homo-Reg": Method("distance", lambda _: gpuph.DistancePHLoss(window), weights["Homo-Reg"]),
+        "Homo-Reg": without_heights(rank, weights["Homo-Reg"]),
         "Homo-Ours": localized(rank),
     }
     return {name: method for name, method in methods.items() if method.term is None or name in weights}
 
 
 def by_weight(rank: int) -> dict[str, Method]:
-    """The localized loss with weights around the preset's: table 5."""
-    weights = [WEIGHTS[rank]["Homo-Ours"] * factor for factor in (0.1, 0.3, 1, 3, 10)]
-    return {"0 (MSE)": Method("distance")} | {f"{weight:g}": localized(rank, weight) for weight in weights}
+    """The localized loss, and the one without heights, with weights around the preset's: table 5."""
+    weights = [WEIGHTS[rank]["Homo-Ours"] * factor for factor in (0.3, 1, 3, 10)]
+    ours = {f"Homo-Ours {weight:g}": localized(rank, weight) for weight in weights}
+    plain = {f"Homo-Reg {weight:g}": without_heights(rank, weight) for weight in weights}
+    return {"MSE": Method("distance")} | ours | plain
 
 
 def by_window(rank: int) -> dict[str, Method]:
@@ -122,8 +129,9 @@ def by_height(rank: int) -> dict[str, Method]:
         "distance to a corner": gpuph.Radial(slope),
         "quadratic": gpuph.Quadratic(((slope / WINDOW[rank]) ** 0.5, 0.0)),
     }
-    none = Method("distance", lambda _: gpuph.DistancePHLoss(WINDOW[rank]), WEIGHTS[rank]["Homo-Ours"])
-    return {"none": none} | {name: localized(rank, height=height) for name, height in heights.items()}
+    return {"none": without_heights(rank, WEIGHTS[rank]["Homo-Ours"])} | {
+        name: localized(rank, height=height) for name, height in heights.items()
+    }
 
 
 def _localized(window: int, height: Height, generator: torch.Generator) -> nn.Module:

@@ -20,7 +20,7 @@ from bench.paper.scores import HIGHER_IS_BETTER, MEANING
 TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
     "table1": ("roads", "Methods, images", main_table),
     "table3": ("neurons", "Methods, volumes", main_table),
-    "table5": ("roads", "Weight of the localized loss", by_weight),
+    "table5": ("roads", "Weight of the loss, with and without heights", by_weight),
     "table6": ("roads", "Window of the localized loss, pixels", by_window),
     "table7": ("roads", "Height function of the localized loss", by_height),
 }
