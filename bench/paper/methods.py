@@ -120,12 +120,12 @@ def by_height(rank: int) -> dict[str, Method]:
     """With each height function: table 7. Slopes are 0.2 a pixel where not said, the quadratic one's at the border."""
     slope = gpuph.RandomLinear().slope
     heights = {
-        "linear, down": gpuph.Linear((slope, 0.0)),
-        "linear, oblique": gpuph.Linear((slope * 0.8, slope * 0.6)),
-        "linear, random": gpuph.RandomLinear(slope),
-        "linear, random, slope 0.4": gpuph.RandomLinear(0.4),
-        "linear, random, slope 0.8": gpuph.RandomLinear(0.8),
-        "linear, random, one a batch": gpuph.RandomLinear(slope, per_window=False),
+        "fixed, down": gpuph.Linear((slope, 0.0)),
+        "fixed, oblique": gpuph.Linear((slope * 0.8, slope * 0.6)),
+        "random": gpuph.RandomLinear(slope),
+        "random, slope 0.4": gpuph.RandomLinear(0.4),
+        "random, slope 0.8": gpuph.RandomLinear(0.8),
+        "random, one a batch": gpuph.RandomLinear(slope, per_window=False),
         "distance to a corner": gpuph.Radial(slope),
         "quadratic": gpuph.Quadratic(((slope / WINDOW[rank]) ** 0.5, 0.0)),
     }

@@ -115,7 +115,7 @@ def draw(path: Path, title: str, rows: dict[str, Any], harness: Harness, methods
     panels[1].set_title("truth", fontsize=9)
     for panel, (name, method) in zip(panels[2:shown], methods.items(), strict=True):
         panel.imshow(_errors(harness.kept_lines(method, seed)[crop], true))
-        panel.set_title(name, fontsize=9)
+        panel.set_title(name, fontsize=8)
     for panel in panels:
         panel.set(xticks=[], yticks=[])
         panel.set_visible(panel.get_title() != "")
