@@ -1,0 +1,237 @@
+"""Reduce: which critical square ends the loop that a critical edge closes, in 3D, without locks.
+
+The matrix reduction of the textbook, as on the CPU: a column is the boundary of a critical square, a set of edges modulo
+2, whose latest edge is replaced, or dropped, or the pivot. Two columns with one pivot: the younger adds what the elder
+has written down. Columns are reduced all at once, each by one program. A pivot has one word, (chain, column), claimed
+by compare-and-swap; an elder column that arrives later takes it over, and its program goes on with the column that it
+displaced, added to its own (Morozov & Nigmetov 2020). Chains are written to memory that is never written again once a
+word tells of it. A word's column only ever gets older, and every failed swap is another's success: so it ends, and
+since the pairing is unique, no schedule can change it.
+
+The chain at hand is in registers, where more than 60 owners of edges are rare unless data is noise. The columns whose
+chain outgrows that are written to a list, chain and all, and a second launch, always made, finishes them in tables in
+memory. What overflows all memory set aside drops the window's loops, and sets its status.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .gradient import COUNTERS
+from .reduce_chain import SLOTS, Pool, Table, allocate, clear, count, edge_of, empty, highest, size_of, take_latest
+from .reduce_chain import toggle, write
+from .reduce_flow import directions_of, far_edges, key_of, match, outwards, square_of
+
+SQUARES, STATUS = tl.constexpr(1), tl.constexpr(4)  # columns of the counters of a volume
+OVERFLOWED = tl.constexpr(2)  # the bit of the status
+
+_BLOCK = 64  # owners of edges that registers hold
+_WORDS = 8  # of the pool, a voxel; pure noise of 64^3 takes 6
+_VOXELS_A_PROGRAM = 1024, 8192  # in registers, and in memory
+_SLOTS = 1024, 65536  # of a table: the least, and the most; one for 32 voxels in between
+_LOW = tl.constexpr(0xFFFFFFFF)
+
+
+def reduce(
+    x: Tensor,
+    star: Tensor,
+    squares: Tensor,
+    first_edge: Tensor,
+    killed: Tensor,
+    opened: Tensor,
+    counters: Tensor,
+    top: bool,
+) -> Tensor:
+    """Pair the critical edges that close a loop with the critical squares that end it.
+
+    Parameters
+    ----------
+    x, star, squares, first_edge, counters, top
+        Of `gradient3.gradient`; OVERFLOWED is set in the status where memory did not suffice.
+    killed : Tensor, shape (N, E), int32
+        1 where the critical edge in a slot ends a component.
+    opened : Tensor, shape (N, S), int32
+        1 where the critical square in a slot opens a void.
+
+    Returns
+    -------
+    square_of : Tensor, shape (N, E), int32
+        The slot of the square that a critical edge is paired with; -1 for the others. Every second word of a tensor.
+    """
+    n, depth, height, width = x.shape
+    voxels = depth * height * width
+    new = {"device": x.device}
+    room = _WORDS * voxels + 64
+    claims = torch.full(killed.shape, -1, dtype=torch.int64, **new)
+    pool = torch.empty((n, room), dtype=torch.int32, **new)
+    used = torch.zeros(n, dtype=torch.int64, **new)
+    slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // 32)), _SLOTS[1])
+    for in_memory in (False, True):
+        programs = triton.cdiv(voxels, _VOXELS_A_PROGRAM[in_memory])
+        tables = n * programs if in_memory else 0
+        table = torch.empty((tables, 2, slots), dtype=torch.int32, **new)
+        keys = torch.empty((tables, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64, **new)
+        if n:
+            _reduce[(n * programs,)](
+                x, star, squares, first_edge, killed, opened, counters, claims, pool, used, table, keys,
+                depth, height, width, killed.shape[1], squares.shape[1], room, programs,
+                TOP=top, BLOCK=_BLOCK, TILES=slots // SLOTS.value if in_memory else 0, num_warps=1,
+            )  # fmt: skip
+    return claims.view(torch.int32)[:, ::2]
+
+
+@triton.jit(do_not_specialize=["depth", "height", "width", "most_edges", "most_squares", "room", "programs"])
+def _reduce(
+    values,  # [N, D, H, W] float32 or float64
+    star,  # [N, D, H, W] int32
+    squares,  # [N, most_squares] int32
+    first_edge,  # [N, D * H * W] int32
+    killed,  # [N, most_edges] int32
+    opened,  # [N, most_squares] int32
+    counters,  # [N, COUNTERS] int32, the status changed
+    claims,  # [N, most_edges] int64, changed: -1, or where in the pool a chain is * 2^32 + slot of its column
+    pool,  # [N, room] int32, written in parts
+    used,  # [N] int64, changed, see `Pool`
+    table,  # [programs of all windows, 2, TILES * SLOTS] int32, scratch
+    keys,  # [programs of all windows, TILES * SLOTS] of the keys' type, scratch
+    depth,
+    height,
+    width,
+    most_edges,
+    most_squares,
+    room,
+    programs,
+    TOP: tl.constexpr,
+    BLOCK: tl.constexpr,
+    TILES: tl.constexpr,
+):
+    """Reduce every `programs`-th column of one window: of its squares, or (TILES > 0) of those in the pool's list.
+
+    Programs meet in `claims`, and in the counters of the pool. A chain is written by all threads of a program; a
+    barrier later, one of them publishes it by a swap that releases, and who finds it in the word has acquired it.
+    """
+    program = tl.program_id(0).to(tl.int64)
+    window = program // programs
+    voxels = depth * height * width
+    values += window * voxels
+    star += window * voxels
+    first_edge += window * voxels
+    squares += window * most_squares
+    opened += window * most_squares
+    killed += window * most_edges
+    claims += window * most_edges
+    counters += window * COUNTERS
+    pool = Pool(pool + window * room, used + window, room)
+    table += program * 2 * TILES * SLOTS
+    table = Table(table, table + TILES * SLOTS, keys + program * TILES * SLOTS)
+    KEY: tl.constexpr = tl.int32 if values.dtype.element_ty == tl.float32 else tl.int64
+
+    if TILES == 0:
+        n = tl.load(counters + SQUARES)
+    else:
+        n = (tl.load(pool.used, volatile=True) >> 32).to(tl.int32)
+    n = tl.where(tl.load(counters + STATUS, volatile=True) == 0, n, 0)
+    spare, spare_room = 0, 0  # a place in the pool that no word tells of
+    for i in range((program % programs).to(tl.int32), n, programs):
+        if TILES == 0:
+            column = i
+            busy = tl.load(opened + i) == 0
+            owner, cells, key = empty(KEY, BLOCK)
+        else:
+            column = tl.load(pool.words + room - 1 - i)
+            busy = tl.load(counters + STATUS, volatile=True) == 0
+            owner, cells, key = empty(KEY, TILES)
+            clear(table, TILES)
+        square = tl.load(squares + column)
+        v = square // 12
+        key_v = key_of(values, v, True, TOP)
+        key_column = key_v
+        p, q = directions_of(square % 12)
+        edges, taken = 0, 0
+        is_new, start = 1, -1
+        failed = v < 0
+        while busy:
+            if start >= 0:
+                length = tl.load(pool.words + start)
+                for j in range(start + 1, start + 1 + length):
+                    u, edge = edge_of(tl.load(pool.words + j))
+                    key_u = key_of(values, u, True, TOP)
+                    owner, cells, key, lost = toggle(owner, cells, key, table, u, key_u, edge, TILES)
+                    failed |= lost
+            if is_new == 0:
+                owner, cells, key, v, key_v, edges, taken = take_latest(owner, cells, key, table, TILES)
+                busy &= v >= 0
+
+            # Follow the edges of v while they are matched with squares, and there is room for two owners and v again.
+            east, west, south, north, above, below, critical = match(tl.load(star + v, mask=v >= 0, other=0))
+            matched = east | west | south | north | above | below
+            out = 0
+            if TOP:
+                out = outwards(v, depth, height, width)
+            follows = (is_new != 0) | ((edges & matched) != 0)
+            spills = follows & (taken > BLOCK - 3)
+            while follows & (taken <= BLOCK - 3):
+                if is_new == 0:
+                    p, q = square_of(edges & matched, east, west, south, north, above)
+                is_new = 0
+                edges ^= (1 << p) | (1 << q)
+                u, key_u, edge, w, key_w, edge_w = far_edges(values, v, p, q, out, height, width, TOP)
+                owner, cells, key, lost = toggle(owner, cells, key, table, u, key_u, edge, TILES)
+                owner, cells, key, lost_w = toggle(owner, cells, key, table, w, key_w, edge_w, TILES)
+                failed |= lost | lost_w
+                taken += 2
+                follows = (edges & matched) != 0
+
+            # The latest critical edge is the pivot, unless it ends a component.
+            pivot = -1
+            if follows == 0:
+                edges &= critical
+                while (edges != 0) & (pivot < 0):
+                    edge = 1 << highest(edges)
+                    slot = tl.load(first_edge + v) + count(critical & (edge - 1))
+                    is_killer = tl.load(killed + slot) != 0
+                    edges = tl.where(is_killer, edges ^ edge, edges)
+                    pivot = tl.where(is_killer, -1, slot)
+            if edges != 0:
+                owner, cells, key, lost = toggle(owner, cells, key, table, v, key_v, edges, TILES)
+                failed |= lost
+
+            start = -1
+            if (failed == 0) & (pivot >= 0):
+                word = tl.atomic_add(claims + pivot, 0, sem="acquire")
+                start = (word >> 32).to(tl.int32)
+                holder = (word & _LOW).to(tl.int32)
+                square_holder = tl.load(squares + holder, mask=word >= 0, other=0)
+                key_holder = key_of(values, square_holder // 12, word >= 0, TOP)
+                is_elder = (key_column < key_holder) | ((key_column == key_holder) & (square < square_holder))
+                if (word < 0) | is_elder:
+                    words = 1 + size_of(owner, cells, table, TILES)
+                    if words > spare_room:
+                        spare, _ = allocate(pool, words, 0)
+                        spare_room = tl.where(spare >= 0, words, 0)
+                    failed |= spare_room == 0
+                    start = -1
+                    if failed == 0:
+                        write(pool.words + spare, words - 1, owner, cells, table, TILES)
+                        tl.debug_barrier()  # all of it is there before one thread publishes it
+                        claim = (spare.to(tl.int64) << 32) | column.to(tl.int64)
+                        if tl.atomic_cas(claims + pivot, word, claim, sem="acq_rel") == word:
+                            # Done, or the column that had the pivot goes on with the sum of both chains.
+                            spare_room = 0
+                            busy = word >= 0
+                            start = (word >> 32).to(tl.int32)
+                            column, square, key_column = holder, square_holder, key_holder
+            if TILES == 0:
+                # The sum with another chain may have more owners than there are slots.
+                length = tl.load(pool.words + start, mask=start >= 0, other=0)
+                spills |= tl.sum((owner >= 0).to(tl.int32), 0) + length > BLOCK
+                if spills:
+                    fits, place = allocate(pool, 0, 1)
+                    tl.store(pool.words + room - 1 - place, column, mask=fits >= 0)
+                    failed |= fits < 0
+                    busy &= spills == 0
+            tl.atomic_or(counters + STATUS, OVERFLOWED, mask=failed, sem="relaxed")
+            busy &= failed == 0
