@@ -31,7 +31,9 @@ OVERFLOWED = tl.constexpr(2)  # the bit of the status
 _BLOCK = 64  # owners of edges that registers hold
 _WORDS = 8  # of the pool, a voxel; pure noise of 64^3 takes 6
 _VOXELS_A_PROGRAM = 1024, 8192  # in registers, and in memory
-_SLOTS = 1024, 65536  # of a table: the least, and the most; one for 32 voxels in between
+_SLOTS = 1024, 32768  # of a table: the least, and the most; one for 32 voxels in between
+# Left alone, ptxas spills to fit more blocks on a multiprocessor. ROCm's compiler does not know the option.
+_REGISTERS = {} if torch.version.hip else {"maxnreg": 255}
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
@@ -78,7 +80,7 @@ def reduce(
             _reduce[(n * programs,)](
                 x, star, squares, first_edge, killed, opened, counters, claims, pool, used, table, keys,
                 depth, height, width, killed.shape[1], squares.shape[1], room, programs,
-                TOP=top, BLOCK=_BLOCK, TILES=slots // SLOTS.value if in_memory else 0, num_warps=1,
+                TOP=top, BLOCK=_BLOCK, TILES=slots // SLOTS.value if in_memory else 0, num_warps=1, **(_REGISTERS if in_memory else {}),
             )  # fmt: skip
     return claims.view(torch.int32)[:, ::2]
 
@@ -138,13 +140,14 @@ def _reduce(
     for i in range((program % programs).to(tl.int32), n, programs):
         if TILES == 0:
             column = i
-            busy = tl.load(opened + i) == 0
+            goes_on = tl.load(opened + i) == 0
             owner, cells, key = empty(KEY, BLOCK)
         else:
             column = tl.load(pool.words + room - 1 - i)
-            busy = tl.load(counters + STATUS, volatile=True) == 0
+            goes_on = n > 0
             owner, cells, key = empty(KEY, TILES)
             clear(table, TILES)
+        busy = goes_on & (tl.load(counters + STATUS, volatile=True) == 0)
         square = tl.load(squares + column)
         v = square // 12
         key_v = key_of(values, v, True, TOP)

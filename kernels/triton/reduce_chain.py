@@ -19,7 +19,7 @@ import triton.language as tl
 from ..cells import EDGES3
 
 SLOTS = tl.constexpr(64)  # of a tile
-SWEEP = tl.constexpr(512)  # slots that are looked through at a time
+SWEEP = tl.constexpr(128)  # slots that are looked through at a time
 _EDGES = tl.constexpr(EDGES3)
 _LOW = tl.constexpr(0xFFFFFFFF)
 
