@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ import gpuph
 import inputs
 from diagrams import essential, mixed, pairs, real
 from engines import assert_same_gather, assert_same_localized, assert_same_matching, assert_same_pairs
+from reduce_inputs import inputs_of, pairs_of
 
 # Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
 SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))
@@ -139,3 +142,14 @@ def test_diagrams_and_their_gradients_equal_the_cpu() -> None:
             total = diagrams[1].birth.square().sum() + (diagrams[1].death ** 3).sum() + diagrams[0].birth.exp().sum()
             grads.append(torch.autograd.grad(total, x)[0])
     assert torch.allclose(*grads)
+
+
+@pytest.mark.parametrize("top", [True, False], ids=str)
+def test_loops_of_volumes_equal_the_cpu(top: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With chains in registers, and with nearly all of them in memory."""
+    module = importlib.import_module("gpuph.kernels.triton.reduce")  # the function has the module's name
+    for i, (kind, block) in enumerate((("integers", 64), ("noise", 4))):
+        dtype = (np.float32, np.float64)[(i + top) % 2]
+        arguments, edges, expected = inputs_of(np.stack([inputs.image(kind, (3, 4, 5), 0, dtype)]), top)
+        monkeypatch.setattr(module, "_BLOCK", block)
+        assert expected[0] and pairs_of(module.reduce(*arguments), edges, arguments) == expected

@@ -29,7 +29,7 @@ class Inputs(NamedTuple):
 
 
 def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Tensor, list[Pairs]]:
-    """Inputs for windows (N, D, H, W), with the owners in lists in random order; also edges (N, E), and sorted pairs."""
+    """Inputs for windows (N, D, H, W), lists in random order of owners; also the edges (N, E), and the sorted pairs."""
     n, *shape = windows.shape
     voxels = int(np.prod(shape))
     rng = np.random.default_rng(seed)

@@ -1,16 +1,17 @@
 """Reduce: which critical square ends the loop that a critical edge closes, in 3D, without locks.
 
-The matrix reduction of the textbook, as on the CPU: a column is the boundary of a critical square, a set of edges modulo
-2, whose latest edge is replaced, or dropped, or the pivot. Two columns with one pivot: the younger adds what the elder
-has written down. Columns are reduced all at once, each by one program. A pivot has one word, (chain, column), claimed
-by compare-and-swap; an elder column that arrives later takes it over, and its program goes on with the column that it
-displaced, added to its own (Morozov & Nigmetov 2020). Chains are written to memory that is never written again once a
-word tells of it. A word's column only ever gets older, and every failed swap is another's success: so it ends, and
-since the pairing is unique, no schedule can change it.
+The matrix reduction of the textbook, as on the CPU: a column is the boundary of a critical square, a set of edges
+modulo 2, whose latest edge is replaced by what it leads to, or dropped, or the pivot. Of two columns with one pivot,
+the younger adds what the elder has written down. Columns are reduced all at once, each by one program. A pivot has a
+word, (chain, column), which is claimed by compare-and-swap. An elder column that arrives later takes the pivot over,
+and its program goes on with the column that it displaced, to which its own is added (Morozov & Nigmetov 2020).
 
-The chain at hand is in registers, where more than 60 owners of edges are rare unless data is noise. The columns whose
-chain outgrows that are written to a list, chain and all, and a second launch, always made, finishes them in tables in
-memory. What overflows all memory set aside drops the window's loops, and sets its status.
+A chain is never changed once a word tells of it, the column in a word only ever gets older, and a swap fails only
+where another succeeds: so it ends, and no word comes again (ABA). The pairing is unique, whatever the schedule.
+
+A chain at hand is in registers. Few outgrow them unless data is noise; those columns are written to a list, and a
+second launch, always made, begins them anew with chains in memory. A window that overflows all memory set aside gets a
+status instead of pairs.
 """
 
 from __future__ import annotations
@@ -21,17 +22,33 @@ import triton.language as tl
 from torch import Tensor
 
 from .gradient import COUNTERS
-from .reduce_chain import SLOTS, Pool, Table, allocate, clear, count, edge_of, empty, highest, size_of, take_latest
-from .reduce_chain import toggle, write
+from .reduce_chain import (
+    SLOTS,
+    Pool,
+    Table,
+    allocate,
+    clear,
+    count,
+    edge_of,
+    empty,
+    highest,
+    listed,
+    size_of,
+    take_latest,
+    toggle,
+    write,
+)
 from .reduce_flow import directions_of, far_edges, key_of, match, outwards, square_of
 
 SQUARES, STATUS = tl.constexpr(1), tl.constexpr(4)  # columns of the counters of a volume
 OVERFLOWED = tl.constexpr(2)  # the bit of the status
 
 _BLOCK = 64  # owners of edges that registers hold
-_WORDS = 8  # of the pool, a voxel; pure noise of 64^3 takes 6
-_VOXELS_A_PROGRAM = 1024, 8192  # in registers, and in memory
-_SLOTS = 1024, 32768  # of a table: the least, and the most; one for 32 voxels in between
+_VOXELS_A_PROGRAM = 1024  # of those with chains in registers
+_WORDS = 8  # of the pool, a voxel: pure noise of 64^3 takes 4, and real data less than 1
+_SLOTS = 1024, 32768  # of a table, the least and the most: the longest chain of pure noise takes a third
+_VOXELS_A_SLOT = 32  # of a table in between
+_SLOTS_A_VOXEL = 1  # of all tables, a program each
 # Left alone, ptxas spills to fit more blocks on a multiprocessor. ROCm's compiler does not know the option.
 _REGISTERS = {} if torch.version.hip else {"maxnreg": 255}
 _LOW = tl.constexpr(0xFFFFFFFF)
@@ -61,7 +78,8 @@ def reduce(
     Returns
     -------
     square_of : Tensor, shape (N, E), int32
-        The slot of the square that a critical edge is paired with; -1 for the others. Every second word of a tensor.
+        The slot of the square that a critical edge is paired with; -1 for the others. Not contiguous: every second
+        word of the claims.
     """
     n, depth, height, width = x.shape
     voxels = depth * height * width
@@ -70,18 +88,17 @@ def reduce(
     claims = torch.full(killed.shape, -1, dtype=torch.int64, **new)
     pool = torch.empty((n, room), dtype=torch.int32, **new)
     used = torch.zeros(n, dtype=torch.int64, **new)
-    slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // 32)), _SLOTS[1])
-    for in_memory in (False, True):
-        programs = triton.cdiv(voxels, _VOXELS_A_PROGRAM[in_memory])
-        tables = n * programs if in_memory else 0
-        table = torch.empty((tables, 2, slots), dtype=torch.int32, **new)
-        keys = torch.empty((tables, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64, **new)
-        if n:
-            _reduce[(n * programs,)](
-                x, star, squares, first_edge, killed, opened, counters, claims, pool, used, table, keys,
-                depth, height, width, killed.shape[1], squares.shape[1], room, programs,
-                TOP=top, BLOCK=_BLOCK, TILES=slots // SLOTS.value if in_memory else 0, num_warps=1, **(_REGISTERS if in_memory else {}),
-            )  # fmt: skip
+    slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_A_SLOT)), _SLOTS[1])
+    programs = triton.cdiv(voxels * _SLOTS_A_VOXEL, slots)
+    table = torch.empty((n * programs, 2, slots), dtype=torch.int32, **new)
+    keys = torch.empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64, **new)
+    sizes = depth, height, width, killed.shape[1], squares.shape[1], room
+    arguments = x, star, squares, first_edge, killed, opened, counters, claims, pool, used, table, keys, *sizes
+    if n:
+        in_registers = triton.cdiv(voxels, _VOXELS_A_PROGRAM)
+        _reduce[(n * in_registers,)](*arguments, in_registers, TOP=top, BLOCK=_BLOCK, TILES=0, num_warps=1)
+        tiles = slots // SLOTS.value
+        _reduce[(n * programs,)](*arguments, programs, TOP=top, BLOCK=_BLOCK, TILES=tiles, num_warps=1, **_REGISTERS)
     return claims.view(torch.int32)[:, ::2]
 
 
@@ -112,8 +129,9 @@ def _reduce(
 ):
     """Reduce every `programs`-th column of one window: of its squares, or (TILES > 0) of those in the pool's list.
 
-    Programs meet in `claims`, and in the counters of the pool. A chain is written by all threads of a program; a
-    barrier later, one of them publishes it by a swap that releases, and who finds it in the word has acquired it.
+    Programs meet in `claims`, in the pool and in the status. A chain is written by all threads of a program; after a
+    barrier, one of them publishes it by a swap that releases, and who finds it in the word has acquired it. A chain
+    that is written when its swap fails leaves its place to the next one.
     """
     program = tl.program_id(0).to(tl.int64)
     window = program // programs
@@ -131,31 +149,28 @@ def _reduce(
     table = Table(table, table + TILES * SLOTS, keys + program * TILES * SLOTS)
     KEY: tl.constexpr = tl.int32 if values.dtype.element_ty == tl.float32 else tl.int64
 
-    if TILES == 0:
-        n = tl.load(counters + SQUARES)
-    else:
-        n = (tl.load(pool.used, volatile=True) >> 32).to(tl.int32)
-    n = tl.where(tl.load(counters + STATUS, volatile=True) == 0, n, 0)
+    n = tl.load(counters + SQUARES) if TILES == 0 else listed(pool)
+    # By an atomic, one thread reads the status for all: another program may be setting it.
+    n = tl.where(tl.atomic_add(counters + STATUS, 0, sem="relaxed") == 0, n, 0)
     spare, spare_room = 0, 0  # a place in the pool that no word tells of
+    failed = n < 0
     for i in range((program % programs).to(tl.int32), n, programs):
         if TILES == 0:
             column = i
-            goes_on = tl.load(opened + i) == 0
+            busy = (failed == 0) & (tl.load(opened + i) == 0)
             owner, cells, key = empty(KEY, BLOCK)
         else:
             column = tl.load(pool.words + room - 1 - i)
-            goes_on = n > 0
+            busy = failed == 0
             owner, cells, key = empty(KEY, TILES)
             clear(table, TILES)
-        busy = goes_on & (tl.load(counters + STATUS, volatile=True) == 0)
         square = tl.load(squares + column)
         v = square // 12
         key_v = key_of(values, v, True, TOP)
         key_column = key_v
         p, q = directions_of(square % 12)
         edges, taken = 0, 0
-        is_new, start = 1, -1
-        failed = v < 0
+        is_new, start = 1, -1  # whether the column is still its square; a chain that is to be added
         while busy:
             if start >= 0:
                 length = tl.load(pool.words + start)
@@ -168,20 +183,20 @@ def _reduce(
                 owner, cells, key, v, key_v, edges, taken = take_latest(owner, cells, key, table, TILES)
                 busy &= v >= 0
 
-            # Follow the edges of v while they are matched with squares, and there is room for two owners and v again.
+            # Follow the edges of v as long as some are matched with squares, and there is room for two owners and v.
             east, west, south, north, above, below, critical = match(tl.load(star + v, mask=v >= 0, other=0))
             matched = east | west | south | north | above | below
-            out = 0
-            if TOP:
-                out = outwards(v, depth, height, width)
             follows = (is_new != 0) | ((edges & matched) != 0)
+            out = 0
+            if follows & TOP:
+                out = outwards(v, depth, height, width)
             spills = follows & (taken > BLOCK - 3)
             while follows & (taken <= BLOCK - 3):
                 if is_new == 0:
                     p, q = square_of(edges & matched, east, west, south, north, above)
                 is_new = 0
                 edges ^= (1 << p) | (1 << q)
-                u, key_u, edge, w, key_w, edge_w = far_edges(values, v, p, q, out, height, width, TOP)
+                u, key_u, edge, w, key_w, edge_w = far_edges(values, star, v, p, q, out, height, width, TOP)
                 owner, cells, key, lost = toggle(owner, cells, key, table, u, key_u, edge, TILES)
                 owner, cells, key, lost_w = toggle(owner, cells, key, table, w, key_w, edge_w, TILES)
                 failed |= lost | lost_w
@@ -198,9 +213,8 @@ def _reduce(
                     is_killer = tl.load(killed + slot) != 0
                     edges = tl.where(is_killer, edges ^ edge, edges)
                     pivot = tl.where(is_killer, -1, slot)
-            if edges != 0:
-                owner, cells, key, lost = toggle(owner, cells, key, table, v, key_v, edges, TILES)
-                failed |= lost
+            owner, cells, key, lost = toggle(owner, cells, key, table, v, key_v, edges, TILES)
+            failed |= lost
 
             start = -1
             if (failed == 0) & (pivot >= 0):

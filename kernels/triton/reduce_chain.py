@@ -1,12 +1,12 @@
 """The chains of `reduce`: sets of edges modulo 2, by the voxels that own them, of which the latest is taken.
 
-A slot holds an owner, its edges in the chain as a mask like those of stars, and its order key; a free slot has the owner
--1, no edges, and a key below all. The few slots of a block are in registers, and whatever is done to a chain is done to
-all of them at once: a maximum over the block finds the latest owner, or the slot where edges belong.
+A slot holds an owner, its edges in the chain as a mask like those of stars, and its order key; a free slot has the
+owner -1, no edges, and a key below all. The few slots of a block are in registers, and whatever is done to a chain is
+done to all of them at once: a maximum over the block finds the latest owner, or the slot where edges belong.
 
-A long chain is a table in memory: TILES blocks of SLOTS each, where an owner belongs to the tile that its hash says. What
-is in registers then is, for each tile, an owner that no owner in the tile comes after. So a long chain costs a tile or
-two a step, however long it is.
+A long chain is a table in memory, TILES blocks of SLOTS each; a hash says to which tile an owner belongs. Registers
+then hold the latest owner of each tile, or, where edges have been taken out, one that is later. So a step costs a tile
+or two, however long the chain.
 """
 
 from __future__ import annotations
@@ -16,11 +16,8 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from ..cells import EDGES3
-
 SLOTS = tl.constexpr(64)  # of a tile
 SWEEP = tl.constexpr(128)  # slots that are looked through at a time
-_EDGES = tl.constexpr(EDGES3)
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
@@ -68,20 +65,21 @@ def toggle(owner, cells, key, table, v, key_v, edges, TILES: tl.constexpr):
 
     Returns the chain, and whether there was no slot for them.
     """
-    if TILES == 0:
-        owner, cells, key, lost = _toggled(owner, cells, key, v, key_v, edges)
-    else:
-        tile = _tile_of(v, TILES)
-        p_owner, p_cells, p_key = _slots(table, tile)
-        o, c, k, lost = _toggled(tl.load(p_owner), tl.load(p_cells), tl.load(p_key), v, key_v, edges)
-        tl.debug_barrier()  # all threads have loaded the tile
-        tl.store(p_owner, o)
-        tl.store(p_cells, c)
-        tl.store(p_key, k)
-        tl.debug_barrier()  # the next who loads it may be others
-        later = (key < key_v) | ((key == key_v) & (owner < v))
-        at = (tl.arange(0, TILES) == tile) & later & (edges != 0)
-        owner, key = tl.where(at, v, owner), tl.where(at, key_v, key)
+    lost = edges < 0
+    if edges != 0:
+        if TILES == 0:
+            owner, cells, key, lost = _toggled(owner, cells, key, v, key_v, edges)
+        else:
+            tile = _tile_of(v, TILES)
+            p_owner, p_cells, p_key = _slots(table, tile)
+            o, c, k, lost = _toggled(tl.load(p_owner), tl.load(p_cells), tl.load(p_key), v, key_v, edges)
+            tl.debug_barrier()  # all threads have loaded the tile
+            tl.store(p_owner, o)
+            tl.store(p_cells, c)
+            tl.store(p_key, k)
+            tl.debug_barrier()  # the next who loads it may be others
+            at = (tl.arange(0, TILES) == tile) & ((key < key_v) | ((key == key_v) & (owner < v)))
+            owner, key = tl.where(at, v, owner), tl.where(at, key_v, key)
     return owner, cells, key, lost
 
 
@@ -97,7 +95,7 @@ def _toggled(owner, cells, key, v, key_v, edges):
     owner = tl.where(at, tl.where(cells == 0, -1, v), owner)
     no_key = tl.full((N,), -1 << (key.dtype.primitive_bitwidth - 1), key.dtype)
     key = tl.where(at, tl.where(cells == 0, no_key, key_v), key)
-    return owner, cells, key, (slot < 0) & (edges != 0)
+    return owner, cells, key, slot < 0
 
 
 @triton.jit
@@ -166,15 +164,21 @@ def clear(table, TILES: tl.constexpr):
 
 @triton.jit
 def allocate(pool, words, places):
-    """Take words at the front of a pool, and places in the list at its back.
+    """Take words at the front of a pool, and places in the list at its back, by one atomic: so they never meet.
 
-    Returns the first word, or -1 if there is no room, and the first place. Relaxed: nobody reads what is in there
-    because of this.
+    Returns the first word, or -1 if there is no room, and the first place. Relaxed, as it tells nobody of what is in
+    there.
     """
     taken = tl.atomic_add(pool.used, tl.cast(words, tl.int64) + (tl.cast(places, tl.int64) << 32), sem="relaxed")
     start, place = taken & _LOW, taken >> 32
     fits = start + words + place + places <= pool.room
     return tl.where(fits, start, -1).to(tl.int32), place.to(tl.int32)
+
+
+@triton.jit
+def listed(pool):
+    """How many places the list of a pool has. Volatile, because words are being taken meanwhile, but no places."""
+    return (tl.load(pool.used, volatile=True) >> 32).to(tl.int32)
 
 
 @triton.jit

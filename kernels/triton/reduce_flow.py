@@ -71,11 +71,11 @@ def outwards(v, depth, height, width):
 
 
 @triton.jit
-def far_edges(values, v, p, q, out, height, width, TOP: tl.constexpr):
+def far_edges(values, star, v, p, q, out, height, width, TOP: tl.constexpr):
     """The two edges that do not touch v of the square that v spans with its edges in directions p and q.
 
-    Returns owner, order key and mask of both. The mask of an edge between voxels of the ring is 0: there, edges do not
-    count, because the ring is a ball, where every loop ends.
+    Returns owner, order key and mask of both. The mask is 0 where the edge does not count: where it is matched with its
+    owner, which ends what it leads to, or in the ring, which is a ball, where every loop ends.
     """
     step_p, step_q = _step(p, height, width), _step(q, height, width)
     a, b, c = v + step_p, v + step_q, v + step_p + step_q
@@ -84,10 +84,21 @@ def far_edges(values, v, p, q, out, height, width, TOP: tl.constexpr):
     key_c = key_of(values, c, (p_out | q_out) == 0, TOP)
     a_later = q_out | (key_a > key_c) | ((key_a == key_c) & (q < 13))
     b_later = p_out | (key_b > key_c) | ((key_b == key_c) & (p < 13))
-    edge_a = tl.where(p_out, 0, 1 << tl.where(a_later, q, 26 - q))
-    edge_b = tl.where(q_out, 0, 1 << tl.where(b_later, p, 26 - p))
     owner_a, owner_b = tl.where(a_later, a, c), tl.where(b_later, b, c)
+    edge_a = _beyond_vertex(star, owner_a, tl.where(a_later, q, 26 - q), p_out == 0)
+    edge_b = _beyond_vertex(star, owner_b, tl.where(b_later, p, 26 - p), q_out == 0)
     return owner_a, tl.where(a_later, key_a, key_c), edge_a, owner_b, tl.where(b_later, key_b, key_c), edge_b
+
+
+@triton.jit
+def _beyond_vertex(star, v, direction, there):
+    """The mask of an edge of v, or 0 if v is matched with it: with the first of E, W, S, N, above, below in the star.
+
+    What comes first has a bit nearer to the vertex's, 13, or as near and higher.
+    """
+    nearer = (1 << tl.maximum(direction, 27 - direction)) - (2 << tl.minimum(direction, 26 - direction))
+    cells = tl.load(star + v, mask=there, other=0)
+    return tl.where((cells & nearer & _EDGES) != 0, 1 << direction, 0)
 
 
 @triton.jit

@@ -1,0 +1,176 @@
+"""The Triton kernels of `reduce` on what the CPU's stages hand to them: as PTX on random schedules, and compiled."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+import inputs
+from bench import neurons
+from engines import Launch, stubbed
+from reduce_inputs import inputs_of, pairs_of
+
+pytest.importorskip("triton")
+from test_triton_compile import TARGETS, compile_for, resources
+from test_triton_ptx import ptx
+from test_triton_ptx import pytestmark as needs_ptxrun
+
+module = importlib.import_module("gpuph.kernels.triton.reduce")  # the function has the module's name
+STATUS, NAN, OVERFLOWED = 4, 1, 2
+SCHEDULES = 20
+CROWDED = {"_VOXELS_A_PROGRAM": 32, "_SLOTS_A_VOXEL": 8}  # programs that meet at the same pivots
+
+
+def on_ptx(test: Any) -> Any:
+    for mark in needs_ptxrun:
+        test = mark(test)
+    return test
+
+
+def volumes(kind: str, shape: tuple[int, ...], n: int = 1, seed: int = 0, dtype: type = np.float32) -> np.ndarray:
+    return np.stack([inputs.image(kind, shape, seed + i, dtype) for i in range(n)])
+
+
+def assert_same_loops(windows: np.ndarray, top: bool, seed: int = 0, **options: Any) -> Any:
+    """Triton's pairs of voxels must be the CPU's, on a random schedule. Returns the emulation."""
+    arguments, edges, expected = inputs_of(windows, top, seed)
+    before = arguments.counters.clone()
+    with ptx(seed, order="atomics", **options) as emulation:
+        square_of = module.reduce(*arguments)
+    assert square_of.shape == arguments.killed.shape and square_of.dtype == torch.int32
+    assert torch.equal(arguments.counters, before)
+    assert pairs_of(square_of, edges, arguments) == expected
+    return emulation
+
+
+@on_ptx
+@pytest.mark.parametrize("block", [64, 4])
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_loops_equal_the_cpu_on_any_schedule(seed: int, block: int) -> None:
+    """With few registers, most columns are finished in memory."""
+    dtype = (np.float32, np.float64)[seed // 2 % 2]
+    options = {"switch_prob": 0.02 + 0.3 * (seed % 3), "resident_blocks": 4 + seed % 9}
+    for kind in ("noise", "integers", "smooth"):
+        with mock.patch.multiple(module, _BLOCK=block, **CROWDED):
+            emulation = assert_same_loops(volumes(kind, (9, 8, 11), 2, seed, dtype), seed % 2 == 0, seed, **options)
+        in_registers, in_memory = emulation.launches
+        assert block > 4 or in_memory.instructions > in_registers.instructions
+
+
+@on_ptx
+@pytest.mark.parametrize("top", [True, False], ids="TV".__getitem__)
+@pytest.mark.parametrize("kind", inputs.KINDS)
+def test_loops_of_odd_windows_equal_the_cpu(kind: str, top: bool) -> None:
+    for seed, shape in enumerate(inputs.VOLUMES):
+        for dtype in (np.float32, np.float64):
+            assert_same_loops(volumes(kind, shape, 2, dtype=dtype), top, seed)
+
+
+@on_ptx
+@pytest.mark.parametrize("top", [True, False])
+def test_loops_of_solids_equal_the_cpu(top: bool) -> None:
+    """Tori, linked rings and a knot, as distance maps and as masks, which are nothing but ties."""
+    for seed, (solid, _) in enumerate(inputs.shapes().values()):
+        distance = inputs.ndimage.distance_transform_edt(~solid) - inputs.ndimage.distance_transform_edt(solid)
+        assert_same_loops(np.stack((distance, 1.0 - solid)).astype(np.float32), top, seed)
+
+
+@on_ptx
+@pytest.mark.parametrize("top", [True, False])
+def test_chains_of_hundreds_of_edges_equal_the_cpu(top: bool) -> None:
+    noise, smooth = volumes("noise", (28, 28, 28)), volumes("smooth", (50, 30, 40))
+    for x in (noise, smooth):
+        in_memory = assert_same_loops(x, top, checks=(), resident_blocks=64).launches[1]
+        assert in_memory.instructions > 1e6
+
+
+@on_ptx
+def test_windows_with_a_nan_are_left_alone() -> None:
+    x = volumes("noise", (5, 6, 7), 4)
+    x[1, 2, 3, 4], x[2, 0, 0, 0] = np.nan, -np.nan
+    for top in (True, False):
+        assert_same_loops(x, top)
+
+
+@on_ptx
+@pytest.mark.parametrize(
+    "small",
+    [
+        {"_WORDS": 0},
+        {"_WORDS": 0, "_BLOCK": 4},
+        {"_WORDS": 1, "_BLOCK": 4},
+        {"_BLOCK": 4, "_SLOTS": (64, 64)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("top", [True, False])
+def test_windows_that_overflow_the_memory_set_aside_say_so(small: dict[str, Any], top: bool) -> None:
+    """Nothing is written elsewhere, and other windows are as ever."""
+    shape = (15, 16, 17)
+    windows = np.concatenate((volumes("noise", shape), volumes("constant", shape), volumes("noise", shape, seed=1)))
+    windows[1, 7, 7:10, 7:10] = 0
+    windows[1, 7, 8, 8] = 1
+    arguments, edges, expected = inputs_of(windows, top)
+    assert len(expected[1]) == 1
+    for seed in range(2):
+        arguments.counters[:, STATUS] = 0
+        with ptx(seed, order="atomics"), mock.patch.multiple(module, **small, **CROWDED):
+            square_of = module.reduce(*arguments)
+        assert arguments.counters[:, STATUS].tolist() == [OVERFLOWED, 0, OVERFLOWED]
+        assert pairs_of(square_of, edges, arguments)[1] == expected[1]
+
+
+@on_ptx
+def test_no_windows_are_no_launches() -> None:
+    none = torch.empty(0, 3, dtype=torch.int32)
+    with ptx(0) as emulation:
+        square_of = module.reduce(torch.empty(0, 2, 3, 4), none, none, none, none, none, none, True)
+    assert square_of.shape == (0, 3) and not emulation.launches
+
+
+@on_ptx
+def test_a_loop_keeps_within_its_instructions() -> None:
+    """Instructions of the one warp, where data is realistic: 1,900 a pair when this was written."""
+    x = neurons.windows(1, 32).numpy()
+    x = x + 0.3 * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
+    arguments, _, expected = inputs_of(x, True)
+    with ptx(0, checks=()) as emulation:
+        module.reduce(*arguments)
+    assert sum(launch.instructions for launch in emulation.launches) < 32 * 2_400 * len(expected[0])
+
+
+def launches(side: int, top: bool, dtype: torch.dtype) -> list[Launch]:
+    """What is launched for volumes on the device "meta", where only shapes are known."""
+    n, voxels, shape = 3, side**3, (side,) * 3
+
+    def new(*size: int, dtype: torch.dtype = torch.int32) -> torch.Tensor:
+        return torch.empty(size, dtype=dtype, device="meta")
+
+    lists = new(n, 3 * voxels), new(n, voxels), new(n, 3 * voxels), new(n, 3 * voxels)
+    with stubbed() as made:
+        square_of = module.reduce(new(n, *shape, dtype=dtype), new(n, *shape), *lists, new(n, 8), top)
+    assert square_of.shape == (n, 3 * voxels) and square_of.is_meta
+    return made
+
+
+@pytest.mark.device_only
+@pytest.mark.parametrize("side", [1, 33, 512])
+def test_reduction_is_two_launches_whatever_the_window(side: int) -> None:
+    in_registers, in_memory = launches(side, True, torch.float32)
+    assert in_registers.arguments["TILES"] == 0 < in_memory.arguments["TILES"]
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_reduction_does_not_spill(dtype: torch.dtype, target: str) -> None:
+    for side in (32, 64, 128):
+        for top in (True, False):
+            for launch in launches(side, top, dtype):
+                registers, _, spilled = resources(compile_for(launch, target), target)
+                assert registers > 0 and spilled == 0, f"{spilled} bytes of {registers} registers, {launch.arguments}"
