@@ -45,8 +45,8 @@ OVERFLOWED = tl.constexpr(2)  # the bit of the status
 
 _BLOCK = 64  # owners of edges that registers hold
 _VOXELS_A_PROGRAM = 1024  # of those with chains in registers
-_WORDS = 8  # of the pool, a voxel: pure noise of 64^3 takes 4, and real data less than 1
-_SLOTS = 1024, 32768  # of a table, the least and the most: the longest chain of pure noise takes a third
+_WORDS = 8  # of the pool, a voxel: pure noise of 64^3 takes 4, of 128^3 6, and real data less than 1
+_SLOTS = 1024, 32768  # of a table, the least and the most: the longest chains of pure noise take a third
 _VOXELS_A_SLOT = 32  # of a table in between
 _SLOTS_A_VOXEL = 1  # of all tables, a program each
 # Left alone, ptxas spills to fit more blocks on a multiprocessor. ROCm's compiler does not know the option.
