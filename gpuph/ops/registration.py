@@ -74,11 +74,12 @@ def persistence(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     if by_triton(x):
-        _check_kernels_for(x)
+        _check_voxels(x.shape[1:])
         from gpuph.kernels import triton
 
         with _device_of(x):
-            status, *pairs = triton.persistence(x, dims, top, min_persistence, capacity)
+            by_device = triton.persistence if x.dim() == 3 else triton.persistence3
+            status, *pairs = by_device(x, dims, top, min_persistence, capacity)
         index, value, count = pairs
         if capacity is None and x.device.type == "cpu":
             index, value = _narrow(index, value, count)
@@ -88,9 +89,13 @@ def persistence(
     return _tensors(arrays, x.device)
 
 
-def _check_kernels_for(x: Tensor) -> None:
-    if x.dim() == 4:
-        raise NotImplementedError('volumes have kernels on the CPU only: with gpuph.use_kernels("cpu") they run there')
+def _check_voxels(window: Sequence[int]) -> None:
+    """Raise if Triton's kernels have no numbers for the cells of windows of that size; they have for 563^3 voxels."""
+    if len(window) == 3 and 12 * math.prod(window) >= 2**31:
+        raise ValueError(
+            f"volumes on the GPU must have windows of less than 2^31 / 12 voxels, border included, got {tuple(window)};"
+            ' with gpuph.use_kernels("cpu") larger ones are computed on the CPU'
+        )
 
 
 def _narrow(
@@ -105,7 +110,7 @@ def localized(
     pred: Tensor, target: Tensor, height: Tensor | None, *arguments: Any
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     if by_triton(pred):
-        _check_kernels_for(pred)
+        _check_voxels([size + 2 * arguments[2] for size in arguments[0]])
         from gpuph.kernels import triton
 
         with _device_of(pred):

@@ -5,5 +5,6 @@ from .gather import gather, scatter
 from .localized import localized
 from .match import match
 from .persistence import persistence
+from .persistence3 import persistence3
 
-__all__ = ["cost", "gather", "localized", "match", "persistence", "scatter"]
+__all__ = ["cost", "gather", "localized", "match", "persistence", "persistence3", "scatter"]

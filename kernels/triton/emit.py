@@ -224,18 +224,29 @@ def _place(
                 column += _keys_before(key, keys + other, LOG_RUN)
         m_pair = (key < _NONE) & (column < k)
         birth, death = (key >> 16) & 0xFFFF, (key & 0xFFFF) - 1
-        tl.store(index + births + column, birth, mask=m_pair)
-        tl.store(index + deaths + column, death, mask=m_pair)
-        tl.store(values + births + column, tl.load(x + birth, mask=m_pair), mask=m_pair)
-        value_death = tl.load(x + death, mask=m_pair & (death >= 0), other=float("inf"))
-        tl.store(values + deaths + column, value_death, mask=m_pair)
+        write_pairs(index, values, births + column, deaths + column, birth, death, m_pair, x)
     for start in range(program % programs * RUN, k, programs * RUN):
         column = start + lane
-        m_none = (column >= count) & (column < k)
-        tl.store(index + births + column, -1, mask=m_none)
-        tl.store(index + deaths + column, -1, mask=m_none)
-        tl.store(values + births + column, 0.0, mask=m_none)
-        tl.store(values + deaths + column, 0.0, mask=m_none)
+        write_none(index, values, births + column, deaths + column, (column >= count) & (column < k))
+
+
+@triton.jit
+def write_pairs(index, values, births, deaths, birth, death, there, x):
+    """Write pairs of pixels and their values to these places of index and values; -1 is no pixel of death."""
+    tl.store(index + births, birth, mask=there)
+    tl.store(index + deaths, death, mask=there)
+    tl.store(values + births, tl.load(x + birth, mask=there), mask=there)
+    value_death = tl.load(x + death, mask=there & (death >= 0), other=float("inf"))
+    tl.store(values + deaths, value_death, mask=there)
+
+
+@triton.jit
+def write_none(index, values, births, deaths, there):
+    """Write that there is no pair in these places."""
+    tl.store(index + births, -1, mask=there)
+    tl.store(index + deaths, -1, mask=there)
+    tl.store(values + births, 0.0, mask=there)
+    tl.store(values + deaths, 0.0, mask=there)
 
 
 @triton.jit

@@ -117,19 +117,19 @@ def _gradient(
         p_w, p_here, p_e = p_w + step, p_here + step, p_e + step
         sw, s, se = tl.load(p_w), tl.load(p_here), tl.load(p_e)
         bit = 1 << row
-        b_nw |= tl.where(_lower(nw, here, True, TOP), bit, 0)
-        b_n |= tl.where(_lower(n, here, True, TOP), bit, 0)
-        b_ne |= tl.where(_lower(ne, here, True, TOP), bit, 0)
-        b_w |= tl.where(_lower(w, here, True, TOP), bit, 0)
-        b_e |= tl.where(_lower(e, here, False, TOP), bit, 0)
-        b_sw |= tl.where(_lower(sw, here, False, TOP), bit, 0)
-        b_se |= tl.where(_lower(se, here, False, TOP), bit, 0)
+        b_nw |= tl.where(lower(nw, here, True, TOP), bit, 0)
+        b_n |= tl.where(lower(n, here, True, TOP), bit, 0)
+        b_ne |= tl.where(lower(ne, here, True, TOP), bit, 0)
+        b_w |= tl.where(lower(w, here, True, TOP), bit, 0)
+        b_e |= tl.where(lower(e, here, False, TOP), bit, 0)
+        b_sw |= tl.where(lower(sw, here, False, TOP), bit, 0)
+        b_se |= tl.where(lower(se, here, False, TOP), bit, 0)
         if row % 2 == 0:
             nan |= tl.where((here != here) | (s != s), bit, 0)
         nw, n, ne = w, here, e
         w, here, e = sw, s, se
     # Of two neighbours one is lower, so a pixel's S is the opposite of the N of the pixel below.
-    b_s = ~((b_n | tl.where(_lower(n, here, True, TOP), _NEXT_STRIP, 0)) >> 1)
+    b_s = ~((b_n | tl.where(lower(n, here, True, TOP), _NEXT_STRIP, 0)) >> 1)
 
     # The ring is lower than all in T, and than none in V. A square is in the star if its far corner is lower and both
     # its edges are in.
@@ -153,7 +153,7 @@ def _gradient(
     tl.atomic_max(counters + STATUS, 1, mask=tl.max(nan, 0) != 0, sem="relaxed")
     # Three counts in one word, so that one scan does: 11, 11 and 10 bits for tiles of up to 1,024 pixels, where no two
     # neighbours are maxima.
-    count = _ones(m_saddle | m_minimum << 8 | m_maximum << 16)
+    count = ones(m_saddle | m_minimum << 8 | m_maximum << 16)
     count = (count & 0xFF) | (count & 0xFF00) << 3 | (count & 0xFF0000) << 6
     before = tl.cumsum(count, 0) - count
     total = tl.sum(count, 0)
@@ -185,7 +185,7 @@ def _gradient(
 
 
 @triton.jit
-def _lower(neighbour, here, FIRST: tl.constexpr, TOP: tl.constexpr):
+def lower(neighbour, here, FIRST: tl.constexpr, TOP: tl.constexpr):
     """Whether a neighbour is lower, one with a smaller index or not (FIRST)."""
     if TOP:
         return neighbour >= here if FIRST else neighbour > here
@@ -205,7 +205,7 @@ def _rows(count):
 
 
 @triton.jit
-def _ones(word):
+def ones(word):
     """Count the ones in each byte of a word."""
     word = word - ((word >> 1) & 0x55555555)
     word = (word & 0x33333333) + ((word >> 2) & 0x33333333)

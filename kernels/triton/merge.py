@@ -159,15 +159,17 @@ def _merge(
         saddle = tl.where(m_edge, owner * 4 + direction, saddle)
         value = tl.where(m_edge, tl.load(values + owner) * mirror, value)
         active |= m_edge
-        u, v, saddle, value, active = _join(
-            u, v, saddle, value, active, tl.where(head < end, FEW, 0), values, tree, pixels, turn, mirror
+        u, v, saddle, value, active = join(
+            u, v, saddle, value, active, tl.where(head < end, FEW, 0), values, tree, pixels, turn, mirror, 4
         )
         busy = tl.max(active.to(tl.int32) | left, 0)
 
 
 @triton.jit
-def _join(u, v, saddle, value, active, few, values, tree, pixels, turn, mirror):
+def join(u, v, saddle, value, active, few, values, tree, pixels, turn, mirror, EACH: tl.constexpr):
     """Join the classes of u and v at a saddle of that value, in each active lane, until only `few` are active.
+
+    A saddle is EACH * pixel + direction.
 
     Returns what these have to go on with: u, v, saddle, value, active.
     """
@@ -180,16 +182,16 @@ def _join(u, v, saddle, value, active, few, values, tree, pixels, turn, mirror):
         s_u, elder_u = (t_u >> 32).to(tl.int32), (t_u & _LOW).to(tl.int32)
         s_v, elder_v = (t_v >> 32).to(tl.int32), (t_v & _LOW).to(tl.int32)
         linked_u, linked_v = active & (elder_u != u), active & (elder_v != v)
-        value_u = tl.load(values + (s_u >> 2), mask=linked_u, other=0.0) * mirror
-        value_v = tl.load(values + (s_v >> 2), mask=linked_v, other=0.0) * mirror
-        climb_u = linked_u & _before(value_u, s_u, value, saddle, turn)
-        climb_v = linked_v & _before(value_v, s_v, value, saddle, turn)
+        value_u = tl.load(values + _owner(s_u, EACH), mask=linked_u, other=0.0) * mirror
+        value_v = tl.load(values + _owner(s_v, EACH), mask=linked_v, other=0.0) * mirror
+        climb_u = linked_u & before(value_u, s_u, value, saddle, turn)
+        climb_v = linked_v & before(value_v, s_v, value, saddle, turn)
 
         # Neither climbs: link the younger of two. The outside is the eldest of all.
         ready = active & (climb_u == 0) & (climb_v == 0) & (u != v)
         f_u = tl.load(values + u, mask=ready & (u < pixels), other=0.0) * mirror
         f_v = tl.load(values + v, mask=ready & (v < pixels), other=0.0) * mirror
-        v_is_elder = (v == pixels) | ((u != pixels) & _before(f_v, v, f_u, u, turn))
+        v_is_elder = (v == pixels) | ((u != pixels) & before(f_v, v, f_u, u, turn))
         elder, younger = tl.where(v_is_elder, v, u), tl.where(v_is_elder, u, v)
         word = tl.where(v_is_elder, t_u, t_v)
         linked = tl.where(v_is_elder, linked_u, linked_v)
@@ -209,6 +211,11 @@ def _join(u, v, saddle, value, active, few, values, tree, pixels, turn, mirror):
 
 
 @triton.jit
-def _before(value_a, a, value_b, b, turn):
+def _owner(saddle, EACH: tl.constexpr):
+    return (saddle.to(tl.uint32) // EACH).to(tl.int32)  # as it is not negative, a shift where EACH is a power of two
+
+
+@triton.jit
+def before(value_a, a, value_b, b, turn):
     """Whether a comes before b: by value, equal ones by position, or against it where turn is -1."""
     return (value_a < value_b) | ((value_a == value_b) & (a * turn < b * turn))

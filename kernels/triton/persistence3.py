@@ -1,0 +1,37 @@
+"""The volumes of a batch from floats to pairs: every launch, in order.
+
+As in 2D, nothing here reads what a kernel has computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from .emit3 import emit
+from .gradient3 import STATUS, gradient
+from .merge3 import merge
+
+
+def persistence3(
+    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    """Pairs of critical voxels of N windows (N, D, H, W); see `gpuph.ops.persistence`.
+
+    Without a capacity there are as many columns as pairs can occur.
+    """
+    # By duality the dimensions of T are those of V(-f) from behind.
+    sides = [2 - dim if top else dim for dim in dims]
+    loops = 1 in sides
+    if loops:
+        raise NotImplementedError(
+            'loops of volumes have kernels on the CPU only: gpuph.use_kernels("cpu") chooses them'
+        )
+
+    x = x.contiguous()
+    star, *lists, counters = gradient(x, top)
+    edges, squares, _, _, extrema, tree = lists
+    merge(x, star, *lists, counters, top, loops or 0 in sides, loops or 2 in sides, loops)
+    pairs = emit(x, edges, squares, edges, extrema, tree, counters, top, sides, min_persistence, capacity)
+    return counters[:, STATUS.value].clone(), *pairs
