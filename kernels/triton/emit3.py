@@ -42,8 +42,8 @@ def emit(
     ----------
     x, edges, squares, extrema, tree, counters : Tensor
         Of `gradient3`, after `merge3`. The counters of pairs are written.
-    square_of : Tensor, shape (N, M), int32
-        The place of the square that ends the loop of a critical edge, or -1; not read if side 1 is not wanted.
+    square_of : Tensor, shape (N, M), int32, every second word of a tensor
+        Of `reduce`; not read if side 1 is not wanted.
     top : bool
         The construction, T or V.
     sides : sequence of int
@@ -90,7 +90,7 @@ def _pairs3(
     x,  # [N, D, H, W] float32 or float64
     edges,  # [N, most] int32
     squares,  # [N, most] int32
-    square_of,  # [N, most] int32
+    square_of,  # [N, most, 2] int32, of which the first is read
     extrema,  # [N, voxels] int32
     tree,  # [N, voxels + 1] int64
     counters,  # [N, COUNTERS] int32, changed
@@ -123,7 +123,7 @@ def _pairs3(
         i = start + tl.arange(0, RUN)
         there = i < n
         if side == 1:
-            square = tl.load(square_of + window * most + i, mask=there, other=-1)
+            square = tl.load(square_of + 2 * (window * most + i), mask=there, other=-1)
             m_pair = square >= 0
             early = tl.load(edges + window * most + i, mask=m_pair, other=0) // 6
             late = tl.load(squares + window * most + square, mask=m_pair, other=0) // 12

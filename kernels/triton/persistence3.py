@@ -12,6 +12,7 @@ from torch import Tensor
 from .emit3 import emit
 from .gradient3 import STATUS, gradient
 from .merge3 import merge
+from .reduce import reduce
 
 
 def persistence3(
@@ -24,14 +25,11 @@ def persistence3(
     # By duality the dimensions of T are those of V(-f) from behind.
     sides = [2 - dim if top else dim for dim in dims]
     loops = 1 in sides
-    if loops:
-        raise NotImplementedError(
-            'loops of volumes have kernels on the CPU only: gpuph.use_kernels("cpu") chooses them'
-        )
 
     x = x.contiguous()
     star, *lists, counters = gradient(x, top)
-    edges, squares, _, _, extrema, tree = lists
-    merge(x, star, *lists, counters, top, loops or 0 in sides, loops or 2 in sides, loops)
-    pairs = emit(x, edges, squares, edges, extrema, tree, counters, top, sides, min_persistence, capacity)
+    edges, squares, first_edge, _, extrema, tree = lists
+    killed, opened = merge(x, star, *lists, counters, top, loops or 0 in sides, loops or 2 in sides, loops)
+    square_of = reduce(x, star, squares, first_edge, killed, opened, counters, top) if loops else edges
+    pairs = emit(x, edges, squares, square_of, extrema, tree, counters, top, sides, min_persistence, capacity)
     return counters[:, STATUS.value].clone(), *pairs
