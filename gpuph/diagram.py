@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_LOST_LOOPS = 2  # as a status
+
 
 @dataclass(frozen=True)
 class Diagram:
@@ -88,7 +90,8 @@ class Diagrams(Mapping[int, Diagram]):
     Attributes
     ----------
     status : Tensor, shape (N,), int32
-        0, or 1 where the window holds a NaN (and its diagrams are empty).
+        0, or 1 where the window holds a NaN (and its diagrams are empty), or 2 where the loops of a volume outgrew
+        the memory that kernels for a GPU set aside for them (and the diagram of dimension 1 is empty).
     """
 
     def __init__(self, by_dim: dict[int, Diagram], status: Tensor) -> None:
@@ -118,25 +121,33 @@ class Diagrams(Mapping[int, Diagram]):
         ------
         ValueError
             If a window holds a NaN.
+        RuntimeError
+            If the loops of a volume outgrew their memory.
 
         Warns
         -----
         RuntimeWarning
             If a diagram had no room for all pairs, so that only the longest were kept.
         """
-        raise_nan(self.status, ("x",))
+        raise_status(self.status, ("x",))
         for dim, diagram in self.items():
             warn_overflow(f"dimension {dim} of x", diagram)
 
 
-def raise_nan(status: Tensor, names: Sequence[str]) -> None:
-    """Raise if a window holds a NaN.
+def raise_status(status: Tensor, names: Sequence[str]) -> None:
+    """Raise if a window holds a NaN, or has lost its loops.
 
-    status : (N,) int32, not 0 where there is a NaN. names : the arguments that the windows came from, in equal parts.
+    status : (N,), of `Diagrams`. names : the arguments that the windows came from, in equal parts.
     """
     if status.any():
         window, each = int(status.nonzero()[0]), len(status) // len(names)
-        raise ValueError(f"{names[window // each]} must have no NaN, but its window {window % each} has one")
+        name, place = names[window // each], window % each
+        if int(status[window]) == _LOST_LOOPS:
+            raise RuntimeError(
+                f"{name}: the loops of its window {place} outgrew the memory set aside for them, and are missing;"
+                ' with smaller windows they may not, and with gpuph.use_kernels("cpu") they cannot'
+            )
+        raise ValueError(f"{name} must have no NaN, but its window {place} has one")
 
 
 def warn_overflow(name: str, diagram: Diagram) -> None:

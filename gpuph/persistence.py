@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import ops
-from .diagram import Diagram, Diagrams, raise_nan
+from .diagram import Diagram, Diagrams, raise_status
 
 CONSTRUCTIONS = ("T", "V")
 _debug = False
@@ -31,8 +31,7 @@ def persistence(
     Parameters
     ----------
     x : Tensor, shape (N, H, W) or (N, D, H, W), floating point
-        Windows, with any strides; N may be 0. Infinite values are allowed. So far volumes, (N, D, H, W), are for the
-        kernels of the CPU.
+        Windows, with any strides; N may be 0. Infinite values are allowed.
     dims : sequence of int, optional
         Homology dimensions: 0 for connected components, 1 for loops, 2 for the voids of volumes. All of them by
         default.
@@ -60,7 +59,7 @@ def persistence(
     ValueError
         If `x` has the wrong rank, an empty or too large window or a NaN, or another argument is not one of those above.
         A NaN on another device than the CPU raises in `Diagrams.check` only, or with `set_debug`; its window's diagrams
-        are empty.
+        are empty. So does a RuntimeError where a volume's loops outgrow the memory set aside for them there.
 
     Notes
     -----
@@ -87,7 +86,7 @@ def persistence(
         raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
     diagrams = diagrams_of(x, dims, construction, min_persistence, capacity)
     if data_decides(x):
-        raise_nan(diagrams.status, ("x",))
+        raise_status(diagrams.status, ("x",))
     if debugging():
         diagrams.check()
     return diagrams
@@ -160,9 +159,9 @@ def data_decides(x: Tensor) -> bool:
 def set_debug(on: bool) -> None:
     """Look for errors after each call, for the whole process, also where looking means waiting for the device.
 
-    On the CPU, a NaN raises anyway. On other devices it empties its window's diagrams, and makes the loss NaN; with
-    this on it raises too, and a diagram without room for all pairs warns, as `Diagrams.check` does. Calls cannot be
-    captured in a CUDA graph then.
+    On the CPU, a NaN raises anyway. On other devices it empties its window's diagrams, and makes the loss NaN, as does
+    a volume whose loops outgrow their memory; with this on both raise, and a diagram without room for all pairs warns,
+    as `Diagrams.check` does. Calls cannot be captured in a CUDA graph then.
 
     Parameters
     ----------

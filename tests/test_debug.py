@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -71,6 +72,21 @@ def test_every_loss_of_a_window_with_a_nan_is_nan(device: None, loss_fn: torch.n
     pred, target = windows_with_a_nan()[:, None], torch.rand(3, 1, 8, 9).round()
     loss = loss_fn(pred) if isinstance(loss_fn, gpuph.BettiPriorLoss) else loss_fn(pred, target)
     assert loss.isnan().flatten().tolist() == [False, True, False]
+
+
+def test_lost_loops_raise_on_demand_and_make_the_loss_nan(device: None) -> None:
+    found = gpuph.ops.persistence
+
+    def losing(*arguments: Any) -> tuple[Any, ...]:
+        status, *pairs = found(*arguments)
+        return status.index_fill(0, torch.tensor(1), 2), *pairs
+
+    x = torch.rand(2, 3, 4, 5)
+    with mock.patch("gpuph.ops.persistence", losing):
+        with pytest.raises(RuntimeError, match=r"x: the loops of its window 1 outgrew .* smaller windows"):
+            gpuph.persistence(x).check()
+        loss = gpuph.BettiPriorLoss({0: 1, 1: 0}, reduction="none")(x[:, None])
+    assert loss.isnan().flatten().tolist() == [False, True]
 
 
 def test_an_overflow_warns_on_demand() -> None:

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.device_only
 
 # Kernels of ours in persistence, whatever the batch: stars and critical cells, merge, keys, columns.
 STAGES = ["_gradient", "_merge", "_pairs", "_place"]
+# Of volumes: as above, which cells are left for loops, and what the reduction does in registers and in memory.
+CELLS = ["_gradient3", "_merge3"]
+LOOPS = ["_mark", "_reduce", "_reduce"]
 
 
 class Counted(TorchDispatchMode):
@@ -59,6 +62,27 @@ def test_persistence_is_four_launches_whatever_the_batch(n: int, shape: tuple[in
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
 
+@pytest.mark.parametrize("n", [1, 64])
+@pytest.mark.parametrize("size", [1, 34, 66, 512])
+def test_persistence_of_volumes_is_as_many_launches_whatever_the_batch(n: int, size: int) -> None:
+    """One launch lists pairs, one sorts runs of 64, and each of the others makes runs that are eight times as long."""
+    merges = {1: 1, 34: 4, 66: 5, 512: 8}[size]
+    for dims, construction, dtype in (
+        ((0, 1, 2), "T", torch.float32),
+        ((1,), "T", torch.float64),
+        ((2, 0), "V", torch.float32),
+    ):
+        x = torch.empty(n, size, size, size, device="meta", dtype=dtype, requires_grad=True)
+        with stubbed() as launches, Counted() as counted:
+            diagrams = gpuph.persistence(x, dims, construction)
+        names = [launch.kernel.__name__ for launch in launches]
+        stages = CELLS + (LOOPS if 1 in dims else []) + ["_pairs3", "_sort_runs"]
+        assert names[: len(stages)] == stages
+        assert set(names[len(stages) :]) == {"_merge_runs"} and len(names) <= len(stages) + merges
+        assert len(counted.names) <= 5 + 2 * len(dims), counted.names
+        assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
+
+
 @pytest.mark.parametrize(("shape", "dtype"), [((2048, 2048), torch.float32), ((64, 64), torch.float64)], ids=str)
 def test_pairs_without_room_in_a_key_are_sorted_on_the_device_too(shape: tuple[int, int], dtype: torch.dtype) -> None:
     x = torch.empty(3, *shape, device="meta", dtype=dtype)
@@ -70,6 +94,7 @@ def test_pairs_without_room_in_a_key_are_sorted_on_the_device_too(shape: tuple[i
 def test_no_windows_are_no_launches() -> None:
     with stubbed() as launches:
         gpuph.persistence(torch.empty(0, 8, 8, device="meta"))
+        gpuph.persistence(torch.empty(0, 8, 8, 8, device="meta"))
     assert launches == []
 
 
@@ -108,6 +133,25 @@ def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, .
         loss.backward()
     names = [launch.kernel.__name__ for launch in forward]
     assert names == ["_lay", "_frame", *STAGES] + ["_locate"] * len(dims) + ["_match", "_cost"] * len(dims)
+    assert [launch.kernel.__name__ for launch in backward] == ["_scatter"] * len(dims)
+    assert len(counted_forward.names) <= 45 + 20 * len(dims) and len(counted_backward.names) <= 3 + 12 * len(dims)
+    assert pred.grad is not None and pred.grad.shape == pred.shape
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("dims", [(1,), (0, 1, 2)], ids=str)
+def test_loss_of_volumes_and_backward_never_leave_the_device(batch: int, dims: tuple[int, ...]) -> None:
+    pred = torch.empty(batch, 1, 64, 64, 64, device="meta", requires_grad=True)
+    target = torch.empty(batch, 1, 64, 64, 64, device="meta")
+    with stubbed() as forward, Counted() as counted_forward:
+        loss = gpuph.LocalizedPHLoss(32, dims=dims)(pred, target)
+    with stubbed() as backward, Counted() as counted_backward:
+        loss.backward()
+    names = [launch.kernel.__name__ for launch in forward]
+    merges = ["_merge_runs"] * names.count("_merge_runs")
+    pairs = [*CELLS, *LOOPS, "_pairs3", "_sort_runs", *merges]
+    matching = ["_match", "_match", "_cost"]  # diagrams have room for thousands of points
+    assert names == ["_lay", "_frame", *pairs] + ["_locate"] * len(dims) + matching * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter"] * len(dims)
     assert len(counted_forward.names) <= 45 + 20 * len(dims) and len(counted_backward.names) <= 3 + 12 * len(dims)
     assert pred.grad is not None and pred.grad.shape == pred.shape

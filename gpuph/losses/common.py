@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..diagram import raise_nan
+from ..diagram import raise_status
 from ..persistence import check_dims, check_floats, data_decides, debugging
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -85,10 +85,11 @@ def reduced(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str) 
     """What the losses of windows, shape (B, windows), become.
 
     status : (k n,) int32, not 0 where one of the n windows of the first, ..., the k-th argument of those names holds a
-    NaN. It must not pass unseen: it raises where looking costs nothing or was asked for, and makes the loss NaN.
+    NaN or has lost its loops, see `Diagrams`. That must not pass unseen: it raises where looking costs nothing or was
+    asked for, and makes the loss NaN.
     """
     if data_decides(status) or debugging():
-        raise_nan(status, names)
+        raise_status(status, names)
     if not data_decides(status):
         loss = loss.masked_fill(status.view(len(names), -1).any(dim=0).view(loss.shape), math.nan)
     if reduction == "mean":

@@ -60,7 +60,7 @@ class LocalizedPHLoss(torch.nn.Module):
     TypeError, ValueError
         If an argument is none of those above. In a call: if prediction and truth are no floating-point tensors of one
         shape (B, 1, H, W) or (B, 1, D, H, W) on one device, or hold a NaN. On other devices than the CPU, a NaN makes
-        the loss NaN, and raises with `gpuph.set_debug` only.
+        the loss NaN, and raises with `gpuph.set_debug` only; so does a volume with more loops than their memory holds.
 
     Notes
     -----

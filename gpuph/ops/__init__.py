@@ -53,7 +53,8 @@ def persistence(
     Returns
     -------
     status : Tensor, shape (N,), int32
-        0, or 1 where the window holds a NaN (its pairs are then none).
+        0, or 1 where the window holds a NaN (its pairs are then none), or 2 where its loops outgrew the memory that
+        Triton's kernels set aside for those of volumes (the pairs of dimension 1 are then none).
     index : list of Tensor, each of shape (N, 2, K), int64
         For each of `dims`, flat indices of birth and death pixels, the longest pair first, -1 for none.
     value : list of Tensor, each of shape (N, 2, K), of x's dtype

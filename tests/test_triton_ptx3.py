@@ -1,0 +1,175 @@
+"""Triton kernels for volumes, as PTX on the CPU: on random schedules, with races and unwritten memory looked for."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+import gpuph
+import inputs
+from bench import neurons
+from engines import assert_same_localized, assert_same_pairs
+from gpuph import ops
+from test_triton_ptx import SCHEDULES, ptx
+from volume_stages import Grid
+
+pytest.importorskip("triton")
+pytestmark = [
+    pytest.mark.ptx,
+    pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="ptxrun needs Linux"),
+]
+
+DIMS = (0, 1, 2)
+# Programs that reduce hand chains to one another by compare-and-swap, which only this order takes for what it is.
+CHAINS = {"order": "atomics"}
+
+
+def batch(kind: str, shape: tuple[int, ...], n: int = 1, dtype: type = np.float32, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.stack([inputs.image(kind, shape, seed + i, dtype) for i in range(n)]))
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_pairs_equal_the_cpu_on_any_schedule(seed: int) -> None:
+    construction, switch_prob = "TV"[seed % 2], 0.02 + 0.3 * (seed % 3)
+    for kind in ("noise", "integers", "smooth"):
+        x = batch(kind, (11, 9, 13), 2, seed=seed)
+        with ptx(seed, switch_prob=switch_prob):  # nobody reads what another program of the same launch has written
+            assert_same_pairs(x, (2, 0), construction)
+        with ptx(seed, switch_prob=switch_prob, **CHAINS):
+            assert_same_pairs(x, DIMS, construction)
+
+
+@pytest.mark.parametrize("kind", inputs.KINDS)
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_odd_windows_equal_the_cpu(kind: str, construction: str) -> None:
+    for seed, shape in enumerate(inputs.VOLUMES):
+        for dtype in (np.float32, np.float64):
+            with ptx(seed, **CHAINS):
+                assert_same_pairs(batch(kind, shape, 2, dtype), DIMS, construction)
+
+
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_neurites_equal_the_cpu(construction: str) -> None:
+    with ptx(1, **CHAINS):
+        assert_same_pairs(neurons.windows(2, 24), DIMS, construction)
+
+
+@pytest.mark.parametrize("dims", [(0,), (1,), (2,), (1, 0), (2, 1, 0)], ids=str)
+def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...]) -> None:
+    for construction in "TV":
+        x = batch("noise", (9, 11, 10), 2)
+        with ptx(0, **CHAINS):
+            assert_same_pairs(x, dims, construction, min_persistence=0.7)
+            assert_same_pairs(x, dims, construction, capacity=5)
+            assert_same_pairs(x, dims, construction, capacity=2000)
+
+
+def test_a_nan_of_either_sign_empties_its_window_only() -> None:
+    for seed, construction in enumerate("TVTV"):
+        x = batch("noise", (9, 8, 7), 4)
+        x[1, 8, 7, 6], x[2] = float("nan"), -float("nan")
+        with ptx(seed, **CHAINS):
+            assert_same_pairs(x, DIMS, construction, capacity=200)
+
+
+def test_no_windows_are_no_launches() -> None:
+    with ptx(0) as emulation:
+        assert_same_pairs(torch.zeros(0, 5, 5, 5), DIMS)
+        assert not emulation.launches
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_long_winding_valley_is_walked_to_its_end(sign: int) -> None:
+    volume = np.full((7, 13, 17), 1e6, np.float32)
+    step = 0
+    for z in range(1, 7, 2):
+        for y in range(1, 13, 2):
+            for x in range(1, 16) if y % 4 == 1 else range(15, 0, -1):
+                volume[z, y, x] = -(step := step + 1)
+            if y < 11:
+                volume[z, y + 1, 15 if y % 4 == 1 else 1] = -(step := step + 1)
+    for construction in "TV":
+        with ptx(0, **CHAINS):
+            assert_same_pairs(torch.from_numpy(sign * volume)[None], DIMS, construction)
+
+
+def test_large_windows_equal_the_cpu() -> None:
+    """Many programs share one tree, and the longest lists of pairs are merged several times."""
+    with ptx(3, checks=(), stats=False):
+        assert_same_pairs(batch("noise", (33, 40, 35)), DIMS)
+        assert_same_pairs(batch("smooth", (64, 64, 64)), DIMS, "V")
+        assert_same_pairs(batch("noise", (64, 65, 66)), (2, 0), "V")
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_windows_in_their_frames_equal_the_cpu_on_any_schedule(seed: int) -> None:
+    pred, target = (batch(kind, (8, 7, 19), 2, seed=seed) for kind in ("noise", "smooth"))
+    height = None if seed % 5 == 0 else torch.randn(16 if seed % 2 else 1, 5, 6, 14)
+    dims = ((2, 1), (1,))[seed % 2]
+    with ptx(seed, **CHAINS):
+        assert_same_localized(pred, target, height, (5, 6, 14), (3, 3, 9), seed % 3 > 0, dims=dims)
+
+
+def test_loss_and_gradient_equal_the_cpu_and_repeat() -> None:
+    maps = neurons.windows(4, 16)[:, None]
+
+    def run(kernels: str) -> tuple[torch.Tensor, torch.Tensor]:
+        with gpuph.use_kernels(kernels):
+            pred = maps[:2].clone().requires_grad_()
+            loss = gpuph.LocalizedPHLoss(window=12, dims=(1, 2)).eval()(pred, maps[2:])
+            loss.backward()
+        assert pred.grad is not None
+        return loss.detach(), pred.grad
+
+    expected, results = run("cpu"), []
+    for seed in range(3):
+        with ptx(seed, **CHAINS):
+            results.append(run("triton"))
+    for loss, grad in results:
+        torch.testing.assert_close(loss, expected[0], rtol=1e-6, atol=0)
+        torch.testing.assert_close(grad, expected[1], rtol=1e-6, atol=1e-8)
+        assert torch.equal(loss, results[0][0]) and torch.equal(grad, results[0][1])
+
+
+def test_loops_that_outgrow_their_memory_are_reported_and_alone_missing() -> None:
+    module = importlib.import_module("gpuph.kernels.triton.reduce")  # the function has the module's name
+    x = batch("noise", (9, 11, 10), 2)
+    x[0] = batch("ramp", (9, 11, 10))[0]
+    with ptx(0, **CHAINS), mock.patch.object(module, "_WORDS", 0), gpuph.use_kernels("triton"):
+        status, index, _, count = ops.persistence(x, list(DIMS), True, 0.0, 500)
+        assert status.tolist() == [0, 2] and count[1].tolist()[1] == 0 and (index[1] == -1).all()
+        with pytest.raises(RuntimeError, match="x: the loops of its window 1 outgrew the memory set aside for them"):
+            gpuph.persistence(x)
+    expected = ops.persistence(x, list(DIMS), True, 0.0, 500)
+    for dim in (0, 2):
+        assert torch.equal(index[dim], expected[1][dim]) and torch.equal(count[dim], expected[3][dim])
+
+
+@pytest.mark.parametrize("kind", inputs.KINDS)
+def test_lists_have_room_for_all_critical_cells(kind: str) -> None:
+    loops_of = importlib.import_module("gpuph.kernels.triton.gradient3").loops_of
+    rng = np.random.default_rng(0)
+    for seed in range(60):
+        shape = tuple(int(size) for size in rng.integers(1, 8, 3))
+        for top in (False, True):
+            grid = Grid(inputs.image(kind, shape, seed), top)
+            closing = len(grid.edges) - np.count_nonzero(grid.merged(False) >= 0)
+            assert closing <= loops_of(*shape)
+            most = loops_of(*shape) + -(-grid.key.size // 2)
+            assert max(len(grid.edges), len(grid.squares)) <= most
+
+
+def test_the_gradient_stage_keeps_within_its_instructions() -> None:
+    """PTX instructions a voxel where data is realistic: 297 when this was written."""
+    x = neurons.windows(1, 32)
+    with ptx(0, checks=()) as emulation:
+        assert_same_pairs(x, (2, 0))
+    stars = next(launch for launch in emulation.launches if launch.kernel == "_gradient3")
+    assert stars.instructions < 350 * x.numel()
