@@ -16,9 +16,11 @@ from reduce_inputs import inputs_of, pairs_of
 
 # Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
 SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))
+VOLUMES = ((1, 1, 1), (1, 6, 1), (2, 3, 2), (3, 4, 3))
+DIMS = (0, 1, 2)  # of volumes
 
 
-def batch(kind: str, shape: tuple[int, int], n: int = 1, dtype: type = np.float32) -> torch.Tensor:
+def batch(kind: str, shape: tuple[int, ...], n: int = 1, dtype: type = np.float32) -> torch.Tensor:
     return torch.from_numpy(np.stack([inputs.image(kind, shape, seed, dtype) for seed in range(n)]))
 
 
@@ -54,8 +56,35 @@ def test_a_nan_of_either_sign_empties_its_window_only() -> None:
 
 
 def test_no_windows_give_no_pairs() -> None:
-    assert_same_pairs(torch.zeros(0, 5, 5), capacity=3)
-    assert_same_pairs(torch.zeros(0, 5, 5))
+    for shape, dims in (((0, 5, 5), (0, 1)), ((0, 5, 4, 3), DIMS)):
+        assert_same_pairs(torch.zeros(shape), dims, capacity=3)
+        assert_same_pairs(torch.zeros(shape), dims)
+
+
+@pytest.mark.parametrize("kind", inputs.KINDS)
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_odd_volumes_equal_the_cpu(kind: str, construction: str) -> None:
+    for i, shape in enumerate(VOLUMES):
+        assert_same_pairs(batch(kind, shape, dtype=(np.float32, np.float64)[i % 2]), DIMS, construction)
+
+
+@pytest.mark.parametrize(("kind", "construction"), [("noise", "T"), ("smooth", "V")])
+def test_components_and_cavities_of_larger_volumes_equal_the_cpu(kind: str, construction: str) -> None:
+    """The reduction takes the interpreter minutes; PTX is for that."""
+    assert_same_pairs(batch(kind, (18, 11, 12)), (2, 0), construction)
+
+
+def test_loops_of_smooth_volumes_equal_the_cpu() -> None:
+    for construction, dtype in (("T", np.float64), ("V", np.float32)):
+        assert_same_pairs(batch("smooth", (9, 10, 11), 1, dtype), DIMS, construction)
+
+
+def test_dims_thresholds_capacities_and_nans_of_volumes_equal_the_cpu() -> None:
+    x = batch("noise", (4, 3, 4), 3)
+    x[1, 3, 2, 1] = float("nan")
+    for dims in ((1,), (2, 1, 0)):
+        assert_same_pairs(x, dims, min_persistence=0.7, capacity=5)
+        assert_same_pairs(x, dims, "V", min_persistence=0.1, capacity=100)
 
 
 @pytest.mark.parametrize("border", [True, False])
@@ -67,6 +96,12 @@ def test_pairs_of_windows_in_their_frames_equal_the_cpu(border: bool) -> None:
         assert_same_localized(pred, target, height, (5, 6), (2, 3), border, construction=construction)
         target[1, 8, 10] = float("nan")
         assert_same_localized(pred, target, None, (9, 5), (9, 6), border, (1,), construction, capacity=3)
+
+
+def test_pairs_of_volumes_in_their_frames_equal_the_cpu() -> None:
+    pred, target = (batch(kind, (3, 5, 4), 1) for kind in ("smooth", "integers"))
+    height = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert_same_localized(pred, target, height, (2, 4, 4), (1, 1, 4), True, dims=(1, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -133,8 +168,9 @@ def test_loss_and_gradient_equal_the_cpu(
         assert torch.equal(results[1][i], results[2][i])
 
 
-def test_diagrams_and_their_gradients_equal_the_cpu() -> None:
-    x = batch("integers", (10, 12), 2).requires_grad_()
+@pytest.mark.parametrize("shape", [(10, 12), (4, 3, 4)], ids=str)
+def test_diagrams_and_their_gradients_equal_the_cpu(shape: tuple[int, ...]) -> None:
+    x = batch("integers", shape, 2).requires_grad_()
     grads = []
     for kernels in ("cpu", "triton"):
         with gpuph.use_kernels(kernels):

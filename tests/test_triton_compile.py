@@ -50,6 +50,15 @@ def launches() -> dict[str, Launch]:
             _, index, _, _ = engine.persistence(x, dims, top, 0.0, 1089)
             engine.gather(x.flatten(1), index[0].flatten(1))
             engine.scatter(x.flatten(1)[:, :2178], index[0].flatten(1), 66 * 66)
+        # Of the reduction's tables, the larger are of the larger windows.
+        for size, dims, top, dtype in (
+            (34, (0, 1, 2), True, torch.float32),
+            (34, (1,), True, torch.float32),
+            (66, (1,), False, torch.float32),
+            (66, (0, 1, 2), False, torch.float64),
+            (98, (2, 0), True, torch.float64),
+        ):
+            engine.persistence3(torch.empty(8, size, size, size, dtype=dtype, device="meta"), dims, top, 0.0, 9000)
         for dtype in (torch.float32, torch.float64):
             image, height = (torch.empty(shape, dtype=dtype, device="meta") for shape in ((1, 256, 256), (16, 64, 64)))
             for g in (height, None):

@@ -65,7 +65,7 @@ def test_persistence_is_four_launches_whatever_the_batch(n: int, shape: tuple[in
 @pytest.mark.parametrize("n", [1, 64])
 @pytest.mark.parametrize("size", [1, 34, 66, 512])
 def test_persistence_of_volumes_is_as_many_launches_whatever_the_batch(n: int, size: int) -> None:
-    """One launch lists pairs, one sorts runs of 64, and each of the others makes runs that are eight times as long."""
+    """One launch lists pairs, one sorts runs of 32, and each of the others makes runs that are eight times as long."""
     merges = {1: 1, 34: 4, 66: 5, 512: 8}[size]
     for dims, construction, dtype in (
         ((0, 1, 2), "T", torch.float32),

@@ -8,14 +8,15 @@ import torch
 
 import gpuph
 import inputs
+from bench import neurons
 from diagrams import KINDS, mixed, pairs
-from engines import assert_same_gather, assert_same_matching, assert_same_pairs
+from engines import assert_same_gather, assert_same_localized, assert_same_matching, assert_same_pairs
 from gpuph.matching import SOLVERS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
 
-def batch(kind: str, shape: tuple[int, int], n: int = 1, dtype: type = np.float32, seed: int = 0) -> torch.Tensor:
+def batch(kind: str, shape: tuple[int, ...], n: int = 1, dtype: type = np.float32, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.stack([inputs.image(kind, shape, seed + i, dtype) for i in range(n)])).cuda()
 
 
@@ -35,11 +36,44 @@ def test_pairs_of_a_thousand_random_batches_equal_the_cpu() -> None:
         assert_same_pairs(x, construction="TV"[seed % 2], capacity=int(rng.integers(1, 2000)))
 
 
+@pytest.mark.parametrize("kind", inputs.KINDS)
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_volumes_equal_the_cpu(kind: str, construction: str) -> None:
+    for shape in (*inputs.VOLUMES, (32, 32, 32), (34, 34, 34), (64, 65, 67)):
+        for dtype in (np.float32, np.float64):
+            assert_same_pairs(batch(kind, shape, 3, dtype), (0, 1, 2), construction, capacity=300)
+
+
+def test_pairs_of_a_thousand_random_batches_of_volumes_equal_the_cpu() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(1000):
+        kind, shape = rng.choice(inputs.KINDS), tuple(int(side) for side in rng.integers(1, 24, 3))
+        x = batch(kind, shape, int(rng.integers(1, 9)), rng.choice([np.float32, np.float64]), seed)
+        assert_same_pairs(x, (0, 1, 2), "TV"[seed % 2], capacity=int(rng.integers(1, 2000)))
+
+
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_neurites_equal_the_cpu(construction: str) -> None:
+    for n, size in ((64, 32), (8, 64), (8, 96), (1, 128)):
+        x = neurons.windows(n, size).cuda()
+        assert_same_pairs(x, (0, 1, 2), construction, capacity=5000)
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).cuda()
+        assert_same_pairs(x + 0.3 * noise, (0, 1, 2), construction, capacity=5000)
+
+
+@pytest.mark.parametrize("border", [True, False])
+def test_volumes_in_their_frames_equal_the_cpu(border: bool) -> None:
+    pred, target = (batch(kind, (40, 45, 50), 2) for kind in ("noise", "smooth"))
+    height = torch.randn(2 * 2 * 3 * 3, 24, 24, 24, generator=torch.Generator().manual_seed(0)).cuda()
+    assert_same_localized(pred, target, height, (24, 24, 24), (16, 16, 16), border, (1, 2), capacity=3000)
+
+
 def test_a_nan_empties_its_window_only() -> None:
-    x = batch("noise", (66, 66), 4)
-    x[1, 8, 10], x[2] = float("nan"), -float("nan")
-    for construction in "TV":
-        assert_same_pairs(x, construction=construction, capacity=900)
+    for shape, dims in (((66, 66), (0, 1)), ((20, 21, 22), (0, 1, 2))):
+        x = batch("noise", shape, 4)
+        x.flatten(1)[1, 538], x[2] = float("nan"), -float("nan")
+        for construction in "TV":
+            assert_same_pairs(x, dims, construction, capacity=900)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -74,37 +108,42 @@ def test_matchings_of_a_thousand_random_batches_equal_the_cpu() -> None:
 def training_step(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of predicted and true maps, and its gradient."""
     pred = pred.detach().requires_grad_()
-    loss = LOSS(pred, target)
+    loss = (LOSS if pred.dim() == 4 else LOSS_OF_VOLUMES)(pred, target)
     loss.backward()
     assert pred.grad is not None
     return loss.detach(), pred.grad
 
 
 LOSS = gpuph.LocalizedPHLoss(window=32, dims=(0, 1), height=gpuph.Linear((0.2, 0.01)))
+LOSS_OF_VOLUMES = gpuph.LocalizedPHLoss(window=32, dims=(1, 2), height=gpuph.Linear((0.2, 0.05, 0.01)))
 
 
-def test_a_training_step_never_waits_for_the_device_and_repeats(roads: torch.Tensor) -> None:
-    pred, target = roads[:8, None].cuda(), roads[8:, None].cuda()
+@pytest.mark.parametrize("volumes", [False, True])
+def test_a_training_step_never_waits_for_the_device_and_repeats(roads: torch.Tensor, volumes: bool) -> None:
+    maps = neurons.windows(16, 32) if volumes else roads
+    pred, target = maps[:8, None].cuda(), maps[8:, None].cuda()
     expected = training_step(pred, target)  # compiles
     torch.cuda.set_sync_debug_mode("error")
     try:
         again = training_step(pred, target)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    on_cpu = training_step(roads[:8, None], roads[8:, None])
+    on_cpu = training_step(maps[:8, None], maps[8:, None])
     for first, second, third in zip(expected, again, on_cpu, strict=True):
         assert torch.equal(first, second)
         torch.testing.assert_close(first.cpu(), third, rtol=1e-5, atol=1e-7)
 
 
-def test_a_cuda_graph_of_the_loss_replays_on_new_data(roads: torch.Tensor) -> None:
-    pred, target = roads[:4, None].cuda(), roads[4:8, None].cuda()
+@pytest.mark.parametrize("volumes", [False, True])
+def test_a_cuda_graph_of_the_loss_replays_on_new_data(roads: torch.Tensor, volumes: bool) -> None:
+    maps = neurons.windows(16, 32) if volumes else roads
+    pred, target = maps[:4, None].cuda(), maps[4:8, None].cuda()
     training_step(pred, target)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         results = training_step(pred, target)
-    pred.copy_(roads[8:12, None])
-    target.copy_(roads[12:, None])
+    pred.copy_(maps[8:12, None])
+    target.copy_(maps[12:, None])
     graph.replay()
     for replayed, expected in zip(results, training_step(pred, target), strict=True):
         assert torch.equal(replayed, expected)

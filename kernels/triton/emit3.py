@@ -18,7 +18,7 @@ from .gradient3 import EDGES, MAXIMA, MINIMA, PAIRS, STATUS, loops_of
 from .merge3 import EACH
 from .sort import RUN, part_of, sort
 
-_RUNS_A_PROGRAM = 16  # as many as there may be; most windows have few pairs, and a program with more takes them in turn
+_RUNS_A_PROGRAM = 32  # as many as there may be; most windows have few pairs, and a program with more takes them in turn
 _PROGRAMS = 1024  # a list at most
 _LOW = tl.constexpr(0xFFFFFFFF)
 

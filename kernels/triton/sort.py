@@ -20,7 +20,7 @@ from .gradient import COUNTERS
 from .gradient3 import PAIRS
 from .launch import INTERPRETED
 
-RUN = 1024 if INTERPRETED else 64  # a power of two
+RUN = 1024 if INTERPRETED else 32  # a power of two
 _WAYS = 8
 _LOW = tl.constexpr(0xFFFFFFFF)
 
@@ -54,7 +54,7 @@ def sort(
     outputs = [part[i] for part in (index, values, count) for i in three]
     columns = [index[i].shape[2] for i in three]
     lengths_out, codes_out = torch.empty_like(lengths), torch.empty_like(codes)
-    _sort_runs[grid](counters, lengths, codes, lengths_out, codes_out, *rows, **meta)
+    _sort_runs[grid](lengths, codes, lengths_out, codes_out, counters, *rows, **meta)
     run, last = RUN, False
     while not last:
         lengths, codes, lengths_out, codes_out = lengths_out, codes_out, lengths, codes
@@ -79,11 +79,11 @@ def part_of(slots_0, slots_1, all_slots, programs, SIDES: tl.constexpr, ORDER: t
 
 @triton.jit(do_not_specialize=["slots_0", "slots_1", "all_slots", "programs"])
 def _sort_runs(
-    counters,  # [N, COUNTERS] int32
     lengths,  # [N, all_slots] float32 or float64
     codes,  # [N, all_slots] int64
     lengths_out,  # [N, all_slots] of the dtype of lengths, written as far as there are pairs
     codes_out,  # [N, all_slots] int64, likewise
+    counters,  # [N, COUNTERS] int32
     slots_0,
     slots_1,
     all_slots,
