@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from gpuph.kernels import cells
 
 import gpuph
 import inputs
@@ -77,6 +78,54 @@ def test_a_nan_of_either_sign_empties_its_window_only() -> None:
         x[1, 8, 7, 6], x[2] = float("nan"), -float("nan")
         with ptx(seed, **CHAINS):
             assert_same_pairs(x, DIMS, construction, capacity=200)
+
+
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_lists_of_windows_with_nans_stay_in_their_bounds(construction: str) -> None:
+    gradient3 = importlib.import_module("gpuph.kernels.triton.gradient3")
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        shape = tuple(int(size) for size in rng.integers(1, 6, 3))
+        x = batch("integers", shape, 1, seed=seed)
+        x[torch.from_numpy(rng.random(x.shape)) < rng.random()] = float("nan")
+        with ptx(seed, **CHAINS):
+            assert_same_pairs(x, DIMS, construction, capacity=50)
+            _, edges, _, _, _, extrema, _, counters = gradient3.gradient(x, construction == "T")
+        n_edges, n_squares, n_minima, n_maxima = counters[0, :4].tolist()
+        assert max(n_edges, n_squares) <= edges.shape[1] and n_minima + n_maxima <= extrema.shape[1]
+
+
+@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("kind", ["noise", "integers"])
+def test_stars_and_critical_cells_are_those_of_the_cpu(kind: str, top: bool) -> None:
+    gradient3, merge3 = (importlib.import_module(f"gpuph.kernels.triton.{name}") for name in ("gradient3", "merge3"))
+    x = batch(kind, (9, 7, 11))
+    grid = Grid(x[0].numpy(), top)
+    inner = np.full(grid.shape, -1)
+    inner[1:-1, 1:-1, 1:-1] = np.arange(x.numel()).reshape(x.shape[1:])
+    inner = inner.ravel()
+    with ptx(0):
+        star, *lists, counters = gradient3.gradient(x, top)
+        marks = merge3.merge(x, star, *lists, counters, top, True, True, True)
+    expected = grid.star.reshape(grid.shape)[1:-1, 1:-1, 1:-1].astype(np.int32)
+    assert np.array_equal(star[0].numpy(), expected)
+    rows = (
+        (0, cells.EDGES3, grid.edges, grid.edge_directions, grid.merged(False)),
+        (1, cells.SQUARES3, grid.squares, grid.square_directions, grid.merged(True)),
+    )
+    for side, kinds, owners, directions, partner in rows:
+        bits = [bit for bit in range(27) if kinds >> bit & 1]
+        n = int(counters[0, side])
+        found, owner = lists[side][0, :n].numpy(), lists[side][0, :n].numpy() // len(bits)
+        numbers = inner[owners] * len(bits) + [bits.index(bit) for bit in directions]
+        order = found.argsort(kind="stable")
+        assert np.array_equal(found[order], numbers)
+        assert np.array_equal(marks[side][0, :n].numpy()[order], partner >= 0)
+        # An owner's cells follow one another from its first on, in order.
+        assert (np.diff(found)[np.diff(owner) == 0] > 0).all()
+        starts = np.flatnonzero(np.diff(owner, prepend=-1))
+        assert len(starts) == len(set(owner.tolist()))
+        assert np.array_equal(lists[2 + side][0].numpy()[owner[starts]], starts)
 
 
 def test_no_windows_are_no_launches() -> None:
