@@ -16,7 +16,7 @@ from torch import Tensor
 from .gradient import COUNTERS
 from .gradient3 import EDGES, MAXIMA, MINIMA, PAIRS, STATUS, loops_of
 from .merge3 import EACH
-from .sort import RUN, part_of, sort
+from .sort import ROWS, RUN, part_of, sort
 
 _RUNS_A_PROGRAM = 32  # as many as there may be; most windows have few pairs, and a program with more takes them in turn
 _PROGRAMS = 1024  # a list at most
@@ -74,18 +74,19 @@ def emit(
     with np.errstate(over="ignore"):
         threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
     programs = min(triton.cdiv(max(slots), RUN * _RUNS_A_PROGRAM), _PROGRAMS)
-    rows = slots[0], sum(slots[:2]), sum(slots), programs
     order = sum(side << 2 * part for part, side in enumerate(sides))
-    meta = {"SIDES": len(sides), "ORDER": order, "RUN": RUN, "num_warps": 1}
+    rows = slots[0], sum(slots[:2]), sum(slots), programs, len(sides), order
     if n:
         cells = edges, squares, square_of, extrema, tree, counters
         grid = (n * programs * len(sides),)
-        _pairs3[grid](x, *cells, lengths, codes, voxels, edges.shape[1], *rows, threshold, TOP=top, **meta)
-        sort(x, counters, lengths, codes, index, values, count, voxels, max(slots), rows, grid, meta)
+        _pairs3[grid](
+            x, *cells, lengths, codes, voxels, edges.shape[1], *rows, threshold, TOP=top, RUN=RUN, num_warps=1
+        )
+        sort(x, counters, lengths, codes, index, values, count, voxels, max(slots), rows, grid)
     return index, values, count
 
 
-@triton.jit(do_not_specialize=["voxels", "most", "slots_0", "slots_1", "all_slots", "programs", "min_persistence"])
+@triton.jit(do_not_specialize=["voxels", "most", *ROWS, "min_persistence"])
 def _pairs3(
     x,  # [N, D, H, W] float32 or float64
     edges,  # [N, most] int32
@@ -102,10 +103,10 @@ def _pairs3(
     slots_1,  # and the third
     all_slots,
     programs,
+    sides,  # how many lists a window has
+    order,  # their sides, each in two bits
     min_persistence: tl.float64,
     TOP: tl.constexpr,
-    SIDES: tl.constexpr,
-    ORDER: tl.constexpr,
     RUN: tl.constexpr,
 ):
     """List the pairs of every `programs`-th run of extrema or edges of one window, on one side, in any order.
@@ -113,7 +114,7 @@ def _pairs3(
     A pair is its length and a code, birth * 2^32 + death + 1. Programs share a counter of pairs, from which each takes
     slots by relaxed additions.
     """
-    side, _, window, out, program = part_of(slots_0, slots_1, all_slots, programs, SIDES, ORDER)
+    side, _, window, out, program = part_of(slots_0, slots_1, all_slots, programs, sides, order)
     x += window * voxels
     counters += window * COUNTERS
     status = tl.load(counters + STATUS)

@@ -8,7 +8,6 @@ before it, which a binary search finds in each of the other runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import triton
@@ -22,6 +21,7 @@ from .launch import INTERPRETED
 
 RUN = 1024 if INTERPRETED else 32  # a power of two
 _WAYS = 8
+ROWS = ["slots_0", "slots_1", "all_slots", "programs", "sides", "order"]  # how lists are divided among programs
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
@@ -37,7 +37,6 @@ def sort(
     longest: int,
     rows: Sequence[int],
     grid: tuple[int],
-    meta: dict[str, Any],
 ) -> None:
     """Order the pairs of every list and write as many as fit into index and values (N, 2, K), and their count (N,).
 
@@ -47,37 +46,38 @@ def sort(
         Of one to three sides.
     longest : int
         A bound on the pairs of a list.
-    rows, grid, meta
+    rows, grid
         How `emit3` divides the lists among programs.
     """
     three = 0, len(index) // 2, -1  # of as many sides or fewer
     outputs = [part[i] for part in (index, values, count) for i in three]
     columns = [index[i].shape[2] for i in three]
     lengths_out, codes_out = torch.empty_like(lengths), torch.empty_like(codes)
-    _sort_runs[grid](lengths, codes, lengths_out, codes_out, counters, *rows, **meta)
+    _sort_runs[grid](lengths, codes, lengths_out, codes_out, counters, *rows, RUN=RUN, num_warps=1)
     run, last = RUN, False
     while not last:
         lengths, codes, lengths_out, codes_out = lengths_out, codes_out, lengths, codes
         last = run * _WAYS >= longest
         lists = lengths, codes, lengths_out, codes_out
-        _merge_runs[grid](x, counters, *lists, *outputs, *columns, voxels, *rows, run, WAYS=_WAYS, LAST=last, **meta)
+        arguments = x, counters, *lists, *outputs, *columns, voxels, *rows, run
+        _merge_runs[grid](*arguments, WAYS=_WAYS, LAST=last, RUN=RUN, num_warps=1)
         run *= _WAYS
 
 
 @triton.jit
-def part_of(slots_0, slots_1, all_slots, programs, SIDES: tl.constexpr, ORDER: tl.constexpr):
-    """What a program of `emit3` or of this stage has to do; ORDER has the number of each part's side in two bits.
+def part_of(slots_0, slots_1, all_slots, programs, sides, order):
+    """What a program of `emit3` or of this stage has to do; `order` has the number of each part's side in two bits.
 
     Returns the number of a side, its part, the window, where this list begins, and which of its programs this one is.
     """
-    part = tl.program_id(0) % SIDES
-    program = tl.program_id(0) // SIDES
+    part = tl.program_id(0) % sides
+    program = tl.program_id(0) // sides
     window = (program // programs).to(tl.int64)
     begin = tl.where(part == 0, 0, tl.where(part == 1, slots_0, slots_1))
-    return (ORDER >> (2 * part)) & 3, part, window, window * all_slots + begin, program % programs
+    return (order >> (2 * part)) & 3, part, window, window * all_slots + begin, program % programs
 
 
-@triton.jit(do_not_specialize=["slots_0", "slots_1", "all_slots", "programs"])
+@triton.jit(do_not_specialize=ROWS)
 def _sort_runs(
     lengths,  # [N, all_slots] float32 or float64
     codes,  # [N, all_slots] int64
@@ -88,12 +88,12 @@ def _sort_runs(
     slots_1,
     all_slots,
     programs,
-    SIDES: tl.constexpr,
-    ORDER: tl.constexpr,
+    sides,
+    order,
     RUN: tl.constexpr,
 ):
     """Sort every `programs`-th run of RUN pairs of one list."""
-    side, _, window, begin, program = part_of(slots_0, slots_1, all_slots, programs, SIDES, ORDER)
+    side, _, window, begin, program = part_of(slots_0, slots_1, all_slots, programs, sides, order)
     n = tl.load(counters + window * COUNTERS + PAIRS + side)
     lane = tl.arange(0, RUN)
     for start in range(program * RUN, n, programs * RUN):
@@ -113,7 +113,7 @@ def _before(length_a, code_a, length_b, code_b, equal):
     return (length_a > length_b) | (length_a == length_b) & ((code_a < code_b) | (code_a == code_b) & equal)
 
 
-@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "voxels", "slots_0", "slots_1", "all_slots", "programs", "run"])
+@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "voxels", *ROWS, "run"])
 def _merge_runs(
     x,  # [N, D, H, W] float32 or float64
     counters,  # [N, COUNTERS] int32
@@ -138,21 +138,21 @@ def _merge_runs(
     slots_1,
     all_slots,
     programs,
+    sides,
+    order,
     run,
     WAYS: tl.constexpr,
     LAST: tl.constexpr,
-    SIDES: tl.constexpr,
-    ORDER: tl.constexpr,
     RUN: tl.constexpr,
 ):
     """Merge each WAYS runs of `run` pairs of one list, every `programs`-th RUN pairs of it.
 
     LAST: they make one run, whose pairs are written to their columns, and -1 behind them all.
     """
-    side, part, window, begin, program = part_of(slots_0, slots_1, all_slots, programs, SIDES, ORDER)
+    side, part, window, begin, program = part_of(slots_0, slots_1, all_slots, programs, sides, order)
     n = tl.load(counters + window * COUNTERS + PAIRS + side)
     k, index, values, count = k_0, index_0, values_0, count_0
-    if part == SIDES - 1:
+    if part == sides - 1:
         k, index, values, count = k_2, index_2, values_2, count_2
     elif part == 1:
         k, index, values, count = k_1, index_1, values_1, count_1
