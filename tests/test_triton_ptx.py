@@ -118,6 +118,7 @@ def test_a_long_winding_valley_is_walked_to_its_end() -> None:
 def test_large_windows_equal_the_cpu() -> None:
     """Keys have no room for so many pixels, and many programs share one tree."""
     with ptx(3, checks=(), stats=False):
+        assert_same_pairs(batch("noise", (181, 181)))  # the largest square whose trees have words of 32 bits
         assert_same_pairs(batch("noise", (260, 261)))
         assert_same_pairs(batch("smooth", (255, 250)), construction="V")
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA, STATUS
 from .launch import INTERPRETED
+from .tree import unpacked
 
 _LOG_RUN = 10 if INTERPRETED else 6
 _RUN = 2**_LOG_RUN
@@ -96,7 +97,7 @@ def emit(
 def _pairs(
     x,  # [N, H, W] float32 or float64
     extrema,  # [N, H * W] int32
-    tree,  # [N, H * W + 1] int64
+    tree,  # [N, H * W + 1] int32 or int64
     counters,  # [N, COUNTERS] int32, changed
     keys,  # [N, all_slots] int64, written: first those of the first side, in its slots
     lengths,  # [N, all_slots] of x's dtype, written unless PACKED
@@ -137,9 +138,9 @@ def _pairs(
         i = start + tl.arange(0, RUN)
         m_extremum = i < n
         u = tl.load(extrema + tl.where(side == 0, i, pixels - 1 - i), mask=m_extremum, other=0)
-        word = tl.load(tree + u, mask=m_extremum, other=0)
-        saddle = (word >> 34).to(tl.int32)
-        never = (word & 0xFFFFFFFF).to(tl.int32) == u
+        saddle, elder = unpacked(tl.load(tree + u, mask=m_extremum, other=0))
+        saddle >>= 2
+        never = elder == u
         # Minima give birth in V; by duality, the maxima of -f do in T.
         gives_birth = side == (1 if TOP else 0)
         birth, death = tl.where(gives_birth, u, saddle), tl.where(gives_birth, saddle, u)

@@ -17,10 +17,10 @@ from .gradient import COUNTERS
 from .gradient3 import EDGES, MAXIMA, MINIMA, PAIRS, STATUS, loops_of
 from .merge3 import EACH
 from .sort import ROWS, RUN, part_of, sort
+from .tree import unpacked
 
 _RUNS_A_PROGRAM = 32  # as many as there may be; most windows have few pairs, and a program with more takes them in turn
 _PROGRAMS = 1024  # a list at most
-_LOW = tl.constexpr(0xFFFFFFFF)
 
 
 def emit(
@@ -93,7 +93,7 @@ def _pairs3(
     squares,  # [N, most] int32
     square_of,  # [N, most, 2] int32, of which the first is read
     extrema,  # [N, voxels] int32
-    tree,  # [N, voxels + 1] int64
+    tree,  # [N, voxels + 1] int32 or int64
     counters,  # [N, COUNTERS] int32, changed
     lengths,  # [N, all_slots] of x's dtype, written in parts: first those of the first side, in its slots
     codes,  # [N, all_slots] int64, written in parts
@@ -131,10 +131,10 @@ def _pairs3(
             essential = m_pair & (square < 0)
         else:
             u = tl.load(extrema + window * voxels + tl.where(side == 0, i, voxels - 1 - i), mask=there, other=0)
-            word = tl.load(tree + window * (voxels + 1) + u, mask=there, other=0)
-            essential = there & ((word & _LOW).to(tl.int32) == u)
+            saddle, elder = unpacked(tl.load(tree + window * (voxels + 1) + u, mask=there, other=0))
+            essential = there & (elder == u)
             m_pair = there & (essential == 0)
-            saddle = (word >> 32).to(tl.int32) // EACH
+            saddle //= EACH
             early, late = tl.where(side == 0, u, saddle), tl.where(side == 0, saddle, u)
         # In T, births and deaths change places.
         birth, death = (late, early) if TOP else (early, late)

@@ -21,6 +21,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launch import INTERPRETED
+from .tree import empty_trees
 
 ROWS_LOG2 = tl.constexpr(3)
 ROWS = tl.constexpr(8)
@@ -49,8 +50,8 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
         Flat indices of the pixels that own critical edges.
     extrema : Tensor, shape (N, H * W), int32
         Flat indices of the minima, from the front, and of the owners of the maxima, from the back.
-    tree : Tensor, shape (N, H * W + 1), int64
-        The word of a root at each extremum and, in the last column, at the outside; see `merge`.
+    tree : Tensor, shape (N, H * W + 1), int32 or int64
+        The word of a root at each extremum and, in the last column, at the outside; see `tree`.
     counters : Tensor, shape (N, COUNTERS), int32
         How many saddles, minima and maxima are listed, and the status: 1 where there is a NaN. The lists of such a
         window mean nothing, yet stay in their bounds. The order of a list depends on the schedule.
@@ -60,7 +61,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     int32 = {"dtype": torch.int32, "device": x.device}
     edges, squares = torch.empty((n, strips, width), **int32), torch.empty((n, strips, width), **int32)
     saddles, extrema = torch.empty((n, pixels), **int32), torch.empty((n, pixels), **int32)
-    tree = torch.empty((n, pixels + 1), dtype=torch.int64, device=x.device)
+    tree = empty_trees(n, pixels, 4, x.device)
     counters = torch.zeros((n, COUNTERS.value), **int32)
     tiles = triton.cdiv(strips * width, _BLOCK)
     if n:
@@ -77,7 +78,7 @@ def _gradient(
     squares,  # [N, strips, W] int32, written
     saddles,  # [N, H * W] int32, written in parts
     extrema,  # [N, H * W] int32, written in parts
-    tree,  # [N, H * W + 1] int64, written in parts
+    tree,  # [N, H * W + 1] int32 or int64, written in parts
     counters,  # [N, COUNTERS] int32, zeros before
     height,
     width,
@@ -162,7 +163,7 @@ def _gradient(
     i_maximum = tl.atomic_add(counters + MAXIMA, (total >> 22) & 0x3FF, sem="relaxed") + ((before >> 22) & 0x3FF)
 
     tree += window * (pixels + 1)
-    tl.store(tree + pixels, pixels.to(tl.int64), mask=tl.program_id(0) % tiles == 0)
+    tl.store(tree + pixels, pixels, mask=tl.program_id(0) % tiles == 0)
     first = top_row * width + column
     p_saddle = saddles + window * pixels + i_saddle
     p_minimum = extrema + window * pixels + i_minimum
@@ -177,7 +178,7 @@ def _gradient(
         tl.store(p_saddle, position, mask=is_saddle)
         tl.store(p_minimum, position, mask=is_minimum)
         tl.store(p_maximum, position, mask=is_maximum)
-        tl.store(tree + position, position.to(tl.int64), mask=is_minimum | is_maximum)
+        tl.store(tree + position, position, mask=is_minimum | is_maximum)
         p_saddle += is_saddle.to(tl.int32)
         p_minimum += is_minimum.to(tl.int32)
         p_maximum -= is_maximum.to(tl.int32)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..cells import DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
 from .gradient import COUNTERS, lower, ones
 from .launch import INTERPRETED
+from .tree import empty_trees
 
 DEPTH = tl.constexpr(8)
 _BLOCK = 512 if INTERPRETED else 64  # strips a program; a window of 32 x 32 x 32 has 4096
@@ -62,7 +63,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, ...]:
         those of edges or squares in order of their bits. Those of one owner follow one another, in this order.
     first_edge, first_square : Tensor, shape (N, D * H * W), int32
         Where in the lists an owner's edges and squares begin; not written for others.
-    extrema, tree : Tensor, shapes (N, D * H * W), int32, and (N, D * H * W + 1), int64
+    extrema, tree : Tensor, shapes (N, D * H * W), int32, and (N, D * H * W + 1), int32 or int64
         As in 2D.
     counters : Tensor, shape (N, COUNTERS), int32
         How many of each there are, and the status: 1 where there is a NaN. The lists of such a window mean nothing, yet
@@ -77,7 +78,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, ...]:
     star = torch.empty(x.shape, **int32)
     edges, squares = torch.empty((n, most), **int32), torch.empty((n, most), **int32)
     first_edge, first_square, extrema = (torch.empty((n, voxels), **int32) for _ in range(3))
-    tree = torch.empty((n, voxels + 1), dtype=torch.int64, device=x.device)
+    tree = empty_trees(n, voxels, 12, x.device)
     counters = torch.zeros((n, COUNTERS.value), **int32)
     tiles = triton.cdiv(triton.cdiv(depth, DEPTH.value) * height * width, _BLOCK)
     lists = edges, squares, first_edge, first_square, extrema, tree
@@ -97,7 +98,7 @@ def _gradient3(
     first_edge,  # [N, D * H * W] int32
     first_square,  # [N, D * H * W] int32
     extrema,  # [N, D * H * W] int32
-    tree,  # [N, D * H * W + 1] int64
+    tree,  # [N, D * H * W + 1] int32 or int64
     counters,  # [N, COUNTERS] int32, zeros before
     depth,
     height,
@@ -176,7 +177,7 @@ def _gradient3(
     first_square += window * voxels
     extrema += window * voxels
     tree += window * (voxels + 1)
-    tl.store(tree + voxels, voxels.to(tl.int64), mask=tl.program_id(0) % tiles == 0)
+    tl.store(tree + voxels, voxels, mask=tl.program_id(0) % tiles == 0)
     # Each lane lists the critical cells of its first voxel that has any, one by one, then those of the next.
     tl.debug_barrier()  # stars are read again, perhaps by another thread than the one that wrote them
     owner, critical = first, tl.zeros((BLOCK,), tl.int32)
@@ -197,7 +198,7 @@ def _gradient3(
         tl.store(edges + i_edge, owner * 6 + direction, mask=is_edge)
         tl.store(squares + i_square, owner * 12 + direction, mask=is_square)
         tl.store(extrema + tl.where(is_minimum, i_minimum, i_maximum), owner, mask=is_minimum | is_maximum)
-        tl.store(tree + owner, owner.to(tl.int64), mask=is_minimum | is_maximum)
+        tl.store(tree + owner, owner, mask=is_minimum | is_maximum)
         i_edge += is_edge.to(tl.int32)
         i_square += is_square.to(tl.int32)
         i_minimum += is_minimum.to(tl.int32)

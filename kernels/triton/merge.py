@@ -22,6 +22,7 @@ from torch import Tensor
 from .gradient import COUNTERS, ROWS, SADDLES, STATUS, critical_edges
 from .launch import INTERPRETED
 from .trace import cells_of, maxima_above, minima_below
+from .tree import packed, unpacked
 
 _BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
 _FEW = _BLOCK // 4  # when so few lanes still join, the others take new saddles
@@ -29,7 +30,6 @@ _PIXELS_A_PROGRAM = 16 * _BLOCK  # a saddle in 16 pixels is usual, and a program
 
 # Directions of an edge, in the order of the CPU's list of saddles.
 _NORTH, _WEST, _SOUTH = (tl.constexpr(i) for i in range(3))
-_LOW = tl.constexpr(0xFFFFFFFF)
 
 
 def merge(
@@ -45,8 +45,8 @@ def merge(
 ) -> None:
     """Grow the merge trees of windows, of the minima, of the maxima or of both. The arguments are of `gradient`.
 
-    tree : Tensor, shape (N, H * W + 1), int64
-        Changed: at an extremum, saddle * 2^32 + elder. A saddle is 4 * pixel + direction; an elder equal to the
+    tree : Tensor, shape (N, H * W + 1)
+        Changed: at an extremum, the word of its saddle, 4 * pixel + direction, and its elder; an elder equal to the
         extremum itself means that its class never dies.
     """
     n, height, width = x.shape
@@ -77,7 +77,7 @@ def _merge(
     edges,  # [N, strips, W] int32
     squares,  # [N, strips, W] int32
     saddles,  # [N, H * W] int32
-    tree,  # [N, H * W + 1] int64, changed
+    tree,  # [N, H * W + 1] int32 or int64, changed
     counters,  # [N, COUNTERS] int32
     height,
     width,
@@ -179,8 +179,8 @@ def join(u, v, saddle, value, active, few, values, tree, pixels, turn, mirror, E
         # Volatile, so that a word that others change is read anew from where they change it.
         t_u = tl.load(tree + u, mask=active, other=0, volatile=True)
         t_v = tl.load(tree + v, mask=active, other=0, volatile=True)
-        s_u, elder_u = (t_u >> 32).to(tl.int32), (t_u & _LOW).to(tl.int32)
-        s_v, elder_v = (t_v >> 32).to(tl.int32), (t_v & _LOW).to(tl.int32)
+        s_u, elder_u = unpacked(t_u)
+        s_v, elder_v = unpacked(t_v)
         linked_u, linked_v = active & (elder_u != u), active & (elder_v != v)
         value_u = tl.load(values + _owner(s_u, EACH), mask=linked_u, other=0.0) * mirror
         value_v = tl.load(values + _owner(s_v, EACH), mask=linked_v, other=0.0) * mirror
@@ -195,7 +195,7 @@ def join(u, v, saddle, value, active, few, values, tree, pixels, turn, mirror, E
         elder, younger = tl.where(v_is_elder, v, u), tl.where(v_is_elder, u, v)
         word = tl.where(v_is_elder, t_u, t_v)
         linked = tl.where(v_is_elder, linked_u, linked_v)
-        link = (saddle.to(tl.int64) << 32) | elder.to(tl.int64)
+        link = packed(saddle, elder, word)
         # There is no mask: a lane that is not ready offers the word that it expects, which changes nothing.
         found = tl.atomic_cas(tree + younger, word, tl.where(ready, link, word), sem="relaxed")
         won = ready & (found == word)

@@ -16,13 +16,13 @@ from .gradient3 import EDGES, MAXIMA, MINIMA, SQUARES, STATUS
 from .launch import INTERPRETED
 from .merge import join
 from .trace3 import edge_bit, maxima_above, minima_below, parts_of, square_bit
+from .tree import unpacked
 
 _BLOCK = 1024 if INTERPRETED else 32  # edges a program at a time, one a lane of a warp: its loops need no barrier
 _FEW = _BLOCK // 4  # when so few lanes still join, the others take new edges
 _VOXELS_A_PROGRAM = 32 * _BLOCK  # one with more edges than lanes takes them in turn
 
 EACH = tl.constexpr(12)  # a saddle in a word of a tree is EACH * owner + direction, that of an edge too
-_LOW = tl.constexpr(0xFFFFFFFF)
 
 
 def merge(
@@ -42,9 +42,9 @@ def merge(
 ) -> tuple[Tensor, Tensor]:
     """Grow the merge trees of volumes, of the minima, of the maxima or of both. The tensors are of `gradient3`.
 
-    tree : Tensor, shape (N, D * H * W + 1), int64
-        Changed: at an extremum, saddle * 2^32 + elder. A saddle is EACH * owner + direction, an edge or a square; an
-        elder equal to the extremum itself means that its class never dies.
+    tree : Tensor, shape (N, D * H * W + 1)
+        Changed: at an extremum, the word of its saddle, EACH * owner + direction, an edge or a square, and its elder;
+        an elder equal to the extremum itself means that its class never dies.
     loops : bool
         Whether it is wanted which critical cells are left for loops; that takes both sides.
 
@@ -79,7 +79,7 @@ def _merge3(
     squares,  # [N, most] int32
     killed,  # [N, most] int32, zeros written for every edge if LOOPS
     opened,  # [N, most] int32, zeros written for every square if LOOPS
-    tree,  # [N, D * H * W + 1] int64, changed
+    tree,  # [N, D * H * W + 1] int32 or int64, changed
     counters,  # [N, COUNTERS] int32
     depth,
     height,
@@ -162,7 +162,7 @@ def _mark(
     first_edge,  # [N, voxels] int32
     first_square,  # [N, voxels] int32
     extrema,  # [N, voxels] int32
-    tree,  # [N, voxels + 1] int64
+    tree,  # [N, voxels + 1] int32 or int64
     counters,  # [N, COUNTERS] int32
     killed,  # [N, most] int32, zeros before, as far as there are edges
     opened,  # [N, most] int32, zeros before, as far as there are squares
@@ -187,9 +187,8 @@ def _mark(
         i = start + tl.arange(0, BLOCK)
         i_extremum = window * voxels + tl.where(side == 0, i, voxels - 1 - i)
         u = tl.load(extrema + i_extremum, mask=i < n, other=0)
-        word = tl.load(tree + window * (voxels + 1) + u, mask=i < n, other=0)
-        dies = (i < n) & ((word & _LOW).to(tl.int32) != u)
-        saddle = (word >> 32).to(tl.int32)
+        saddle, elder = unpacked(tl.load(tree + window * (voxels + 1) + u, mask=i < n, other=0))
+        dies = (i < n) & (elder != u)
         owner, direction = saddle // EACH, saddle % EACH
         slot = tl.load(first + window * voxels + owner, mask=dies, other=0)
         ahead = dies  # an owner's cells follow one another
