@@ -31,7 +31,12 @@ unsigned = np.uintp
 # of a window of 64 x 64, and the counts are shared by all threads.
 device: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False)
 
-# One that makes or returns arrays.
+# One that is called in an inner loop: it becomes a part of its caller, since to pass on arrays, seven words each, can
+# cost as much as what is done with them.
+inlined: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+
+# One that makes or returns arrays. It counts references around each call that it makes, so what it calls in a loop is
+# best a loop itself.
 allocating: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")
 
 

@@ -17,15 +17,22 @@ from __future__ import annotations
 import numpy as np
 
 from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
-from .jit import allocating, device
+from .jit import allocating, device, inlined
 from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros, twice
-from .trace3 import offsets_of
+from .trace3 import EDGES_BY_HASH, edges_hash, offsets_of
 
+_ROOM = 4  # edges of finished chains a voxel; noise has 3
 _u = np.uint32
 _EDGES, _QUEUED = _u(EDGES3), _u(1)
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _0, _1, _3, _9 = _u(0), _u(1), _u(3), _u(9)
+_LAST, _HASH = np.uint8(64), np.uint8(63)  # of the bytes that sets of edges are written down as
+
+# A vertex is matched with the first of these edges that its star has. By the bit of an edge, the edges before it.
+_FIRST = 14, 12, 16, 10, 22, 4
+_BEFORE = np.zeros(27, np.uint32)
+_BEFORE[[*_FIRST]] = [sum(1 << bit for bit in _FIRST[:place]) for place in range(6)]
 
 
 @allocating
@@ -38,68 +45,96 @@ def reduce(key, star, width, area, edges, killed, squares, directions, opened, f
     fills the void that one opens, or -1. first_edge, chain : (cells,) int32, scratch.
     Returns square_of (m,) and edge_of (n,), int32, the partners of edges and squares, -1 for none.
     """
-    offsets = offsets_of(width, area)
     for e in range(edges.size - 1, -1, -1):
         first_edge[edges[e]] = e  # at each owner, where in the list its edges begin
     # The chain's edges by their owners, and whether the owner is in the heap.
     chain = chain.view(np.uint32)
     chain[:] = 0
-    square_of, edge_of = np.full(edges.size, -1, np.int32), np.full(squares.size, -1, np.int32)
-    begin, end = np.empty(square_of.size, np.int64), np.empty(square_of.size, np.int64)
-    left, used = np.empty(1024, np.uint64), np.int64(0)  # what finished chains had left: vertex * 2^32 + edges
-    keys, heap = np.empty(1024, key.dtype), np.empty(1024, np.int32)
-    for place in range(squares.size):
-        if opened[place] >= 0:
-            continue
-        s = place
-        size = _add_square(squares[s], directions[s], key, offsets, chain, keys, heap)
-        found = False
-        while not found and size > 0:
-            if size + 64 > heap.size:
-                keys, heap = twice(keys), twice(heap)
-            v = heap[0]
-            size = _pop(keys, heap, size)
-            edges = _u(chain[_i(v)] & _EDGES)
-            chain[_i(v)] = _0
-            edges, critical, size = _flow(v, edges, star[_i(v)], key, offsets, chain, keys, heap, size)
-            first = first_edge[_i(v)]
-            while edges != _0:
-                latest, edges = _latest(edges, critical, first, killed)
-                if latest < 0:
-                    break
-                other, start, stop = square_of[_i(latest)], begin[_i(latest)], end[_i(latest)]
-                if other < 0 or _earlier(key, squares, s, other):
-                    while used + size + 1 > left.size:
-                        left = twice(left)
-                    begin[_i(latest)] = used
-                    left[_i(used)] = np.uint64(v) << np.uint64(32) | np.uint64(edges)
-                    used = _leave(chain, heap, size, left, used + 1)
-                    end[_i(latest)] = used
-                    square_of[_i(latest)], edge_of[s] = s, latest
-                    if other < 0:
-                        found = True
-                        break
-                    s = other  # goes on, with the sum of both
-                while size + stop - start > heap.size:
-                    keys, heap = twice(keys), twice(heap)
-                edges ^= _u(left[_i(start)])
-                for i in range(start + 1, stop):
-                    entry = left[_i(i)]
-                    u = np.int64(entry >> np.uint64(32))
-                    size = _toggle(u, _u(entry), key[_i(u)], chain, keys, heap, size)
-        for i in range(size):
-            chain[_i(heap[_i(i)])] = _0
-    return square_of, edge_of
+    pairs = np.full(edges.size, -1, np.int32), np.full(squares.size, -1, np.int32)
+    grid, matrix = (key, star, offsets_of(width, area)), (squares, directions, opened, first_edge, killed)
+    # Memory is taken as far as it is written: there can be room for the longest chain, and for more than will be left.
+    heap = np.empty(key.size, key.dtype), np.empty(key.size, np.int32)
+    begin, room = np.empty(edges.size, np.int64), _ROOM * key.size
+    owners, sets = np.empty(room, np.int32), np.empty(room, np.uint8)
+    place, s, used = np.int64(0), np.int64(-1), np.int64(0)
+    while True:
+        place, s, used = _columns(place, s, used, grid, matrix, pairs, chain, heap, (begin, owners, sets))
+        if s < 0:
+            return pairs
+        owners, sets = twice(owners), twice(sets)
 
 
 @device
+def _columns(place, s, used, grid, matrix, pairs, chain, heap, left):
+    """Reduce column s, if there is one, and those from `place` on.
+
+    left : what finished chains had left: where that of an edge begins, and from there owners and their edges. So much
+    of it is used.
+    Returns place, s and used, for another call with more room where s is not -1.
+    """
+    squares, _, opened, _, _ = matrix
+    while True:
+        if s < 0:
+            while place < squares.size and opened[_i(place)] >= 0:
+                place += 1
+            if place == squares.size:
+                return place, s, used
+            s, place = place, place + 1
+        size = _add_square(s, grid, matrix, chain, heap)
+        s, used, size = _column(s, used, size, grid, matrix, pairs, chain, heap, left)
+        for i in range(size):
+            chain[_i(heap[1][_i(i)])] = _0
+        if s >= 0:
+            return place, s, used
+
+
+@inlined
+def _column(s, used, size, grid, matrix, pairs, chain, heap, left):
+    """Reduce column s, whose chain has begun, and those that it displaces, each from where it was.
+
+    Returns -1, or the column that finds no room for what it leaves and has to begin anew; how much of that room is
+    used; and the heap's size.
+    """
+    key, _, _ = grid
+    squares, _, _, first_edge, killed = matrix
+    square_of, edge_of = pairs
+    begin, owners, sets = left
+    while size > 0:
+        v = heap[1][0]
+        size = _pop(heap, size)
+        edges = _u(chain[_i(v)] & _EDGES)
+        chain[_i(v)] = _0
+        edges, critical, size = _flow(v, edges, grid, chain, heap, size)
+        while edges != _0:
+            latest, edges = _latest(edges, critical, first_edge[_i(v)], killed)
+            if latest < 0:
+                break
+            other, i = square_of[_i(latest)], begin[_i(latest)]
+            if other < 0 or _earlier(key, squares, s, other):
+                if used + size + 1 > owners.size:
+                    return s, used, size
+                begin[_i(latest)] = used
+                used = _leave(v, edges, chain, heap, size, owners, sets, used)
+                square_of[_i(latest)], edge_of[s] = s, latest
+                if other < 0:
+                    return np.int64(-1), used, size
+                s = np.int64(other)  # goes on, with the sum of both
+            edges ^= EDGES_BY_HASH[_i(sets[_i(i)] & _HASH)]
+            while sets[_i(i)] < _LAST:
+                i += 1
+                u = owners[_i(i)]
+                size = _toggle(u, EDGES_BY_HASH[_i(sets[_i(i)] & _HASH)], key[_i(u)], chain, heap, size)
+    return np.int64(-1), used, size
+
+
+@inlined
 def _earlier(key, squares, s, t):
     """Whether the critical square s comes before t, which is another."""
     first, second = key[squares[s]], key[squares[t]]
     return (first < second) | ((first == second) & (s < t))
 
 
-@device
+@inlined
 def _latest(edges, critical, first, killed):
     """Drop edges that end a component; returns the place in the list of the latest of the others, or -1, and these."""
     latest = -1
@@ -115,26 +150,30 @@ def _latest(edges, critical, first, killed):
     return latest, edges
 
 
-@device
-def _leave(chain, heap, size, left, used):
-    """Write the rest of a chain down; returns how much is then used."""
+@inlined
+def _leave(v, edges, chain, heap, size, owners, sets, used):
+    """Write down edges of v and the rest of the chain; returns how much is then used."""
+    owners[_i(used)], sets[_i(used)] = v, edges_hash(edges)
+    used += 1
     for i in range(size):
-        v = heap[_i(i)]
+        v = heap[1][_i(i)]
         edges = _u(chain[_i(v)] & _EDGES)
-        left[_i(used)] = np.uint64(v) << np.uint64(32) | np.uint64(edges)
+        owners[_i(used)], sets[_i(used)] = v, edges_hash(edges)
         used += np.int64(edges != _0)
+    sets[_i(used - 1)] |= _LAST
     return used
 
 
-@device
-def _flow(v, edges, star, key, offsets, chain, keys, heap, size):
+@inlined
+def _flow(v, edges, grid, chain, heap, size):
     """Replace edges that v owns by what they lead to, as long as they are matched.
 
     Returns those of them, and of the edges of v that they lead to, that are critical, all critical edges of v, and the
     heap's size.
     """
+    _, star, offsets = grid
     # The matching, as in `gradient3.match_stars`: the cells that are matched with the next higher dimension, by shift.
-    s = star
+    s = star[_i(v)]
     x = _u(_u(s & _NO_X) & _u(s >> _1))
     s = _u(s & ~_u(x | _u(x << _1)))
     minus_x = _u(_u(s & _NO_X) & _u(s << _1))
@@ -164,15 +203,17 @@ def _flow(v, edges, star, key, offsets, chain, keys, heap, size):
         edges ^= _u(edge | _u(_1 << _u(side)))
         a, b = v + offsets[_i(bit), 0], v + offsets[_i(side), 0]
         c = a + offsets[_i(side), 0]
-        size = _add_edge(a, c, side, key, chain, keys, heap, size)
-        size = _add_edge(b, c, bit, key, chain, keys, heap, size)
+        size = _add_edge(a, c, side, grid, chain, heap, size)
+        size = _add_edge(b, c, bit, grid, chain, heap, size)
     critical = _u(s & _EDGES)
     return _u(edges & critical), critical, size
 
 
-@device
-def _add_square(v, direction, key, offsets, chain, keys, heap):
-    """Begin a chain: the four edges of a square that v owns. Returns the heap's size."""
+@inlined
+def _add_square(s, grid, matrix, chain, heap):
+    """Begin a chain: the four edges of a critical square. Returns the heap's size."""
+    key, _, offsets = grid
+    v, direction = matrix[0][_i(s)], matrix[1][_i(s)]
     x, y, z = direction % 3 - 1, direction // 3 % 3 - 1, direction // 9 - 1
     if x == 0:
         p, q = 13 + 3 * y, 13 + 9 * z
@@ -182,49 +223,55 @@ def _add_square(v, direction, key, offsets, chain, keys, heap):
         p, q = 13 + x, 13 + 3 * y
     a, b = v + offsets[_i(p), 0], v + offsets[_i(q), 0]
     c = a + offsets[_i(q), 0]
-    size = _toggle(v, _u(_u(_1 << _u(p)) | _u(_1 << _u(q))), key[_i(v)], chain, keys, heap, 0)
-    size = _add_edge(a, c, q, key, chain, keys, heap, size)
-    return _add_edge(b, c, p, key, chain, keys, heap, size)
+    size = _toggle(v, _u(_u(_1 << _u(p)) | _u(_1 << _u(q))), key[_i(v)], chain, heap, 0)
+    size = _add_edge(a, c, q, grid, chain, heap, size)
+    return _add_edge(b, c, p, grid, chain, heap, size)
 
 
-@device
-def _add_edge(a, b, direction, key, chain, keys, heap, size):
-    """Toggle the edge from a in a direction to b, which its later end owns; in the ring, a ball, edges do not count."""
+@inlined
+def _add_edge(a, b, direction, grid, chain, heap, size):
+    """Toggle the edge from a in a direction to b, unless it is matched with its later end, which owns it.
+
+    Nor do edges in the ring count, which is a ball: stars are empty there.
+    """
+    key, star, _ = grid
     key_a, key_b = key[_i(a)], key[_i(b)]
     v, k = b, key_b
     if (key_a > key_b) | ((key_a == key_b) & (direction < 13)):
         v, k = a, key_a
     else:
         direction = 26 - direction
-    if k == np.iinfo(key.dtype).min:
+    if star[_i(v)] & _BEFORE[_i(direction)] == _0:
         return size
-    return _toggle(v, _u(_1 << _u(direction)), k, chain, keys, heap, size)
+    return _toggle(v, _u(_1 << _u(direction)), k, chain, heap, size)
 
 
-@device
-def _toggle(v, edges, k, chain, keys, heap, size):
+@inlined
+def _toggle(v, edges, k, chain, heap, size):
     """Toggle edges of v in the chain; a vertex that is new to it is put in the heap, the latest on top."""
     had = chain[_i(v)]
     chain[_i(v)] = _u(_u(had ^ edges) | _QUEUED)
     if had != _0:
         return size
+    keys, vertices = heap
     i = size
     while i > 0:
         parent = (i - 1) >> 1
         above = keys[_i(parent)]
-        if above > k or (above == k and heap[_i(parent)] > v):
+        if above > k or (above == k and vertices[_i(parent)] > v):
             break
-        keys[_i(i)], heap[_i(i)] = above, heap[_i(parent)]
+        keys[_i(i)], vertices[_i(i)] = above, vertices[_i(parent)]
         i = parent
-    keys[_i(i)], heap[_i(i)] = k, v
+    keys[_i(i)], vertices[_i(i)] = k, v
     return size + 1
 
 
-@device
-def _pop(keys, heap, size):
+@inlined
+def _pop(heap, size):
     """Take the top off the heap; returns its size then."""
+    keys, vertices = heap
     size -= 1
-    k, v = keys[_i(size)], heap[_i(size)]
+    k, v = keys[_i(size)], vertices[_i(size)]
     i = 0
     while True:
         child = 2 * i + 1
@@ -232,11 +279,11 @@ def _pop(keys, heap, size):
             break
         if child + 1 < size:
             here, beside = keys[_i(child)], keys[_i(child + 1)]
-            child += np.int64((beside > here) | ((beside == here) & (heap[_i(child + 1)] > heap[_i(child)])))
+            child += np.int64((beside > here) | ((beside == here) & (vertices[_i(child + 1)] > vertices[_i(child)])))
         below = keys[_i(child)]
-        if k > below or (k == below and v > heap[_i(child)]):
+        if k > below or (k == below and v > vertices[_i(child)]):
             break
-        keys[_i(i)], heap[_i(i)] = below, heap[_i(child)]
+        keys[_i(i)], vertices[_i(i)] = below, vertices[_i(child)]
         i = child
-    keys[_i(i)], heap[_i(i)] = k, v
+    keys[_i(i)], vertices[_i(i)] = k, v
     return size
