@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cells import CUBES3, DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
-from .jit import allocating, device
+from .jit import allocating, device, inlined
 from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros
 
@@ -59,16 +59,18 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 EDGES_BY_HASH, _DOWN, _UP = _tables()
 
 
-@device
-def _step(shift, width, area):
-    """Turn a shift of bits in a star into a step in a grid of that width and that area of a slice."""
-    step = 0
-    for bits, cells in ((1, 1), (3, width), (9, area)):
-        if shift == bits:
-            step = cells
-        elif shift == -bits:
-            step = -cells
-    return step
+def _ways() -> np.ndarray:
+    """Where cubes are led before they leave the star or end in it, as numbers of `DIRECTIONS3`, by hash: (256, 8)."""
+    ways = np.full((256, 8), 13, np.int8)
+    for row, cube in np.ndindex(256, 8):
+        at = cube
+        while shift := int(_UP[row, at]):
+            ways[row, cube] -= shift  # across the square that it is matched with
+            at ^= {1: 1, 3: 2, 9: 4}[abs(shift)]
+    return ways
+
+
+_WAYS = _ways()
 
 
 @allocating
@@ -76,14 +78,16 @@ def steps_of(width, area):
     """Where a star leads its vertex, and where its cubes, as steps in a grid: (64,) and (256, 8) int32, by hash.
 
     A vertex goes to the other end of the edge that it is matched with. A cube goes across the square that it is matched
-    with, so one step against the matching. 0 for cells that are critical or not in the star.
+    with, so one step against the matching, and on until it is not in the star any more. 0 for cells that are critical
+    or not in the star.
     """
+    offsets = offsets_of(width, area)
     down, up = np.empty(64, np.int32), np.empty((256, 8), np.int32)
     for i in range(64):
-        down[i] = _step(_DOWN[i], width, area)
+        down[i] = offsets[13 + _DOWN[i], 0]
     for i in range(256):
         for cube in range(8):
-            up[i, cube] = -_step(_UP[i, cube], width, area)
+            up[i, cube] = offsets[_WAYS[i, cube], 0]
     return down, up
 
 
@@ -138,7 +142,7 @@ def critical_cells(owners, cells):
     return minima, edge_owner, edge_bit, square_owner, square_bit, maxima
 
 
-@device
+@inlined
 def _list(cells, v, owner, bit, n):
     """Append cells of v to a list of n; returns how many are then in it."""
     while cells != _u(0):
@@ -155,12 +159,21 @@ def minima_beside(edges, directions, star, width, area, known, ends, first, last
     edges, directions : (m,) of `critical_cells`. star, known : as for `minimum_below`.
     ends : (2, m) int32, written: the numbers of the minima below the owner and below the other end.
     """
-    down, _ = steps_of(width, area)
-    offsets = offsets_of(width, area)
+    _minima_beside(edges, directions, star, steps_of(width, area)[0], offsets_of(width, area), known, ends, first, last)
+
+
+@device
+def _minima_beside(edges, directions, star, down, offsets, known, ends, first, last):
     for e in range(first, last):
         v = edges[e]
-        ends[0, e] = minimum_below(v, star, down, known)
-        ends[1, e] = minimum_below(v + offsets[directions[e], 0], star, down, known)
+        u = v + offsets[_i(directions[e]), 0]
+        for _ in range(_LONG):  # both walk together, since a step waits for the one before
+            step_v, step_u = down[edges_hash(star[_i(v)])], down[edges_hash(star[_i(u)])]
+            v += step_v
+            u += step_u
+            if step_v | step_u == 0:
+                break
+        ends[0, e], ends[1, e] = minimum_below(v, star, down, known), minimum_below(u, star, down, known)
 
 
 @allocating
@@ -170,15 +183,27 @@ def maxima_beside(squares, directions, star, width, area, known, ends, first, la
     squares, directions : (m,) of `critical_cells`. star, known : as for `maximum_above`.
     ends : (2, m) int32, written: the numbers of the maxima above the cubes on either side.
     """
-    _, up = steps_of(width, area)
-    offsets = offsets_of(width, area)
-    for s in range(first, last):
-        v, direction = squares[s], directions[s]
-        ends[0, s] = maximum_above(v + offsets[direction, 1], star, up, width, area, known)
-        ends[1, s] = maximum_above(v + offsets[direction, 2], star, up, width, area, known)
+    grid = star, steps_of(width, area)[1], offsets_of(width, area), width, area
+    _maxima_beside(squares, directions, grid, known, ends, first, last)
 
 
 @device
+def _maxima_beside(squares, directions, grid, known, ends, first, last):
+    star, up, offsets, width, area = grid
+    for s in range(first, last):
+        v, direction = squares[s], _i(directions[s])
+        a, b = v + offsets[direction, 1], v + offsets[direction, 2]
+        for _ in range(_LONG):
+            step_a, step_b = _cube_step(a, star, up, width, area), _cube_step(b, star, up, width, area)
+            a += step_a
+            b += step_b
+            if step_a | step_b == 0:
+                break
+        ends[0, s] = maximum_above(a, star, up, width, area, known)
+        ends[1, s] = maximum_above(b, star, up, width, area, known)
+
+
+@inlined
 def minimum_below(vertex, star, down, known):
     """Follow a vertex down to a minimum, or to the ring.
 
@@ -186,11 +211,6 @@ def minimum_below(vertex, star, down, known):
     known : (cells,) int32, 1 + the number of the minimum where a walk from a vertex ends, or 0; learns of long walks.
     Returns the number of the minimum; 0 for the ring. Threads may share what is known: they write the same.
     """
-    for _ in range(_LONG):
-        step = down[edges_hash(star[_i(vertex)])]
-        if step == 0:
-            return max(known[_i(vertex)] - 1, 0)
-        vertex += step
     end = vertex
     while known[_i(end)] == 0:
         step = down[edges_hash(star[_i(end)])]
@@ -204,23 +224,18 @@ def minimum_below(vertex, star, down, known):
     return found - 1
 
 
-@device
+@inlined
 def edges_hash(star):
     return _i(_u(_u(star & _EDGES) * EDGES_HASH) >> _u(26))
 
 
-@device
+@inlined
 def maximum_above(cube, star, up, width, area, known):
     """Follow a cube up to a maximum, or out of the grid.
 
     A cube has the position of its corner of least index. star, known : as for `minimum_below`. up : of `steps_of`.
     Returns the number of the maximum; 0 for the outside.
     """
-    for _ in range(_LONG):
-        step = _cube_step(cube, star, up, width, area)
-        if step == 0:
-            return max(known[_i(cube)] - 1, 0)
-        cube += step
     end = cube
     while known[_i(end)] == 0:
         step = _cube_step(end, star, up, width, area)
@@ -234,7 +249,7 @@ def maximum_above(cube, star, up, width, area, known):
     return found - 1
 
 
-@device
+@inlined
 def _cube_step(cube, star, up, width, area):
     """Step to where a cube is led: the one of its corners that has it in its star tells."""
     owner, number = _u(0), 0
