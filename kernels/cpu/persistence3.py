@@ -52,13 +52,14 @@ def large(n: int, window: Sequence[int]) -> bool:
     return 0 < n < torch.get_num_threads() and math.prod(window) >= LARGE
 
 
-def room_of(bits: Array) -> tuple[Array, Array, Array]:
-    """Memory that a window (..., D, H, W) takes: keys and stars in its grid with a ring, and what walks learn.
+def room_of(bits: Array) -> tuple[Array, Array, Array, Array]:
+    """Memory that a window (..., D, H, W) takes: keys and stars in its grid with a ring, what walks learn, and a chain.
 
     It is NumPy's, which asks for large pages; with small ones, the first touch takes as long as the rest.
     """
     shape = tuple(size + 2 for size in bits.shape[-3:])
-    return np.empty(shape, bits.dtype), np.zeros(shape, np.uint32), np.empty((2, math.prod(shape)), np.int32)
+    cells = math.prod(shape)
+    return np.empty(shape, bits.dtype), np.zeros(shape, np.uint32), np.empty(cells, np.int32), np.zeros(cells, np.uint8)
 
 
 @kernel
@@ -87,19 +88,21 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
 
     bits : x as integers. room : of `room_of`.
     """
-    key, star, known = room
-    depth, height, width = key.shape
+    key, star, known, chain = room
+    depth = len(key)
     if keys_of(bits, infinity, top, key, 0, depth):
         none = np.empty(0, np.int64)
         return none, none, none, 1
-    owners, masks = gradient_of(key, star, 0, depth - 2)
-    known[:] = 0
-    cells = cells_of(owners, masks, width, height * width, known)
+    cells = cells_of(*gradient_of(key, star, 0, depth - 2))
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    trace_below(cells, star, known[0], below, 0, below.shape[1])
-    trace_above(cells, star, known[1], above, 0, above.shape[1])
+    known[:] = 0
+    mark_minima(cells, known)
+    trace_below(cells, star, known, below, 0, below.shape[1])
+    known[:] = 0
+    mark_maxima(cells, star, known)
+    trace_above(cells, star, known, above, 0, above.shape[1])
     components, voids = components_of(cells, key, below, top), voids_of(cells, key, above, top)
-    codes = _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence)
+    codes = _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence)
     return codes[0], codes[1], codes[2], 0
 
 
@@ -107,22 +110,25 @@ def large_window(
     x: Array, bits: Array, infinity: Any, top: bool, wanted: tuple[bool, ...], min_persistence: Any
 ) -> tuple[Array, ...]:
     """What `_windows` returns, of a single window (D, H, W), with the threads at each stage that they can share."""
-    key, star, known = room_of(bits)
-    depth, height, width = key.shape
+    key, star, known, chain = room_of(bits)
+    depth = len(key)
     status, counts = np.zeros(1, np.int32), np.zeros((3, 1), np.int64)
     if any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, i, j))):
         status[0] = 1
         return status, counts, *[np.empty(0, np.int64)] * 3
     parts = over_windows(depth - 2, lambda i, j: gradient_of(key, star, i, j))
-    owners, masks = map(np.concatenate, zip(*parts, strict=True))
-    over_windows(depth, lambda i, j: known.reshape(2, depth, -1)[:, i:j].fill(0))
-    cells = cells_of(owners, masks, width, height * width, known)
+    cells = cells_of(*map(np.concatenate, zip(*parts, strict=True)))
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known[0], below, i, j), least=64)
-    over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known[1], above, i, j), least=64)
+    slices = known.reshape(depth, -1)
+    over_windows(depth, lambda i, j: slices[i:j].fill(0))
+    mark_minima(cells, known)
+    over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known, below, i, j), least=64)
+    over_windows(depth, lambda i, j: slices[i:j].fill(0))
+    mark_maxima(cells, star, known)
+    over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known, above, i, j), least=64)
     merges = (lambda: components_of(cells, key, below, top)), (lambda: voids_of(cells, key, above, top))
     components, voids = (found for part in over_windows(2, lambda i, j: [m() for m in merges[i:j]]) for found in part)
-    codes = _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence)
+    codes = _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence)
     counts[:, 0] = [len(found) for found in codes]
     return status, counts, *codes
 
@@ -146,15 +152,25 @@ def gradient_of(key, star, first, last):
 
 
 @kernel
-def cells_of(owners, masks, width, area, known):
-    """List the critical cells, see `critical_cells`, and mark where minima and maxima are in known (2, cells)."""
-    cells = critical_cells(owners, masks)
-    minima, maxima = cells[0], cells[5]
+def cells_of(owners, masks):
+    """List the critical cells; see `critical_cells`."""
+    return critical_cells(owners, masks)
+
+
+@kernel
+def mark_minima(cells, known):
+    """Write 1 + its number in known (cells,) where a minimum is."""
+    minima = cells[0]
     for i in range(1, minima.size):
-        known[0, minima[i]] = i + 1
-    for i in range(1, maxima.size):  # a cube has the position of its first corner, and is owned by its last
-        known[1, maxima[i] - area - width - 1] = i + 1
-    return cells
+        known[minima[i]] = i + 1
+
+
+@kernel
+def mark_maxima(cells, star, known):
+    """Write 1 + its number in known (cells,) where a maximum is: at its cube's first corner; the last owns it."""
+    maxima, corner = cells[5], star[0].size + star.shape[2] + 1
+    for i in range(1, maxima.size):
+        known[maxima[i] - corner] = i + 1
 
 
 @kernel
@@ -198,7 +214,7 @@ def _elder_rule(key, extrema, first, saddles, ends, reverse):
 
 
 @kernel
-def _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persistence):
+def _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence):
     """Sorted codes of the dimensions of V that are wanted; the others' are none. Uses `known` up."""
     minima, edges, _, squares, directions, maxima = cells
     (minima_end, killed), (maxima_end, opened) = components, voids
@@ -212,7 +228,7 @@ def _pairs(cells, components, voids, key, star, known, x, top, wanted, min_persi
         codes_0 = lasting(births, deaths, death_of, *grid)
     if wanted[1]:
         matrix = edges, killed, squares, directions, opened
-        square_of, edge_of = reduce(key, star, width, area, *matrix, known[0], known[1])
+        square_of, edge_of = reduce(key, star, width, area, *matrix, known, chain)
         births, deaths, death_of = (squares, edges, edge_of) if top else (edges, squares, square_of)
         codes_1 = lasting(births, deaths, death_of, *grid)
     if wanted[2]:

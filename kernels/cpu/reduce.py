@@ -20,19 +20,22 @@ from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
 from .jit import allocating, device, inlined
 from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros, twice
-from .trace3 import EDGES_BY_HASH, edges_hash, offsets_of
+from .trace3 import offsets_of
 
 _ROOM = 4  # edges of finished chains a voxel; noise has 3
 _u = np.uint32
-_EDGES, _QUEUED = _u(EDGES3), _u(1)
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _0, _1, _3, _9 = _u(0), _u(1), _u(3), _u(9)
-_LAST, _HASH = np.uint8(64), np.uint8(63)  # of the bytes that sets of edges are written down as
+_EDGES = _u(EDGES3)
 
-# A vertex is matched with the first of these edges that its star has. By the bit of an edge, the edges before it.
-_FIRST = 14, 12, 16, 10, 22, 4
-_BEFORE = np.zeros(27, np.uint32)
-_BEFORE[[*_FIRST]] = [sum(1 << bit for bit in _FIRST[:place]) for place in range(6)]
+# The edges of a vertex, by their directions, in this order: it is matched with the first of them that its star has.
+# Chains have sets of them as bytes, a bit each; another bit is for vertices in the heap, or says that others follow.
+_SIDES = 14, 12, 16, 10, 22, 4
+_BIT, _BEFORE, _MASK = np.zeros(27, np.uint8), np.zeros(27, np.uint32), np.zeros(64, np.uint32)
+for _place, _side in enumerate(_SIDES):
+    _BIT[_side], _BEFORE[_side] = 1 << _place, sum(1 << side for side in _SIDES[:_place])
+    _MASK[np.arange(64) >> _place & 1 > 0] |= 1 << _side
+_ALL, _QUEUED, _MORE = 63, 64, 64
 
 
 @allocating
@@ -42,14 +45,12 @@ def reduce(key, star, width, area, edges, killed, squares, directions, opened, f
     key : (cells,) order keys; star : (cells,) uint32; in a grid of that width and that area of a slice.
     edges : (m,) owners of the critical edges; killed : (m,) int32, the minimum whose class one ends, or -1.
     squares, directions : (n,) owners and directions of the critical squares; opened : (n,) int32, the maximum that
-    fills the void that one opens, or -1. first_edge, chain : (cells,) int32, scratch.
+    fills the void that one opens, or -1.
+    first_edge : (cells,) int32, written. chain : (cells,) uint8, scratch; all 0, before and after.
     Returns square_of (m,) and edge_of (n,), int32, the partners of edges and squares, -1 for none.
     """
     for e in range(edges.size - 1, -1, -1):
         first_edge[edges[e]] = e  # at each owner, where in the list its edges begin
-    # The chain's edges by their owners, and whether the owner is in the heap.
-    chain = chain.view(np.uint32)
-    chain[:] = 0
     pairs = np.full(edges.size, -1, np.int32), np.full(squares.size, -1, np.int32)
     grid, matrix = (key, star, offsets_of(width, area)), (squares, directions, opened, first_edge, killed)
     # Memory is taken as far as it is written: there can be room for the longest chain, and for more than will be left.
@@ -83,7 +84,7 @@ def _columns(place, s, used, grid, matrix, pairs, chain, heap, left):
         size = _add_square(s, grid, matrix, chain, heap)
         s, used, size = _column(s, used, size, grid, matrix, pairs, chain, heap, left)
         for i in range(size):
-            chain[_i(heap[1][_i(i)])] = _0
+            chain[_i(heap[1][_i(i)])] = 0
         if s >= 0:
             return place, s, used
 
@@ -102,8 +103,8 @@ def _column(s, used, size, grid, matrix, pairs, chain, heap, left):
     while size > 0:
         v = heap[1][0]
         size = _pop(heap, size)
-        edges = _u(chain[_i(v)] & _EDGES)
-        chain[_i(v)] = _0
+        edges = _MASK[_i(chain[_i(v)] & _ALL)]
+        chain[_i(v)] = 0
         edges, critical, size = _flow(v, edges, grid, chain, heap, size)
         while edges != _0:
             latest, edges = _latest(edges, critical, first_edge[_i(v)], killed)
@@ -119,11 +120,11 @@ def _column(s, used, size, grid, matrix, pairs, chain, heap, left):
                 if other < 0:
                     return np.int64(-1), used, size
                 s = np.int64(other)  # goes on, with the sum of both
-            edges ^= EDGES_BY_HASH[_i(sets[_i(i)] & _HASH)]
-            while sets[_i(i)] < _LAST:
+            edges ^= _MASK[_i(sets[_i(i)] & _ALL)]
+            while sets[_i(i)] & _MORE:
                 i += 1
                 u = owners[_i(i)]
-                size = _toggle(u, EDGES_BY_HASH[_i(sets[_i(i)] & _HASH)], key[_i(u)], chain, heap, size)
+                size = _toggle(u, sets[_i(i)] & _ALL, key[_i(u)], chain, heap, size)
     return np.int64(-1), used, size
 
 
@@ -153,14 +154,18 @@ def _latest(edges, critical, first, killed):
 @inlined
 def _leave(v, edges, chain, heap, size, owners, sets, used):
     """Write down edges of v and the rest of the chain; returns how much is then used."""
-    owners[_i(used)], sets[_i(used)] = v, edges_hash(edges)
+    rest = 0
+    while edges != _0:
+        rest |= _BIT[_i(trailing_zeros(edges))]
+        edges &= _u(edges - _1)
+    owners[_i(used)], sets[_i(used)] = v, rest | _MORE
     used += 1
     for i in range(size):
         v = heap[1][_i(i)]
-        edges = _u(chain[_i(v)] & _EDGES)
-        owners[_i(used)], sets[_i(used)] = v, edges_hash(edges)
-        used += np.int64(edges != _0)
-    sets[_i(used - 1)] |= _LAST
+        rest = chain[_i(v)] & _ALL
+        owners[_i(used)], sets[_i(used)] = v, rest | _MORE
+        used += np.int64(rest != 0)
+    sets[_i(used - 1)] &= _ALL
     return used
 
 
@@ -223,7 +228,7 @@ def _add_square(s, grid, matrix, chain, heap):
         p, q = 13 + x, 13 + 3 * y
     a, b = v + offsets[_i(p), 0], v + offsets[_i(q), 0]
     c = a + offsets[_i(q), 0]
-    size = _toggle(v, _u(_u(_1 << _u(p)) | _u(_1 << _u(q))), key[_i(v)], chain, heap, 0)
+    size = _toggle(v, _BIT[_i(p)] | _BIT[_i(q)], key[_i(v)], chain, heap, 0)
     size = _add_edge(a, c, q, grid, chain, heap, size)
     return _add_edge(b, c, p, grid, chain, heap, size)
 
@@ -243,15 +248,15 @@ def _add_edge(a, b, direction, grid, chain, heap, size):
         direction = 26 - direction
     if star[_i(v)] & _BEFORE[_i(direction)] == _0:
         return size
-    return _toggle(v, _u(_1 << _u(direction)), k, chain, heap, size)
+    return _toggle(v, _BIT[_i(direction)], k, chain, heap, size)
 
 
 @inlined
 def _toggle(v, edges, k, chain, heap, size):
     """Toggle edges of v in the chain; a vertex that is new to it is put in the heap, the latest on top."""
     had = chain[_i(v)]
-    chain[_i(v)] = _u(_u(had ^ edges) | _QUEUED)
-    if had != _0:
+    chain[_i(v)] = had ^ edges | _QUEUED
+    if had != 0:
         return size
     keys, vertices = heap
     i = size

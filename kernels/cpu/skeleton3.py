@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
 from .jit import allocating, device, kernel, over_windows
 from .jit import unsigned as _i
-from .persistence3 import cells_of, components_of, gradient_of, keys_of, room_of, trace_above, trace_below, voids_of
+from .persistence3 import (
+    cells_of,
+    components_of,
+    gradient_of,
+    keys_of,
+    mark_maxima,
+    mark_minima,
+    room_of,
+    trace_above,
+    trace_below,
+    voids_of,
+)
 from .primitives import bits_set, twice
 from .reduce import reduce
 from .skeleton import kept
@@ -44,10 +55,11 @@ def skeleton3(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Arr
 
 
 @kernel
-def _skeletons(x, bits, infinity, min_persistence, curves, surfaces, key, star, known, mask):
+def _skeletons(x, bits, infinity, min_persistence, curves, surfaces, key, star, known, chain, mask):
     """Skeletons of the volumes of a slice.
 
-    x, mask : (N, D, H, W); bits : x as integers; infinity : the bits of +inf. key, star, known : of `room_of`.
+    x, mask : (N, D, H, W); bits : x as integers; infinity : the bits of +inf. key, star, known, chain : of
+    `room_of`.
     Stays False where there is a NaN.
     """
     depth, height, width = key.shape
@@ -63,17 +75,18 @@ def _skeletons(x, bits, infinity, min_persistence, curves, surfaces, key, star, 
         if keys_of(bits[i], infinity, False, key, 0, depth):
             continue
         value[1:-1, 1:-1, 1:-1] = x[i]
-        owners, masks = gradient_of(key, star, 0, depth - 2)
-        known[:] = 0
-        cells = cells_of(owners, masks, width, area, known)
+        cells = cells_of(*gradient_of(key, star, 0, depth - 2))
         minima, edges, edge_directions, squares, directions, maxima = cells
         below, above = np.empty((2, edges.size), np.int32), np.empty((2, squares.size), np.int32)
-        trace_below(cells, star, known[0], below, 0, edges.size)
-        trace_above(cells, star, known[1], above, 0, squares.size)
+        known[:] = 0
+        mark_minima(cells, known)
+        trace_below(cells, star, known, below, 0, edges.size)
+        known[:] = 0
+        mark_maxima(cells, star, known)
+        trace_above(cells, star, known, above, 0, squares.size)
         killed, opened = components_of(cells, key, below, False)[1], voids_of(cells, key, above, False)[1]
-        first_edge, scratch = known[0], known[1]
         square_of, edge_of = reduce(
-            flat_key, flat_star, width, area, edges, killed, squares, directions, opened, first_edge, scratch
+            flat_key, flat_star, width, area, edges, killed, squares, directions, opened, known, chain
         )
 
         # Every edge ends a component or has a square, every square has an edge or opens a void.
@@ -96,7 +109,7 @@ def _skeletons(x, bits, infinity, min_persistence, curves, surfaces, key, star, 
                     _mark_down(edges[e] + offsets[edge_directions[e], 0], flat_star, down, flat_marked)
             mask[i] = marked[1:-1, 1:-1, 1:-1]
         if surfaces:
-            matrix = killed, edge_lasts, square_of, first_edge
+            matrix = killed, edge_lasts, square_of, known
             _mark_surfaces(squares, directions, square_lasts, matrix, flat_key, flat_star, width, area, flat_marked)
             mask[i] |= marked[1:-1, 1:-1, 1:-1]
 

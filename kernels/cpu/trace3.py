@@ -35,14 +35,13 @@ def _replay(star: int) -> dict[int, int]:
     return matched
 
 
-def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By hash: sets of edges (64,), shifts of the vertex by its edges (64,), and of the 8 cubes by them (256, 8)."""
+def _tables() -> tuple[np.ndarray, np.ndarray]:
+    """Shifts of the vertex by hash of the star's edges, (64,), and of the 8 cubes by hash of its cubes, (256, 8)."""
     edges, cubes = ([bit for bit in range(27) if cells >> bit & 1] for cells in (EDGES3, CUBES3))
-    sets, down, up = np.zeros(64, np.uint32), np.zeros(64, np.int32), np.zeros((256, 8), np.int32)
+    down, up = np.zeros(64, np.int32), np.zeros((256, 8), np.int32)
     for chosen in range(64):
         star = sum(1 << bit for i, bit in enumerate(edges) if chosen >> i & 1)
-        row = (star * int(EDGES_HASH) & 0xFFFFFFFF) >> 26
-        sets[row], down[row] = star, _replay(star | VERTEX3).get(13, 0)
+        down[(star * int(EDGES_HASH) & 0xFFFFFFFF) >> 26] = _replay(star | VERTEX3).get(13, 0)
     for chosen in range(256):
         inside = [bit for i, bit in enumerate(cubes) if chosen >> i & 1]
         row = (sum(1 << bit for bit in inside) * int(CUBES_HASH) & 0xFFFFFFFF) >> 24
@@ -53,10 +52,10 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 star |= 1 << bit
         matched = _replay(star)
         up[row] = [matched.get(bit, 0) if bit in inside else 0 for bit in cubes]
-    return sets, down, up
+    return down, up
 
 
-EDGES_BY_HASH, _DOWN, _UP = _tables()
+_DOWN, _UP = _tables()
 
 
 def _ways() -> np.ndarray:
