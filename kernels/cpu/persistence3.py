@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,21 +116,43 @@ def large_window(
     if any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, i, j))):
         status[0] = 1
         return status, counts, *[np.empty(0, np.int64)] * 3
-    parts = over_windows(depth - 2, lambda i, j: gradient_of(key, star, i, j))
-    cells = cells_of(*map(np.concatenate, zip(*parts, strict=True)))
-    below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    slices = known.reshape(depth, -1)
-    over_windows(depth, lambda i, j: slices[i:j].fill(0))
-    mark_minima(cells, known)
-    over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known, below, i, j), least=64)
-    over_windows(depth, lambda i, j: slices[i:j].fill(0))
-    mark_maxima(cells, star, known)
-    over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known, above, i, j), least=64)
-    merges = (lambda: components_of(cells, key, below, top)), (lambda: voids_of(cells, key, above, top))
-    components, voids = (found for part in over_windows(2, lambda i, j: [m() for m in merges[i:j]]) for found in part)
-    codes = _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence)
+    cells = _cells_of(key, star)
+    partners = _partners_of(cells, key, star, known, top)
+
+    def find(*some: bool) -> Any:
+        return _pairs(cells, *partners, key, star, known, chain, x, top, some, min_persistence)
+
+    # Dimension 1 takes longest.
+    (_, loops, _), others = _at_once(lambda: find(False, wanted[1], False), lambda: find(wanted[0], False, wanted[2]))
+    codes = others[0], loops, others[2]
     counts[:, 0] = [len(found) for found in codes]
     return status, counts, *codes
+
+
+def _cells_of(key: Array, star: Array) -> tuple[Array, ...]:
+    """The gradient, and the critical cells, by slices on all threads."""
+    parts = over_windows(len(key) - 2, lambda i, j: gradient_of(key, star, i, j))
+    cells: tuple[Array, ...] = cells_of(*map(np.concatenate, zip(*parts, strict=True)))
+    return cells
+
+
+def _partners_of(cells: tuple[Array, ...], key: Array, star: Array, known: Array, top: bool) -> list[Any]:
+    """Trace and merge on all threads: what `components_of` and `voids_of` return."""
+    below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
+    slices = known.reshape(len(key), -1)
+    over_windows(len(key), lambda i, j: slices[i:j].fill(0))
+    mark_minima(cells, known)
+    over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known, below, i, j), least=64)
+    over_windows(len(key), lambda i, j: slices[i:j].fill(0))
+    mark_maxima(cells, star, known)
+    over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known, above, i, j), least=64)
+    return _at_once(lambda: components_of(cells, key, below, top), lambda: voids_of(cells, key, above, top))
+
+
+def _at_once(*tasks: Callable[[], Any]) -> list[Any]:
+    """What the tasks return, each on a thread."""
+    parts = over_windows(len(tasks), lambda i, j: [task() for task in tasks[i:j]])
+    return [found for part in parts for found in part]
 
 
 @kernel
@@ -222,15 +244,15 @@ def _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, mi
     width, area = x.shape[2] + 2, (x.shape[1] + 2) * (x.shape[2] + 2)
     codes_0, codes_1, codes_2 = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
     grid = key, values, width, area, min_persistence
-    # In T, births and deaths change places.
-    if wanted[0]:
-        births, deaths, death_of = (edges, minima, killed) if top else (minima[1:], edges, minima_end[1:])
-        codes_0 = lasting(births, deaths, death_of, *grid)
+    # In T, births and deaths change places. Dimension 1, which takes most memory, is first.
     if wanted[1]:
         matrix = edges, killed, squares, directions, opened
         square_of, edge_of = reduce(key, star, width, area, *matrix, known, chain)
         births, deaths, death_of = (squares, edges, edge_of) if top else (edges, squares, square_of)
         codes_1 = lasting(births, deaths, death_of, *grid)
+    if wanted[0]:
+        births, deaths, death_of = (edges, minima, killed) if top else (minima[1:], edges, minima_end[1:])
+        codes_0 = lasting(births, deaths, death_of, *grid)
     if wanted[2]:
         births, deaths, death_of = (maxima[1:], squares, maxima_end[1:]) if top else (squares, maxima, opened)
         codes_2 = lasting(births, deaths, death_of, *grid)

@@ -51,22 +51,34 @@ def reduce(key, star, width, area, edges, killed, squares, directions, opened, f
     """
     for e in range(edges.size - 1, -1, -1):
         first_edge[edges[e]] = e  # at each owner, where in the list its edges begin
-    pairs = np.full(edges.size, -1, np.int32), np.full(squares.size, -1, np.int32)
-    grid, matrix = (key, star, offsets_of(width, area)), (squares, directions, opened, first_edge, killed)
+    square_of = np.full(edges.size, -1, np.int32)
+    matrix = squares, directions, opened, first_edge, killed
+    _reduce_columns((key, star, offsets_of(width, area)), matrix, square_of, chain)
+    edge_of = np.full(squares.size, -1, np.int32)
+    for e in range(edges.size):
+        if square_of[e] >= 0:
+            edge_of[square_of[e]] = e
+    return square_of, edge_of
+
+
+@allocating
+def _reduce_columns(grid, matrix, square_of, chain):
+    """Write the square of each edge that a column has."""
+    key = grid[0]
     # Memory is taken as far as it is written: there can be room for the longest chain, and for more than will be left.
     heap = np.empty(key.size, key.dtype), np.empty(key.size, np.int32)
-    begin, room = np.empty(edges.size, np.int64), _ROOM * key.size
+    begin, room = np.empty(square_of.size, np.int64), _ROOM * key.size
     owners, sets = np.empty(room, np.int32), np.empty(room, np.uint8)
     place, s, used = np.int64(0), np.int64(-1), np.int64(0)
     while True:
-        place, s, used = _columns(place, s, used, grid, matrix, pairs, chain, heap, (begin, owners, sets))
+        place, s, used = _columns(place, s, used, grid, matrix, square_of, chain, heap, (begin, owners, sets))
         if s < 0:
-            return pairs
+            return
         owners, sets = twice(owners), twice(sets)
 
 
 @device
-def _columns(place, s, used, grid, matrix, pairs, chain, heap, left):
+def _columns(place, s, used, grid, matrix, square_of, chain, heap, left):
     """Reduce column s, if there is one, and those from `place` on.
 
     left : what finished chains had left: where that of an edge begins, and from there owners and their edges. So much
@@ -82,7 +94,7 @@ def _columns(place, s, used, grid, matrix, pairs, chain, heap, left):
                 return place, s, used
             s, place = place, place + 1
         size = _add_square(s, grid, matrix, chain, heap)
-        s, used, size = _column(s, used, size, grid, matrix, pairs, chain, heap, left)
+        s, used, size = _column(s, used, size, grid, matrix, square_of, chain, heap, left)
         for i in range(size):
             chain[_i(heap[1][_i(i)])] = 0
         if s >= 0:
@@ -90,7 +102,7 @@ def _columns(place, s, used, grid, matrix, pairs, chain, heap, left):
 
 
 @inlined
-def _column(s, used, size, grid, matrix, pairs, chain, heap, left):
+def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
     """Reduce column s, whose chain has begun, and those that it displaces, each from where it was.
 
     Returns -1, or the column that finds no room for what it leaves and has to begin anew; how much of that room is
@@ -98,7 +110,6 @@ def _column(s, used, size, grid, matrix, pairs, chain, heap, left):
     """
     key, _, _ = grid
     squares, _, _, first_edge, killed = matrix
-    square_of, edge_of = pairs
     begin, owners, sets = left
     while size > 0:
         v = heap[1][0]
@@ -116,7 +127,7 @@ def _column(s, used, size, grid, matrix, pairs, chain, heap, left):
                     return s, used, size
                 begin[_i(latest)] = used
                 used = _leave(v, edges, chain, heap, size, owners, sets, used)
-                square_of[_i(latest)], edge_of[s] = s, latest
+                square_of[_i(latest)] = s
                 if other < 0:
                     return np.int64(-1), used, size
                 s = np.int64(other)  # goes on, with the sum of both
