@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gpuph.kernels import cells
-from gpuph.kernels.cpu import reduce, trace3
+from gpuph.kernels.cpu import jit, reduce, trace3
 
 import inputs
 from volume_stages import Grid
@@ -81,3 +81,20 @@ def test_reduce_equals_the_textbook(kind: str, shape: tuple[int, int, int], top:
     assert sorted(pairs) == np.flatnonzero(killed < 0).tolist()
     assert sorted(pairs.values()) == np.flatnonzero(opened < 0).tolist()
     assert not chain.any()
+
+
+@pytest.mark.parametrize("top", [False, True])
+def test_columns_begin_anew_where_there_is_no_room_for_what_they_leave(
+    top: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = Grid(inputs.image("noise", (7, 8, 9)), top)
+    killed, opened = grid.merged(False), grid.merged(True)
+    first_edge, chain = np.zeros(grid.key.size, np.int32), np.zeros(grid.key.size, np.uint8)
+    matrix = grid.edges, killed, grid.squares, grid.square_directions, opened
+    expected, _ = reduce.reduce(grid.key, grid.star, grid.width, grid.area, *matrix, first_edge, chain)
+    monkeypatch.setattr(reduce, "_ROOM", 0)  # room for one edge, then for twice as many
+    with_little_room = jit.allocating(reduce._reduce_columns.py_func)
+    square_of = np.full(len(grid.edges), -1, np.int32)
+    of_squares = grid.squares, grid.square_directions, opened, first_edge, killed
+    with_little_room((grid.key, grid.star, trace3.offsets_of(grid.width, grid.area)), of_squares, square_of, chain)
+    assert np.array_equal(square_of, expected) and not chain.any()

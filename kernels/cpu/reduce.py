@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
+from .heap import pop, push
 from .jit import allocating, device, inlined
 from .jit import unsigned as _i
 from .primitives import bits_set, trailing_zeros, twice
@@ -67,7 +68,7 @@ def _reduce_columns(grid, matrix, square_of, chain):
     key = grid[0]
     # Memory is taken as far as it is written: there can be room for the longest chain, and for more than will be left.
     heap = np.empty(key.size, key.dtype), np.empty(key.size, np.int32)
-    begin, room = np.empty(square_of.size, np.int64), _ROOM * key.size
+    begin, room = np.empty(square_of.size, np.int64), 1 + _ROOM * key.size
     owners, sets = np.empty(room, np.int32), np.empty(room, np.uint8)
     place, s, used = np.int64(0), np.int64(-1), np.int64(0)
     while True:
@@ -113,7 +114,7 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
     begin, owners, sets = left
     while size > 0:
         v = heap[1][0]
-        size = _pop(heap, size)
+        size = pop(heap, size)
         edges = _MASK[_i(chain[_i(v)] & _ALL)]
         chain[_i(v)] = 0
         edges, critical, size = _flow(v, edges, grid, chain, heap, size)
@@ -121,8 +122,9 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
             latest, edges = _latest(edges, critical, first_edge[_i(v)], killed)
             if latest < 0:
                 break
-            other, i = square_of[_i(latest)], begin[_i(latest)]
-            if other < 0 or _earlier(key, squares, s, other):
+            other, start = square_of[_i(latest)], begin[_i(latest)]
+            displaced = other < 0 or _earlier(key, squares, s, other)
+            if displaced:
                 if used + size + 1 > owners.size:
                     return s, used, size
                 begin[_i(latest)] = used
@@ -131,11 +133,15 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
                 if other < 0:
                     return np.int64(-1), used, size
                 s = np.int64(other)  # goes on, with the sum of both
+            i = start
             edges ^= _MASK[_i(sets[_i(i)] & _ALL)]
             while sets[_i(i)] & _MORE:
                 i += 1
                 u = owners[_i(i)]
                 size = _toggle(u, sets[_i(i)] & _ALL, key[_i(u)], chain, heap, size)
+            if displaced and used - begin[_i(latest)] <= i + 1 - start:  # it fits where the other's was
+                used = _move(begin[_i(latest)], used, start, owners, sets)
+                begin[_i(latest)] = start
     return np.int64(-1), used, size
 
 
@@ -178,6 +184,14 @@ def _leave(v, edges, chain, heap, size, owners, sets, used):
         used += np.int64(rest != 0)
     sets[_i(used - 1)] &= _ALL
     return used
+
+
+@inlined
+def _move(first, used, start, owners, sets):
+    """Move the last of what is left, from `first` on, down to `start`; returns how much is then used."""
+    for j in range(used - first):
+        owners[_i(start + j)], sets[_i(start + j)] = owners[_i(first + j)], sets[_i(first + j)]
+    return first
 
 
 @inlined
@@ -264,42 +278,9 @@ def _add_edge(a, b, direction, grid, chain, heap, size):
 
 @inlined
 def _toggle(v, edges, k, chain, heap, size):
-    """Toggle edges of v in the chain; a vertex that is new to it is put in the heap, the latest on top."""
+    """Toggle edges of v in the chain; a vertex that is new to it is put in the heap."""
     had = chain[_i(v)]
     chain[_i(v)] = had ^ edges | _QUEUED
     if had != 0:
         return size
-    keys, vertices = heap
-    i = size
-    while i > 0:
-        parent = (i - 1) >> 1
-        above = keys[_i(parent)]
-        if above > k or (above == k and vertices[_i(parent)] > v):
-            break
-        keys[_i(i)], vertices[_i(i)] = above, vertices[_i(parent)]
-        i = parent
-    keys[_i(i)], vertices[_i(i)] = k, v
-    return size + 1
-
-
-@inlined
-def _pop(heap, size):
-    """Take the top off the heap; returns its size then."""
-    keys, vertices = heap
-    size -= 1
-    k, v = keys[_i(size)], vertices[_i(size)]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size:
-            here, beside = keys[_i(child)], keys[_i(child + 1)]
-            child += np.int64((beside > here) | ((beside == here) & (vertices[_i(child + 1)] > vertices[_i(child)])))
-        below = keys[_i(child)]
-        if k > below or (k == below and v > vertices[_i(child)]):
-            break
-        keys[_i(i)], vertices[_i(i)] = below, vertices[_i(child)]
-        i = child
-    keys[_i(i)], vertices[_i(i)] = k, v
-    return size
+    return push(heap, size, k, v)
