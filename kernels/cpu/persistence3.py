@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,9 +35,14 @@ def persistence3(
     sides = [2 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides, 2 in sides
 
+    rooms: dict[int, tuple[Array, ...]] = {}  # by thread
+
     def find(start: int, stop: int) -> tuple[Array, ...]:
+        thread = threading.get_ident()
+        if thread not in rooms:
+            rooms[thread] = room_of(bits)
         rows = x[start:stop], bits[start:stop]
-        found: tuple[Array, ...] = _windows(*rows, infinity, top, wanted, threshold, room_of(bits))
+        found: tuple[Array, ...] = _windows(*rows, infinity, top, wanted, threshold, rooms[thread])
         return found
 
     if large(len(x), x.shape[1:]):
