@@ -1,9 +1,10 @@
 """`python -m bench.gpu`: gpuph on a GPU, its answers against the CPU's first, then its times against GUDHI's.
 
-Windows of 64 x 64, diagrams in dimensions 0 and 1, and the loss, forward and backward. A time is the median of many
-runs between two events of the device, with its cache emptied before each. "replayed" is the same from a CUDA graph,
-without the host's part, and with the cache as the last run left it. The bandwidth limit is the time to read the input
-and write the result once, as fast as this device copies memory; the fraction is of the replayed time.
+Windows of 64 x 64 and volumes of 32^3 and 64^3, diagrams in all dimensions, and the loss of images, forward and
+backward. A time is the median of many runs between two events of the device, with its cache emptied before each.
+"replayed" is the same from a CUDA graph, without the host's part, and with the cache as the last run left it. The
+bandwidth limit is the time to read the input and write the result once, as fast as this device copies memory; the
+fraction is of the replayed time.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 import gpuph
 from gpuph import ops
 
+from . import inputs3
 from .inputs import KINDS, predictions, tiles
 from .timing import in_turn, machine
 
@@ -27,7 +29,8 @@ RESULTS = Path(__file__).parent / "results" / "gpu.json"
 SIZE = 64
 COLUMNS = SIZE**2 // 4
 WINDOWS = (64, 256, 1024, 4096)
-GUDHI_WINDOWS = 64
+VOLUMES = {32: (16, 64, 256), 64: (8, 32)}  # numbers of windows, by their size
+GUDHI_WINDOWS, GUDHI_VOLUMES = 64, 2
 COPIED = 2**30
 
 Timer = Callable[[Callable[[], object]], float]  # seconds of a call
@@ -51,9 +54,9 @@ def replayed(run: Callable[[], object]) -> float:
 
 
 def check_pairs(windows: Tensor) -> None:
-    """Raise unless the device's pairs of windows (N, H, W), given on the CPU, are the CPU's bit for bit."""
+    """Raise unless the device's pairs of windows (N, *window), given on the CPU, are the CPU's bit for bit."""
     for top in (True, False):
-        arguments = [0, 1], top, 0.0, COLUMNS
+        arguments = [*range(windows.dim() - 1)], top, 0.0, windows[0].numel() // 4
         with gpuph.use_kernels("cpu"):
             expected = ops.persistence(windows, *arguments)
         found = ops.persistence(windows.cuda(), *arguments)
@@ -110,7 +113,7 @@ def bandwidth(timer: Timer, size: int = COPIED) -> float:
 
 
 def time_persistence(windows: Tensor, bytes_a_second: float, gudhi: float, timer: Timer, replay: Timer) -> Row:
-    """Time the diagrams of windows (N, H, W) on the device; gudhi : seconds a window."""
+    """Time the diagrams of windows (N, *window) on the device; gudhi : seconds a window."""
     windows = windows.cuda()
     results = [part for diagram in gpuph.persistence(windows).values() for part in vars(diagram).values()]
     moved = sum(tensor.nbytes for tensor in (windows, *results))
@@ -134,7 +137,11 @@ def time_loss(pred: Tensor, target: Tensor, timer: Timer) -> Row:
 
 
 def gudhi_seconds(windows: Tensor) -> float:
-    """Seconds a window of GUDHI's fastest way on one thread of the CPU; it gives values only."""
+    """Seconds a window of GUDHI on one thread of the CPU: of images its fastest way, which gives values only."""
+    if windows.dim() == 4:
+        from .persistence3d import cofaces
+
+        return in_turn({"gudhi": lambda: cofaces(windows)}, 3)["gudhi"] / len(windows)
     from .persistence import VALUES_ONLY, contenders
 
     return in_turn({"gudhi": lambda: contenders()[VALUES_ONLY](windows)})["gudhi"] / len(windows)
@@ -150,23 +157,36 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 
 def measure(
-    sizes: Sequence[int], timer: Timer, replay: Timer, gudhi: Callable[[Tensor], float], copied: int = COPIED
+    sizes: Sequence[int],
+    volumes: Mapping[int, Sequence[int]],
+    timer: Timer,
+    replay: Timer,
+    gudhi: Callable[[Tensor], float],
+    copied: int = COPIED,
 ) -> dict[str, object]:
-    """Check and time everything on batches of so many windows, and print it."""
+    """Check and time everything on batches of so many windows, and of so many volumes by their size, and print it."""
     for make in KINDS.values():
         check_pairs(make(min(sizes), SIZE))
+    for make in inputs3.KINDS.values():
+        check_pairs(make(1, min(volumes)))
     check_loss(*(tiles(maps, SIZE)[: min(sizes)] for maps in predictions(max(min(sizes) // 16, 1))))
     print("pairs and matchings are the CPU's, bit for bit; loss and gradient to rounding")
 
     bytes_a_second = bandwidth(timer, copied)
     print(f"device memory: {bytes_a_second / 1e9:.0f} GB/s, copying")
     results: dict[str, object] = {"bytes a second": bytes_a_second}
-    for kind, make in KINDS.items():
-        windows = make(max(sizes), SIZE)
-        theirs = gudhi(windows[:GUDHI_WINDOWS])
-        rows = [time_persistence(windows[:n], bytes_a_second, theirs, timer, replay) for n in sizes]
+
+    def time_batches(kind: str, windows: Tensor, numbers: Sequence[int], few: int) -> None:
+        theirs = gudhi(windows[:few])
+        rows = [time_persistence(windows[:n], bytes_a_second, theirs, timer, replay) for n in numbers]
         show(f"persistence of {kind}; gudhi: {1e6 * theirs:.0f} us a window", rows)
         results[kind] = {"gudhi us a window": 1e6 * theirs, "rows": rows}
+
+    for kind, make in KINDS.items():
+        time_batches(kind, make(max(sizes), SIZE), sizes, GUDHI_WINDOWS)
+    for size, numbers in volumes.items():
+        for kind, make in inputs3.KINDS.items():
+            time_batches(f"{kind}, {size}^3", make(max(numbers), size), numbers, GUDHI_VOLUMES)
     pred, target = predictions(max(max(sizes) // 16, 1))
     rows = [time_loss(pred[: max(n // 16, 1)], target[: max(n // 16, 1)], timer) for n in sizes]
     show("loss, forward and backward; windows of the prediction", rows)
@@ -181,7 +201,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("bench.gpu needs a GPU, and PyTorch finds none here.")
     print(torch.cuda.get_device_name())
-    results = {"machine": machine(), **measure(WINDOWS, eager, replayed, gudhi_seconds)}
+    results = {"machine": machine(), **measure(WINDOWS, VOLUMES, eager, replayed, gudhi_seconds)}
     if options.save:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 

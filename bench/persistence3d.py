@@ -18,12 +18,12 @@ import cripser
 import gudhi
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 import gpuph
 
 from . import neurons
+from .inputs3 import KINDS
 from .timing import in_turn, machine, peak_memory
 
 RESULTS = Path(__file__).parent / "results" / "persistence3d.json"
@@ -31,31 +31,6 @@ GPUPH, CRIPSER_T, CRIPSER_V, COFACES = "gpuph T", "cripser T", "cripser V", "gud
 WINDOWS = {32: 4, 64: 2, 128: 1}  # so many of a size
 REPEATS = {32: 9, 64: 5, 128: 1}
 FINE = 68.0  # units of the skeletons' a voxel, at which the neurons fill more than 256^3
-
-
-def noisy_neurites(n: int, size: int) -> Tensor:
-    """Distance maps of neurites plus a ramp, and noise as of an untrained network."""
-    windows = neurons.windows(n, size)
-    return windows + 0.3 * torch.randn(windows.shape, generator=torch.Generator().manual_seed(0))
-
-
-def smooth(n: int, size: int) -> Tensor:
-    """Gaussian random fields that vary over 4 voxels."""
-    noise = np.random.default_rng(0).standard_normal((n, size, size, size), np.float32)
-    return torch.from_numpy(gaussian_filter(noise, (0, 4, 4, 4)))
-
-
-def noise(n: int, size: int) -> Tensor:
-    """White noise, where a window has more pairs than anywhere else."""
-    return torch.from_numpy(np.random.default_rng(0).standard_normal((n, size, size, size), np.float32))
-
-
-KINDS: dict[str, Callable[[int, int], Tensor]] = {
-    "neurites": neurons.windows,
-    "neurites + noise": noisy_neurites,
-    "smooth": smooth,
-    "noise": noise,
-}
 
 
 def cofaces(x: Tensor) -> list[object]:

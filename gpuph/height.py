@@ -42,8 +42,8 @@ class RandomLinear:
     Parameters
     ----------
     slope : float
-        Length of w, in filtration values a pixel. 0.2 adds about as much over 64 pixels as a usual truncation. A distance
-        map changes by at most 1 a pixel, so that from 1 on the ramp drowns all its loops.
+        Length of w, in filtration values a pixel. 0.2 adds about as much over 64 pixels as a usual truncation. From 1
+        on, the ramp drowns all loops of a distance map, which itself changes by at most 1 a pixel.
     per_window : bool
         Whether each window has a direction of its own (the default), or all those of a call have one.
     """

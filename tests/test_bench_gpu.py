@@ -46,9 +46,9 @@ def test_without_a_gpu_it_says_so() -> None:
 
 @pytest.mark.ptx
 def test_everything_is_checked_and_timed(emulated: None, capsys: pytest.CaptureFixture[str]) -> None:
-    results = gpu.measure((1, 2), call, call, gudhi=lambda windows: 1.0, copied=1000)
+    results = gpu.measure((1, 2), {12: (1, 2)}, call, call, gudhi=lambda windows: 1.0, copied=1000)
     assert results["bytes a second"] == 4000.0
-    for kind in ("roads", "smooth", "noise"):
+    for kind in ("roads", "smooth", "noise", "neurites, 12^3", "noise, 12^3"):
         one, two = results[kind]["rows"]
         assert (one["windows"], two["windows"]) == (1, 2)
         assert two["windows a second"] == 4.0 and two["times faster than gudhi"] == 4.0
@@ -79,5 +79,10 @@ def test_wrong_answers_are_found(emulated: None, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(triton, "localized", wrong(triton.localized))
     with pytest.raises(AssertionError, match="index of the construction T: the device's answer differs"):
         gpu.check_pairs(roads[:1])
+    volumes = torch.rand(1, 6, 6, 6)
+    gpu.check_pairs(volumes)
+    monkeypatch.setattr(triton, "persistence3", wrong(triton.persistence3))
+    with pytest.raises(AssertionError, match="index of the construction T"):
+        gpu.check_pairs(volumes)
     with pytest.raises(AssertionError):
         gpu.check_loss(roads[:1, None], roads[1:2, None])

@@ -22,6 +22,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .gradient import COUNTERS
+from .gradient3 import SQUARES, STATUS
 from .reduce_chain import (
     SLOTS,
     Pool,
@@ -40,7 +41,6 @@ from .reduce_chain import (
 )
 from .reduce_flow import directions_of, far_edges, key_of, match, outwards, square_of
 
-SQUARES, STATUS = tl.constexpr(1), tl.constexpr(4)  # columns of the counters of a volume
 OVERFLOWED = tl.constexpr(2)  # the bit of the status
 
 _BLOCK = 64  # owners of edges that registers hold
