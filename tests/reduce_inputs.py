@@ -34,7 +34,7 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
     voxels = int(np.prod(shape))
     rng = np.random.default_rng(seed)
     edges, squares = np.full((n, 3 * voxels), -1, np.int32), np.full((n, 3 * voxels), -1, np.int32)
-    killed, opened = np.zeros((n, 3 * voxels), np.int32), np.zeros((n, 3 * voxels), np.int32)
+    killed, opened = np.zeros((n, 3 * voxels), np.int8), np.zeros((n, 3 * voxels), np.int8)
     first_edge = np.full((n, voxels), -1, np.int32)
     star, counters, pairs = np.zeros(windows.shape, np.int32), np.zeros((n, 8), np.int32), []
     for i, window in enumerate(windows):

@@ -32,6 +32,7 @@ POINTERS = {
     torch.int32: "*i32",
     torch.int64: "*i64",
     torch.int16: "*i16",
+    torch.int8: "*i8",
 }
 
 

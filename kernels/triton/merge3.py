@@ -50,13 +50,13 @@ def merge(
 
     Returns
     -------
-    killed, opened : Tensor, shape (N, M), int32
+    killed, opened : Tensor, shape (N, M), int8
         If loops are wanted: 1 where the critical edge in that place of `edges` ends a component, in V, and where a
         critical square opens a void; else 0. Not written behind the ends of the lists.
     """
     n, *size = x.shape
     most = edges.shape[1]
-    killed, opened = (torch.empty((n, most if loops else 0), dtype=torch.int32, device=x.device) for _ in range(2))
+    killed, opened = (torch.empty((n, most if loops else 0), dtype=torch.int8, device=x.device) for _ in range(2))
     programs = triton.cdiv(extrema.shape[1], _VOXELS_A_PROGRAM)
     if n:
         _merge3[(n * programs * (minima + maxima),)](
@@ -77,8 +77,8 @@ def _merge3(
     star,  # [N, D, H, W] int32
     edges,  # [N, most] int32
     squares,  # [N, most] int32
-    killed,  # [N, most] int32, zeros written for every edge if LOOPS
-    opened,  # [N, most] int32, zeros written for every square if LOOPS
+    killed,  # [N, most] int8, zeros written for every edge if LOOPS
+    opened,  # [N, most] int8, zeros written for every square if LOOPS
     tree,  # [N, D * H * W + 1] int32 or int64, changed
     counters,  # [N, COUNTERS] int32
     depth,
@@ -164,8 +164,8 @@ def _mark(
     extrema,  # [N, voxels] int32
     tree,  # [N, voxels + 1] int32 or int64
     counters,  # [N, COUNTERS] int32
-    killed,  # [N, most] int32, zeros before, as far as there are edges
-    opened,  # [N, most] int32, zeros before, as far as there are squares
+    killed,  # [N, most] int8, zeros before, as far as there are edges
+    opened,  # [N, most] int8, zeros before, as far as there are squares
     voxels,
     most,
     programs,

@@ -31,5 +31,6 @@ def persistence3(
     edges, squares, first_edge, _, extrema, tree = lists
     killed, opened = merge(x, star, *lists, counters, top, loops or 0 in sides, loops or 2 in sides, loops)
     square_of = reduce(x, star, squares, first_edge, killed, opened, counters, top) if loops else edges
+    del star, lists, first_edge, killed, opened  # makes room for the lists of pairs
     pairs = emit(x, edges, squares, square_of, extrema, tree, counters, top, sides, min_persistence, capacity)
     return counters[:, STATUS.value].clone(), *pairs

@@ -70,9 +70,9 @@ def reduce(
     ----------
     x, star, squares, first_edge, counters, top
         Of `gradient3.gradient`; OVERFLOWED is set in the status where memory did not suffice.
-    killed : Tensor, shape (N, E), int32
+    killed : Tensor, shape (N, E), int8
         1 where the critical edge in a slot ends a component.
-    opened : Tensor, shape (N, S), int32
+    opened : Tensor, shape (N, S), int8
         1 where the critical square in a slot opens a void.
 
     Returns
@@ -108,8 +108,8 @@ def _reduce(
     star,  # [N, D, H, W] int32
     squares,  # [N, most_squares] int32
     first_edge,  # [N, D * H * W] int32
-    killed,  # [N, most_edges] int32
-    opened,  # [N, most_squares] int32
+    killed,  # [N, most_edges] int8
+    opened,  # [N, most_squares] int8
     counters,  # [N, COUNTERS] int32, the status changed
     claims,  # [N, most_edges] int64, changed: -1, or where in the pool a chain is * 2^32 + slot of its column
     pool,  # [N, room] int32, written in parts
