@@ -143,9 +143,8 @@ def _gradient3(
         cells = _lower_row(b_nw, b_n, b_ne, here, True, TOP)
         cells |= _lower_row(b_w, b, b_e, here, True, TOP) << 3 | _lower_row(b_sw, b_s, b_se, here, True, TOP) << 6
         cells |= _lower_row(nw, north, ne, here, True, TOP) << 9
-        cells |= tl.where(lower(west, here, True, TOP), 1 << 12, 0) | tl.where(
-            lower(east, here, False, TOP), 1 << 14, 0
-        )
+        cells |= tl.where(lower(west, here, True, TOP), 1 << 12, 0)
+        cells |= tl.where(lower(east, here, False, TOP), 1 << 14, 0)
         cells |= _lower_row(sw, south, se, here, False, TOP) << 15 | _lower_row(a_nw, a_n, a_ne, here, False, TOP) << 18
         cells |= _lower_row(a_w, a, a_e, here, False, TOP) << 21 | _lower_row(a_sw, a_s, a_se, here, False, TOP) << 24
         outside = ring | tl.where(top_slice + i == 0, _BELOW, 0) | tl.where(top_slice + i == depth - 1, _ABOVE, 0)
