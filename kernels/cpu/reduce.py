@@ -7,9 +7,9 @@ Wood, Sheppard 2011; Guillou, Vidal, Tierny 2022). No more is followed than is n
 square has taken it, what that one had left is added, and so on. If a later one has, the edge changes hands, and the
 later square goes on (Morozov & Nigmetov 2020): so squares may come in the order of the grid, and stay in the cache.
 
-The edges of a chain are kept by the vertices that own them, as masks like those of stars, and the vertices in a heap.
-So a star's edges are all at hand when its turn comes: those that lead on inside the star go before a critical one is
-taken, and edges cancel where they meet.
+The edges of a chain are kept by the vertices that own them, a byte each, and the vertices in a heap. So a star's edges
+are all at hand when its turn comes: those that lead on inside the star go before a critical one is taken, and edges
+cancel where they meet. An edge that is matched with its vertex is left out at once.
 """
 
 from __future__ import annotations
