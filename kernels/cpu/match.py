@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 from .auction import auction
 from .augment import augment, no_tree
 from .jit import device, kernel, over_windows
-from .savings import certify, find_gains, find_reach, finish, largest, no_points, padded, relax
+from .jit import unsigned as _i
+from .savings import (
+    certify,
+    find_gains,
+    find_reach,
+    finish,
+    largest,
+    lowest,
+    no_points,
+    padded,
+    reach_all,
+    relax,
+)
 
 Array = NDArray[np.generic]
 
@@ -22,6 +34,7 @@ _PAIRS_A_SLICE = 20_000  # fewer pairs of points are not worth a thread
 # augmenting paths, at 3,000 a quarter, but with many ties 1.5 times.
 _AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
 _SQRT_HALF = 0.5**0.5
+_FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
 
 def match(
@@ -71,20 +84,24 @@ def _windows(birth_a, death_a, count_a, birth_b, death_b, count_b, squared, auct
                     partner_a[w, a.column[i]], partner_b[w, b.column[i]] = b.column[i], a.column[i]
         # The smaller side takes the part of the rows.
         if n <= m:
-            find_gains(all_a, n, all_b, m, near, far)
+            n_kept, gap[w] = _match_finite(
+                all_a, n, a, all_b, m, b, squared, auction_from, near, far, key, order, spare, tree
+            )
+            _write(a, n_kept, b, partner_a[w], partner_b[w])
         else:
-            find_gains(all_b, m, all_a, n, near, far)
-        n_kept = _keep(all_a, n, a, key, order, spare)
-        m_kept = _keep(all_b, m, b, key, order, spare)
-        if n_kept > 0:
-            if n <= m:
-                gap[w] = _solve(a, n_kept, b, m_kept, squared, auction_from, near, far, key, order, spare, tree)
-            else:
-                gap[w] = _solve(b, m_kept, a, n_kept, squared, auction_from, near, far, key, order, spare, tree)
-        for i in range(n_kept):
-            if a.partner[i] >= 0:
-                column_a, column_b = a.column[i], b.column[a.partner[i]]
-                partner_a[w, column_a], partner_b[w, column_b] = column_b, column_a
+            n_kept, gap[w] = _match_finite(
+                all_b, m, b, all_a, n, a, squared, auction_from, near, far, key, order, spare, tree
+            )
+            _write(b, n_kept, a, partner_b[w], partner_a[w])
+
+
+@device
+def _write(rows, n, columns, partner_of_rows, partner_of_columns):
+    """Write partners, as columns of the diagrams."""
+    for i in range(n):
+        if rows.partner[i] >= 0:
+            row, column = rows.column[i], columns.column[rows.partner[i]]
+            partner_of_rows[row], partner_of_columns[column] = column, row
 
 
 @device
@@ -121,14 +138,21 @@ def _essential(birth, death, count, kind, points, key, order, spare):
 
 
 @device
-def _keep(points, n, kept, key, order, spare):
-    """Collect the points that can gain something, in order of birth + death. Returns how many there are."""
-    m = 0
+def _keep(points, n, kept, few, key, order, spare):
+    """Collect the points that can gain something, in order of birth + death, or as they come if they are `few` at most.
+
+    Returns how many there are.
+    """
+    m = _i(0)
     for i in range(n):
-        if points.gain[i] > 0.0:
-            kept.place[m], key[m] = i, points.birth[i] + points.death[i]
-            m += 1
-    _sort(key, order, spare, m)
+        kept.place[m], key[m] = i, points.birth[i] + points.death[i]
+        m += _i(points.gain[i] > 0.0)
+    m = np.int64(m)
+    if m > few:
+        _sort(key, order, spare, m)
+    else:
+        for i in range(m):
+            order[i] = i
     for i in range(m):
         order[i] = kept.place[order[i]]
     for i in range(m):
@@ -168,24 +192,56 @@ def _sort(key, order, spare, n):
 
 
 @device
-def _solve(rows, n, columns, m, squared, auction_from, near, far, key, order, spare, tree):
-    """Match the rows with the columns. Returns the gap."""
-    if _are_equal(rows, n):
+def _match_finite(
+    all_rows, n, rows, all_columns, m, columns, squared, auction_from, near, far, key, order, spare, tree
+):
+    """Match the n finite points of one side with the m of the other, which has as many or more.
+
+    rows, columns : written, the points that come into question. Returns how many rows do, and the gap.
+    """
+    find_gains(all_rows, n, all_columns, m, near, far)
+    if n == 1:
+        return _match_one(all_rows, rows, all_columns, m, columns, far), 0.0
+    n = _keep(all_rows, n, rows, 0, key, order, spare)
+    if n == 0:
+        return 0, 0.0
+    rows_are_equal = _are_equal(rows, n)
+    few = 0 if rows_are_equal or auction_from <= _FEW else _FEW
+    m = _keep(all_columns, m, columns, few, key, order, spare)
+    if rows_are_equal:
         _match_best(rows, n, columns, m, near, far, order, spare)
-        return 0.0
+        return n, 0.0
     if _are_equal(columns, m):
         _match_best(columns, m, rows, n, near, far, order, spare)
-        return 0.0
-    find_reach(rows, n, columns, m, squared)
+        return n, 0.0
+    if m > few:
+        find_reach(rows, n, columns, m, squared)
+    else:
+        reach_all(rows, n, m)
     if min(n, m) >= auction_from:
         find_reach(columns, m, rows, n, squared)
-        return auction(rows, n, columns, m, largest(rows.gain, n), near, far, order)
+        return n, auction(rows, n, columns, m, largest(rows.gain, n), near, far, order)
     for i in range(n):
         key[i] = -rows.gain[i]
     _sort(key, order, spare, n)
     far[: padded(m)] = np.inf
     augment(rows, columns, m, order[:n], near, far, tree)
-    return certify(rows, n, columns, m, near, far)
+    return n, certify(rows, n, columns, m, near, far)
+
+
+@device
+def _match_one(all_rows, rows, all_columns, m, columns, far):
+    """Match a single row with the column that saves most, of several the one of least birth + death.
+
+    far : what is lost with each column. Returns 1, or 0 if nothing can be saved.
+    """
+    low = lowest(far, 0, padded(m))
+    best, least = 0, np.inf
+    for j in range(m):
+        if far[j] == low and all_columns.birth[j] + all_columns.death[j] < least:
+            best, least = j, all_columns.birth[j] + all_columns.death[j]
+    rows.column[0], rows.partner[0], columns.column[0] = all_rows.column[0], 0, all_columns.column[best]
+    return 1 if low < 0.0 else 0
 
 
 @device

@@ -148,6 +148,13 @@ def find_reach(points, n, others, m, squared):
 
 
 @device
+def reach_all(points, n, m):
+    """Count all m points of the other side among the possible partners of each of n points."""
+    for i in range(n):
+        points.first[i], points.last[i] = 0, padded(m)
+
+
+@device
 def _below(points, n, x):
     """How many of the points have birth + death < x."""
     first = 0
