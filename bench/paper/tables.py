@@ -25,7 +25,8 @@ TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
     "table7": ("roads", "Height function of the localized loss", by_height),
 }
 SEEDS = 3
-QUICK_STEPS = {"roads": 60, "folder": 60, "neurons": 10}  # of warm-up and method
+QUICK_STEPS = {"roads": 60, "folder": 60, "neurons": 30}  # of warm-up and method
+QUICK_ROWS = 64  # of neurons
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
@@ -38,7 +39,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         warmup=args.warmup if args.warmup is not None else quick if args.quick else preset.warmup,
         steps=args.steps if args.steps is not None else quick if args.quick else preset.steps,
         seeds=tuple(range(args.seed, args.seed + (args.seeds or (1 if args.quick else SEEDS)))),
-        rows=args.rows,
+        rows=QUICK_ROWS if args.quick and args.rows is None and data == "neurons" else args.rows,
         images=None if args.images is None else str(args.images),
         masks=None if args.masks is None else str(args.masks),
         held_out=args.held_out,
