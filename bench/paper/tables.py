@@ -25,7 +25,7 @@ TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
     "table7": ("roads", "Height function of the localized loss", by_height),
 }
 SEEDS = 3
-QUICK_STEPS = {"roads": 60, "folder": 60, "neurons": 30}  # of warm-up and method
+QUICK_STEPS = {"roads": 200, "folder": 200, "neurons": 30}  # of warm-up and method
 QUICK_ROWS = 64  # of neurons
 
 
