@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import allocating, kernel, over_windows
+from .jit import device, kernel, over_windows
 from .persistence import as_integers, joined, room_for_codes, room_of, spread, window_pairs, with_room
 from .persistence3 import large, large_window
 from .persistence3 import room_of as room_of_volume
@@ -91,15 +91,19 @@ def _writer(codes: Array, ends: Array, counts: Array, *rest: Any) -> Callable[[s
     return write
 
 
-@allocating
-def _lay_pair(pred, target, height, window, stride, margin, i, x):
-    """Lay window i of both images in x (2, D, H, W), in frames at their common minimum, which is returned."""
+@device
+def _lay_pair(pred, target, height, window, stride, margin, i, x, least):
+    """Lay window i of both images in x (2, D, H, W), in frames at their common minimum, which is returned.
+
+    least : (columns of the window,), scratch.
+    """
     size = pred.shape[1:]
     depth, rows, columns = windows_of(size, window, stride)
     image, place = divmod(i, depth * rows * columns)
     corner = corner_of(place, size, window, stride)
     up = height[i if len(height) > 1 else 0]
-    lowest = min(lay(pred[image], corner, up, margin, x[0]), lay(target[image], corner, up, margin, x[1]))
+    lowest = lay(pred[image], corner, up, margin, x[0], least)
+    lowest = min(lowest, lay(target[image], corner, up, margin, x[1], least))
     for k in range(2):
         lay_frame(x[k], margin, lowest)
     return lowest
@@ -107,7 +111,7 @@ def _lay_pair(pred, target, height, window, stride, margin, i, x):
 
 @kernel
 def _lay(pred, target, height, window, stride, margin, i, x):
-    return _lay_pair(pred, target, height, window, stride, margin, i, x)
+    return _lay_pair(pred, target, height, window, stride, margin, i, x, np.empty(window[2], x.dtype))
 
 
 @kernel
@@ -119,12 +123,12 @@ def _planes(pred, target, height, window, stride, margin, first, last, x, bits, 
     """
     n = last - first
     lowest, status, counts = np.empty(n, x.dtype), np.zeros((2, n), np.int32), np.zeros((2, 2 * n), np.int64)
-    room = room_of(x[:, 0], bits[:, 0], top)
+    least, room = np.empty(window[2], x.dtype), room_of(x[:, 0], bits[:, 0], top)
     size_0, size_1 = room_for_codes(x[:, 0], wanted)
     codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)
     used_0 = used_1 = 0
     for i in range(n):
-        lowest[i] = _lay_pair(pred, target, height, window, stride, margin, first + i, x)
+        lowest[i] = _lay_pair(pred, target, height, window, stride, margin, first + i, x, least)
         for k in range(2):
             codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
             n_0, n_1, status[k, i] = window_pairs(
@@ -144,9 +148,9 @@ def _volumes(
     n = last - first
     lowest, status, counts = np.empty(n, x.dtype), np.zeros((2, n), np.int32), np.zeros((3, 2 * n), np.int64)
     codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
-    used = np.zeros(3, np.int64)
+    used, least = np.zeros(3, np.int64), np.empty(window[2], x.dtype)
     for i in range(n):
-        lowest[i] = _lay_pair(pred, target, height, window, stride, margin, first + i, x)
+        lowest[i] = _lay_pair(pred, target, height, window, stride, margin, first + i, x, least)
         for k in range(2):
             found_0, found_1, found_2, status[k, i] = volume_pairs(
                 x[k], bits[k], infinity, top, wanted, min_persistence, room

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import allocating, device
+from .jit import device
+from .jit import unsigned as _i
 
 
 @device
@@ -31,15 +32,15 @@ def corner_of(i, image, window, stride):
     )
 
 
-@allocating
-def lay(image, corner, height, margin, out):
+@device
+def lay(image, corner, height, margin, out, least):
     """Write a window of an image plus the height function into out (D, H, W), inside margins of that width.
 
-    height : (d, h, w), the size of the window; or empty, for none.
+    height : (d, h, w), the size of the window; or empty, for none. least : (w,) of the image's dtype, scratch.
     Returns the least value. It is no NaN, which must not spread to other windows; without a number it is +inf.
     """
     depth, rows, columns = out.shape[0] - 2 * margin[0], out.shape[1] - 2 * margin[1], out.shape[2] - 2 * margin[2]
-    least = np.full(columns, np.inf, out.dtype)
+    least[:] = np.inf
     for z in range(depth):
         for y in range(rows):
             source = image[corner[0] + z, corner[1] + y, corner[2] : corner[2] + columns]
@@ -98,9 +99,8 @@ def fill_from_image(codes, image, corner, height, margin, shape, lowest, index, 
             ):
                 row = np.int64(corner[0] + z) * image.shape[1] + corner[1] + y
                 index[end, i] = row * image.shape[2] + corner[2] + x
-                value[end, i] = image[corner[0] + z, corner[1] + y, corner[2] + x]
-                if height.size > 0:
-                    value[end, i] += height[z, y, x]
+                v = image[_i(corner[0] + z), _i(corner[1] + y), _i(corner[2] + x)]
+                value[end, i] = v + height[_i(z), _i(y), _i(x)] if height.size > 0 else v
             else:
                 index[end, i], value[end, i] = -1, lowest
     index[:, n:] = -1
