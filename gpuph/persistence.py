@@ -104,8 +104,7 @@ def diagrams_of(
     flat = x.flatten(1)
     by_dim = {}
     for dim, (index, values, count) in pairs.items():
-        values = ops.attach(values.to(x.dtype).flatten(1), flat, index.flatten(1)).view(index.shape)
-        by_dim[dim] = diagram_of(index, values, count)
+        by_dim[dim] = diagram_of(index, ops.attach(values.to(x.dtype), flat, index), count)
     return Diagrams(by_dim, status)
 
 
@@ -146,9 +145,9 @@ def _columns(window: Sequence[int]) -> int:
     return min(columns, pixels // 2 + 1) if len(window) == 2 else columns
 
 
-def diagram_of(index: Tensor, values: Tensor, count: Tensor) -> Diagram:
-    """A diagram from the pixels and the values of births and deaths, both (N, 2, K)."""
-    return Diagram(values[:, 0], values[:, 1], index[:, 0], index[:, 1], count)
+def diagram_of(index: Tensor, values: tuple[Tensor, Tensor], count: Tensor) -> Diagram:
+    """A diagram from pixels (N, 2, K) and values (N, K) of births and deaths."""
+    return Diagram(*values, index[:, 0], index[:, 1], count)
 
 
 def data_decides(x: Tensor) -> bool:

@@ -156,8 +156,7 @@ class LocalizedPHLoss(torch.nn.Module):
 
         def diagram(image: Tensor, i: int) -> Diagram:
             """One of the diagrams, with the gradient of the image's pixels."""
-            pixel, read = (part.view(batch, part.numel() // max(batch, 1)) for part in (index[i], value[i]))
-            return diagram_of(index[i], ops.attach(read, image.flatten(1), pixel).view(value[i].shape), count[i])
+            return diagram_of(index[i], ops.attach(value[i], image.flatten(1), index[i]), count[i])
 
         loss = images[0].new_zeros(n)
         for i, dim in enumerate(dims):

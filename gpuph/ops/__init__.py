@@ -118,10 +118,22 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     return out
 
 
-def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
-    """Return what was read (N, K), with the gradient of `gather(values, index)`, which it differs from by constants."""
+def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Give births and deaths the gradient of the pixels that they came from, from which they differ by constants.
+
+    Parameters
+    ----------
+    read, index : Tensor, shape (N, 2, K)
+        Births and deaths, and their flat indices, int64, in one of the images; negative for none.
+    values : Tensor, shape (B, P)
+        The images, each with its share of the N windows.
+
+    Returns
+    -------
+    birth, death : Tensor, shape (N, K)
+    """
     if not (values.requires_grad and torch.is_grad_enabled()):
-        return read
+        return read[:, 0], read[:, 1]
     return Attach.apply(read, values, index)  # type: ignore[no-any-return, no-untyped-call]
 
 

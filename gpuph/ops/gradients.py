@@ -39,14 +39,16 @@ class Attach(torch.autograd.Function):
     """`attach`, with the gradient of `gather`."""
 
     @staticmethod
-    def forward(ctx: Any, read: Tensor, values: Tensor, index: Tensor) -> Tensor:
-        _save_gather(ctx, (values, index), read)
+    def forward(ctx: Any, read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        rows = index.view(len(values), index.numel() // max(len(values), 1))
+        _save_gather(ctx, (values, rows), read)
         out: Tensor = torch.ops.gpuph.attach(read, values, index)
-        return out
+        return out[:, 0], out[:, 1]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *_gather_backward(ctx, grad)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (index,) = ctx.saved_tensors
+        return None, *_gather_backward(ctx, torch.stack(grads, dim=1).view(index.shape))
 
 
 class Cost(torch.autograd.Function):
@@ -63,4 +65,5 @@ class Cost(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # the slopes would count as constants, and second derivatives be wrong
             raise RuntimeError("the cost of a matching is differentiable once; create_graph=True is not supported")
-        return *(grad[:, None] * slope for slope in ctx.saved_tensors), None, None, None
+        slopes = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+        return *(grad[:, None] * slope if needed else None for slope, needed in slopes), None, None, None

@@ -199,9 +199,9 @@ def _match_finite(
 
     rows, columns : written, the points that come into question. Returns how many rows do, and the gap.
     """
-    find_gains(all_rows, n, all_columns, m, near, far)
     if n == 1:
-        return _match_one(all_rows, rows, all_columns, m, columns, far), 0.0
+        return _match_one(all_rows, rows, all_columns, m, columns, near, far), 0.0
+    find_gains(all_rows, n, all_columns, m, near, far)
     n = _keep(all_rows, n, rows, 0, key, order, spare)
     if n == 0:
         return 0, 0.0
@@ -230,11 +230,12 @@ def _match_finite(
 
 
 @device
-def _match_one(all_rows, rows, all_columns, m, columns, far):
+def _match_one(all_rows, rows, all_columns, m, columns, near, far):
     """Match a single row with the column that saves most, of several the one of least birth + death.
 
-    far : what is lost with each column. Returns 1, or 0 if nothing can be saved.
+    Returns 1, or 0 if nothing can be saved.
     """
+    relax(all_rows, 0, 0.0, all_columns, 0, padded(m), near, far)
     low = lowest(far, 0, padded(m))
     best, least = 0, np.inf
     for j in range(m):
