@@ -38,6 +38,9 @@ class Counted(TorchDispatchMode):
             and not name.startswith(("gpuph::", "aten::detach", "aten::promote_types", "prim::"))
         ):
             self.names.append(name)
+        if func.namespace == "gpuph":  # look into it, as it launches some of PyTorch's too
+            with self:
+                return func.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.Meta), *args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
@@ -58,7 +61,7 @@ def test_persistence_is_four_launches_whatever_the_batch(n: int, shape: tuple[in
         with stubbed() as launches, Counted() as counted:
             diagrams = gpuph.persistence(x, dims, construction)
         assert [launch.kernel.__name__ for launch in launches] == STAGES
-        assert len(counted.names) <= 2 + 6 * len(dims), counted.names
+        assert counted.names == ["aten::zeros"] + ["aten::clone"] * (1 + len(dims))  # a diagram with a gradient is a copy
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
 
@@ -79,7 +82,7 @@ def test_persistence_of_volumes_is_as_many_launches_whatever_the_batch(n: int, s
         stages = CELLS + (LOOPS if 1 in dims else []) + ["_pairs3", "_sort_runs"]
         assert names[: len(stages)] == stages
         assert set(names[len(stages) :]) == {"_merge_runs"} and len(names) <= len(stages) + merges
-        assert len(counted.names) <= 5 + 2 * len(dims), counted.names
+        assert len(counted.names) == (4 if 1 in dims else 2) + len(dims), counted.names
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
 
@@ -134,7 +137,7 @@ def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, .
     names = [launch.kernel.__name__ for launch in forward]
     assert names == ["_lay", "_frame", *STAGES] + ["_locate"] * len(dims) + ["_match", "_cost"] * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter"] * len(dims)
-    assert len(counted_forward.names) <= 45 + 20 * len(dims) and len(counted_backward.names) <= 3 + 12 * len(dims)
+    assert len(counted_forward.names) == 19 + 2 * len(dims) and len(counted_backward.names) == 2 + 4 * len(dims)
     assert pred.grad is not None and pred.grad.shape == pred.shape
 
 
@@ -153,5 +156,5 @@ def test_loss_of_volumes_and_backward_never_leave_the_device(batch: int, dims: t
     matching = ["_match", "_match", "_cost"]  # diagrams have room for thousands of points
     assert names == ["_lay", "_frame", *pairs] + ["_locate"] * len(dims) + matching * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter"] * len(dims)
-    assert len(counted_forward.names) <= 45 + 20 * len(dims) and len(counted_backward.names) <= 3 + 12 * len(dims)
+    assert len(counted_forward.names) == 25 + 2 * len(dims) and len(counted_backward.names) == 2 + 4 * len(dims)
     assert pred.grad is not None and pred.grad.shape == pred.shape
