@@ -61,7 +61,7 @@ def test_persistence_is_four_launches_whatever_the_batch(n: int, shape: tuple[in
         with stubbed() as launches, Counted() as counted:
             diagrams = gpuph.persistence(x, dims, construction)
         assert [launch.kernel.__name__ for launch in launches] == STAGES
-        assert counted.names == ["aten::zeros"] + ["aten::clone"] * (1 + len(dims))  # a diagram with a gradient is a copy
+        assert counted.names == ["aten::zeros"] + ["aten::clone"] * (1 + len(dims))  # a copy for each gradient
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
 
