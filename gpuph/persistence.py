@@ -147,7 +147,8 @@ def _columns(window: Sequence[int]) -> int:
 
 def diagram_of(index: Tensor, values: tuple[Tensor, Tensor], count: Tensor) -> Diagram:
     """A diagram from pixels (N, 2, K) and values (N, K) of births and deaths."""
-    return Diagram(*values, index[:, 0], index[:, 1], count)
+    birth_index, death_index = index.unbind(1)
+    return Diagram(*values, birth_index, death_index, count)
 
 
 def data_decides(x: Tensor) -> bool:

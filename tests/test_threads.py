@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from gpuph.kernels.cpu.jit import over_windows
+from gpuph.kernels.cpu.jit import kernel
+from gpuph.kernels.cpu.threads import Helpers, by_turns, on_threads, over_windows, take
 
 import gpuph
 from inputs import image
@@ -117,3 +120,63 @@ def test_an_error_in_a_slice_reaches_the_caller() -> None:
 
     with pytest.raises(RuntimeError, match="here"):
         over_windows(100, fail)
+
+
+@kernel
+def _take_all(taken, stop, times):
+    """Take windows, count in times (n,) how often each was, and return how many."""
+    n, mine = times.size, 0
+    first, last = take(taken, n, stop)
+    while first < n:
+        times[first:last] += 1
+        mine += last - first
+        first, last = take(taken, n, stop)
+    return mine
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 40, 100_000])
+@pytest.mark.parametrize("spare", [0, 3, 1_000_000])
+def test_every_window_is_taken_once(n: int, spare: int) -> None:
+    torch.set_num_threads(3)
+    for _ in range(20):
+        times = np.zeros(n, np.int64)
+        taken = by_turns(n, lambda taken, stop, times=times: _take_all(taken, stop, times), least=2, spare=spare)
+        assert (times == 1).all()
+        assert sum(taken) == n
+
+
+def test_other_threads_leave_the_last_windows_to_the_caller() -> None:
+    torch.set_num_threads(3)
+    stops = by_turns(100, lambda taken, stop: stop, spare=5)
+    assert stops[0] == 100
+    assert set(stops[1:]) <= {95}
+
+
+def test_a_call_that_comes_too_late_is_taken_back() -> None:
+    helpers, release, late = Helpers(), threading.Event(), []
+    (first,) = helpers.call(lambda: release.wait(60), 1)
+    while not first.begun.locked():
+        time.sleep(0.001)
+    (second,) = helpers.call(lambda: late.append(1), 1)
+    assert second.results() == []
+    release.set()
+    assert first.results() == [True]
+    (third,) = helpers.call(lambda: 3, 1)  # it is behind the second
+    while not third.begun.locked():
+        time.sleep(0.001)
+    assert third.results() == [3]
+    assert late == []
+
+
+def test_an_error_on_another_thread_reaches_the_caller() -> None:
+    torch.set_num_threads(2)
+    both = threading.Barrier(2, timeout=60)
+    caller = threading.current_thread()
+
+    def fail_elsewhere() -> None:
+        both.wait()
+        if threading.current_thread() is not caller:
+            raise RuntimeError("there")
+
+    with pytest.raises(RuntimeError, match="there"):
+        on_threads(2, fail_elsewhere)

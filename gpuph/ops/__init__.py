@@ -133,7 +133,8 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]
     birth, death : Tensor, shape (N, K)
     """
     if not (values.requires_grad and torch.is_grad_enabled()):
-        return read[:, 0], read[:, 1]
+        birth, death = read.unbind(1)
+        return birth, death
     return Attach.apply(read, values, index)  # type: ignore[no-any-return, no-untyped-call]
 
 

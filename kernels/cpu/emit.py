@@ -81,10 +81,11 @@ def fill(codes, values, index, value):
     values : (P,) the window. An essential class has no pixel of death, -1, and the value +inf; behind all pairs there
     are -1 and 0.
     """
-    n = min(codes.size, index.shape[1])
+    births, deaths, born, died = index[0], index[1], value[0], value[1]
+    n = min(codes.size, births.size)
     for i in range(n):
         birth, death = codes[i] >> 32, (codes[i] & 0xFFFFFFFF) - 1
-        index[0, i], index[1, i] = birth, death
-        value[0, i], value[1, i] = values[_i(birth)], values[_i(death)] if death >= 0 else np.inf
-    index[:, n:] = -1
-    value[:, n:] = 0
+        births[i], deaths[i] = birth, death
+        born[i], died[i] = values[_i(birth)], values[_i(death)] if death >= 0 else np.inf
+    births[n:], deaths[n:] = -1, -1
+    born[n:], died[n:] = 0, 0

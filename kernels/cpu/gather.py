@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import kernel, over_windows
+from .jit import kernel
+from .threads import over_windows
 
 Array = NDArray[Any]
 

@@ -1,20 +1,14 @@
-"""How a kernel is compiled, and how windows are spread over threads."""
+"""How a kernel is compiled."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 import numpy as np
-import torch
-
-_T = TypeVar("_T")
 
 # Numba's disk cache looks at the file of the cached function only, and would miss a change in a stage that it calls.
 # A digest of all stages in the function's name makes such a change a new entry.
@@ -45,40 +39,3 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     function.__qualname__ += f".{_SOURCES}"
     compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     return compiled
-
-
-_pools: dict[int, ThreadPoolExecutor] = {}
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)  # a child has none of its parent's threads
-
-
-def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[_T]:
-    """Call `run(start, stop)` on slices that cover range(n), on `torch.get_num_threads()` threads.
-
-    The results come in the order of the slices. A slice has about `least` windows or more; how range(n) is cut must not
-    matter to `run`.
-    """
-    threads = min(torch.get_num_threads(), n // least)
-    if threads <= 1:
-        return [run(0, n)]
-    # Ever smaller slices, so that few are enough and yet no thread waits long for the last.
-    slices = min(4 * threads, n // least)
-    bounds = [n - n * (slices - i) ** 2 // slices**2 for i in range(slices + 1)]
-    if slices < 4 * threads:  # one for each `least` windows
-        bounds = [n * i // slices for i in range(slices + 1)]
-    todo = iter([*enumerate(itertools.pairwise(bounds))])
-    results: dict[int, _T] = {}
-
-    def work() -> None:
-        for i, part in todo:
-            results[i] = run(*part)
-
-    pool = _pools.get(threads)
-    if pool is None:
-        pool = _pools.setdefault(threads, ThreadPoolExecutor(threads - 1, thread_name_prefix="gpuph"))
-    helpers = [pool.submit(work) for _ in range(threads - 1)]
-    work()
-    for helper in helpers:
-        if not helper.cancel():  # one that has not begun would find nothing left to do
-            helper.result()
-    return [results[i] for i in range(slices)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .auction import auction
 from .augment import augment, no_tree
-from .jit import device, kernel, over_windows
+from .jit import device, kernel
 from .jit import unsigned as _i
 from .savings import (
     certify,
@@ -26,6 +26,7 @@ from .savings import (
     reach_all,
     relax,
 )
+from .threads import over_windows
 
 Array = NDArray[np.generic]
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .jit import device, kernel, over_windows
+from .jit import device, kernel
 from .jit import unsigned as _i
 from .sort import argsort
+from .threads import over_windows
 
 Array = NDArray[Any]
 

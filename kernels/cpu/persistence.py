@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,17 @@ from numpy.typing import NDArray
 
 from .emit import fill, pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
-from .jit import allocating, device, kernel, over_windows
+from .jit import allocating, device, kernel
 from .merge import merge
 from .sort import argsort
+from .threads import by_turns, on_threads, take
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]
+Part = tuple[Array, ...]  # what a thread found: numbers of windows, and for each dimension of V their codes in a row
 
-_COLUMNS_A_SLICE = 16_384  # fewer are not worth a thread
+_COLUMNS_A_THREAD = 32_768  # fewer are not worth one
+SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
 
 
 def persistence(
@@ -28,13 +33,11 @@ def persistence(
     # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
     sides = [1 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides
+    status, counts = np.empty(len(x), np.int32), np.empty((2, len(x)), np.int64)
 
-    def find(start: int, stop: int) -> tuple[Array, ...]:
-        found: tuple[Array, ...] = _windows(x[start:stop], bits[start:stop], infinity, top, wanted, threshold)
-        return found
-
-    status, counts, *codes = joined(over_windows(len(x), find, 4))
-    return status, *columns_of(codes, counts, sides, x, capacity)
+    run = partial(_windows, x, bits, infinity, top, wanted, threshold, status, counts)
+    parts = by_turns(len(x), run, least=4, spare=SPARE // math.prod(x.shape[1:]))
+    return status, *columns_of(parts, counts, sides, x, capacity)
 
 
 def as_integers(x: Array, min_persistence: float) -> tuple[Array, Any, Any]:
@@ -45,69 +48,68 @@ def as_integers(x: Array, min_persistence: float) -> tuple[Array, Any, Any]:
     return bits, np.array([np.inf], x.dtype).view(bits.dtype)[0], threshold
 
 
-def joined(parts: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
-    """The results of slices of windows as one."""
-    return parts[0] if len(parts) == 1 else [np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)]
-
-
 def columns_of(
-    codes: Sequence[Array], counts: Array, sides: Sequence[int], x: Array, capacity: int | None
+    parts: Sequence[Part], counts: Array, sides: Sequence[int], x: Array, capacity: int | None
 ) -> tuple[list[Array], list[Array], list[Array]]:
-    """Index and values (N, 2, K) and counts (N,) for each of the sides, of windows x whose codes are in rows."""
-    index, values = [], []
-    for side in sides:
-        write = _writer(codes[side], counts[side], x)
-        for part, parts in zip(spread(counts[side], x.dtype, capacity, write), (index, values), strict=True):
-            parts.append(part)
-    return index, values, [counts[side] for side in sides]
+    """Index and values (N, 2, K) and counts (N,) for each of the sides, of windows x and what was found in them.
 
-
-def _writer(codes: Array, counts: Array, x: Array) -> Callable[[slice, Array, Array], None]:
-    """What fills a slice of the columns."""
-    ends = counts.cumsum()
-
-    def write(rows: slice, index: Array, values: Array) -> None:
-        _fill(codes, ends[rows], counts[rows], x[rows], index, values)
-
-    return write
+    counts : for each side, (N,).
+    """
+    pixels = x.reshape(len(x), math.prod(x.shape[1:]))
+    found = [
+        spread(parts, side, counts[side], x.dtype, capacity, partial(_fill, counts[side], pixels)) for side in sides
+    ]
+    return [index for index, _ in found], [values for _, values in found], [counts[side] for side in sides]
 
 
 def spread(
-    counts: Array, dtype: Any, capacity: int | None, write: Callable[[slice, Array, Array], None]
+    parts: Sequence[Part],
+    side: int,
+    counts: Array,
+    dtype: Any,
+    capacity: int | None,
+    write: Callable[[Array, Array, Array, Array], None],
 ) -> tuple[Array, Array]:
-    """Index and values (N, 2, K) of windows with so many pairs, which `write` fills for a slice of the windows."""
+    """Index and values (N, 2, K) of one side of windows with so many pairs.
+
+    write : what fills them, from the windows and codes of a part.
+    """
     k = int(counts.max(initial=0)) if capacity is None else capacity
     index, values = np.empty((len(counts), 2, k), np.int64), np.empty((len(counts), 2, k), dtype)
+    todo = iter(parts)
 
-    def write_slice(start: int, stop: int) -> None:
-        rows = slice(start, stop)
-        write(rows, index[rows], values[rows])
+    def run() -> None:
+        for windows, *codes in todo:
+            write(windows, codes[side], index, values)
 
-    over_windows(len(counts), write_slice, 1 + _COLUMNS_A_SLICE // (1 + k))
+    on_threads(min(len(parts), index.size // _COLUMNS_A_THREAD), run)
     return index, values
 
 
 @kernel
-def _windows(x, bits, infinity, top, wanted, min_persistence):
-    """Pairs of the windows of a slice.
+def _windows(x, bits, infinity, top, wanted, min_persistence, status, counts, taken, stop):
+    """Pairs of the windows that this thread takes; see `take`.
 
-    x : (N, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : minima, maxima.
-    Returns status (N,); counts (2, N); and for minima and for maxima the sorted codes of all windows in a row.
+    x : (N, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : minima, maxima. Written: status
+    (N,), counts (2, N). Returns the windows, and for minima and for maxima their sorted codes in a row.
     """
-    n = len(x)
-    status, counts = np.zeros(n, np.int32), np.zeros((2, n), np.int64)
-    room = room_of(x, bits, top)
+    n, used_0, used_1, n_mine = len(x), 0, 0, 0
+    mine, room = np.empty(n, np.int64), room_of(x, bits, top)
     size_0, size_1 = room_for_codes(x, wanted)
     codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)
-    used_0 = used_1 = 0
-    for i in range(n):
-        codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
-        counts[0, i], counts[1, i], status[i] = window_pairs(
-            x[i], bits[i], infinity, top, wanted, min_persistence, room, codes_0[used_0:], codes_1[used_1:]
-        )
-        used_0 += counts[0, i]
-        used_1 += counts[1, i]
-    return status, counts, codes_0[:used_0], codes_1[:used_1]
+    first, last = take(taken, n, stop)
+    while first < n:
+        for i in range(first, last):
+            codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
+            counts[0, i], counts[1, i], status[i] = window_pairs(
+                x[i], bits[i], infinity, top, wanted, min_persistence, room, codes_0[used_0:], codes_1[used_1:]
+            )
+            mine[n_mine] = i
+            n_mine += 1
+            used_0 += counts[0, i]
+            used_1 += counts[1, i]
+        first, last = take(taken, n, stop)
+    return mine[:n_mine], codes_0[:used_0], codes_1[:used_1]
 
 
 @device
@@ -215,7 +217,14 @@ def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persist
 
 
 @kernel
-def _fill(codes, ends, counts, x, index, values):
-    """Spread codes over index and values (N, 2, K) of windows x (N, *window); each one's end at ends (N,)."""
-    for i in range(counts.size):
-        fill(codes[ends[i] - counts[i] : ends[i]], x[i].ravel(), index[i], values[i])
+def _fill(counts, x, windows, codes, index, values):
+    """Spread codes over the rows of some windows in index and values (N, 2, K), from pixels x (N, P)."""
+    _fill_rows(counts, x, windows, codes, index, values)
+
+
+@device
+def _fill_rows(counts, x, windows, codes, index, values):
+    used = 0
+    for i in windows:
+        fill(codes[used : used + counts[i]], x[i], index[i], values[i])
+        used += counts[i]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 from .emit3 import lasting
 from .gradient import order_keys
 from .gradient3 import gradient_rows
-from .jit import allocating, kernel, over_windows
+from .jit import allocating, kernel
 from .merge import merge
-from .persistence import as_integers, columns_of, joined
+from .persistence import Part, as_integers, columns_of
 from .primitives import appended
 from .reduce import reduce
 from .sort import argsort
+from .threads import by_turns, over_windows, take
 from .trace3 import critical_cells, maxima_beside, minima_beside
 
 Array = NDArray[Any]
@@ -34,23 +34,18 @@ def persistence3(
     # By duality the dimensions of T are those of V(-f) from behind.
     sides = [2 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides, 2 in sides
+    status, counts = np.empty(len(x), np.int32), np.empty((3, len(x)), np.int64)
+    rest = infinity, top, wanted, threshold
 
-    rooms: dict[int, tuple[Array, ...]] = {}  # by thread
-
-    def find(start: int, stop: int) -> tuple[Array, ...]:
-        thread = threading.get_ident()
-        if thread not in rooms:
-            rooms[thread] = room_of(bits)
-        rows = x[start:stop], bits[start:stop]
-        found: tuple[Array, ...] = _windows(*rows, infinity, top, wanted, threshold, rooms[thread])
-        return found
+    def run(taken: Array, stop: int) -> Part:
+        part: Part = _windows(x, bits, *rest, room_of(bits), status, counts, taken, stop)
+        return part
 
     if large(len(x), x.shape[1:]):
-        parts = [large_window(x[i], bits[i], infinity, top, wanted, threshold) for i in range(len(x))]
+        parts = [large_window(x[i], bits[i], *rest, i, status, counts) for i in range(len(x))]
     else:
-        parts = over_windows(len(x), find)
-    status, counts, *codes = joined(parts)
-    return status, *columns_of(codes, counts, sides, x, capacity)
+        parts = by_turns(len(x), run)
+    return status, *columns_of(parts, counts, sides, x, capacity)
 
 
 def large(n: int, window: Sequence[int]) -> bool:
@@ -69,23 +64,29 @@ def room_of(bits: Array) -> tuple[Array, Array, Array, Array]:
 
 
 @kernel
-def _windows(x, bits, infinity, top, wanted, min_persistence, room):
-    """Pairs of the windows of a slice.
+def _windows(x, bits, infinity, top, wanted, min_persistence, room, status, counts, taken, stop):
+    """Pairs of the windows that this thread takes; see `take`.
 
     x : (N, D, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : for each dimension of V.
-    Returns status (N,), counts (3, N), and for each dimension of V the sorted codes of all windows in a row.
+    Written: status (N,), counts (3, N). Returns the windows, and for each dimension of V their sorted codes in a row.
     """
-    n = len(x)
-    status, counts = np.zeros(n, np.int32), np.zeros((3, n), np.int64)
+    n, n_mine = len(x), 0
+    mine, used = np.empty(n, np.int64), np.zeros(3, np.int64)
     codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
-    used = np.zeros(3, np.int64)
-    for i in range(n):
-        found_0, found_1, found_2, status[i] = window_pairs(x[i], bits[i], infinity, top, wanted, min_persistence, room)
-        codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
-        codes_2 = appended(codes_2, used[2], found_2)
-        counts[0, i], counts[1, i], counts[2, i] = found_0.size, found_1.size, found_2.size
-        used += counts[:, i]
-    return status, counts, codes_0[: used[0]], codes_1[: used[1]], codes_2[: used[2]]
+    first, last = take(taken, n, stop)
+    while first < n:
+        for i in range(first, last):
+            found_0, found_1, found_2, status[i] = window_pairs(
+                x[i], bits[i], infinity, top, wanted, min_persistence, room
+            )
+            codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
+            codes_2 = appended(codes_2, used[2], found_2)
+            counts[0, i], counts[1, i], counts[2, i] = found_0.size, found_1.size, found_2.size
+            used += counts[:, i]
+            mine[n_mine] = i
+            n_mine += 1
+        first, last = take(taken, n, stop)
+    return mine[:n_mine], codes_0[: used[0]], codes_1[: used[1]], codes_2[: used[2]]
 
 
 @allocating
@@ -113,26 +114,33 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
 
 
 def large_window(
-    x: Array, bits: Array, infinity: Any, top: bool, wanted: tuple[bool, ...], min_persistence: Any
-) -> tuple[Array, ...]:
-    """What `_windows` returns, of a single window (D, H, W), with the threads at each stage that they can share."""
+    x: Array,
+    bits: Array,
+    infinity: Any,
+    top: bool,
+    wanted: tuple[bool, ...],
+    min_persistence: Any,
+    i: int,
+    status: Array,
+    counts: Array,
+) -> Part:
+    """What `_windows` finds in window i, x (D, H, W), with the threads at each stage that they can share."""
     key, star, known, chain = room_of(bits)
     depth = len(key)
-    status, counts = np.zeros(1, np.int32), np.zeros((3, 1), np.int64)
-    if any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, i, j))):
-        status[0] = 1
-        return status, counts, *[np.empty(0, np.int64)] * 3
-    cells = _cells_of(key, star)
-    partners = _partners_of(cells, key, star, known, top)
+    status[i] = any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, i, j)))
+    codes = [np.empty(0, np.int64)] * 3
+    if not status[i]:
+        cells = _cells_of(key, star)
+        partners = _partners_of(cells, key, star, known, top)
 
-    def find(*some: bool) -> Any:
-        return _pairs(cells, *partners, key, star, known, chain, x, top, some, min_persistence)
+        def find(*some: bool) -> Any:
+            return _pairs(cells, *partners, key, star, known, chain, x, top, some, min_persistence)
 
-    # Dimension 1 takes longest.
-    (_, loops, _), others = _at_once(lambda: find(False, wanted[1], False), lambda: find(wanted[0], False, wanted[2]))
-    codes = others[0], loops, others[2]
-    counts[:, 0] = [len(found) for found in codes]
-    return status, counts, *codes
+        # Dimension 1 takes longest.
+        loops, others = _at_once(lambda: find(False, wanted[1], False), lambda: find(wanted[0], False, wanted[2]))
+        codes = [others[0], loops[1], others[2]]
+    counts[:, i] = [len(found) for found in codes]
+    return np.array([i]), *codes
 
 
 def _cells_of(key: Array, star: Array) -> tuple[Array, ...]:

@@ -1,4 +1,4 @@
-"""What kernels use that Numba lacks: instructions for bits, and lists that grow."""
+"""What kernels use that Numba lacks: instructions for bits, an atomic one, and lists that grow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite.ir import Constant, IntType
+from numba import int64
 from numba.extending import intrinsic
 
 from .jit import allocating
@@ -29,6 +30,17 @@ def bits_set(context: Any, x: Any) -> Any:
         return builder.ctpop(args[0])
 
     return x(x), generate
+
+
+@intrinsic
+def fetch_and_add(context: Any, array: Any, more: Any) -> Any:
+    """Add to the first element of an array of int64, in one step for all threads; returns what it was before."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", data, args[1], "monotonic")
+
+    return int64(array, int64), generate
 
 
 @allocating

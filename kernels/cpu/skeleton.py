@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gradient import lower_stars, match_stars, order_keys
-from .jit import allocating, device, kernel, over_windows
+from .jit import allocating, device, kernel
 from .jit import unsigned as _i
 from .merge import merge
+from .persistence import as_integers
 from .sort import argsort
+from .threads import over_windows
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]
@@ -26,10 +28,7 @@ Array = NDArray[Any]
 def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Pixels of the separatrices of N images; see `gpuph.ops.skeleton`. There are manifolds of dimension 1 only."""
     mask = np.zeros(x.shape, bool)
-    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
-    infinity = np.array([np.inf], x.dtype).view(bits.dtype)[0]
-    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
-        threshold = x.dtype.type(min_persistence)
+    bits, infinity, threshold = as_integers(x, min_persistence)
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
-from .jit import allocating, device, kernel, over_windows
+from .jit import allocating, device, kernel
 from .jit import unsigned as _i
+from .persistence import as_integers
 from .persistence3 import (
     cells_of,
     components_of,
@@ -31,6 +32,7 @@ from .persistence3 import (
 from .primitives import bits_set, twice
 from .reduce import reduce
 from .skeleton import kept
+from .threads import over_windows
 from .trace3 import edges_hash, offsets_of, steps_of
 
 Array = NDArray[Any]
@@ -40,10 +42,7 @@ _u = np.uint32
 def skeleton3(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Voxels of the separatrices (1) and surfaces (2) of N volumes; see `gpuph.ops.skeleton`."""
     mask = np.zeros(x.shape, bool)
-    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
-    infinity = np.array([np.inf], x.dtype).view(bits.dtype)[0]
-    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
-        threshold = x.dtype.type(min_persistence)
+    bits, infinity, threshold = as_integers(x, min_persistence)
     wanted = 1 in manifolds, 2 in manifolds
 
     def run(start: int, stop: int) -> None:
