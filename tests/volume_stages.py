@@ -29,7 +29,8 @@ class Grid:
         """What walks know at first: where the extrema are."""
         known = np.zeros(self.key.size, np.int32)
         at = self.maxima[1:] - self.area - self.width - 1 if of_maxima else self.minima[1:]
-        known[at] = 2 + np.arange(len(at))
+        numbers = 1 + np.arange(len(at))
+        known[at] = -1 - numbers if of_maxima else 1 + numbers
         return known
 
     def below(self, known: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .emit3 import lasting
 from .gradient import order_keys
 from .gradient3 import gradient_rows
-from .jit import allocating, kernel
+from .jit import allocating, device, kernel
 from .merge import merge
 from .persistence import Part, as_integers, columns_of
 from .primitives import appended
@@ -54,13 +54,13 @@ def large(n: int, window: Sequence[int]) -> bool:
 
 
 def room_of(bits: Array) -> tuple[Array, Array, Array, Array]:
-    """Memory that a window (..., D, H, W) takes: keys and stars in its grid with a ring, what walks learn, and a chain.
+    """Memory that a window (..., D, H, W) takes: keys and stars in its grid with a ring, what is known, and a chain.
 
     It is NumPy's, which asks for large pages; with small ones, the first touch takes as long as the rest.
     """
     shape = tuple(size + 2 for size in bits.shape[-3:])
     cells = math.prod(shape)
-    return np.empty(shape, bits.dtype), np.zeros(shape, np.uint32), np.empty(cells, np.int32), np.zeros(cells, np.uint8)
+    return np.empty(shape, bits.dtype), np.empty(shape, np.uint32), np.empty(cells, np.int32), np.zeros(cells, np.uint8)
 
 
 @kernel
@@ -97,15 +97,13 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
     """
     key, star, known, chain = room
     depth = len(key)
-    if keys_of(bits, infinity, top, key, 0, depth):
+    if keys_of(bits, infinity, top, key, star, known, 0, depth):
         none = np.empty(0, np.int64)
         return none, none, none, 1
     cells = cells_of(*gradient_of(key, star, 0, depth - 2))
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    known[:] = 0
     mark_minima(cells, known)
     trace_below(cells, star, known, below, 0, below.shape[1])
-    known[:] = 0
     mark_maxima(cells, star, known)
     trace_above(cells, star, known, above, 0, above.shape[1])
     components, voids = components_of(cells, key, below, top), voids_of(cells, key, above, top)
@@ -127,7 +125,7 @@ def large_window(
     """What `_windows` finds in window i, x (D, H, W), with the threads at each stage that they can share."""
     key, star, known, chain = room_of(bits)
     depth = len(key)
-    status[i] = any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, i, j)))
+    status[i] = any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, star, known, i, j)))
     codes = [np.empty(0, np.int64)] * 3
     if not status[i]:
         cells = _cells_of(key, star)
@@ -153,11 +151,8 @@ def _cells_of(key: Array, star: Array) -> tuple[Array, ...]:
 def _partners_of(cells: tuple[Array, ...], key: Array, star: Array, known: Array, top: bool) -> list[Any]:
     """Trace and merge on all threads: what `components_of` and `voids_of` return."""
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    slices = known.reshape(len(key), -1)
-    over_windows(len(key), lambda i, j: slices[i:j].fill(0))
     mark_minima(cells, known)
     over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known, below, i, j), least=64)
-    over_windows(len(key), lambda i, j: slices[i:j].fill(0))
     mark_maxima(cells, star, known)
     over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known, above, i, j), least=64)
     return _at_once(lambda: components_of(cells, key, below, top), lambda: voids_of(cells, key, above, top))
@@ -170,15 +165,32 @@ def _at_once(*tasks: Callable[[], Any]) -> list[Any]:
 
 
 @kernel
-def keys_of(bits, infinity, top, key, first, last):
-    """Write the slices first, ..., last - 1 of the keys (D + 2, H + 2, W + 2), ring and all; is there a NaN?"""
-    most = key.dtype.type(np.iinfo(key.dtype).max)
+def keys_of(bits, infinity, top, key, star, known, first, last):
+    """Write the slices first, ..., last - 1 of the keys (D + 2, H + 2, W + 2), ring and all; is there a NaN?
+
+    Where the ring is, there are no stars (D + 2, H + 2, W + 2), and nothing is known (cells,) of any cell yet.
+    """
+    most, depth, area = key.dtype.type(np.iinfo(key.dtype).max), len(key), key[0].size
     nan = False
     for z in range(first, last):
-        key[z] = ~most if top else most
-        if 0 < z < key.shape[0] - 1:
+        known[z * area : (z + 1) * area] = 0
+        inside = 0 < z < depth - 1
+        write_ring(key[z], inside, ~most if top else most)
+        write_ring(star[z], inside, np.uint32(0))
+        if inside:
             nan |= order_keys(bits[z - 1], infinity, most, top, key[z])
     return nan
+
+
+@device
+def write_ring(grid, inside, value):
+    """Write a value where a slice (H + 2, W + 2) is in the ring: at its border if it is inside, else all over."""
+    for y in range(len(grid)):
+        row = grid[y]
+        if inside and 0 < y < len(grid) - 1:
+            row[0] = row[row.size - 1] = value
+        else:
+            row[:] = value
 
 
 @kernel
@@ -203,10 +215,10 @@ def mark_minima(cells, known):
 
 @kernel
 def mark_maxima(cells, star, known):
-    """Write 1 + its number in known (cells,) where a maximum is: at its cube's first corner; the last owns it."""
+    """Write -1 - its number in known (cells,) where a maximum is: at its cube's first corner; the last owns it."""
     maxima, corner = cells[5], star[0].size + star.shape[2] + 1
     for i in range(1, maxima.size):
-        known[maxima[i] - corner] = i + 1
+        known[maxima[i] - corner] = -1 - i
 
 
 @kernel

@@ -71,16 +71,14 @@ def _skeletons(x, bits, infinity, min_persistence, curves, surfaces, key, star, 
         marked.reshape(-1),
     )
     for i in range(len(x)):
-        if keys_of(bits[i], infinity, False, key, 0, depth):
+        if keys_of(bits[i], infinity, False, key, star, known, 0, depth):
             continue
         value[1:-1, 1:-1, 1:-1] = x[i]
         cells = cells_of(*gradient_of(key, star, 0, depth - 2))
         minima, edges, edge_directions, squares, directions, maxima = cells
         below, above = np.empty((2, edges.size), np.int32), np.empty((2, squares.size), np.int32)
-        known[:] = 0
         mark_minima(cells, known)
         trace_below(cells, star, known, below, 0, edges.size)
-        known[:] = 0
         mark_maxima(cells, star, known)
         trace_above(cells, star, known, above, 0, squares.size)
         killed, opened = components_of(cells, key, below, False)[1], voids_of(cells, key, above, False)[1]

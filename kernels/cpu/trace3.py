@@ -232,20 +232,22 @@ def edges_hash(star):
 def maximum_above(cube, star, up, width, area, known):
     """Follow a cube up to a maximum, or out of the grid.
 
-    A cube has the position of its corner of least index. star, known : as for `minimum_below`. up : of `steps_of`.
+    A cube has the position of its corner of least index. star : as for `minimum_below`. up : of `steps_of`.
+    known : (cells,) int32, -1 - the number of the maximum where a walk from a cube ends; learns of long walks. Numbers
+    that are not negative are of vertices, and mean nothing here.
     Returns the number of the maximum; 0 for the outside.
     """
     end = cube
-    while known[_i(end)] == 0:
+    while known[_i(end)] >= 0:
         step = _cube_step(end, star, up, width, area)
         if step == 0:
             break
         end += step
-    found = max(known[_i(end)], np.int32(1))
+    found = min(known[_i(end)], np.int32(-1))
     while cube != end:
         known[_i(cube)] = found
         cube += _cube_step(cube, star, up, width, area)
-    return found - 1
+    return -1 - found
 
 
 @inlined
