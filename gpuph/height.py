@@ -26,9 +26,13 @@ class Linear:
     def __init__(self, w: Sequence[float]) -> None:
         self.w = _numbers("w", w)
 
+    def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return w, shape (1, axes)."""
+        return like.new_tensor(_fitting("w", self.w, window))[None]
+
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return g on a window, shape (1, *window)."""
-        return _linear(like.new_tensor(_fitting("w", self.w, window))[None], window)
+        return _linear(self.slopes(n, window, like, generator), window)
 
     def __repr__(self) -> str:
         return f"Linear(w={self.w})"
@@ -54,15 +58,20 @@ class RandomLinear:
         self.slope = float(slope)
         self.per_window = per_window
 
-    def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return g on n windows, shape (n, *window) or (1, *window)."""
+    def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return w of n windows, shape (n, axes) or (1, axes)."""
         shape = (n if self.per_window else 1, len(window))
         # Directions are uniform on the sphere, whatever the number of axes.
         drawn_from: dict[str, Any] = (
             {} if generator is None else {"generator": generator}
         )  # without one, sizes may be symbols
         w = torch.randn(shape, dtype=like.dtype, device=like.device, **drawn_from)
-        return _linear(w * (self.slope / w.norm(dim=1, keepdim=True).clamp_min(1e-12)), window)
+        slopes: Tensor = w * (self.slope / w.norm(dim=1, keepdim=True).clamp_min(1e-12))
+        return slopes
+
+    def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return g on n windows, shape (n, *window) or (1, *window)."""
+        return _linear(self.slopes(n, window, like, generator), window)
 
     def fixed(self, axes: int) -> Linear:
         """The height of this slope in a direction that is always the same, for evaluations that are to be compared.

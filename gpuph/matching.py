@@ -104,7 +104,7 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     partner_a, partner_b, gap = ops.match(
         birth_a.detach(), death_a.detach(), a.count, birth_b.detach(), death_b.detach(), b.count, squared, solver
     )
-    cost = ops.cost(birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared)
+    cost = ops.cost(birth_a, death_a, a.count, birth_b, death_b, b.count, partner_a, partner_b, squared)
     return Matching(partner_a, partner_b, cost, gap)
 
 

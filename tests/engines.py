@@ -22,7 +22,7 @@ def assert_same_pairs(
     capacity: int | None = None,
 ) -> None:
     """Triton's pairs of x must be the CPU's bit for bit: indices, values, order, padding, counts and status."""
-    _assert_same(ops.persistence, x, list(dims), construction == "T", min_persistence, capacity)
+    _assert_same(ops.persistence, True, x, list(dims), construction == "T", min_persistence, capacity)
 
 
 def assert_same_localized(
@@ -38,18 +38,21 @@ def assert_same_localized(
 ) -> None:
     """Triton's pairs of the windows of two images must be the CPU's bit for bit."""
     tiling = list(window), list(stride), border
-    _assert_same(ops.localized, pred, target, height, *tiling, list(dims), construction == "T", capacity)
+    _assert_same(ops.localized, False, pred, target, height, *tiling, list(dims), construction == "T", capacity)
 
 
-def _assert_same(operator: Any, *arguments: Any) -> None:
+def _assert_same(operator: Any, padded: bool, *arguments: Any) -> None:
     with gpuph.use_kernels("cpu"):
         expected = operator(*arguments)
     with gpuph.use_kernels("triton"):
         found = operator(*arguments)
     assert torch.equal(found[0], expected[0])
     for name, ours, theirs in zip(("index", "value", "count"), found[1:], expected[1:], strict=True):
-        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        for i, (a, b, count) in enumerate(zip(ours, theirs, expected[3], strict=True)):
             assert a.dtype == b.dtype and a.shape == b.shape, f"{name} of diagram {i}"
+            if name != "count" and not padded:
+                there = (torch.arange(a.shape[2], device=a.device) < count[:, None, None]).expand(a.shape)
+                a, b = a[there], b[there]
             assert torch.equal(a, b), f"{name} of diagram {i}"
 
 
@@ -71,6 +74,28 @@ def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, d
     assert torch.allclose(sums, scattered, rtol=tolerance, atol=tolerance)
 
 
+def assert_same_slopes(
+    images: int, each: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu"
+) -> None:
+    """Triton's sums of slopes must be the CPU's to rounding, the same at every call, and of the counted columns."""
+    generator = torch.Generator().manual_seed(images + each + size + columns)
+    shape = images * each, 2, columns
+    index = torch.randint(-1, size, shape, generator=generator)
+    index[..., ::3] = size // 2  # a pixel that many slopes go to
+    count = torch.randint(0, columns + 3, shape[:1], generator=generator)
+    slopes = torch.randn(shape, generator=generator).to(dtype)
+    slopes[(torch.arange(columns) >= count[:, None, None]).expand(shape)] = float("nan")
+    grad = torch.randn(shape[:1], generator=generator).to(dtype)
+    parts = [x.to(device) for x in (slopes, index, count, grad)]
+    with gpuph.use_kernels("cpu"):
+        expected = ops.scatter_slopes(*parts, images, size)
+    with gpuph.use_kernels("triton"):
+        sums = ops.scatter_slopes(*parts, images, size)
+        assert torch.equal(ops.scatter_slopes(*parts, images, size), sums)
+    tolerance = 4 * (2 * each * columns) ** 0.5 * torch.finfo(dtype).eps
+    assert torch.allclose(sums, expected, rtol=tolerance, atol=tolerance)
+
+
 def assert_same_matching(
     birth_a: Tensor,
     death_a: Tensor,
@@ -83,13 +108,12 @@ def assert_same_matching(
 ) -> None:
     """Triton's partners and gaps must be the CPU's bit for bit; costs and slopes to the rounding of a sum."""
     points = birth_a, death_a, count_a, birth_b, death_b, count_b
-    values = birth_a, death_a, birth_b, death_b
     results = {}
     for kernels in ("cpu", "triton"):
         with gpuph.use_kernels(kernels):
             partner_a, partner_b, gap = ops.match(*points, squared, solver)
-            costs = torch.ops.gpuph.cost(*values, partner_a, partner_b, squared)
-            again = torch.ops.gpuph.cost(*values, partner_a, partner_b, squared)
+            costs = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, True)
+            again = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, True)
         assert all(torch.equal(x, y) for x, y in zip(costs, again, strict=True)), "a cost does not repeat"
         results[kernels] = {"partner_a": partner_a, "partner_b": partner_b, "gap": gap}, costs
     (expected, costs), (found, costs_found) = results["cpu"], results["triton"]

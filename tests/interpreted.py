@@ -11,7 +11,13 @@ import torch
 import gpuph
 import inputs
 from diagrams import essential, mixed, pairs, real
-from engines import assert_same_gather, assert_same_localized, assert_same_matching, assert_same_pairs
+from engines import (
+    assert_same_gather,
+    assert_same_localized,
+    assert_same_matching,
+    assert_same_pairs,
+    assert_same_slopes,
+)
 from reduce_inputs import inputs_of, pairs_of
 
 # Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
@@ -92,22 +98,30 @@ def test_pairs_of_windows_in_their_frames_equal_the_cpu(border: bool) -> None:
     """Windows overlap, and the last ones of both axes are shifted inwards."""
     for heights, construction, dtype in ((18, "T", np.float32), (1, "V", np.float64)):
         pred, target = (batch(kind, (9, 11), 2, dtype) for kind in ("noise", "integers"))
-        height = torch.randn(heights, 5, 6, generator=torch.Generator().manual_seed(0)).to(pred.dtype)
-        assert_same_localized(pred, target, height, (5, 6), (2, 3), border, construction=construction)
+        for shape in ((5, 6), (2,)):
+            height = torch.randn(heights, *shape, generator=torch.Generator().manual_seed(0)).to(pred.dtype)
+            assert_same_localized(pred, target, height, (5, 6), (2, 3), border, construction=construction)
         target[1, 8, 10] = float("nan")
         assert_same_localized(pred, target, None, (9, 5), (9, 6), border, (1,), construction, capacity=3)
 
 
 def test_pairs_of_volumes_in_their_frames_equal_the_cpu() -> None:
     pred, target = (batch(kind, (3, 5, 4), 1) for kind in ("smooth", "integers"))
-    height = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    assert_same_localized(pred, target, height, (2, 4, 4), (1, 1, 4), True, dims=(1, 2))
+    for shape in ((4, 2, 4, 4), (4, 3)):
+        height = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        assert_same_localized(pred, target, height, (2, 4, 4), (1, 1, 4), True, dims=(1, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
 def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
     for rows, size, columns in ((1, 1, 1), (3, 40, 33), (2, 20_000, 1_100), (0, 4, 4), (2, 5, 0)):
         assert_same_gather(rows, size, columns, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
+    for sizes in ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0)):
+        assert_same_slopes(*sizes, dtype)
 
 
 @pytest.mark.parametrize(

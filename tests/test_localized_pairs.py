@@ -56,10 +56,17 @@ def test_pairs_are_those_of_the_framed_windows(
         status, *found = ops.localized(pred, target, height, window, stride, border, dims, top, capacity)
         assert status.shape == (2 * n,) and not status.any()
         plain = [ops.persistence(windows, dims, top, 0.0, capacity)[1:] for windows in x]
-        for k, (index, value, count) in enumerate(zip(*found, strict=True)):
-            theirs = [part[k % len(dims)] for part in plain[k // len(dims)]]
-            pixel = (corner[:, None, None] + offset[theirs[0]]).clamp(min=-1)
-            assert torch.equal(index, pixel) and torch.equal(value, theirs[1]) and torch.equal(count, theirs[2])
+        for k, parts in enumerate(zip(*found, strict=True)):
+            columns = max(part[0][k].shape[2] for part in plain)
+            assert parts[0].shape == parts[1].shape == (2 * n, 2, columns)
+            for image in range(2):
+                index, value, count = (part[image * n :][:n] for part in parts)
+                theirs = [part[k] for part in plain[image]]
+                assert torch.equal(count, theirs[2])
+                there = (torch.arange(theirs[0].shape[2]) < count[:, None, None]).expand(theirs[0].shape)
+                pixel = (corner[:, None, None] + offset[theirs[0]]).clamp(min=-1)
+                assert torch.equal(index[..., : there.shape[2]][there], pixel[there])
+                assert torch.equal(value[..., : there.shape[2]][there], theirs[1][there])
 
 
 def test_a_nan_is_told_of_its_own_window_alone() -> None:
@@ -67,8 +74,9 @@ def test_a_nan_is_told_of_its_own_window_alone() -> None:
     target[0, 2, 7] = float("nan")
     for border in (True, False):
         status, _, value, count = ops.localized(pred, target, None, (6, 6), (6, 6), border, [1], True, 4)
-        assert status.tolist() == [0, 0, 0, 1] and count[1][1] == 0
-        assert not value[0].isnan().any() and not value[1].isnan().any()
+        assert status.tolist() == [0, 0, 0, 1] and count[0][3] == 0
+        there = torch.arange(4) < count[0][:, None, None]
+        assert not value[0][there.expand(4, 2, 4)].isnan().any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -80,15 +88,34 @@ def test_windows_whose_stages_share_threads_give_the_same(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     shared = ops.localized(*arguments, None)
     assert torch.equal(shared[0], plain[0])
-    for ours, theirs in zip(shared[1:], plain[1:], strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    for ours, theirs in zip(zip(*shared[1:], strict=True), zip(*plain[1:], strict=True), strict=True):
+        assert torch.equal(ours[2], theirs[2])
+        there = (torch.arange(ours[0].shape[2]) < ours[2][:, None, None]).expand(ours[0].shape)
+        assert all(torch.equal(a[there], b[there]) for a, b in zip(ours[:2], theirs[:2], strict=True))
 
 
 def test_images_may_have_any_strides() -> None:
     pred, target = torch.randn(2, 9, 8, 2).permute(0, 3, 2, 1)
     plain = ops.localized(pred.contiguous(), target.contiguous(), None, (4, 4), (4, 4), True, [1], True, None)
     strided = ops.localized(pred, target, None, (4, 4), (4, 4), True, [1], True, None)
-    assert all(torch.equal(a, b) for a, b in zip(strided[2], plain[2], strict=True))
+    there = (torch.arange(plain[2][0].shape[2]) < plain[3][0][:, None, None]).expand(plain[2][0].shape)
+    assert torch.equal(strided[3][0], plain[3][0]) and torch.equal(strided[2][0][there], plain[2][0][there])
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_slopes_are_the_height_of_these_slopes(rank: int) -> None:
+    image, window = (2, 9, 7, 8)[: rank + 1], (4, 5, 3)[:rank]
+    pred, target = torch.randn(2, *image)
+    windows = gpuph.windows.windows_of(image[1:], window, window)[0]
+    for n in (1, 2 * windows):
+        height = gpuph.RandomLinear(0.3)
+        w, g = (draw(n, window, pred, torch.Generator().manual_seed(0)) for draw in (height.slopes, height))
+        assert w.shape == (n, rank) and g.shape == (n, *window)
+        plain, raised = (ops.localized(pred, target, up, window, window, True, [1], True, 9) for up in (g, w))
+        assert torch.equal(plain[3][0], raised[3][0])
+        there = (torch.arange(9) < plain[3][0][:, None, None]).expand(plain[1][0].shape)
+        assert torch.equal(plain[1][0][there], raised[1][0][there])
+        assert torch.equal(plain[2][0][there], raised[2][0][there])
 
 
 @pytest.mark.parametrize("capacity", [None, 7])
@@ -99,6 +126,9 @@ def test_operator_passes_opcheck(capacity: int | None) -> None:
         height = torch.randn(1, *window)
         arguments = (torch.randn(shape), torch.randn(shape), height, window, window, True, [1, 0], True, capacity)
         opcheck(torch.ops.gpuph.localized, arguments, test_utils=checks)
+        opcheck(
+            torch.ops.gpuph.localized, (*arguments[:2], torch.randn(1, len(window)), *arguments[3:]), test_utils=checks
+        )
 
 
 def test_a_height_that_is_not_random_is_the_same_in_training() -> None:

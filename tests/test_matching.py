@@ -230,6 +230,8 @@ def test_operator_is_well_formed():
         a, b = batch([real(n, rng)] * 2), batch([real(m, rng)] * 2)
         args = (a.birth, a.death, a.count, b.birth, b.death, b.count, True, "auto")
         torch.library.opcheck(torch.ops.gpuph.match.default, args)
+        partners = torch.ops.gpuph.match(*args)[:2]
+        torch.library.opcheck(torch.ops.gpuph.cost.default, (*args[:6], *partners, True, True))
 
 
 def test_no_value_is_read_on_the_host():

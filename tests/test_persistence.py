@@ -241,6 +241,10 @@ def test_operators_pass_opcheck(capacity: int | None) -> None:
         opcheck(torch.ops.gpuph.gather, (values, index))
         opcheck(torch.ops.gpuph.attach, (values[:, :3].detach(), values.detach(), index))
         opcheck(torch.ops.gpuph.scatter, (values[:, :3].detach().requires_grad_(), index, 5))
+        slopes, count = values.detach().view(2, 2, 2), torch.tensor([2, 1])
+        opcheck(
+            torch.ops.gpuph.scatter_slopes, (slopes, index[:, :2, None].expand(2, 2, 2), count, slopes[:, 0, 0], 1, 5)
+        )
 
 
 def test_traces_under_compile_without_a_graph_break() -> None:

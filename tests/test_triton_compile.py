@@ -48,9 +48,10 @@ def launches() -> dict[str, Launch]:
             ((0, 1), True, torch.float64),
         ):
             x = torch.empty(16, 66, 66, dtype=dtype, device="meta")
-            _, index, _, _ = engine.persistence(x, dims, top, 0.0, 1089)
+            _, index, _, count = engine.persistence(x, dims, top, 0.0, 1089)
             engine.gather(x.flatten(1), index[0].flatten(1))
             engine.scatter(x.flatten(1)[:, :2178], index[0].flatten(1), 66 * 66)
+            engine.scatter_slopes(torch.empty_like(index[0], dtype=dtype), index[0], count[0], x[:, 0, 0], 4, 128 * 128)
         # Of the reduction's tables, the larger are of the larger windows.
         for size, dims, top, dtype in (
             (34, (0, 1, 2), True, torch.float32),
@@ -61,13 +62,16 @@ def launches() -> dict[str, Launch]:
         ):
             engine.persistence3(torch.empty(8, size, size, size, dtype=dtype, device="meta"), dims, top, 0.0, 9000)
         for dtype in (torch.float32, torch.float64):
-            image, height = (torch.empty(shape, dtype=dtype, device="meta") for shape in ((1, 256, 256), (16, 64, 64)))
-            for g in (height, None):
+            image, height, slopes = (
+                torch.empty(shape, dtype=dtype, device="meta") for shape in ((1, 256, 256), (16, 64, 64), (16, 2))
+            )
+            for g in (height, slopes, None):
                 engine.localized(image, image, g, (64, 64), (64, 64), True, (1,), True, 1089)
             points = torch.empty(16, 3000, dtype=dtype, device="meta")
             count = torch.empty(16, dtype=torch.int64, device="meta")
-            partners = engine.match(points, points, count, points, points, count, True, "auto")[:2]
-            engine.cost(points, points, points, points, *partners, True)
+            diagrams = points, points, count, points, points, count
+            partners = engine.match(*diagrams, True, "auto")[:2]
+            engine.cost(*diagrams, *partners, True, True)
     by_variant = {}
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}

@@ -10,7 +10,13 @@ import gpuph
 import inputs
 from bench import neurons
 from diagrams import KINDS, mixed, pairs
-from engines import assert_same_gather, assert_same_localized, assert_same_matching, assert_same_pairs
+from engines import (
+    assert_same_gather,
+    assert_same_localized,
+    assert_same_matching,
+    assert_same_pairs,
+    assert_same_slopes,
+)
 from gpuph.matching import SOLVERS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
@@ -64,8 +70,9 @@ def test_pairs_of_neurites_equal_the_cpu(construction: str) -> None:
 @pytest.mark.parametrize("border", [True, False])
 def test_volumes_in_their_frames_equal_the_cpu(border: bool) -> None:
     pred, target = (batch(kind, (40, 45, 50), 2) for kind in ("noise", "smooth"))
-    height = torch.randn(2 * 2 * 3 * 3, 24, 24, 24, generator=torch.Generator().manual_seed(0)).cuda()
-    assert_same_localized(pred, target, height, (24, 24, 24), (16, 16, 16), border, (1, 2), capacity=3000)
+    for shape in ((2 * 2 * 3 * 3, 24, 24, 24), (2 * 2 * 3 * 3, 3)):
+        height = torch.randn(shape, generator=torch.Generator().manual_seed(0)).cuda()
+        assert_same_localized(pred, target, height, (24, 24, 24), (16, 16, 16), border, (1, 2), capacity=3000)
 
 
 def test_a_nan_empties_its_window_only() -> None:
@@ -80,6 +87,12 @@ def test_a_nan_empties_its_window_only() -> None:
 def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
     for rows, size, columns in ((1, 1, 1), (3, 40, 33), (64, 4356, 2178), (2, 50_000, 3_000), (0, 4, 4), (2, 5, 0)):
         assert_same_gather(rows, size, columns, dtype, "cuda")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
+    for sizes in ((1, 1, 1, 1), (8, 16, 65_536, 1089), (2, 1, 20_000, 200), (0, 2, 4, 4), (2, 2, 5, 0)):
+        assert_same_slopes(*sizes, dtype, "cuda")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

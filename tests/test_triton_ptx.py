@@ -18,7 +18,13 @@ import torch
 import gpuph
 import inputs
 from diagrams import essential, mixed, pairs, real
-from engines import assert_same_gather, assert_same_localized, assert_same_matching, assert_same_pairs
+from engines import (
+    assert_same_gather,
+    assert_same_localized,
+    assert_same_matching,
+    assert_same_pairs,
+    assert_same_slopes,
+)
 
 pytest.importorskip("triton")
 pytestmark = [
@@ -126,7 +132,8 @@ def test_large_windows_equal_the_cpu() -> None:
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_windows_in_their_frames_equal_the_cpu_on_any_schedule(seed: int) -> None:
     pred, target = (batch(kind, (17, 70), 2) for kind in ("noise", "smooth"))
-    height = None if seed % 5 == 0 else torch.randn(8 if seed % 2 else 1, 12, 61)
+    shape = (12, 61) if seed % 7 > 1 else (2,)  # in each pixel, or slopes
+    height = None if seed % 5 == 0 else torch.randn(8 if seed % 2 else 1, *shape)
     with ptx(seed):
         assert_same_localized(pred, target, height, (12, 61), (5, 9), seed % 3 > 0, dims=((0, 1), (1,))[seed % 2])
 
@@ -136,6 +143,15 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
     for seed, (rows, size, columns) in enumerate([(1, 1, 1), (3, 40, 33), (2, 17_000, 1_100), (0, 4, 4), (2, 5, 0)]):
         with ptx(seed):
             assert_same_gather(rows, size, columns, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
+    for seed, sizes in enumerate(
+        ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0))
+    ):
+        with ptx(seed):
+            assert_same_slopes(*sizes, dtype)
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .. import ops
-from ..diagram import Diagram, warn_overflow
-from ..height import Height, RandomLinear
-from ..matching import UNMATCHED, match
+from ..diagram import warn_overflow
+from ..height import Height, Linear, RandomLinear
+from ..matching import UNMATCHED
 from ..persistence import check_construction, check_dims, debugging, default_capacity, diagram_of
 from ..windows import windows_of
 from .common import check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of, weights_of
@@ -140,9 +140,9 @@ class LocalizedPHLoss(torch.nn.Module):
 
         g = None if self.height is None else self._draw(n, images[0].detach(), sizes)
 
-        # Which pixels gave which values is all that the gradient needs to know: see `ops.attach`.
+        # Which pixels gave which values is all that the gradient needs to know.
         capacity = default_capacity(images[0], [side + 2 * self.border for side in sizes])
-        status, index, value, count = ops.localized(
+        status, *parts = ops.localized(
             images[0][:, 0].detach(),
             images[1][:, 0].detach(),
             -g if g is not None and self.superlevel else g,
@@ -154,21 +154,20 @@ class LocalizedPHLoss(torch.nn.Module):
             capacity,
         )
 
-        def diagram(image: Tensor, i: int) -> Diagram:
-            """One of the diagrams, with the gradient of the image's pixels."""
-            return diagram_of(index[i], ops.attach(value[i], image.flatten(1), index[i]), count[i])
-
-        loss = images[0].new_zeros(n)
-        for i, dim in enumerate(dims):
-            a, b = diagram(images[0], i), diagram(images[1], len(dims) + i)
-            loss = loss.add(match(a, b, unmatched=self.unmatched).cost, alpha=self.weights[dim])
+        flat = [image.flatten(1) for image in images]
+        loss: Tensor | None = None
+        for dim, pairs in zip(dims, zip(*parts, strict=True), strict=True):
+            a, b = [part[:n] for part in pairs], [part[n:] for part in pairs]
+            cost = ops.matched_cost(flat[0], a, flat[1], b, self.unmatched == "half_squared")
+            loss = cost * self.weights[dim] if loss is None else loss.add(cost, alpha=self.weights[dim])
             if debugging():
-                warn_overflow(f"dimension {dim} of pred", a)
-                warn_overflow(f"dimension {dim} of target", b)
+                for name, (index, value, count) in (("pred", a), ("target", b)):
+                    warn_overflow(f"dimension {dim} of {name}", diagram_of(index, (value[:, 0], value[:, 1]), count))
+        assert loss is not None  # there is a dimension
         return reduced(loss.view(batch, per_image), status, ("pred", "target"), self.reduction)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
-        """The height function on n windows, shape (n, *window), or (1, *window) where all have the same."""
+        """The height function on n windows as `ops.localized` takes it, with a length of 1 where all have the same."""
         height = self.height
         if isinstance(height, RandomLinear) and not self.training:
             height = height.fixed(len(window))
@@ -176,12 +175,13 @@ class LocalizedPHLoss(torch.nn.Module):
         if not isinstance(height, RandomLinear):
 
             def draw() -> Tensor:
-                return height(1, window, torch.empty(0, dtype=like.dtype), None).to(like.device)
+                made = height.slopes if isinstance(height, Linear) else height
+                return made(1, window, torch.empty(0, dtype=like.dtype), None).to(like.device)
 
             return self._once(draw, self.height, window, like.dtype, like.device)
         if self.generator is not None and self.generator.device.type != like.device.type:
             raise ValueError(f"generator must be on {like.device}, as the input is; it is on {self.generator.device}")
-        return height(n, window, like, self.generator)
+        return height.slopes(n, window, like, self.generator)
 
     def _once(self, make: Callable[[], _T], *key: object) -> _T:
         """Make what is the same in every call once, and remember what the last few kinds of call needed."""

@@ -1,8 +1,9 @@
 """The operators, the only door to the kernels.
 
-None of them is differentiated but three: `attach` gives values that were read from an image the gradient of its pixels,
-by a scatter in a fixed order; `gather` is the scatter's own gradient; and `cost` adds a matching up in one pass. The
-device of the tensors chooses the implementation, unless the caller does: see `use_kernels`.
+None of them is differentiated but these: `attach` gives values that were read from an image the gradient of its pixels,
+by a scatter in a fixed order; `gather` is the scatter's own gradient; `cost` adds a matching up in one pass; and
+`matched_cost` matches what was read from images and gives their pixels the gradient. The device of the tensors chooses
+the implementation, unless the caller does: see `use_kernels`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from . import registration  # noqa: F401 -- makes torch.ops.gpuph
 from .choice import use_kernels
-from .gradients import Attach, Cost
+from .gradients import Attach, Cost, MatchedCost
 
 __all__ = [
     "attach",
@@ -22,10 +23,12 @@ __all__ = [
     "gather",
     "localized",
     "match",
+    "matched_cost",
     "maximin",
     "persistence",
     "regions",
     "scatter",
+    "scatter_slopes",
     "skeleton",
     "use_kernels",
 ]
@@ -85,8 +88,9 @@ def localized(
     ----------
     pred, target : Tensor, shape (B, *image), float32 or float64
         Images or volumes.
-    height : Tensor, shape (1, *window) or (N, *window), of the images' dtype, or None
-        What is added to all windows, or to each of the N of either image.
+    height : Tensor, shape (1, *window), (N, *window), (1, axes) or (N, axes), of the images' dtype, or None
+        What is added to all windows, or to each of the N of either image: in each pixel, or the slopes along the axes
+        of what is 0 in the window's centre.
     window, stride : sequence of int, one an axis
         Size of a window, no larger than the image, and distance between windows: see `gpuph.windows.cut_windows`.
     border : bool
@@ -97,13 +101,14 @@ def localized(
     Returns
     -------
     status : Tensor, shape (2 N,), int32
-        As of `persistence`, of the windows of `pred` and then of `target`.
-    index : list of Tensor, each of shape (N, 2, K), int64
-        For each of `dims` of `pred`, and then of `target`, flat indices of birth and death pixels in the image that
-        the window was cut from, the longest pair first; -1 for none, and for a pixel of the frame.
-    value : list of Tensor, each of shape (N, 2, K), of the images' dtype
-        The filtration's values there; +inf for the death of an essential class, and 0 where there is no pair.
-    count : list of Tensor, each of shape (N,), int64
+        As of `persistence`, of the windows of `pred` and then of `target`, as are all the others.
+    index : list of Tensor, each of shape (2 N, 2, K), int64
+        For each of `dims`, flat indices of birth and death pixels in the image that the window was cut from, the
+        longest pair first; -1 for a pixel of the frame and for the death of an essential class.
+    value : list of Tensor, each of shape (2 N, 2, K), of the images' dtype
+        The filtration's values there, and +inf for the death of an essential class. What stands behind the pairs, here
+        and in `index`, means nothing.
+    count : list of Tensor, each of shape (2 N,), int64
         How many pairs there are, also where K is smaller.
     """
     status, index, value, count = torch.ops.gpuph.localized(
@@ -183,8 +188,10 @@ def match(
 def cost(
     birth_a: Tensor,
     death_a: Tensor,
+    count_a: Tensor,
     birth_b: Tensor,
     death_b: Tensor,
+    count_b: Tensor,
     partner_a: Tensor,
     partner_b: Tensor,
     squared: bool,
@@ -193,7 +200,51 @@ def cost(
 
     An essential class without a partner costs inf, and has no gradient.
     """
-    return Cost.apply(birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared)  # type: ignore[no-any-return, no-untyped-call]
+    points = birth_a, death_a, count_a, birth_b, death_b, count_b
+    return Cost.apply(*points, partner_a, partner_b, squared)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def matched_cost(
+    image_a: Tensor, pairs_a: Sequence[Tensor], image_b: Tensor, pairs_b: Sequence[Tensor], squared: bool
+) -> Tensor:
+    """Match pairs that were read from images, and add up the cost: shape (N,), differentiable once in the images.
+
+    What `attach`, `match` and `cost` do, without what only the public diagrams need: the columns behind the pairs may
+    hold anything, and no step looks at them.
+
+    Parameters
+    ----------
+    image_a, image_b : Tensor, shape (B, P)
+        The images, each with its share of the N windows.
+    pairs_a, pairs_b : three tensors
+        Pixels (N, 2, K), values (N, 2, K) and counts (N,), as of `localized`.
+    squared : bool
+        See `match`.
+    """
+    return MatchedCost.apply(image_a, *pairs_a, image_b, *pairs_b, squared)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+    """Add up what the births and deaths of windows say about the pixels of images.
+
+    Parameters
+    ----------
+    slopes, index : Tensor, shape (N, 2, K)
+        Slopes of a window's cost in its births and deaths, and their pixels, int64, negative for none.
+    count : Tensor, shape (N,), int64
+        How many columns are looked at.
+    grad : Tensor, shape (N,), of slopes' dtype
+        What each window's slopes are multiplied by.
+    images, size : int
+        How many images share the windows, and pixels of an image.
+
+    Returns
+    -------
+    Tensor, shape (images, size)
+        Sums, in order of the windows, births before deaths, and of columns.
+    """
+    out: Tensor = torch.ops.gpuph.scatter_slopes(slopes, index, count, grad, images, size)
+    return out
 
 
 def regions(mask: Tensor, radius: int) -> Tensor:

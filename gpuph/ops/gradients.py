@@ -1,4 +1,4 @@
-"""Gradients: gather and scatter are each other's adjoint, and the cost brings its slopes along."""
+"""Gradients: gather and scatter are each other's adjoint, and costs bring their slopes along."""
 
 from __future__ import annotations
 
@@ -56,14 +56,53 @@ class Cost(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        total, *slopes = torch.ops.gpuph.cost(*arguments)
+        out: Tensor
+        out, *slopes = torch.ops.gpuph.cost(*arguments, True)
         ctx.save_for_backward(*slopes)
-        out: Tensor = total
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # the slopes would count as constants, and second derivatives be wrong
-            raise RuntimeError("the cost of a matching is differentiable once; create_graph=True is not supported")
-        slopes = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
-        return *(grad[:, None] * slope if needed else None for slope, needed in slopes), None, None, None
+        _differentiated_once()
+        grads: list[Tensor | None] = []
+        for i, slopes in enumerate(ctx.saved_tensors):
+            needed = ctx.needs_input_grad[3 * i : 3 * i + 2]
+            grads += [*(grad[:, None, None] * slopes).unbind(1), None] if any(needed) else [None] * 3
+        return *grads, None, None, None
+
+
+class MatchedCost(torch.autograd.Function):
+    """`matched_cost`, which saves slopes and pixels."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        image_a, index_a, *points_a, image_b, index_b, value_b, count_b, squared = arguments
+        points = *_points(*points_a), *_points(value_b, count_b)
+        partner_a, partner_b, _ = torch.ops.gpuph.match(*points, squared, "auto")
+        out: Tensor
+        out, *slopes = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, False)
+        parts = (slopes[0], index_a, points_a[1]), (slopes[1], index_b, count_b)
+        needed = ctx.needs_input_grad[0], ctx.needs_input_grad[4]
+        ctx.save_for_backward(*(x if need else None for part, need in zip(parts, needed, strict=True) for x in part))
+        ctx.shapes = image_a.shape, image_b.shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        _differentiated_once()
+        grads: list[Tensor | None] = []
+        for i, shape in enumerate(ctx.shapes):
+            part = ctx.saved_tensors[3 * i : 3 * i + 3]
+            needed = ctx.needs_input_grad[4 * i]
+            grads += [torch.ops.gpuph.scatter_slopes(*part, grad, *shape) if needed else None, None, None, None]
+        return *grads, None
+
+
+def _points(value: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Births, deaths and counts."""
+    return value[:, 0], value[:, 1], count
+
+
+def _differentiated_once() -> None:
+    if torch.is_grad_enabled():  # the slopes would count as constants, and second derivatives be wrong
+        raise RuntimeError("the cost of a matching is differentiable once; create_graph=True is not supported")

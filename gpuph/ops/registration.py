@@ -40,8 +40,12 @@ torch.library.define(
 )
 torch.library.define(
     "gpuph::cost",
-    "(Tensor birth_a, Tensor death_a, Tensor birth_b, Tensor death_b, Tensor partner_a, Tensor partner_b, bool squared)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b,"
+    " Tensor partner_a, Tensor partner_b, bool squared, bool padded) -> (Tensor, Tensor, Tensor)",
+)
+torch.library.define(
+    "gpuph::scatter_slopes",
+    "(Tensor slopes, Tensor index, Tensor count, Tensor grad, int images, int size) -> Tensor",
 )
 torch.library.define("gpuph::regions", "(Tensor mask, int radius) -> Tensor")
 torch.library.define("gpuph::skeleton", "(Tensor x, float min_persistence, int[] manifolds) -> Tensor")
@@ -158,14 +162,25 @@ def match(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def cost(*arguments: Any) -> tuple[Tensor, ...]:
-    *points, squared = arguments
+    *points, squared, padded = arguments
     if by_triton(points[0]):
         from gpuph.kernels import triton
 
         with _device_of(points[0]):
-            costs: tuple[Tensor, ...] = triton.cost(*points, squared)
+            costs: tuple[Tensor, ...] = triton.cost(*points, squared, padded)
         return costs
-    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.cost(*map(_array, points), squared))
+    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.cost(*map(_array, points), squared, padded))
+
+
+def scatter_slopes(*arguments: Any) -> Tensor:
+    *parts, images, size = arguments
+    if by_triton(parts[0]):
+        from gpuph.kernels import triton
+
+        with _device_of(parts[0]):
+            sums: Tensor = triton.scatter_slopes(*parts, images, size)
+        return sums
+    return torch.from_numpy(cpu.scatter_slopes(*map(_array, parts), images, size)).to(parts[0].device)
 
 
 def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
@@ -197,7 +212,20 @@ def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Ten
 
 
 IMPLEMENTATIONS = {
-    f.__name__: f for f in (persistence, localized, gather, scatter, attach, match, cost, regions, maximin, skeleton)
+    f.__name__: f
+    for f in (
+        persistence,
+        localized,
+        gather,
+        scatter,
+        attach,
+        match,
+        cost,
+        scatter_slopes,
+        regions,
+        maximin,
+        skeleton,
+    )
 }
 for _name, _implementation in IMPLEMENTATIONS.items():
     torch.library.register_kernel(f"gpuph::{_name}", ["cpu", "cuda"])(_implementation)  # ROCm says that it is CUDA
@@ -234,7 +262,7 @@ def _(
         -(-(length - size) // step) + 1 for length, size, step in zip(pred.shape[1:], window, stride, strict=True)
     ]
     n = pred.shape[0] * math.prod(counts)
-    index, value, count = _columns(pred, n, 2 * len(dims), capacity)
+    index, value, count = _columns(pred, 2 * n, len(dims), capacity)
     return pred.new_empty((2 * n,), dtype=torch.int32), index, value, count
 
 
@@ -262,8 +290,14 @@ def _(*arguments: Any) -> tuple[Tensor, ...]:
 
 @torch.library.register_fake("gpuph::cost")
 def _(*arguments: Any) -> tuple[Tensor, ...]:
-    points = arguments[:4]
-    return points[0].new_empty(points[0].shape[:1]), *(x.new_empty(x.shape) for x in points)
+    birth_a, birth_b = arguments[0], arguments[3]
+    n = birth_a.shape[0]
+    return birth_a.new_empty((n,)), *(x.new_empty((n, 2, x.shape[1])) for x in (birth_a, birth_b))
+
+
+@torch.library.register_fake("gpuph::scatter_slopes")
+def _(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+    return slopes.new_empty((images, size))
 
 
 @torch.library.register_fake("gpuph::regions")

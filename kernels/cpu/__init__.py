@@ -1,7 +1,7 @@
 """The engine on the CPU, as Numba kernels: NumPy arrays in, NumPy arrays out."""
 
 from .cost import cost
-from .gather import gather, scatter
+from .gather import gather, scatter, scatter_slopes
 from .localized import localized
 from .match import match
 from .maximin import maximin, regions
@@ -20,6 +20,7 @@ __all__ = [
     "persistence3",
     "regions",
     "scatter",
+    "scatter_slopes",
     "skeleton",
     "skeleton3",
 ]

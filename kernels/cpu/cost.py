@@ -16,45 +16,55 @@ _SQRT_HALF = 0.5**0.5
 
 
 def cost(
-    birth_a: Array, death_a: Array, birth_b: Array, death_b: Array, partner_a: Array, partner_b: Array, squared: bool
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Costs (N,) and their slopes in the four arrays of points; see `gpuph.ops.cost`."""
-    n = len(birth_a)
-    points = birth_a, death_a, birth_b, death_b
-    out = np.empty(n, birth_a.dtype), *(np.empty(x.shape, x.dtype) for x in points)
+    birth_a: Array,
+    death_a: Array,
+    count_a: Array,
+    birth_b: Array,
+    death_b: Array,
+    count_b: Array,
+    partner_a: Array,
+    partner_b: Array,
+    squared: bool,
+    padded: bool,
+) -> tuple[Array, Array, Array]:
+    """Costs (N,) and their slopes (N, 2, K) in births and deaths of both sides, 0 behind the points if `padded`."""
+    (n, size_a), size_b, dtype = birth_a.shape, birth_b.shape[1], birth_a.dtype
+    diagrams = birth_a, death_a, count_a, birth_b, death_b, count_b
+    new = np.zeros if padded else np.empty
+    out = np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)
 
     def run(start: int, stop: int) -> None:
-        _windows(*(x[start:stop] for x in (*points, partner_a, partner_b)), squared, *(x[start:stop] for x in out))
+        _windows(*(x[start:stop] for x in (*diagrams, partner_a, partner_b)), squared, *(x[start:stop] for x in out))
 
-    over_windows(n, run, 1 + 20_000 // (1 + birth_a.shape[1] + birth_b.shape[1]))
+    over_windows(n, run, 1 + 20_000 // (1 + size_a + size_b))
     return out
 
 
 @kernel
 def _windows(
-    birth_a, death_a, birth_b, death_b, partner_a, partner_b, squared, cost, slope_ba, slope_da, slope_bb, slope_db
+    birth_a, death_a, count_a, birth_b, death_b, count_b, partner_a, partner_b, squared, cost, slopes_a, slopes_b
 ):
-    """Costs of the windows of a slice, added up in order of the columns. Padding has no partner and no length."""
+    """Costs of the windows of a slice, added up in order of the columns."""
     for w in range(birth_a.shape[0]):
         total = 0.0
-        for i in range(birth_a.shape[1]):
+        for i in range(min(count_a[w], birth_a.shape[1])):
             j = partner_a[w, i]
             if j < 0:
                 length = death_a[w, i] - birth_a[w, i]
                 slope = _slope(length, squared)
                 total += _alone(length, squared)
-                slope_ba[w, i], slope_da[w, i] = -slope, slope
+                slopes_a[w, 0, i], slopes_a[w, 1, i] = -slope, slope
             else:
                 x, y = _apart(birth_a[w, i], birth_b[w, j]), _apart(death_a[w, i], death_b[w, j])
                 total += x * x + y * y
-                slope_ba[w, i], slope_da[w, i] = 2 * x, 2 * y
-                slope_bb[w, j], slope_db[w, j] = -2 * x, -2 * y
-        for j in range(birth_b.shape[1]):
+                slopes_a[w, 0, i], slopes_a[w, 1, i] = 2 * x, 2 * y
+                slopes_b[w, 0, j], slopes_b[w, 1, j] = -2 * x, -2 * y
+        for j in range(min(count_b[w], birth_b.shape[1])):
             if partner_b[w, j] < 0:
                 length = death_b[w, j] - birth_b[w, j]
                 slope = _slope(length, squared)
                 total += _alone(length, squared)
-                slope_bb[w, j], slope_db[w, j] = -slope, slope
+                slopes_b[w, 0, j], slopes_b[w, 1, j] = -slope, slope
         cost[w] = total
 
 

@@ -20,7 +20,7 @@ from .persistence3 import room_of as room_of_volume
 from .persistence3 import window_pairs as volume_pairs
 from .primitives import appended
 from .threads import by_turns, take
-from .windows import corner_of, fill_from_image, lay, lay_frame, windows_of
+from .windows import corner_of, fill_from_image, lay, lay_frame, ramps, windows_of
 
 Array = NDArray[Any]
 
@@ -43,6 +43,8 @@ def localized(
     sizes = *[1] * flat, *window
     margin = tuple(int(border and axis >= flat) for axis in range(3))
     shape = tuple(size + 2 * edge for size, edge in zip(sizes, margin, strict=True))
+    if height is not None and height.ndim == 2:
+        height = ramps(height, window)
     up = np.empty((1, 0, 0, 0), pred.dtype) if height is None else height.reshape(len(height), *sizes)
     tiling = *images, up, sizes, (*[1] * flat, *stride), margin
     n = len(pred) * math.prod(windows_of.py_func(images[0].shape[1:], *tiling[3:5]))
@@ -79,13 +81,13 @@ def localized(
         else by_turns(n, run, 2, SPARE // (2 * math.prod(shape)))
     )
     index, value, count = [], [], []
-    for k, image in enumerate(images):
-        for side in sides:
-            write = partial(_fill, k, counts[side], image, *tiling[2:], shape, lowest)
-            count.append(counts[side, :, k].copy())
-            columns = spread(parts, side, count[-1], pred.dtype, capacity, write)
-            index.append(columns[0])
-            value.append(columns[1])
+    for side in sides:
+        # In the result, all windows of the truth follow all of the prediction.
+        count.append(counts[side].T.ravel())
+        write = partial(_fill, counts[side], *tiling, shape, lowest)
+        columns = spread(parts, side, count[-1], pred.dtype, capacity, write)
+        index.append(columns[0])
+        value.append(columns[1])
     return status.T.ravel(), index, value, count
 
 
@@ -203,23 +205,24 @@ def _volumes(
 
 
 @kernel
-def _fill(k, counts, image, height, window, stride, margin, shape, lowest, windows, codes, index, value):
-    """Spread codes over the rows of some windows in index and value (N, 2, K).
+def _fill(counts, pred, target, height, window, stride, margin, shape, lowest, windows, codes, index, value):
+    """Spread codes over the rows of some windows in index and value (2 N, 2, K); the truth's follow the prediction's.
 
-    k : whether the windows are of the prediction or of the truth, which image (B, D, H, W) is. counts : (N, 2).
+    counts : (N, 2). lowest : (N,).
     """
-    _fill_rows(k, counts, image, height, window, stride, margin, shape, lowest, windows, codes, index, value)
+    _fill_rows(counts, pred, target, height, window, stride, margin, shape, lowest, windows, codes, index, value)
 
 
 @device
-def _fill_rows(k, counts, image, height, window, stride, margin, shape, lowest, windows, codes, index, value):
-    size, used = image.shape[1:], 0
+def _fill_rows(counts, pred, target, height, window, stride, margin, shape, lowest, windows, codes, index, value):
+    size, used = pred.shape[1:], 0
     depth, rows, columns = windows_of(size, window, stride)
     for i in windows:
         number, place = divmod(i, depth * rows * columns)
         corner = corner_of(place, size, window, stride)
         up = height[i if len(height) > 1 else 0]
-        start = used + (counts[i, 0] if k == 1 else 0)
-        found = codes[start : start + counts[i, k]]
-        fill_from_image(found, image[number], corner, up, margin, shape, lowest[i], index[i], value[i])
-        used += counts[i, 0] + counts[i, 1]
+        for k in range(2):
+            image, row = pred if k == 0 else target, k * lowest.size + i
+            found = codes[used : used + counts[i, k]]
+            fill_from_image(found, image[number], corner, up, margin, shape, lowest[i], index[row], value[row])
+            used += counts[i, k]

@@ -5,10 +5,23 @@ Images and windows have three axes here, (D, H, W); those of two axes have a dep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .jit import device
 from .jit import unsigned as _i
+
+
+def ramps(slopes: NDArray[Any], window: Sequence[int]) -> NDArray[Any]:
+    """What rises by slopes (N, axes) along the axes of windows from 0 in their centre: (N, *window)."""
+    g = np.zeros((), slopes.dtype)
+    for axis, size in enumerate(window):
+        line = np.arange(size, dtype=slopes.dtype) - (size - 1) / 2
+        g = g[..., None] + (slopes[:, axis, None] * line).reshape(-1, *[1] * axis, size)
+    return g
 
 
 @device
@@ -103,5 +116,3 @@ def fill_from_image(codes, image, corner, height, margin, shape, lowest, index, 
                 value[end, i] = v + height[_i(z), _i(y), _i(x)] if height.size > 0 else v
             else:
                 index[end, i], value[end, i] = -1, lowest
-    index[:, n:] = -1
-    value[:, n:] = 0

@@ -1,10 +1,10 @@
 """The engine for the GPU, as Triton kernels: tensors in, tensors out."""
 
 from .cost import cost
-from .gather import gather, scatter
+from .gather import gather, scatter, scatter_slopes
 from .localized import localized
 from .match import match
 from .persistence import persistence
 from .persistence3 import persistence3
 
-__all__ = ["cost", "gather", "localized", "match", "persistence", "persistence3", "scatter"]
+__all__ = ["cost", "gather", "localized", "match", "persistence", "persistence3", "scatter", "scatter_slopes"]

@@ -7,79 +7,87 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import INTERPRETED
+from .launch import INTERPRETED, in_rows
 from .savings import Side
 
 _SQRT_HALF = tl.constexpr(0.5**0.5)
-_BLOCK = 4096 if INTERPRETED else 512  # columns at a time; most are padding
+_BLOCK = 4096 if INTERPRETED else 128  # columns at a time
 
 
 def cost(
     birth_a: Tensor,
     death_a: Tensor,
+    count_a: Tensor,
     birth_b: Tensor,
     death_b: Tensor,
+    count_b: Tensor,
     partner_a: Tensor,
     partner_b: Tensor,
     squared: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Costs (N,) and their slopes in the four arrays of points; see `gpuph.ops.cost`."""
-    arguments = [t.contiguous() for t in (birth_a, death_a, birth_b, death_b, partner_a, partner_b)]
-    n, sizes = len(birth_a), (birth_a.shape[1], birth_b.shape[1])
-    total = torch.empty(n, dtype=birth_a.dtype, device=birth_a.device)
-    slopes = [torch.empty_like(x) for x in arguments[:4]]
+    padded: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Costs (N,) and their slopes (N, 2, K) in births and deaths of both sides, 0 behind the points if `padded`."""
+    (n, size_a), size_b = birth_a.shape, birth_b.shape[1]
+    birth_a, death_a, row_a = in_rows(birth_a, death_a)
+    birth_b, death_b, row_b = in_rows(birth_b, death_b)
+    diagrams = birth_a, death_a, count_a.contiguous(), birth_b, death_b, count_b.contiguous()
+    partners = partner_a.contiguous(), partner_b.contiguous()
+    new = {"dtype": birth_a.dtype, "device": birth_a.device}
+    total, *slopes = (torch.empty(shape, **new) for shape in ((n,), (n, 2, size_a), (n, 2, size_b)))
     if n:
         # Without fusion, a pair costs the same with its sides exchanged.
         meta = {"BLOCK": _BLOCK, "num_warps": 4, "enable_fp_fusion": False}
-        _cost[(n,)](*arguments, total, *slopes, *sizes, int(squared), **meta)
-    return total, *slopes
+        scalars = row_a, row_b, size_a, size_b, int(squared), int(padded)
+        _cost[(n,)](*diagrams, *partners, total, *slopes, *scalars, **meta)
+    return total, slopes[0], slopes[1]
 
 
-@triton.jit(do_not_specialize=["size_a", "size_b", "squared"])
+@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b", "squared", "padded"])
 def _cost(
-    birth_a,  # [N, size_a] float32 or float64
-    death_a,  # [N, size_a] of birth_a's dtype
-    birth_b,  # [N, size_b] of birth_a's dtype
-    death_b,  # [N, size_b] of birth_a's dtype
+    birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
+    death_a,  # [N, size_a] of birth_a's dtype, likewise
+    count_a,  # [N] int64
+    birth_b,  # [N, size_b] of birth_a's dtype, in rows that are row_b apart
+    death_b,  # [N, size_b] of birth_a's dtype, likewise
+    count_b,  # [N] int64
     partner_a,  # [N, size_a] int64
     partner_b,  # [N, size_b] int64
     cost,  # [N] of birth_a's dtype, written
-    slope_ba,  # [N, size_a] of birth_a's dtype, written; and so are the other slopes
-    slope_da,
-    slope_bb,  # [N, size_b]
-    slope_db,
+    slopes_a,  # [N, 2, size_a] of birth_a's dtype, written
+    slopes_b,  # [N, 2, size_b] of birth_a's dtype, written
+    row_a,
+    row_b,
     size_a,
     size_b,
     squared,
+    padded,
     BLOCK: tl.constexpr,
 ):
-    """Cost and slopes of one window. Padding has no partner and no length.
+    """Cost and slopes of one window.
 
     The terms are added up in float64 lane by lane and then over the lanes, an order that is the same in every run but
     not the CPU's: the last bits may differ from the CPU's sum.
     """
     squared = squared != 0
     window = tl.program_id(0).to(tl.int64)
-    o_a, o_b = window * size_a, window * size_b
-    a = Side(birth_a + o_a, death_a + o_a, partner_a + o_a, size_a)
-    b = Side(birth_b + o_b, death_b + o_b, partner_b + o_b, size_b)
-    terms = _side(a, b, slope_ba + o_a, slope_da + o_a, True, squared, BLOCK)
-    terms += _side(b, a, slope_bb + o_b, slope_db + o_b, False, squared, BLOCK)
+    n_a = tl.minimum(tl.load(count_a + window), size_a).to(tl.int32)
+    n_b = tl.minimum(tl.load(count_b + window), size_b).to(tl.int32)
+    a = Side(birth_a + window * row_a, death_a + window * row_a, partner_a + window * size_a, n_a)
+    b = Side(birth_b + window * row_b, death_b + window * row_b, partner_b + window * size_b, n_b)
+    slopes_a += window * 2 * size_a
+    slopes_b += window * 2 * size_b
+    terms = _side(a, b, slopes_a, size_a, True, squared, BLOCK) + _side(b, a, slopes_b, size_b, False, squared, BLOCK)
+    if padded != 0:
+        _pad(slopes_a, n_a, size_a, BLOCK)
+        _pad(slopes_b, n_b, size_b, BLOCK)
     tl.store(cost + window, tl.sum(terms, 0).to(cost.dtype.element_ty))
 
 
 @triton.jit
-def _side(
-    points,
-    others,
-    slope_birth,
-    slope_death,
-    PAIRS: tl.constexpr,
-    squared,
-    BLOCK: tl.constexpr,
-):
+def _side(points, others, slopes, size, PAIRS: tl.constexpr, squared, BLOCK: tl.constexpr):
     """Write one side's slopes. Returns the costs of points without a partner and, if wanted, of PAIRS: (BLOCK,)."""
     terms = tl.zeros((BLOCK,), tl.float64)
+    out = slopes.dtype.element_ty
     for start in range(0, points.count, BLOCK):
         i = start + tl.arange(0, BLOCK)
         m_point = i < points.count
@@ -94,10 +102,19 @@ def _side(
         length = death - birth
         alone, slope = _alone(length, squared)
         terms += tl.where(m_pair, x * x + y * y if PAIRS else tl.zeros((BLOCK,), tl.float64), alone)
-        out = slope_birth.dtype.element_ty
-        tl.store(slope_birth + i, tl.where(m_pair, 2.0 * x, -slope).to(out), mask=m_point)
-        tl.store(slope_death + i, tl.where(m_pair, 2.0 * y, slope).to(out), mask=m_point)
+        tl.store(slopes + i, tl.where(m_pair, 2.0 * x, -slope).to(out), mask=m_point)
+        tl.store(slopes + size + i, tl.where(m_pair, 2.0 * y, slope).to(out), mask=m_point)
     return terms
+
+
+@triton.jit
+def _pad(slopes, count, size, BLOCK: tl.constexpr):
+    """Write that nothing changes with what stands behind the points."""
+    nothing = tl.zeros((BLOCK,), slopes.dtype.element_ty)
+    for start in range(count, size, BLOCK):
+        i = start + tl.arange(0, BLOCK)
+        tl.store(slopes + i, nothing, mask=i < size)
+        tl.store(slopes + size + i, nothing, mask=i < size)
 
 
 @triton.jit

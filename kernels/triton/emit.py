@@ -34,6 +34,7 @@ def emit(
     maxima: bool,
     min_persistence: float,
     capacity: int | None,
+    padded: bool,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """List the pairs of windows whose merge trees are grown.
 
@@ -49,6 +50,8 @@ def emit(
         Only pairs that are longer.
     capacity : int or None
         Columns K; None for as many as there can be.
+    padded : bool
+        Whether the columns behind the pairs have to be filled.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def emit(
         _pairs[grid](x, extrema, tree, counters, keys, lengths, *shape, threshold, TOP=top, PACKED=packed, **meta)
     if n and packed:
         outputs = index[0], index[-1], values[0], values[-1], count[0], count[-1]
-        _place[grid](x, counters, keys, *outputs, *shape, columns[0], columns[-1], **meta)
+        _place[grid](x, counters, keys, *outputs, *shape, columns[0], columns[-1], int(padded), **meta)
     if not packed:
         counts = [counters[:, PAIRS_OF_MINIMA.value]] if minima else []
         counts += [counters[:, PAIRS_OF_MAXIMA.value]] if maxima else []
@@ -168,7 +171,7 @@ def _pairs(
         tl.atomic_add(counters + counter, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
 
 
-@triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "k_first", "k_second"])
+@triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "k_first", "k_second", "padded"])
 def _place(
     x,  # [N, H, W] float32
     counters,  # [N, COUNTERS] int32
@@ -186,13 +189,15 @@ def _place(
     programs,
     k_first,
     k_second,
+    padded,
     SIDES: tl.constexpr,
     FIRST: tl.constexpr,
     LOG_RUN: tl.constexpr,
 ):
-    """Write the pairs of every `programs`-th run of one window, on one side, to their columns, and -1 behind them all.
+    """Write the pairs of every `programs`-th run of one window, on one side, to their columns.
 
-    A column is written by one program: that of its pair, or of its number where there is no pair.
+    A column is written by one program: that of its pair, or of its number where there is no pair; then, if `padded`, it
+    gets -1.
     """
     part = tl.program_id(0) % SIDES
     side = part if SIDES == 2 else FIRST
@@ -226,7 +231,7 @@ def _place(
         m_pair = (key < _NONE) & (column < k)
         birth, death = (key >> 16) & 0xFFFF, (key & 0xFFFF) - 1
         write_pairs(index, values, births + column, deaths + column, birth, death, m_pair, x)
-    for start in range(program % programs * RUN, k, programs * RUN):
+    for start in range(program % programs * RUN, tl.where(padded != 0, k, 0), programs * RUN):
         column = start + lane
         write_none(index, values, births + column, deaths + column, (column >= count) & (column < k))
 

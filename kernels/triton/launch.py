@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import triton
+from torch import Tensor
 
 # Triton's interpreter takes one program, and one operation, at a time; wide blocks are what makes it fast.
 INTERPRETED = triton.knobs.runtime.interpret
+
+
+def in_rows(birth: Tensor, death: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Births and deaths (N, K) whose columns lie side by side, and how far apart the rows of both are.
+
+    They are copied only where that is not so; parts of a tensor (N, 2, K) stay where they are.
+    """
+    if birth.stride(1) != 1 or birth.stride() != death.stride():
+        birth, death = birth.contiguous(), death.contiguous()
+    return birth, death, birth.stride(0)

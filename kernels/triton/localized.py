@@ -25,8 +25,10 @@ def localized(
     """Pairs of critical pixels of the windows of two images (B, *image); see `gpuph.ops.localized`."""
     pred, target, height = pred.contiguous(), target.contiguous(), None if height is None else height.contiguous()
     x = lay(pred, target, height, window, stride, border)
-    find = persistence if x.dim() == 3 else persistence3
-    status, *pairs = find(x, dims, top, 0.0, capacity)
-    parts = [locate(*part, pred.shape[1:], window, stride, border) for part in zip(*pairs, strict=True)]
-    index, values, count = ([part[k][i] for k in range(2) for part in parts] for i in range(3))
-    return status, index, values, count
+    pairs = (
+        persistence(x, dims, top, 0.0, capacity, False) if x.dim() == 3 else persistence3(x, dims, top, 0.0, capacity)
+    )
+    status, index, value, count = pairs
+    for pixels, found in zip(index, count, strict=True):
+        locate(pixels, found, pred.shape[1:], window, stride, border)
+    return status, index, value, count

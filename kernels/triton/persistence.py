@@ -16,11 +16,17 @@ from .merge import merge
 
 
 def persistence(
-    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
+    x: Tensor,
+    dims: Sequence[int],
+    top: bool,
+    min_persistence: float,
+    capacity: int | None,
+    padded: bool = True,
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     """Pairs of critical pixels of N windows; see `gpuph.ops.persistence`.
 
-    Without a capacity there are as many columns as pairs can occur.
+    Without a capacity there are as many columns as pairs can occur. Unless `padded`, what stands behind the pairs means
+    nothing; to fill it moves more memory than the pairs do.
     """
     # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
     of_minima = 1 if top else 0
@@ -29,7 +35,8 @@ def persistence(
     x = x.contiguous()
     edges, squares, saddles, extrema, tree, counters = gradient(x, top)
     merge(x, edges, squares, saddles, tree, counters, top, *wanted)
-    pairs = emit(x, extrema, tree, counters, top, *wanted, min_persistence, capacity)
+    del edges, squares, saddles  # makes room for the lists of pairs
+    pairs = emit(x, extrema, tree, counters, top, *wanted, min_persistence, capacity, padded)
     in_order = slice(None, None, 1 if dims[0] == of_minima else -1)
     index, values, count = (part[in_order] for part in pairs)
     return counters[:, STATUS.value].clone(), index, values, count

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from .launch import INTERPRETED
 
-_BLOCK = 4096 if INTERPRETED else 1024
+_COLUMNS = 64  # at a time, of so many rows of a window
+_ROWS = 64 if INTERPRETED else 16
 _PROGRAMS = 64  # a window at most, each with a least value that all look at
-_WARPS = 4
+_EDGE = 4096 if INTERPRETED else 128  # pixels of a frame at a time
+_BLOCK = 1024 if INTERPRETED else 32  # pairs at a time
 _SIZES = ["depth", "rows", "columns", "image_depth", "image_rows", "image_columns", "step_z", "step_y", "step_x"]
 
 
@@ -39,50 +41,38 @@ def lay(
     sizes, image, steps = (_three_axes(axes) for axes in (window, pred.shape[1:], stride))
     n = _windows_of(pred.shape, window, stride)
     x = torch.empty((2 * n, *(size + 2 * border for size in window)), dtype=pred.dtype, device=pred.device)
-    pixels = math.prod(x.shape[1:])
-    programs = min(_PROGRAMS, triton.cdiv(pixels, _BLOCK))
+    programs = min(_PROGRAMS, triton.cdiv(sizes[0] * sizes[1], _ROWS))
     least = torch.empty((2 * n, programs), dtype=pred.dtype, device=pred.device)
     geometry = *sizes, *image, *steps, int(border and len(window) == 3), int(border)
-    each = 0 if height is None or len(height) == 1 else math.prod(window)
     heights = pred if height is None else height
+    each = 0 if height is None or len(height) == 1 else height[0].numel()
+    slopes = 0 if height is None or height.dim() > 2 else len(window)
     if n:
-        grid = (2 * n * programs,)
-        _lay[grid](
+        _lay[(2 * n * programs,)](
             pred, target, heights, x, least, n, each, programs, *geometry,
-            HEIGHT=height is not None, BLOCK=_BLOCK, num_warps=_WARPS,
+            HEIGHT=height is not None, SLOPES=slopes, ROWS=_ROWS, COLUMNS=_COLUMNS, num_warps=4, enable_fp_fusion=False,
         )  # fmt: skip
-        if border:
-            part = triton.next_power_of_2(programs)
-            _frame[grid](x, least, n, programs, *geometry, PROGRAMS=part, BLOCK=_BLOCK, num_warps=_WARPS)
+    if n and border:
+        pixels = math.prod(x.shape[1:]) - math.prod(window)
+        writers = min(_PROGRAMS, triton.cdiv(pixels, _EDGE))
+        part = triton.next_power_of_2(programs)
+        margins = *sizes, *geometry[-2:]
+        _frame[(2 * n * writers,)](x, least, n, programs, writers, *margins, PART=part, BLOCK=_EDGE, num_warps=1)
     return x
 
 
 def locate(
-    index: Tensor,
-    values: Tensor,
-    count: Tensor,
-    image: Sequence[int],
-    window: Sequence[int],
-    stride: Sequence[int],
-    border: bool,
-) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """Say which pixels of images of that size are meant, -1 for those of the frame.
+    index: Tensor, count: Tensor, image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool
+) -> None:
+    """Say which pixels of images of that size are meant, -1 for those of the frame, instead of those of the windows.
 
-    index, values : (2 N, 2, K), and count : (2 N,), of the windows of `lay`.
-    Returns the three of the first N windows, and the three of the others.
+    index : (2 N, 2, K), changed, and count : (2 N,), of the pairs of the windows of `lay`.
     """
     n, _, k = index.shape
-    parts = [
-        [torch.empty((n // 2, *x.shape[1:]), dtype=x.dtype, device=x.device) for x in (index, values, count)]
-        for _ in range(2)
-    ]
     steps = *_three_axes(stride), int(border and len(window) == 3), int(border)
     geometry = *_three_axes(window), *_three_axes(image), *steps
     if n:
-        grid = (n, triton.cdiv(2 * k, _BLOCK))
-        _locate[grid](index, values, count, *parts[0], *parts[1], n // 2, k, *geometry, BLOCK=_BLOCK, num_warps=_WARPS)
-    a, b = parts
-    return (a[0], a[1], a[2]), (b[0], b[1], b[2])
+        _locate[(n,)](index, count, n // 2, k, *geometry, BLOCK=_BLOCK, num_warps=1)
 
 
 def _three_axes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -99,7 +89,7 @@ def _windows_of(shape: Sequence[int], window: Sequence[int], stride: Sequence[in
 def _lay(
     pred,  # [B, image_depth, image_rows, image_columns] float32 or float64
     target,  # likewise
-    heights,  # [1 or N, depth, rows, columns] likewise; not read unless HEIGHT
+    heights,  # [1 or N, depth, rows, columns] likewise, or [1 or N, SLOPES]; not read unless HEIGHT
     x,  # [2 N, *framed window] likewise, written inside the frames
     least,  # [2 N, programs] likewise, written
     n,
@@ -117,78 +107,99 @@ def _lay(
     margin_z,
     margin,
     HEIGHT: tl.constexpr,
-    BLOCK: tl.constexpr,
+    SLOPES: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
-    """Write every `programs`-th block of one window of one image, and the least value of these blocks.
+    """Write every `programs`-th ROWS rows of one window of one image, and the least value of them.
 
-    It is no NaN, which must not spread to the other image's frame; without a number it is +inf.
+    SLOPES: of as many axes, if it is not 0, and the height is added up axis by axis, without fusion, as on the CPU.
+    The least value is no NaN, which must not spread to the other image's frame; without a number it is +inf.
     """
     program = tl.program_id(0) % programs
-    row = (tl.program_id(0) // programs).to(tl.int64)
-    window = row % n
+    place = (tl.program_id(0) // programs).to(tl.int64)
+    window = place % n
     source = pred
-    if row >= n:
+    if place >= n:
         source = target
-    corner = _corner(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
-    pixels = (depth + 2 * margin_z) * (rows + 2 * margin) * (columns + 2 * margin)
-    lowest = tl.full((BLOCK,), float("inf"), x.dtype.element_ty)
-    for start in range(program * BLOCK, pixels, programs * BLOCK):
-        i = start + tl.arange(0, BLOCK)
-        place, offset, inside = _place(i, depth, rows, columns, image_rows, image_columns, margin_z, margin)
-        inside &= i < pixels
-        value = tl.load(source + corner + offset, mask=inside, other=float("inf"))
-        if HEIGHT:
-            value += tl.load(heights + window * each + place, mask=inside, other=0.0)
-        tl.store(x + row * pixels + i, value, mask=inside)
-        lowest = tl.where(value < lowest, value, lowest)
-    tl.store(least + row * programs + program, tl.min(lowest, 0))
+    source += _corner(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
+    heights += window * each
+    height, width = rows + 2 * margin, columns + 2 * margin
+    x += ((place * (depth + 2 * margin_z) + margin_z) * height + margin) * width + margin
+    lowest = tl.full((ROWS, COLUMNS), float("inf"), x.dtype.element_ty)
+    for first in range(program * ROWS, depth * rows, programs * ROWS):
+        row = first + tl.arange(0, ROWS)
+        z, y = row // rows, row % rows
+        if SLOPES:
+            up = tl.load(heights + SLOPES - 2) * _from_centre(y, rows, x)
+            if SLOPES == 3:
+                up = tl.load(heights) * _from_centre(z, depth, x) + up
+        p_source = source + (z.to(tl.int64) * image_rows + y) * image_columns
+        p_height, p_x = heights + row * columns, x + (z * height + y) * width
+        for left in range(0, columns, COLUMNS):
+            column = (left + tl.arange(0, COLUMNS))[None]
+            inside = (row < depth * rows)[:, None] & (column < columns)
+            value = tl.load(p_source[:, None] + column, mask=inside, other=float("inf"))
+            if SLOPES:
+                value += up[:, None] + tl.load(heights + SLOPES - 1) * _from_centre(column, columns, x)
+            elif HEIGHT:
+                value += tl.load(p_height[:, None] + column, mask=inside, other=0.0)
+            tl.store(p_x[:, None] + column, value, mask=inside)
+            lowest = tl.where(value < lowest, value, lowest)
+    tl.store(least + place * programs + program, tl.min(lowest))
 
 
-@triton.jit(do_not_specialize=["n", "programs", "margin_z", "margin", *_SIZES])
+@triton.jit
+def _from_centre(i, size, x):
+    """How far pixels i of an axis are from its centre, in the dtype of x."""
+    return i.to(x.dtype.element_ty) - (size - 1).to(x.dtype.element_ty) / 2
+
+
+@triton.jit(do_not_specialize=["n", "programs", "writers", "depth", "rows", "columns", "margin_z", "margin"])
 def _frame(
     x,  # [2 N, *framed window] float32 or float64, written on the frames
     least,  # [2 N, programs] likewise
     n,
     programs,
+    writers,
     depth,
     rows,
     columns,
-    image_depth,
-    image_rows,
-    image_columns,
-    step_z,
-    step_y,
-    step_x,
     margin_z,
     margin,
-    PROGRAMS: tl.constexpr,
+    PART: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Write what every `programs`-th block of one window has of the frame: the least value of both images' windows."""
-    program = tl.program_id(0) % programs
-    row = (tl.program_id(0) // programs).to(tl.int64)
-    part = tl.arange(0, PROGRAMS)
-    first = tl.load(least + row % n * programs + part, mask=part < programs, other=float("inf"))
-    second = tl.load(least + (row % n + n) * programs + part, mask=part < programs, other=float("inf"))
+    """Write every `writers`-th block of one window's frame: the least value of both images' windows."""
+    writer = tl.program_id(0) % writers
+    place = (tl.program_id(0) // writers).to(tl.int64)
+    part = tl.arange(0, PART)
+    first = tl.load(least + place % n * programs + part, mask=part < programs, other=float("inf"))
+    second = tl.load(least + (place % n + n) * programs + part, mask=part < programs, other=float("inf"))
     lowest = tl.min(tl.where(second < first, second, first), 0)
-    pixels = (depth + 2 * margin_z) * (rows + 2 * margin) * (columns + 2 * margin)
-    for start in range(program * BLOCK, pixels, programs * BLOCK):
+    height, width = rows + 2 * margin, columns + 2 * margin
+    x += place * (depth + 2 * margin_z) * (height * width)
+    # First what is around each plane of the window, then the planes above and below.
+    around = height * width - rows * columns
+    pixels = depth * around + 2 * margin_z * (height * width)
+    for start in range(writer * BLOCK, pixels, writers * BLOCK):
         i = start + tl.arange(0, BLOCK)
-        _, _, inside = _place(i, depth, rows, columns, image_rows, image_columns, margin_z, margin)
-        tl.store(x + row * pixels + i, lowest, mask=(i < pixels) & (inside == 0))
+        z, k = i // around, i % around
+        # Two rows, and two pixels of each of the others.
+        end = k - 2 * width
+        on_plane = tl.where(
+            k < width, k, tl.where(end < 0, k + rows * width, (end // 2 + 1 + end % 2) * width - end % 2)
+        )
+        rest = i - depth * around
+        on_cap = rest + tl.where(rest < height * width, 0, depth * height * width)
+        pixel = tl.where(rest < 0, (z + margin_z) * (height * width) + on_plane, on_cap)
+        tl.store(x + pixel, lowest, mask=i < pixels)
 
 
 @triton.jit(do_not_specialize=["n", "k", "margin_z", "margin", *_SIZES])
 def _locate(
-    index,  # [2 N, 2, K] int64
-    values,  # [2 N, 2, K] float32 or float64
+    index,  # [2 N, 2, K] int64, changed
     count,  # [2 N] int64
-    index_a,  # [N, 2, K], written, as are the others
-    values_a,
-    count_a,
-    index_b,
-    values_b,
-    count_b,
     n,
     k,
     depth,
@@ -204,24 +215,22 @@ def _locate(
     margin,
     BLOCK: tl.constexpr,
 ):
-    """Translate a block of one window's pixels, and copy their values to the results of the image."""
-    row = tl.program_id(0).to(tl.int64)
-    window = row % n
-    out_index, out_values, out_count = index_a, values_a, count_a
-    if row >= n:
-        out_index, out_values, out_count = index_b, values_b, count_b
+    """Translate the pixels of one window's pairs."""
+    place = tl.program_id(0).to(tl.int64)
+    window = place % n
     corner = _corner(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
     corner %= image_depth.to(tl.int64) * image_rows * image_columns
-    entry = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    m_entry = entry < 2 * k
-    i = tl.load(index + row * 2 * k + entry, mask=m_entry, other=-1)
-    _, offset, inside = _place(i.to(tl.int32), depth, rows, columns, image_rows, image_columns, margin_z, margin)
-    pixel = tl.where((i >= 0) & inside, corner + offset, -1)
-    tl.store(out_index + window * 2 * k + entry, pixel, mask=m_entry)
-    value = tl.load(values + row * 2 * k + entry, mask=m_entry)
-    tl.store(out_values + window * 2 * k + entry, value, mask=m_entry)
-    if tl.program_id(1) == 0:
-        tl.store(out_count + window, tl.load(count + row))
+    pairs = tl.minimum(tl.load(count + place), k).to(tl.int32)
+    height, width = rows + 2 * margin, columns + 2 * margin
+    for end in range(2):
+        p_index = index + (place * 2 + end) * k
+        for start in range(0, pairs, BLOCK):
+            column = start + tl.arange(0, BLOCK)
+            i = tl.load(p_index + column, mask=column < pairs, other=-1).to(tl.int32)
+            x, y, z = i % width - margin, i // width % height - margin, i // (width * height) - margin_z
+            inside = (i >= 0) & (x >= 0) & (x < columns) & (y >= 0) & (y < rows) & (z >= 0) & (z < depth)
+            pixel = corner + (z.to(tl.int64) * image_rows + y) * image_columns + x
+            tl.store(p_index + column, tl.where(inside, pixel, -1), mask=column < pairs)
 
 
 @triton.jit
@@ -235,15 +244,3 @@ def _corner(window, depth, rows, columns, image_depth, image_rows, image_columns
     x = tl.minimum(window % n_x * step_x, image_columns - columns)
     image = window // (n_x * n_y * n_z)
     return ((image * image_depth + z) * image_rows + y) * image_columns + x
-
-
-@triton.jit
-def _place(i, depth, rows, columns, image_rows, image_columns, margin_z, margin):
-    """Where pixel i of a framed window is in the window without the frame, and from its first pixel on in the image.
-
-    Returns also whether it is inside the frame.
-    """
-    width, height = columns + 2 * margin, rows + 2 * margin
-    x, y, z = i % width - margin, i // width % height - margin, i // (width * height) - margin_z
-    inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows) & (z >= 0) & (z < depth)
-    return (z * rows + y) * columns + x, (z.to(tl.int64) * image_rows + y) * image_columns + x, inside
