@@ -25,10 +25,10 @@ def localized(
     """Pairs of critical pixels of the windows of two images (B, *image); see `gpuph.ops.localized`."""
     pred, target, height = pred.contiguous(), target.contiguous(), None if height is None else height.contiguous()
     x = lay(pred, target, height, window, stride, border)
-    pairs = (
-        persistence(x, dims, top, 0.0, capacity, False) if x.dim() == 3 else persistence3(x, dims, top, 0.0, capacity)
-    )
-    status, index, value, count = pairs
+    if x.dim() == 3:
+        status, index, value, count = persistence(x, dims, top, 0.0, capacity, padded=False)
+    else:
+        status, index, value, count = persistence3(x, dims, top, 0.0, capacity)
     for pixels, found in zip(index, count, strict=True):
         locate(pixels, found, pred.shape[1:], window, stride, border)
     return status, index, value, count
