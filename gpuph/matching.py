@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import ops
 from .diagram import Diagram
+from .persistence import data_decides, debugging
 
 UNMATCHED = ("half_squared", "distance")
 SOLVERS = ("auto", "augment", "auction")
@@ -28,10 +29,11 @@ class Matching:
     cost : Tensor, shape (N,)
         Cost of the matching, in squared filtration values, in the dtype of the diagrams (float32 for half precision)
         and differentiable with respect to the births and deaths of both. inf where the diagrams have different numbers
-        of essential classes of some kind; the gradient is that of all the other terms.
+        of essential classes of some kind, and NaN where a point has a NaN; the gradient is that of all the other terms.
     gap : Tensor, shape (N,), float64
         Certified upper bound, but for rounding, on how much more than the optimum the matching costs; of a window
-        whose cost is inf, that of its finite points. A few roundings of the costs unless the solver gave up early.
+        whose cost is inf or NaN, that of its finite points. A few roundings of the costs unless the solver gave up
+        early.
     """
 
     partner_a: Tensor
@@ -67,7 +69,8 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     TypeError
         If `a` or `b` is no Diagram, or their births and deaths are not floating-point tensors of one dtype.
     ValueError
-        If `a` and `b` differ in N or device, or `unmatched` or `solver` is none of the above.
+        If `a` and `b` differ in N or device, a point has a NaN, or `unmatched` or `solver` is none of the above. A NaN
+        on another device than the CPU makes its window's cost NaN, and raises with `set_debug` only.
 
     Notes
     -----
@@ -105,6 +108,8 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
         birth_a.detach(), death_a.detach(), a.count, birth_b.detach(), death_b.detach(), b.count, squared, solver
     )
     cost = ops.cost(birth_a, death_a, a.count, birth_b, death_b, b.count, partner_a, partner_b, squared)
+    if data_decides(cost) or debugging():
+        _check_numbers(cost.detach(), a, b)
     return Matching(partner_a, partner_b, cost, gap)
 
 
@@ -137,7 +142,7 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
     tensor([5., 3.])
     """
     cost = match(a, b).cost
-    apart = cost > 0
+    apart = cost != 0
     return cost.where(apart, 1.0).sqrt().where(apart, 0.0)  # the root's own gradient at 0 is infinite
 
 
@@ -165,3 +170,13 @@ def _check(a: Diagram, b: Diagram) -> None:
         raise ValueError(f"b must be on a's device {a.birth.device}, got {b.birth.device}")
     if len(a.count) != len(b.count):
         raise ValueError(f"b must have as many windows as a, {len(a.count)}, got {len(b.count)}")
+
+
+def _check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:
+    """Raise if a point has a NaN, as then its window's cost has."""
+    if not cost.isnan().any():
+        return
+    for name, diagram in (("a", a), ("b", b)):
+        windows = ((diagram.birth.isnan() | diagram.death.isnan()) & diagram.mask).any(dim=1)
+        if windows.any():
+            raise ValueError(f"{name} must have no NaN, but a point of its window {int(windows.nonzero()[0])} has one")

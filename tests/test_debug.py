@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -11,13 +12,16 @@ import torch
 
 import gpuph
 
+PERSISTENCE = importlib.import_module("gpuph.persistence")  # the function has the module's name
+
 
 @pytest.fixture
 def device() -> Iterator[None]:
     """Let tensors on the CPU be treated as those of a device, whose data nobody looks at unasked."""
     with (
-        mock.patch("gpuph.persistence.data_decides", lambda x: False),
+        mock.patch.object(PERSISTENCE, "data_decides", lambda x: False),
         mock.patch("gpuph.losses.common.data_decides", lambda x: False),
+        mock.patch("gpuph.matching.data_decides", lambda x: False),
     ):
         yield
 
@@ -89,6 +93,35 @@ def test_lost_loops_raise_on_demand_and_make_the_loss_nan(device: None) -> None:
     assert loss.isnan().flatten().tolist() == [False, True]
 
 
+def diagrams_with_a_nan() -> tuple[gpuph.Diagram, gpuph.Diagram]:
+    """The second of three windows has a point with a NaN; in the third, padding has one."""
+    points = [torch.tensor(p) for p in ([[0.0, 2.0]], [[0.0, 8.0], [1.0, float("nan")]], [[0.0, 6.0]])]
+    a = gpuph.Diagram.from_list(points)
+    a.birth[2, 1] = float("nan")
+    return a, gpuph.Diagram.from_list([torch.tensor([[1.0, 8.0]])] * 3)
+
+
+def test_a_point_with_a_nan_makes_the_cost_nan(device: None) -> None:
+    a, b = diagrams_with_a_nan()
+    for cost in (gpuph.match(a, b).cost, gpuph.match(b, a, "distance").cost, gpuph.wasserstein_distance(a, b)):
+        assert cost.isnan().tolist() == [False, True, False]
+    assert gpuph.match(a, b).partner_a.tolist() == [[-1, -1], [0, -1], [0, -1]]
+    a.birth.requires_grad_()
+    gpuph.match(a, b).cost.sum().backward()
+    assert a.birth.grad is not None and a.birth.grad.tolist() == [[-2.0, 0.0], [-2.0, 0.0], [-2.0, 0.0]]
+
+
+def test_a_point_with_a_nan_raises_where_looking_costs_nothing() -> None:
+    a, b = diagrams_with_a_nan()
+    with pytest.raises(ValueError, match="b must have no NaN, but a point of its window 1 has one"):
+        gpuph.match(b, a)
+
+
+def test_a_point_with_a_nan_raises_when_debugging(device: None, debug: None) -> None:
+    with pytest.raises(ValueError, match="a must have no NaN, but a point of its window 1 has one"):
+        gpuph.wasserstein_distance(*diagrams_with_a_nan())
+
+
 def test_an_overflow_warns_on_demand() -> None:
     diagrams = gpuph.persistence(torch.rand(2, 20, 20), dims=(1,), capacity=3)
     with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 3 longest of [0-9]+ pairs of window 0"):
@@ -97,7 +130,7 @@ def test_an_overflow_warns_on_demand() -> None:
 
 def test_an_overflow_warns_at_once_when_debugging(device: None, debug: None) -> None:
     x = torch.rand(1, 1, 64, 64)
-    with mock.patch("gpuph.persistence._columns", lambda window: 4):
+    with mock.patch.object(PERSISTENCE, "_columns", lambda window: 4):
         with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 4 longest"):
             gpuph.persistence(x[0], dims=(1,))
         with pytest.warns(RuntimeWarning, match="dimension 1 of pred: only the 4 longest"):

@@ -198,7 +198,7 @@ def cost(
 ) -> Tensor:
     """Add up what a matching costs, of the arguments and results of `match`: shape (N,), differentiable once.
 
-    An essential class without a partner costs inf, and has no gradient.
+    An essential class without a partner costs inf, and a point with a NaN costs NaN; neither has a gradient.
     """
     points = birth_a, death_a, count_a, birth_b, death_b, count_b
     return Cost.apply(*points, partner_a, partner_b, squared)  # type: ignore[no-any-return, no-untyped-call]

@@ -50,7 +50,7 @@ def _windows(
         for i in range(min(count_a[w], birth_a.shape[1])):
             j = partner_a[w, i]
             if j < 0:
-                length = death_a[w, i] - birth_a[w, i]
+                length = _apart(death_a[w, i], birth_a[w, i])
                 slope = _slope(length, squared)
                 total += _alone(length, squared)
                 slopes_a[w, 0, i], slopes_a[w, 1, i] = -slope, slope
@@ -61,7 +61,7 @@ def _windows(
                 slopes_b[w, 0, j], slopes_b[w, 1, j] = -2 * x, -2 * y
         for j in range(min(count_b[w], birth_b.shape[1])):
             if partner_b[w, j] < 0:
-                length = death_b[w, j] - birth_b[w, j]
+                length = _apart(death_b[w, j], birth_b[w, j])
                 slope = _slope(length, squared)
                 total += _alone(length, squared)
                 slopes_b[w, 0, j], slopes_b[w, 1, j] = -slope, slope
@@ -76,16 +76,13 @@ def _apart(a, b):
 
 @device
 def _alone(length, squared):
-    """Cost of a point without a partner; inf for an essential class."""
-    if np.isnan(length):  # a point of the diagonal at infinity
-        return 0.0
-    length = np.float64(length)
+    """Cost of a point without a partner; inf for an essential class, and NaN for a point that is none."""
     return 0.5 * length * length if squared else _SQRT_HALF * abs(length)
 
 
 @device
 def _slope(length, squared):
-    """Change of that cost with the death; none for an essential class, whose cost stays what it is."""
+    """Change of that cost with the death; none where it stays what it is, inf or NaN."""
     if not np.isfinite(length):
         return 0.0
-    return np.float64(length) if squared else _SQRT_HALF * np.sign(np.float64(length))
+    return length if squared else _SQRT_HALF * np.sign(length)

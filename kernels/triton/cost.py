@@ -99,8 +99,7 @@ def _side(points, others, slopes, size, PAIRS: tl.constexpr, squared, BLOCK: tl.
         m_pair = j >= 0
         x = _apart(birth, tl.load(others.birth + j, mask=m_pair, other=0.0))
         y = _apart(death, tl.load(others.death + j, mask=m_pair, other=0.0))
-        length = death - birth
-        alone, slope = _alone(length, squared)
+        alone, slope = _alone(_apart(death, birth), squared)
         terms += tl.where(m_pair, x * x + y * y if PAIRS else tl.zeros((BLOCK,), tl.float64), alone)
         tl.store(slopes + i, tl.where(m_pair, 2.0 * x, -slope).to(out), mask=m_point)
         tl.store(slopes + size + i, tl.where(m_pair, 2.0 * y, slope).to(out), mask=m_point)
@@ -125,13 +124,11 @@ def _apart(a, b):
 
 @triton.jit
 def _alone(length, squared):
-    """Cost of a point without a partner, inf for an essential class, and its change with the death.
+    """Cost of a point without a partner, and its change with the death; none where the cost stays inf or NaN.
 
-    A point of the diagonal at infinity, whose length is NaN, costs nothing. The cost of an essential class stays what
-    it is.
+    inf is the cost of an essential class, NaN that of a point that is none.
     """
     finite = tl.abs(length) < float("inf")
-    length = tl.where(length == length, length.to(tl.float64), 0.0)
     sign = (length > 0.0).to(tl.float64) - (length < 0.0).to(tl.float64)
     cost = tl.where(squared, 0.5 * length * length, tl.abs(length) * _SQRT_HALF)
     slope = tl.where(squared, length, sign * _SQRT_HALF)
