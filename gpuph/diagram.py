@@ -54,7 +54,7 @@ class Diagram:
                 raise ValueError(f"points: every tensor must have the shape (n, 2), got {tuple(window.shape)}")
         if len({window.dtype for window in points}) > 1:
             raise TypeError(f"points must be of one dtype, got {sorted({str(window.dtype) for window in points})}")
-        if not points:
+        if len(points) == 0:
             empty = torch.zeros(0, 0)
             index = torch.zeros(0, 0, dtype=torch.int64)
             return cls(empty, empty, index, index, torch.zeros(0, dtype=torch.int64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -185,13 +185,15 @@ def check_floats(name: str, x: object) -> None:
         raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}")
 
 
-def check_dims(dims: Sequence[int] | None, rank: int) -> list[int]:
+def check_dims(dims: Sequence[int] | None, rank: int, name: str = "dims") -> list[int]:
     """Return the homology dimensions asked for, all by default; raise unless a window of that rank has them."""
     if dims is None:
         return list(range(rank))
+    if not isinstance(dims, Iterable):
+        raise TypeError(f"{name} must be a sequence of ints, got {dims!r}")
     dims = list(dims)
     if not dims or len(set(dims)) < len(dims) or any(dim not in range(rank) for dim in dims):
-        raise ValueError(f"dims must be distinct numbers from 0 to {rank - 1}, got {dims}")
+        raise ValueError(f"{name} must be distinct numbers from 0 to {rank - 1}, got {dims}")
     return dims
 
 

@@ -101,8 +101,8 @@ def test_reductions_strides_and_half_precision() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (({},), "dims must be distinct numbers"),
-        (({3: 1},), "dims must be distinct numbers from 0 to 2"),
+        (({},), "betti's dimensions must be distinct numbers"),
+        (({3: 1},), "betti's dimensions must be distinct numbers from 0 to 2"),
         (({0: -1},), "the Betti number of dimension 0 must be an int of 0 or more, got -1"),
         (({0: 1.5},), "the Betti number of dimension 0 must be an int"),
         (({0: 1}, {1: 1.0}), r"weights must be of dimensions of betti, \(0,\), got one of 1"),
@@ -116,7 +116,9 @@ def test_bad_settings_are_named(arguments: tuple[dict[int, int], ...], message: 
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match=r"dims must be distinct numbers from 0 to 1, got \[2\]"):
+    with pytest.raises(TypeError, match=r"betti must be a mapping of dimensions to Betti numbers, got \[1, 0\]"):
+        BettiPriorLoss([1, 0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"betti's dimensions must be distinct numbers from 0 to 1, got \[2\]"):
         BettiPriorLoss({2: 0})(probabilities(1, 1, 4, 4))
     with pytest.raises(ValueError, match=r"pred must have the shape \(B, 1, H, W\)"):
         BettiPriorLoss({0: 1})(probabilities(4, 4))

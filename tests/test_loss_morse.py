@@ -133,6 +133,20 @@ def test_traces_under_compile_without_a_graph_break() -> None:
     assert pred.grad is not None and pred.grad.any()
 
 
+def test_cross_entropy_is_taken_outside_of_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, autocast refuses it."""
+
+    def outside(p: Tensor, t: Tensor, reduction: str) -> Tensor:
+        assert not torch.is_autocast_enabled("cpu")
+        return binary_cross_entropy(p, t, reduction=reduction)
+
+    monkeypatch.setattr("gpuph.losses.morse.binary_cross_entropy", outside)
+    pred, target = ring(weak=0.3), true_ring()
+    loss = MorseSkeletonLoss()(pred, target)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert MorseSkeletonLoss()(pred, target) == loss
+
+
 def test_module_can_be_saved() -> None:
     loss_fn = pickle.loads(pickle.dumps(MorseSkeletonLoss(0.2, base=square)))
     assert loss_fn(ring(weak=0.3), true_ring()) == MorseSkeletonLoss(0.2, base=square)(ring(weak=0.3), true_ring())
@@ -142,6 +156,8 @@ def test_bad_arguments_are_named() -> None:
     for manifolds in ((), (0,), (1, 1), (3,)):
         with pytest.raises(ValueError, match="manifolds must be 1, 2 or both, got"):
             MorseSkeletonLoss(manifolds=manifolds)
+    with pytest.raises(TypeError, match="manifolds must be a sequence of ints, got 1"):
+        MorseSkeletonLoss(manifolds=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"min_persistence must be a number of 0 or more, got -1\.0"):
         MorseSkeletonLoss(-1.0)
     pred, target = ring(), true_ring()

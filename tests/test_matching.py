@@ -332,3 +332,8 @@ def test_a_second_derivative_raises_instead_of_being_wrong() -> None:
 def test_points_of_two_dtypes_are_refused() -> None:
     with pytest.raises(TypeError, match=r"points must be of one dtype, got \['torch.float32', 'torch.float64'\]"):
         Diagram.from_list([torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.float64)])
+
+
+def test_diagrams_are_made_of_a_stack_of_points_as_of_a_list() -> None:
+    points = torch.rand(3, 4, 2)
+    assert torch.equal(Diagram.from_list(points).death, Diagram.from_list([*points]).death)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torch.autograd import forward_ad
 from torch.library import opcheck
 
 import gpuph
@@ -271,6 +272,7 @@ def test_traces_under_compile_without_a_graph_break() -> None:
         ((torch.zeros(1, 4, 4), (2,)), ValueError, r"dims must be .* 0 to 1, got \[2\]"),
         ((torch.zeros(1, 4, 4), (0, 0)), ValueError, "dims must be distinct"),
         ((torch.zeros(1, 4, 4), ()), ValueError, "dims"),
+        ((torch.zeros(1, 4, 4), 1), TypeError, "dims must be a sequence of ints, got 1"),
         ((torch.zeros(1, 4, 4), None, "X"), ValueError, 'construction must be "T" or "V", got \'X\''),
         ((torch.zeros(1, 4, 4), None, "T", -1.0), ValueError, "min_persistence must be 0 or more, got -1.0"),
         ((torch.zeros(1, 4, 4), None, "T", float("nan")), ValueError, "min_persistence"),
@@ -280,6 +282,12 @@ def test_traces_under_compile_without_a_graph_break() -> None:
 def test_bad_input_is_named(arguments: tuple[object, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         gpuph.persistence(*arguments)  # type: ignore[arg-type]
+
+
+def test_forward_mode_raises_instead_of_being_silently_zero() -> None:
+    x = torch.rand(1, 4, 4)
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="forward mode"):
+        gpuph.persistence(forward_ad.make_dual(x, x))
 
 
 def test_nan_of_either_sign_is_found() -> None:

@@ -70,8 +70,10 @@ class BettiPriorLoss(torch.nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
+        if not isinstance(betti, Mapping):
+            raise TypeError(f"betti must be a mapping of dimensions to Betti numbers, got {betti!r}")
         self.betti = dict(betti)
-        check_dims([*self.betti], 3)
+        check_dims([*self.betti], 3, "betti's dimensions")
         for dim, number in self.betti.items():
             if not (isinstance(number, int) and number >= 0):
                 raise ValueError(f"the Betti number of dimension {dim} must be an int of 0 or more, got {number!r}")
@@ -100,7 +102,7 @@ class BettiPriorLoss(torch.nn.Module):
         """
         check_map("pred", pred)
         (x,) = lifted(pred)
-        dims = check_dims([*self.betti], pred.dim() - 2)
+        dims = check_dims([*self.betti], pred.dim() - 2, "betti's dimensions")
         diagrams = diagrams_of(-x[:, 0], dims, self.construction)
         loss = x.new_zeros(len(x))
         for dim, bars in diagrams.items():

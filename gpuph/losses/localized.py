@@ -113,6 +113,8 @@ class LocalizedPHLoss(torch.nn.Module):
         self.unmatched = unmatched
         check_reduction(reduction)
         self.reduction = reduction
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
         self.generator = generator
         self._made: dict[tuple[object, ...], Any] = {}
 

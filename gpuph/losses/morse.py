@@ -105,6 +105,8 @@ class MorseSkeletonLoss(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.min_persistence = check_number("min_persistence", min_persistence)
+        if not isinstance(manifolds, Sequence):
+            raise TypeError(f"manifolds must be a sequence of ints, got {manifolds!r}")
         self.manifolds = tuple(manifolds)
         if not self.manifolds or len(set(self.manifolds)) < len(self.manifolds) or not {1, 2}.issuperset(manifolds):
             raise ValueError(f"manifolds must be 1, 2 or both, got {manifolds!r}")
@@ -139,7 +141,7 @@ class MorseSkeletonLoss(torch.nn.Module):
             status = torch.cat([x.flatten(1).isnan().any(dim=1) for x in (p, t)])
             skeleton = ops.skeleton(-p if self.superlevel else p, self.min_persistence, self.manifolds)
         p, t = (x.where(skeleton, 0.0) for x in (p, t))  # what is elsewhere, such as a NaN, is none of base's business
-        values = binary_cross_entropy(p, t, reduction="none") if self.base is None else self.base(p, t)
+        values = _cross_entropy(p, t) if self.base is None else self.base(p, t)
         if values.shape != p.shape:
             raise ValueError(f"base must give one value a pixel, shape {tuple(p.shape)}, got {tuple(values.shape)}")
         loss = values.where(skeleton, 0.0).flatten(1).mean(dim=1)
@@ -147,3 +149,9 @@ class MorseSkeletonLoss(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return described(self, "min_persistence manifolds superlevel base window stride reduction")
+
+
+def _cross_entropy(p: Tensor, t: Tensor) -> Tensor:
+    """The cross entropy of each pixel. Autocast refuses it on a GPU, though p and t are float32 or finer here."""
+    with torch.autocast(p.device.type, enabled=False):
+        return binary_cross_entropy(p, t, reduction="none")

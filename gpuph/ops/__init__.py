@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from . import registration  # noqa: F401 -- makes torch.ops.gpuph
 from .choice import use_kernels
@@ -137,7 +138,9 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]
     -------
     birth, death : Tensor, shape (N, K)
     """
-    if not (values.requires_grad and torch.is_grad_enabled()):
+    backward = values.requires_grad and torch.is_grad_enabled()
+    forward = unpack_dual(values).tangent is not None  # type: ignore[no-untyped-call]  # which raises
+    if not backward and not forward:
         birth, death = read.unbind(1)
         return birth, death
     return Attach.apply(read, values, index)  # type: ignore[no-any-return, no-untyped-call]
