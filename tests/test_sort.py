@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.sort import argsort
+from gpuph.kernels.cpu.sort import argsort, no_keys, sort
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
@@ -19,3 +19,14 @@ def test_order_is_by_key_then_place(n: int, dtype: type, ties: bool) -> None:
     order, spare_keys, spare_order = np.empty(n, np.int32), np.empty(n, dtype), np.empty(n, np.int32)
     argsort(keys.copy(), order, spare_keys, spare_order, np.empty(256, np.int32))
     assert np.array_equal(order, expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 40, 41, 500])
+@pytest.mark.parametrize("ties", [False, True])
+def test_order_of_numbers_is_by_value_then_place(n: int, ties: bool) -> None:
+    rng = np.random.default_rng(n)
+    values = rng.choice([-np.inf, -1.5, -0.0, 0.0, 1e-300, 2.0, np.inf], n) if ties else rng.normal(size=n)
+    keys = no_keys(600)
+    keys.value[:n] = values
+    sort(keys, n)
+    assert np.array_equal(keys.order[:n], np.argsort(values, kind="stable"))

@@ -16,6 +16,7 @@ from .jit import device, kernel
 from .jit import unsigned as _i
 from .savings import (
     certify,
+    copy,
     find_gains,
     find_reach,
     finish,
@@ -26,6 +27,7 @@ from .savings import (
     reach_all,
     relax,
 )
+from .sort import no_keys, sort
 from .threads import over_windows
 
 Array = NDArray[np.generic]
@@ -72,27 +74,22 @@ def _windows(birth_a, death_a, count_a, birth_b, death_b, count_b, squared, auct
     size = max(size_a, size_b)
     all_a, all_b, a, b = no_points(size_a), no_points(size_b), no_points(size_a), no_points(size_b)
     near, far = np.full(padded(size), np.inf), np.full(padded(size), np.inf)
-    key, order, spare = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)
-    tree = no_tree(size)
+    keys, tree = no_keys(size), no_tree(size)
     for w in range(birth_a.shape[0]):
         n = _finite(birth_a[w], death_a[w], count_a[w], squared, all_a)
         m = _finite(birth_b[w], death_b[w], count_b[w], squared, all_b)
         if n < count_a[w] and m < count_b[w]:
             for kind in range(3):
-                n_kind = _essential(birth_a[w], death_a[w], count_a[w], kind, a, key, order, spare)
-                m_kind = _essential(birth_b[w], death_b[w], count_b[w], kind, b, key, order, spare)
+                n_kind = _essential(birth_a[w], death_a[w], count_a[w], kind, a, keys)
+                m_kind = _essential(birth_b[w], death_b[w], count_b[w], kind, b, keys)
                 for i in range(min(n_kind, m_kind)):
                     partner_a[w, a.column[i]], partner_b[w, b.column[i]] = b.column[i], a.column[i]
         # The smaller side takes the part of the rows.
         if n <= m:
-            n_kept, gap[w] = _match_finite(
-                all_a, n, a, all_b, m, b, squared, auction_from, near, far, key, order, spare, tree
-            )
+            n_kept, gap[w] = _match_finite(all_a, n, a, all_b, m, b, squared, auction_from, near, far, keys, tree)
             _write(a, n_kept, b, partner_a[w], partner_b[w])
         else:
-            n_kept, gap[w] = _match_finite(
-                all_b, m, b, all_a, n, a, squared, auction_from, near, far, key, order, spare, tree
-            )
+            n_kept, gap[w] = _match_finite(all_b, m, b, all_a, n, a, squared, auction_from, near, far, keys, tree)
             _write(b, n_kept, a, partner_b[w], partner_a[w])
 
 
@@ -120,7 +117,7 @@ def _finite(birth, death, count, squared, points):
 
 
 @device
-def _essential(birth, death, count, kind, points, key, order, spare):
+def _essential(birth, death, count, kind, points, keys):
     """Collect columns with coordinates (finite, inf), (-inf, finite) or (-inf, inf), in order of the finite one.
 
     Returns how many there are.
@@ -130,34 +127,34 @@ def _essential(birth, death, count, kind, points, key, order, spare):
         finite_birth, finite_death = np.isfinite(birth[i]), np.isfinite(death[i])
         if (finite_birth if kind == 0 else birth[i] == -np.inf) and (finite_death if kind == 1 else death[i] == np.inf):
             points.place[n] = i
-            key[n] = birth[i] if kind == 0 else death[i] if kind == 1 else 0.0
+            keys.value[n] = birth[i] if kind == 0 else death[i] if kind == 1 else 0.0
             n += 1
-    _sort(key, order, spare, n)
+    sort(keys, n)
     for i in range(n):
-        points.column[i] = points.place[order[i]]
+        points.column[i] = points.place[keys.order[i]]
     return n
 
 
 @device
-def _keep(points, n, kept, few, key, order, spare):
+def _keep(points, n, kept, few, keys):
     """Collect the points that can gain something, in order of birth + death, or as they come if they are `few` at most.
 
     Returns how many there are.
     """
     m = _i(0)
     for i in range(n):
-        kept.place[m], key[m] = i, points.birth[i] + points.death[i]
+        kept.place[m], keys.value[m] = i, points.birth[i] + points.death[i]
         m += _i(points.gain[i] > 0.0)
     m = np.int64(m)
     if m > few:
-        _sort(key, order, spare, m)
+        sort(keys, m)
     else:
         for i in range(m):
-            order[i] = i
+            keys.order[i] = i
     for i in range(m):
-        order[i] = kept.place[order[i]]
+        keys.order[i] = kept.place[keys.order[i]]
     for i in range(m):
-        j = order[i]
+        j = keys.order[i]
         kept.birth[i], kept.death[i], kept.alone[i] = points.birth[j], points.death[j], points.alone[j]
         kept.gain[i], kept.column[i] = points.gain[j], points.column[j]
         kept.place[points.column[j]] = i
@@ -166,36 +163,7 @@ def _keep(points, n, kept, few, key, order, spare):
 
 
 @device
-def _sort(key, order, spare, n):
-    """Write the places of keys (n,) into order, lowest first, equal ones by place: runs by insertion, then merged."""
-    run = 8
-    for start in range(0, n, run):
-        for i in range(start, min(start + run, n)):
-            j = i
-            while j > start and key[order[j - 1]] > key[i]:
-                order[j] = order[j - 1]
-                j -= 1
-            order[j] = i
-    while run < n:
-        for start in range(0, n, 2 * run):
-            middle, stop = min(start + run, n), min(start + 2 * run, n)
-            i, j = start, middle
-            for k in range(start, stop):
-                if j == stop or (i < middle and key[order[i]] <= key[order[j]]):
-                    spare[k] = order[i]
-                    i += 1
-                else:
-                    spare[k] = order[j]
-                    j += 1
-        for k in range(n):
-            order[k] = spare[k]
-        run *= 2
-
-
-@device
-def _match_finite(
-    all_rows, n, rows, all_columns, m, columns, squared, auction_from, near, far, key, order, spare, tree
-):
+def _match_finite(all_rows, n, rows, all_columns, m, columns, squared, auction_from, near, far, keys, tree):
     """Match the n finite points of one side with the m of the other, which has as many or more.
 
     rows, columns : written, the points that come into question. Returns how many rows do, and the gap.
@@ -203,17 +171,17 @@ def _match_finite(
     if n == 1:
         return _match_one(all_rows, rows, all_columns, m, columns, near, far), 0.0
     find_gains(all_rows, n, all_columns, m, near, far)
-    n = _keep(all_rows, n, rows, 0, key, order, spare)
+    n = _keep(all_rows, n, rows, 0, keys)
     if n == 0:
         return 0, 0.0
     rows_are_equal = _are_equal(rows, n)
     few = 0 if rows_are_equal or auction_from <= _FEW else _FEW
-    m = _keep(all_columns, m, columns, few, key, order, spare)
+    m = _keep(all_columns, m, columns, few, keys)
     if rows_are_equal:
-        _match_best(rows, n, columns, m, near, far, order, spare)
+        _match_best(rows, n, columns, m, near, far, keys)
         return n, 0.0
     if _are_equal(columns, m):
-        _match_best(columns, m, rows, n, near, far, order, spare)
+        _match_best(columns, m, rows, n, near, far, keys)
         return n, 0.0
     if m > few:
         find_reach(rows, n, columns, m, squared)
@@ -221,12 +189,12 @@ def _match_finite(
         reach_all(rows, n, m)
     if min(n, m) >= auction_from:
         find_reach(columns, m, rows, n, squared)
-        return n, auction(rows, n, columns, m, largest(rows.gain, n), near, far, order)
+        return n, auction(rows, n, columns, m, largest(rows.gain, n), near, far, keys.order)
     for i in range(n):
-        key[i] = -rows.gain[i]
-    _sort(key, order, spare, n)
+        keys.value[i] = -rows.gain[i]
+    sort(keys, n)
     far[: padded(m)] = np.inf
-    augment(rows, columns, m, order[:n], near, far, tree)
+    augment(rows, columns, m, keys.order[:n], near, far, tree)
     return n, certify(rows, n, columns, m, near, far)
 
 
@@ -255,9 +223,10 @@ def _are_equal(points, n):
 
 
 @device
-def _match_best(equal, n, others, m, near, far, order, spare):
+def _match_best(equal, n, others, m, near, far, keys):
     """Match n copies of one point with those of the others that save most, which is optimal."""
     relax(equal, 0, 0.0, others, 0, padded(m), near, far)
-    _sort(far, order, spare, m)
+    copy(far, keys.value, 0, m)
+    sort(keys, m)
     for i in range(min(n, m)):
-        equal.partner[i], others.partner[order[i]] = order[i], i
+        equal.partner[i], others.partner[keys.order[i]] = keys.order[i], i

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from .jit import device
+import numpy as np
+from numpy.typing import NDArray
+
+from .jit import allocating, device
 from .jit import unsigned as _i
 
+Array = NDArray[np.generic]
+
 _FEW = 40  # that insertion sorts faster than counting
+
+
+class Keys(NamedTuple):
+    """Numbers to be ordered, and their order."""
+
+    value: Array  # float64
+    bits: Array  # int64, the same memory
+    order: Array  # int64, places
+    spare_bits: Array
+    spare_order: Array
+    place: Array
+
+
+@allocating
+def no_keys(size):
+    """Room for `size` numbers."""
+    value, ints = np.empty(size), np.empty((3, size), np.int64)
+    return Keys(value, value.view(np.int64), ints[0], ints[1], ints[2], np.empty(256, np.int32))
+
+
+@device
+def sort(keys, n):
+    """Write the places of keys.value (n,) into keys.order, the least first, and of equal ones the first first.
+
+    The values are used up.
+    """
+    for i in range(n):
+        keys.value[i] += 0.0  # so that -0.0 is 0.0
+        keys.bits[i] ^= (keys.bits[i] >> 63) & np.iinfo(np.int64).max  # integers in the order of the numbers
+    argsort(keys.bits[:n], keys.order[:n], keys.spare_bits, keys.spare_order, keys.place)
 
 
 @device
