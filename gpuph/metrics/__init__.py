@@ -1,5 +1,15 @@
 """What a delineation is worth: one file a metric.
 
+All take two masks, or a mask and a graph, and all but `betti_error` two graphs. A mask is a bool tensor, True on the
+object, of shape (*spatial) or (B, 1, *spatial), where `spatial` is (H, W) or (D, H, W). A graph is an undirected
+networkx graph whose nodes have `pos`, their place in pixels, and whose edges may have `path`, their vertices, as those
+of `skeleton_graph`; the mask that it is compared with is a single one. Nodes of degree 2 are points of an edge, not
+nodes.
+
+TypeError is raised for what is neither a bool tensor nor an undirected graph; ValueError if the shapes or devices of
+masks differ, a shape is none of the above, a graph lacks positions, or the graphs differ in their number of axes; and
+ImportError if a mask's skeleton is needed and scikit-image is not installed.
+
 `gpuph.metrics.modules` has them as `torchmetrics.Metric`. It is not imported here, since it needs torchmetrics.
 """
 

@@ -42,9 +42,7 @@ def apls(
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Masks, True on the object, compared by their skeletons; `spatial` is (H, W) or (D, H, W). Or graphs whose nodes
-        have `pos`, in pixels, and whose edges may have `path`: see `skeleton_graph`. A graph may be compared with one
-        mask. Nodes of degree 2 are points of an edge, not nodes.
+        Graphs, or masks, compared by their skeletons: see `gpuph.metrics`.
     spacing : float
         The control points on an edge are evenly spaced, at most so far apart, in metres.
     snap : float
@@ -64,13 +62,9 @@ def apls(
 
     Raises
     ------
-    TypeError
-        If an argument is neither a bool tensor nor an undirected graph.
-    ValueError
-        If the shapes or devices of masks differ, a shape is none of the above, a graph lacks positions, the graphs
-        differ in their number of axes, `spacing`, `snap` or `metres_per_pixel` is not positive, or `points` is below 2.
-    ImportError
-        If there is a mask and scikit-image is not installed.
+    TypeError, ValueError, ImportError
+        As all metrics do: see `gpuph.metrics`. ValueError also if `spacing`, `snap` or `metres_per_pixel` is not
+        positive, or `points` is below 2.
 
     References
     ----------

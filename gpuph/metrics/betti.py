@@ -31,8 +31,8 @@ def betti_error(
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Masks, True on the object; `spatial` is (H, W) or (D, H, W). A graph may be compared with one mask: it is drawn
-        on the mask's grid, with lines one pixel wide, by `draw_graph`.
+        Masks: see `gpuph.metrics`. One may be a graph, which is drawn on the other's grid, with lines one pixel wide,
+        by `draw_graph`.
     dim : int
         Which Betti number: 0 counts components, 1 loops, and in 3D 2 cavities.
     window : int
@@ -58,10 +58,8 @@ def betti_error(
 
     Raises
     ------
-    TypeError
-        If an argument is neither a bool tensor nor an undirected graph.
-    ValueError
-        If both are graphs, the shapes or devices differ, a shape is none of the above, the batch is empty, `window`,
+    TypeError, ValueError
+        As all metrics do: see `gpuph.metrics`. ValueError also if both are graphs, the batch is empty, `window`,
         `patches` or `trials` is below 1, or `dim` or `construction` is none of the above.
 
     References

@@ -38,8 +38,7 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Masks, True on the object; `spatial` is (H, W) or (D, H, W). Or graphs whose nodes have `pos`, in pixels, and
-        whose edges may have `path` (see `skeleton_graph`). A graph may be compared with one mask.
+        Masks or graphs: see `gpuph.metrics`.
     tolerance : float
         How far apart two pieces may be to count as the same place, in pixels.
 
@@ -50,13 +49,8 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
 
     Raises
     ------
-    TypeError
-        If an argument is neither a bool tensor nor an undirected graph.
-    ValueError
-        If the shapes or devices of masks differ, a shape is none of the above, a graph lacks positions, the graphs
-        differ in their number of axes, or `tolerance` is negative.
-    ImportError
-        If there is a mask and scikit-image is not installed.
+    TypeError, ValueError, ImportError
+        As all metrics do: see `gpuph.metrics`. ValueError also if `tolerance` is negative.
 
     References
     ----------

@@ -46,9 +46,7 @@ def junction_score(
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Masks, True on the object, compared by their skeletons; `spatial` is (H, W) or (D, H, W). Or graphs whose nodes
-        have `pos`, in pixels, and whose edges may have `path`: see `skeleton_graph`. A graph may be compared with one
-        mask.
+        Graphs, or masks, compared by their skeletons: see `gpuph.metrics`.
     radius : float
         How far apart two junctions may be, and how far along an edge its direction is taken, in pixels.
     merge : float
@@ -62,13 +60,8 @@ def junction_score(
 
     Raises
     ------
-    TypeError
-        If an argument is neither a bool tensor nor an undirected graph.
-    ValueError
-        If the shapes or devices of masks differ, a shape is none of the above, a graph lacks positions, the graphs
-        differ in their number of axes, `radius` is not positive, or `merge` is negative.
-    ImportError
-        If there is a mask and scikit-image is not installed.
+    TypeError, ValueError, ImportError
+        As all metrics do: see `gpuph.metrics`. ValueError also if `radius` is not positive, or `merge` is negative.
 
     References
     ----------
