@@ -133,8 +133,14 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
         parser.error("--images and --masks go together")
     if args.images is not None and args.data != "roads":
         parser.error("--images are images, not volumes: they go without --data")
-    if args.warmup < 0 or args.steps < 1:
-        parser.error("--warmup must be at least 0 and --steps at least 1")
+    if args.warmup < 0 or args.steps < 1 or not args.weight >= 0:
+        parser.error("--warmup and --weight must be at least 0, and --steps at least 1")
+    if args.rows is not None and args.rows < 1:
+        parser.error("--rows must be at least 1")
+    try:
+        torch.zeros(1, device=args.device).item()
+    except (AssertionError, RuntimeError, NotImplementedError) as error:  # PyTorch has no one error for it
+        parser.error(f"--device {args.device} cannot be used: {str(error).split('. ')[0]}")
     return parser, args
 
 

@@ -222,3 +222,14 @@ def test_train_refuses_a_bad_folder_in_one_line(tmp_path, scene, capsys):
     with pytest.raises(SystemExit):
         command(tmp_path, "--images", images, "--masks", masks)
     assert "100 x 100 pixels, smaller than a crop of 128" in capsys.readouterr().err
+
+
+def test_train_refuses_what_no_run_can_be_made_with_in_one_line(tmp_path, capsys):
+    for words, message in (
+        (("--device", "abacus"), "--device abacus cannot be used: "),
+        (("--rows", 0), "--rows must be at least 1"),
+        (("--weight", -1), "--warmup and --weight must be at least 0"),
+    ):
+        with pytest.raises(SystemExit):
+            command(tmp_path, *words)
+        assert message in capsys.readouterr().err
