@@ -43,7 +43,7 @@ class TestCounts:
 
     def test_the_loss_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
         case = device_cost.loss_cost(roads[:1, None], roads[1:2, None])
-        assert case["windows"] == 2 and {"gradient", "merge", "scatter"} <= set(case["stages"])
+        assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
         assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps, and the gradient of one
 
 
