@@ -92,11 +92,14 @@ class Diagrams(Mapping[int, Diagram]):
     status : Tensor, shape (N,), int32
         0, or 1 where the window holds a NaN (and its diagrams are empty), or 2 where the loops of a volume outgrew
         the memory that kernels for a GPU set aside for them (and the diagram of dimension 1 is empty).
+    capacity : int
+        The argument of `gpuph.persistence` that this memory goes by, or what it comes to by default.
     """
 
-    def __init__(self, by_dim: dict[int, Diagram], status: Tensor) -> None:
+    def __init__(self, by_dim: dict[int, Diagram], status: Tensor, capacity: int) -> None:
         self._by_dim = by_dim
         self.status = status
+        self.capacity = capacity
 
     def __getitem__(self, dim: int) -> Diagram:
         try:
@@ -122,22 +125,22 @@ class Diagrams(Mapping[int, Diagram]):
         ValueError
             If a window holds a NaN.
         RuntimeError
-            If the loops of a volume outgrew their memory.
+            If the loops of a volume outgrew their memory; it says how to give them more.
 
         Warns
         -----
         RuntimeWarning
             If a diagram had no room for all pairs, so that only the longest were kept.
         """
-        raise_status(self.status, ("x",))
+        raise_status(self.status, ("x",), self.capacity)
         for dim, diagram in self.items():
             warn_overflow(f"dimension {dim} of x", diagram)
 
 
-def raise_status(status: Tensor, names: Sequence[str]) -> None:
+def raise_status(status: Tensor, names: Sequence[str], capacity: int) -> None:
     """Raise if a window holds a NaN, or has lost its loops.
 
-    status : (N,), of `Diagrams`. names : the arguments that the windows came from, in equal parts.
+    status, capacity : of `Diagrams`. names : the arguments that the windows came from, in equal parts.
     """
     if status.any():
         window, each = int(status.nonzero()[0]), len(status) // len(names)
@@ -145,7 +148,8 @@ def raise_status(status: Tensor, names: Sequence[str]) -> None:
         if int(status[window]) == _LOST_LOOPS:
             raise RuntimeError(
                 f"{name}: the loops of its window {place} outgrew the memory set aside for them, and are missing;"
-                ' with smaller windows they may not, and with gpuph.use_kernels("cpu") they cannot'
+                f" raise capacity, which was {capacity}, as more means more memory; or take smaller windows,"
+                ' or gpuph.use_kernels("cpu"), which asks for memory as it goes'
             )
         raise ValueError(f"{name} must have no NaN, but its window {place} has one")
 
@@ -156,7 +160,8 @@ def warn_overflow(name: str, diagram: Diagram) -> None:
     if overflow.any():
         window, columns = int(overflow.nonzero()[0]), diagram.birth.shape[1]
         warnings.warn(
-            f"{name}: only the {columns} longest of {int(diagram.count[window])} pairs of window {window} were kept",
+            f"{name}: only the {columns} longest of {int(diagram.count[window])} pairs of window {window} were kept;"
+            f" raise capacity, which was {columns}, to keep more",
             RuntimeWarning,
             stacklevel=3,
         )

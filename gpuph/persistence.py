@@ -43,7 +43,8 @@ def persistence(
     capacity : int, optional
         Columns K of each diagram. Where a window has more pairs, the K longest are kept and `Diagram.overflow` says
         so. By default the largest count of the batch on the CPU; on other devices, and under tracing, where shapes
-        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that an image can have.
+        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that an image can have. There,
+        the memory for the loops of volumes is that of this default, or of more columns in proportion.
 
     Returns
     -------
@@ -59,7 +60,8 @@ def persistence(
     ValueError
         If `x` has the wrong rank, an empty or too large window or a NaN, or another argument is not one of those above.
         A NaN on another device than the CPU raises in `Diagrams.check` only, or with `set_debug`; its window's diagrams
-        are empty. So does a RuntimeError where a volume's loops outgrow the memory set aside for them there.
+        are empty. So does a RuntimeError where a volume's loops outgrow the memory set aside for them there: raise
+        `capacity` then.
 
     Notes
     -----
@@ -86,7 +88,7 @@ def persistence(
         raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
     diagrams = diagrams_of(x, dims, construction, min_persistence, capacity)
     if data_decides(x):
-        raise_status(diagrams.status, ("x",))
+        raise_status(diagrams.status, ("x",), diagrams.capacity)
     if debugging():
         diagrams.check()
     return diagrams
@@ -105,7 +107,7 @@ def diagrams_of(
     by_dim = {}
     for dim, (index, values, count) in pairs.items():
         by_dim[dim] = diagram_of(index, ops.attach(values.to(x.dtype), flat, index), count)
-    return Diagrams(by_dim, status)
+    return Diagrams(by_dim, status, capacity_of(capacity, x.shape[1:]))
 
 
 def pairs_of(
@@ -124,8 +126,7 @@ def pairs_of(
     check_construction(construction)
     if not min_persistence >= 0:
         raise ValueError(f"min_persistence must be 0 or more, got {min_persistence!r}")
-    if capacity is not None and capacity < 1:
-        raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
+    check_capacity(capacity)
     if capacity is None:
         capacity = default_capacity(x, window)
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
@@ -136,6 +137,11 @@ def pairs_of(
 def default_capacity(x: Tensor, window: Sequence[int]) -> int | None:
     """Columns of a diagram of windows of that size, on x's device: None where data decides."""
     return None if data_decides(x) else _columns(window)
+
+
+def capacity_of(capacity: int | None, window: Sequence[int]) -> int:
+    """What the memory for loops goes by, where there is a limit to it: the capacity, but no less than by default."""
+    return max(capacity or 0, _columns(window))
 
 
 def _columns(window: Sequence[int]) -> int:
@@ -195,6 +201,12 @@ def check_dims(dims: Sequence[int] | None, rank: int, name: str = "dims") -> lis
     if not dims or len(set(dims)) < len(dims) or any(dim not in range(rank) for dim in dims):
         raise ValueError(f"{name} must be distinct numbers from 0 to {rank - 1}, got {dims}")
     return dims
+
+
+def check_capacity(capacity: int | None) -> None:
+    """Raise unless it is a number of columns, or None for the default."""
+    if capacity is not None and capacity < 1:
+        raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
 
 
 def check_construction(construction: str) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from volume_stages import Grid
 
+OPEN, KILLER = -1, -2
 Pairs = list[tuple[int, int]]  # owner of an edge and of a square, as flat indices
 
 
@@ -22,10 +23,12 @@ class Inputs(NamedTuple):
     star: Tensor
     squares: Tensor
     first_edge: Tensor
-    killed: Tensor
+    claims: Tensor
     opened: Tensor
+    used: Tensor
     counters: Tensor
     top: bool
+    capacity: int = 0
 
 
 def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Tensor, list[Pairs]]:
@@ -34,7 +37,7 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
     voxels = int(np.prod(shape))
     rng = np.random.default_rng(seed)
     edges, squares = np.full((n, 3 * voxels), -1, np.int32), np.full((n, 3 * voxels), -1, np.int32)
-    killed, opened = np.zeros((n, 3 * voxels), np.int8), np.zeros((n, 3 * voxels), np.int8)
+    claims, opened = np.full((n, 3 * voxels), OPEN), np.zeros((n, 3 * voxels), np.int8)
     first_edge = np.full((n, voxels), -1, np.int32)
     star, counters, pairs = np.zeros(windows.shape, np.int32), np.zeros((n, 8), np.int32), []
     for i, window in enumerate(windows):
@@ -51,7 +54,7 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
         ends, voids = grid.merged(False), grid.merged(True)
         at = _shuffled(index[grid.edges], rng)
         edges[i, : len(at)] = (index[grid.edges] * 6 + _among(cells.EDGES3, grid.edge_directions))[at]
-        killed[i, : len(at)] = ends[at] >= 0
+        claims[i, : len(at)] = np.where(ends[at] >= 0, KILLER, OPEN)
         for slot in range(len(at))[::-1]:
             first_edge[i, edges[i, slot] // 6] = slot
         at = _shuffled(index[grid.squares], rng)
@@ -65,7 +68,9 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
         )  # fmt: skip
         has = square_of >= 0
         pairs.append(_sorted(index[grid.edges[has]], index[grid.squares[square_of[has]]]))
-    tensors = map(torch.from_numpy, (windows, star, squares, first_edge, killed, opened, counters))
+    tensors = map(
+        torch.from_numpy, (windows, star, squares, first_edge, claims, opened, np.zeros(n, np.int64), counters)
+    )
     return Inputs(*tensors, top), torch.from_numpy(edges), pairs
 
 

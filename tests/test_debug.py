@@ -87,8 +87,11 @@ def test_lost_loops_raise_on_demand_and_make_the_loss_nan(device: None) -> None:
 
     x = torch.rand(2, 3, 4, 5)
     with mock.patch("gpuph.ops.persistence", losing):
-        with pytest.raises(RuntimeError, match=r"x: the loops of its window 1 outgrew .* smaller windows"):
+        outgrew = "x: the loops of its window 1 outgrew .* raise capacity, which was {},.* smaller windows"
+        with pytest.raises(RuntimeError, match=outgrew.format(256)):
             gpuph.persistence(x).check()
+        with pytest.raises(RuntimeError, match=outgrew.format(300)):
+            gpuph.persistence(x, capacity=300).check()
         loss = gpuph.BettiPriorLoss({0: 1, 1: 0}, reduction="none")(x[:, None])
     assert loss.isnan().flatten().tolist() == [False, True]
 
@@ -120,6 +123,38 @@ def test_a_point_with_a_nan_raises_where_looking_costs_nothing() -> None:
 def test_a_point_with_a_nan_raises_when_debugging(device: None, debug: None) -> None:
     with pytest.raises(ValueError, match="a must have no NaN, but a point of its window 1 has one"):
         gpuph.wasserstein_distance(*diagrams_with_a_nan())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda capacity: gpuph.LocalizedPHLoss(6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.DistancePHLoss(6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.LikelihoodPHLoss(6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.TopoLoss(6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.BettiPriorLoss({0: 1, 1: 0}, capacity=capacity),
+    ],
+    ids=["localized", "distance", "likelihood", "topo", "betti"],
+)
+def test_losses_name_the_capacity_that_is_to_be_raised(device: None, debug: None, make: Any) -> None:
+    def losing(found: Any) -> Any:
+        def find(*arguments: Any) -> tuple[Any, ...]:
+            status, *pairs = found(*arguments)
+            return status.fill_(2), *pairs
+
+        return find
+
+    maps = torch.rand(1, 1, 6, 6, 6), torch.rand(1, 1, 6, 6, 6)
+    ops = {name: losing(getattr(gpuph.ops, name)) for name in ("persistence", "localized")}
+    for capacity, named in ((None, 256), (50, 256), (300, 300)):
+        loss_fn = make(capacity)
+        with (
+            mock.patch.multiple("gpuph.ops", **ops),
+            pytest.raises(RuntimeError, match=f"pred: the loops of its window 0 .* raise capacity, which was {named},"),
+        ):
+            loss_fn(*maps[: 1 if isinstance(loss_fn, gpuph.BettiPriorLoss) else 2])
+    with pytest.raises(ValueError, match="capacity must be 1 or more, got 0"):
+        make(0)
 
 
 def test_an_overflow_warns_on_demand() -> None:

@@ -106,7 +106,7 @@ def test_stars_and_critical_cells_are_those_of_the_cpu(kind: str, top: bool) -> 
     inner = inner.ravel()
     with ptx(0):
         star, *lists, counters = gradient3.gradient(x, top)
-        marks = merge3.merge(x, star, *lists, counters, top, True, True, True)
+        claims, opened, _ = merge3.merge(x, star, *lists, counters, top, True, True, True)
     expected = grid.star.reshape(grid.shape)[1:-1, 1:-1, 1:-1].astype(np.int32)
     assert np.array_equal(star[0].numpy(), expected)
     rows = (
@@ -120,7 +120,8 @@ def test_stars_and_critical_cells_are_those_of_the_cpu(kind: str, top: bool) -> 
         numbers = inner[owners] * len(bits) + [bits.index(bit) for bit in directions]
         order = found.argsort(kind="stable")
         assert np.array_equal(found[order], numbers)
-        assert np.array_equal(marks[side][0, :n].numpy()[order], partner >= 0)
+        marks = claims == merge3.KILLER.value if side == 0 else opened
+        assert np.array_equal(marks[0, :n].numpy()[order], partner >= 0)
         # An owner's cells follow one another from its first on, in order.
         assert (np.diff(found)[np.diff(owner) == 0] > 0).all()
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
@@ -195,11 +196,35 @@ def test_loops_that_outgrow_their_memory_are_reported_and_alone_missing() -> Non
     with ptx(0, **CHAINS), mock.patch.object(module, "_WORDS", 0), gpuph.use_kernels("triton"):
         status, index, _, count = ops.persistence(x, list(DIMS), True, 0.0, 500)
         assert status.tolist() == [0, 2] and count[1].tolist()[1] == 0 and (index[1] == -1).all()
-        with pytest.raises(RuntimeError, match="x: the loops of its window 1 outgrew the memory set aside for them"):
+        with pytest.raises(
+            RuntimeError, match=r"x: the loops of its window 1 outgrew .* raise capacity, which was 256"
+        ):
             gpuph.persistence(x)
     expected = ops.persistence(x, list(DIMS), True, 0.0, 500)
     for dim in (0, 2):
         assert torch.equal(index[dim], expected[1][dim]) and torch.equal(count[dim], expected[3][dim])
+
+
+def long_front(height: int, width: int) -> torch.Tensor:
+    """A plane (1, 1, height, width) with one loop in V, around a comb: all of its teeth's sides are in one chain."""
+    y, x = np.indices((height, width))
+    plane = np.where(x % 3 == 0, 1e6, 5e5) - y - 0.4 * (x % 3 == 1)
+    plane[1] = 2e6 - x[1]
+    plane[-2] = -5e5
+    plane[0] = plane[-1] = plane[:, 0] = plane[:, -1] = -1e6
+    return torch.from_numpy(plane.astype(np.float32))[None, None]
+
+
+def test_more_capacity_is_more_memory_for_loops() -> None:
+    x = long_front(64, 66)
+    with ptx(0, **CHAINS), gpuph.use_kernels("triton"):
+        with pytest.raises(RuntimeError, match=r"x: the loops of its window 0 .* raise capacity, which was 1056,"):
+            gpuph.persistence(x, DIMS, "V").check()
+        with pytest.raises(RuntimeError, match=r"raise capacity, which was 1056,"):  # memory is no less than usual
+            gpuph.persistence(x, DIMS, "V", capacity=3).check()
+        gpuph.persistence(x, DIMS, "V", capacity=2 * 1056).check()
+    with ptx(1, **CHAINS):
+        assert_same_pairs(x, DIMS, "V", capacity=2 * 1056)
 
 
 @pytest.mark.parametrize("kind", inputs.KINDS)

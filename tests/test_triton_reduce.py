@@ -42,7 +42,7 @@ def assert_same_loops(windows: np.ndarray, top: bool, seed: int = 0, **options: 
     before = arguments.counters.clone()
     with ptx(seed, order="atomics", **options) as emulation:
         square_of = module.reduce(*arguments)
-    assert square_of.shape == arguments.killed.shape and square_of.dtype == torch.int32
+    assert square_of.shape == edges.shape and square_of.dtype == torch.int32
     assert torch.equal(arguments.counters, before)
     assert pairs_of(square_of, edges, arguments) == expected
     return emulation
@@ -118,18 +118,37 @@ def test_windows_that_overflow_the_memory_set_aside_say_so(small: dict[str, Any]
     arguments, edges, expected = inputs_of(windows, top)
     assert len(expected[1]) == 1
     for seed in range(2):
-        arguments.counters[:, STATUS] = 0
+        fresh = arguments._make(part.clone() if isinstance(part, torch.Tensor) else part for part in arguments)
         with ptx(seed, order="atomics"), mock.patch.multiple(module, **small, **CROWDED):
-            square_of = module.reduce(*arguments)
-        assert arguments.counters[:, STATUS].tolist() == [OVERFLOWED, 0, OVERFLOWED]
+            square_of = module.reduce(*fresh)
+        assert fresh.counters[:, STATUS].tolist() == [OVERFLOWED, 0, OVERFLOWED]
         assert pairs_of(square_of, edges, arguments)[1] == expected[1]
 
 
 @on_ptx
+@pytest.mark.parametrize("small", [{"_WORDS": 1, "_BLOCK": 4}, {"_BLOCK": 4, "_SLOTS": (64, 64)}], ids=str)
+@pytest.mark.parametrize("top", [True, False])
+def test_memory_grows_with_capacity_until_it_suffices(small: dict[str, Any], top: bool) -> None:
+    arguments, edges, expected = inputs_of(volumes("noise", (15, 16, 17), 2), top)
+    usual = 15 * 16 * 17 // 4
+    for capacity, status in ((usual, OVERFLOWED), (16 * usual, 0)):
+        fresh = arguments._replace(
+            claims=arguments.claims.clone(),
+            used=arguments.used.clone(),
+            counters=arguments.counters.clone(),
+            capacity=capacity,
+        )
+        with ptx(0, order="atomics"), mock.patch.multiple(module, **small, **CROWDED):
+            square_of = module.reduce(*fresh)
+        assert fresh.counters[:, STATUS].tolist() == [status] * 2
+    assert pairs_of(square_of, edges, arguments) == expected
+
+
+@on_ptx
 def test_no_windows_are_no_launches() -> None:
-    none = torch.empty(0, 3, dtype=torch.int32)
+    none, claims = torch.empty(0, 3, dtype=torch.int32), torch.empty(0, 3, dtype=torch.int64)
     with ptx(0) as emulation:
-        square_of = module.reduce(torch.empty(0, 2, 3, 4), none, none, none, none, none, none, True)
+        square_of = module.reduce(torch.empty(0, 2, 3, 4), none, none, none, claims, none, none, none, True, 0)
     assert square_of.shape == (0, 3) and not emulation.launches
 
 
@@ -144,16 +163,17 @@ def test_a_loop_keeps_within_its_instructions() -> None:
     assert sum(launch.instructions for launch in emulation.launches) < 32 * 2_400 * len(expected[0])
 
 
-def launches(side: int, top: bool, dtype: torch.dtype) -> list[Launch]:
+def launches(side: int, top: bool, dtype: torch.dtype, capacity: int = 0) -> list[Launch]:
     """What is launched for volumes on the device "meta", where only shapes are known."""
     n, voxels, shape = 3, side**3, (side,) * 3
 
     def new(*size: int, dtype: torch.dtype = torch.int32) -> torch.Tensor:
         return torch.empty(size, dtype=dtype, device="meta")
 
-    lists = new(n, 3 * voxels), new(n, voxels), new(n, 3 * voxels), new(n, 3 * voxels)
+    lists = new(n, 3 * voxels), new(n, voxels), new(n, 3 * voxels, dtype=torch.int64), new(n, 3 * voxels)
+    used = new(n, dtype=torch.int64)
     with stubbed() as made:
-        square_of = module.reduce(new(n, *shape, dtype=dtype), new(n, *shape), *lists, new(n, 8), top)
+        square_of = module.reduce(new(n, *shape, dtype=dtype), new(n, *shape), *lists, used, new(n, 8), top, capacity)
     assert square_of.shape == (n, 3 * voxels) and square_of.is_meta
     return made
 
@@ -162,14 +182,27 @@ def launches(side: int, top: bool, dtype: torch.dtype) -> list[Launch]:
 @pytest.mark.parametrize("side", [1, 33, 512])
 def test_reduction_is_two_launches_whatever_the_window(side: int) -> None:
     in_registers, in_memory = launches(side, True, torch.float32)
-    assert in_registers.arguments["TILES"] == 0 < in_memory.arguments["TILES"]
+    assert in_registers.arguments["TABLE"] == 0 < in_memory.arguments["TABLE"]
+
+
+@pytest.mark.device_only
+def test_memory_for_loops_is_as_usual_or_in_proportion_to_the_capacity() -> None:
+    def sizes(capacity: int) -> tuple[int, ...]:
+        _, in_memory = launches(64, True, torch.float32, capacity)
+        names = in_memory.arguments
+        return names["pool"].shape[1], names["table"].numel(), names["TABLE"], names["BLOCK"]
+
+    usual = 8 * 64**3 + 64, 3 * 2 * 64**3, 64**3 // 32, 128
+    assert sizes(0) == sizes(1) == sizes(64**3 // 4) == usual
+    assert sizes(64**3) == (4 * 8 * 64**3 + 64, 4 * usual[1], 4 * usual[2], 512)
+    assert sizes(2**30) == (2**31 - 1, 3 * 2 * 2**32, 2**18, 512)
 
 
 @pytest.mark.compile
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_reduction_does_not_spill(dtype: torch.dtype, target: str) -> None:
-    for side, top in ((32, True), (64, False), (128, True)):
-        for launch in launches(side, top, dtype):
+    for side, top, capacity in ((32, True, 0), (64, False, 0), (128, True, 0), (128, False, 64 * 128**3)):
+        for launch in launches(side, top, dtype, capacity):
             registers, _, spilled = resources(compile_for(launch, target), target)
             assert registers > 0 and spilled == 0, f"{spilled} bytes of {registers} registers, {launch.arguments}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..diagram import warn_overflow
-from ..persistence import check_construction, check_dims, debugging, diagrams_of
+from ..persistence import check_capacity, check_construction, check_dims, debugging, diagrams_of
 from .common import check_map, check_number, check_reduction, described, lifted, reduced
 
 
@@ -28,6 +28,8 @@ class BettiPriorLoss(torch.nn.Module):
         See `gpuph.persistence`.
     reduction : {"mean", "sum", "none"}
         Over images; "none" gives the images' values, shape (B,).
+    capacity : int, optional
+        See `LocalizedPHLoss`.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class BettiPriorLoss(torch.nn.Module):
         weights: Mapping[int, float] | None = None,
         construction: str = "T",
         reduction: str = "mean",
+        capacity: int | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(betti, Mapping):
@@ -86,6 +89,8 @@ class BettiPriorLoss(torch.nn.Module):
         self.construction = construction
         check_reduction(reduction)
         self.reduction = reduction
+        check_capacity(capacity)
+        self.capacity = capacity
 
     def forward(self, pred: Tensor) -> Tensor:
         """Compute the loss.
@@ -103,7 +108,7 @@ class BettiPriorLoss(torch.nn.Module):
         check_map("pred", pred)
         (x,) = lifted(pred)
         dims = check_dims([*self.betti], pred.dim() - 2, "betti's dimensions")
-        diagrams = diagrams_of(-x[:, 0], dims, self.construction)
+        diagrams = diagrams_of(-x[:, 0], dims, self.construction, capacity=self.capacity)
         loss = x.new_zeros(len(x))
         for dim, bars in diagrams.items():
             wanted = self.betti[dim]
@@ -114,7 +119,7 @@ class BettiPriorLoss(torch.nn.Module):
             loss = loss.add(cost, alpha=self.weights[dim])
             if debugging():
                 warn_overflow(f"dimension {dim} of pred", bars)
-        return reduced(loss, diagrams.status, ("pred",), self.reduction)
+        return reduced(loss, diagrams.status, ("pred",), self.reduction, diagrams.capacity)
 
     def extra_repr(self) -> str:
-        return described(self, "betti weights construction reduction")
+        return described(self, "betti weights construction reduction capacity")

@@ -81,15 +81,15 @@ def lifted(*maps: Tensor) -> list[Tensor]:
     return [x.to(dtype) for x in maps]
 
 
-def reduced(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str) -> Tensor:
+def reduced(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str, capacity: int = 0) -> Tensor:
     """What the losses of windows, shape (B, windows), become.
 
     status : (k n,) int32, not 0 where one of the n windows of the first, ..., the k-th argument of those names holds a
     NaN or has lost its loops, see `Diagrams`. That must not pass unseen: it raises where looking costs nothing or was
-    asked for, and makes the loss NaN.
+    asked for, and makes the loss NaN. capacity : of `Diagrams`, if any were computed.
     """
     if data_decides(status) or debugging():
-        raise_status(status, names)
+        raise_status(status, names, capacity)
     if not data_decides(status):
         loss = loss.masked_fill(status.view(len(names), -1).any(dim=0).view(loss.shape), math.nan)
     if reduction == "mean":

@@ -15,7 +15,7 @@ class DistancePHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, reduction
+    window, stride, dims, border, construction, unmatched, reduction, capacity
         As for `LocalizedPHLoss`.
 
     Raises
@@ -49,5 +49,8 @@ class DistancePHLoss(LocalizedPHLoss):
         construction: str = "T",
         unmatched: str = "half_squared",
         reduction: str = "mean",
+        capacity: int | None = None,
     ) -> None:
-        super().__init__(window, stride, dims, None, border, construction, False, unmatched, reduction)
+        super().__init__(
+            window, stride, dims, None, border, construction, False, unmatched, reduction, capacity=capacity
+        )

@@ -15,7 +15,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, reduction
+    window, stride, dims, border, construction, unmatched, reduction, capacity
         As for `LocalizedPHLoss`. The frame is laid at the highest probability of prediction and truth together.
 
     Raises
@@ -48,5 +48,8 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         construction: str = "T",
         unmatched: str = "half_squared",
         reduction: str = "mean",
+        capacity: int | None = None,
     ) -> None:
-        super().__init__(window, stride, dims, None, border, construction, True, unmatched, reduction)
+        super().__init__(
+            window, stride, dims, None, border, construction, True, unmatched, reduction, capacity=capacity
+        )

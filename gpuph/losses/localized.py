@@ -12,7 +12,15 @@ from .. import ops
 from ..diagram import warn_overflow
 from ..height import Height, Linear, RandomLinear
 from ..matching import UNMATCHED
-from ..persistence import check_construction, check_dims, debugging, default_capacity, diagram_of
+from ..persistence import (
+    capacity_of,
+    check_capacity,
+    check_construction,
+    check_dims,
+    debugging,
+    default_capacity,
+    diagram_of,
+)
 from ..windows import windows_of
 from .common import check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of, weights_of
 
@@ -54,13 +62,17 @@ class LocalizedPHLoss(torch.nn.Module):
         Over windows; "none" gives the windows' values, shape (B, windows).
     generator : torch.Generator, optional
         What random heights are drawn from, on the input's device.
+    capacity : int, optional
+        Columns of the diagrams, see `gpuph.persistence`; on a GPU, also the memory for the loops of volumes goes by it.
+        By default, room for what hardly ever occurs; `gpuph.set_debug` tells where it is too little.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is none of those above. In a call: if prediction and truth are no floating-point tensors of one
         shape (B, 1, H, W) or (B, 1, D, H, W) on one device, or hold a NaN. On other devices than the CPU, a NaN makes
-        the loss NaN, and raises with `gpuph.set_debug` only; so does a volume with more loops than their memory holds.
+        the loss NaN, and raises with `gpuph.set_debug` only; so does a volume with more loops than their memory holds,
+        which is told to raise `capacity`.
 
     Notes
     -----
@@ -96,6 +108,7 @@ class LocalizedPHLoss(torch.nn.Module):
         unmatched: str = "half_squared",
         reduction: str = "mean",
         generator: torch.Generator | None = None,
+        capacity: int | None = None,
     ) -> None:
         super().__init__()
         self.window = sizes_of("window", window, 2)
@@ -116,6 +129,8 @@ class LocalizedPHLoss(torch.nn.Module):
         if generator is not None and not isinstance(generator, torch.Generator):
             raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
         self.generator = generator
+        check_capacity(capacity)
+        self.capacity = capacity
         self._made: dict[tuple[object, ...], Any] = {}
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -143,7 +158,8 @@ class LocalizedPHLoss(torch.nn.Module):
         g = None if self.height is None else self._draw(n, images[0].detach(), sizes)
 
         # Which pixels gave which values is all that the gradient needs to know.
-        capacity = default_capacity(images[0], [side + 2 * self.border for side in sizes])
+        framed = [side + 2 * self.border for side in sizes]
+        columns = default_capacity(images[0], framed) if self.capacity is None else self.capacity
         status, *parts = ops.localized(
             images[0][:, 0].detach(),
             images[1][:, 0].detach(),
@@ -153,7 +169,7 @@ class LocalizedPHLoss(torch.nn.Module):
             self.border,
             dims,
             self.construction == "T",
-            capacity,
+            columns,
         )
 
         flat = [image.flatten(1) for image in images]
@@ -166,7 +182,8 @@ class LocalizedPHLoss(torch.nn.Module):
                 for name, (index, value, count) in (("pred", a), ("target", b)):
                     warn_overflow(f"dimension {dim} of {name}", diagram_of(index, (value[:, 0], value[:, 1]), count))
         assert loss is not None  # there is a dimension
-        return reduced(loss.view(batch, per_image), status, ("pred", "target"), self.reduction)
+        loss, capacity = loss.view(batch, per_image), capacity_of(self.capacity, framed)
+        return reduced(loss, status, ("pred", "target"), self.reduction, capacity)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """The height function on n windows as `ops.localized` takes it, with a length of 1 where all have the same."""
@@ -198,4 +215,6 @@ class LocalizedPHLoss(torch.nn.Module):
         return {**self.__dict__, "_made": {}}  # tensors of a device have no place in a file
 
     def extra_repr(self) -> str:
-        return described(self, "window stride weights height border construction superlevel unmatched reduction")
+        return described(
+            self, "window stride weights height border construction superlevel unmatched reduction capacity"
+        )

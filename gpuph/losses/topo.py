@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..diagram import Diagram, warn_overflow
-from ..persistence import check_construction, check_dims, debugging, diagrams_of
+from ..persistence import check_capacity, check_construction, check_dims, debugging, diagrams_of
 from ..windows import cut_windows, frame, windows_of
 from .common import check_number, check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of, weights_of
 
@@ -39,6 +39,8 @@ class TopoLoss(torch.nn.Module):
         See `gpuph.persistence`.
     reduction : {"mean", "sum", "none"}
         Over tiles; "none" gives the tiles' values, shape (B, tiles). The authors sum.
+    capacity : int, optional
+        See `LocalizedPHLoss`.
 
     Raises
     ------
@@ -83,6 +85,7 @@ class TopoLoss(torch.nn.Module):
         perfect: float = 0.99,
         construction: str = "T",
         reduction: str = "mean",
+        capacity: int | None = None,
     ) -> None:
         super().__init__()
         self.window = sizes_of("window", window, 2)
@@ -93,6 +96,8 @@ class TopoLoss(torch.nn.Module):
         self.construction = construction
         check_reduction(reduction)
         self.reduction = reduction
+        check_capacity(capacity)
+        self.capacity = capacity
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compute the loss.
@@ -116,7 +121,8 @@ class TopoLoss(torch.nn.Module):
         tiles = 1 - torch.cat([cut_windows(image[:, 0], window, window) for image in lifted(pred, target)])
         lowest, highest = torch.aminmax(tiles.detach().flatten(1), dim=1)
         varied = (lowest < highest).view(2, -1).all(dim=0)
-        diagrams = diagrams_of(frame(tiles, lowest) if self.border else tiles, dims, self.construction)
+        framed = frame(tiles, lowest) if self.border else tiles
+        diagrams = diagrams_of(framed, dims, self.construction, capacity=self.capacity)
         n = len(varied)
         loss = tiles.new_zeros(n)
         for dim, diagram in diagrams.items():
@@ -124,7 +130,8 @@ class TopoLoss(torch.nn.Module):
             if debugging():
                 warn_overflow(f"dimension {dim} of pred and target", diagram)
         loss = loss.where(varied, 0.0)
-        return reduced(loss.view(len(pred), per_image), diagrams.status, ("pred", "target"), self.reduction)
+        loss = loss.view(len(pred), per_image)
+        return reduced(loss, diagrams.status, ("pred", "target"), self.reduction, diagrams.capacity)
 
     def _cost(self, pred: Diagram, target: Diagram) -> Tensor:
         """What the predicted bars (N, K) cost in each window, shape (N,)."""
@@ -139,4 +146,4 @@ class TopoLoss(torch.nn.Module):
         return cost.sum(dim=1)
 
     def extra_repr(self) -> str:
-        return described(self, "window weights border threshold perfect construction reduction")
+        return described(self, "window weights border threshold perfect construction reduction capacity")

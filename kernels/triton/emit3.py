@@ -16,7 +16,7 @@ from torch import Tensor
 from .gradient import COUNTERS
 from .gradient3 import EDGES, MAXIMA, MINIMA, PAIRS, STATUS, loops_of
 from .merge3 import EACH
-from .sort import ROWS, RUN, part_of, sort
+from .sort import ROWS, RUN, code_type, coded, part_of, sort
 from .tree import unpacked
 
 _RUNS_A_PROGRAM = 32  # as many as there may be; most windows have few pairs, and a program with more takes them in turn
@@ -65,7 +65,7 @@ def emit(
     }
     slots = [triton.cdiv(bounds[side], RUN) * RUN for side in sides]
     lengths = torch.empty((n, sum(slots)), dtype=x.dtype, device=x.device)
-    codes = torch.empty(lengths.shape, dtype=torch.int64, device=x.device)
+    codes = torch.empty(lengths.shape, dtype=code_type(voxels), device=x.device)
     columns = [capacity or bounds[side] for side in sides]
     index = [torch.empty((n, 2, k), dtype=torch.int64, device=x.device) for k in columns]
     values = [torch.empty((n, 2, k), dtype=x.dtype, device=x.device) for k in columns]
@@ -96,7 +96,7 @@ def _pairs3(
     tree,  # [N, voxels + 1] int32 or int64
     counters,  # [N, COUNTERS] int32, changed
     lengths,  # [N, all_slots] of x's dtype, written in parts: first those of the first side, in its slots
-    codes,  # [N, all_slots] int64, written in parts
+    codes,  # [N, all_slots] int32 or int64, written in parts
     voxels,
     most,
     slots_0,  # where the second list of a window begins
@@ -111,8 +111,8 @@ def _pairs3(
 ):
     """List the pairs of every `programs`-th run of extrema or edges of one window, on one side, in any order.
 
-    A pair is its length and a code, birth * 2^32 + death + 1. Programs share a counter of pairs, from which each takes
-    slots by relaxed additions.
+    A pair is its length and a code, see `sort.coded`. Programs share a counter of pairs, from which each takes slots by
+    relaxed additions.
     """
     side, _, window, out, program = part_of(slots_0, slots_1, all_slots, programs, sides, order)
     x += window * voxels
@@ -149,4 +149,4 @@ def _pairs3(
         wanted = m_pair.to(tl.int32)
         slot = tl.atomic_add(counters + PAIRS + side, tl.sum(wanted, 0), sem="relaxed") + tl.cumsum(wanted, 0) - wanted
         tl.store(lengths + out + slot, length, mask=m_pair)
-        tl.store(codes + out + slot, birth.to(tl.int64) << 32 | (death + 1).to(tl.int64), mask=m_pair)
+        tl.store(codes + out + slot, coded(birth, death, codes), mask=m_pair)

@@ -23,6 +23,10 @@ _FEW = _BLOCK // 4  # when so few lanes still join, the others take new edges
 _VOXELS_A_PROGRAM = 32 * _BLOCK  # one with more edges than lanes takes them in turn
 
 EACH = tl.constexpr(12)  # a saddle in a word of a tree is EACH * owner + direction, that of an edge too
+OPEN, KILLER = (
+    tl.constexpr(-1),
+    tl.constexpr(-2),
+)  # words of claims: an edge that may close a loop, and one that does not
 
 
 def merge(
@@ -39,7 +43,7 @@ def merge(
     minima: bool,
     maxima: bool,
     loops: bool,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Grow the merge trees of volumes, of the minima, of the maxima or of both. The tensors are of `gradient3`.
 
     tree : Tensor, shape (N, D * H * W + 1)
@@ -50,25 +54,32 @@ def merge(
 
     Returns
     -------
-    killed, opened : Tensor, shape (N, M), int8
-        If loops are wanted: 1 where the critical edge in that place of `edges` ends a component, in V, and where a
-        critical square opens a void; else 0. Not written behind the ends of the lists.
+    claims : Tensor, shape (N, M), int64
+        If loops are wanted, what `reduce` begins with: KILLER where the critical edge in that place of `edges` ends a
+        component, in V, else OPEN. Not written behind the end of the list.
+    opened : Tensor, shape (N, M), int8
+        Likewise of `squares`: 1 where a critical square opens a void, else 0.
+    used : Tensor, shape (N,), int64
+        Likewise for the pool of `reduce`: 0.
     """
     n, *size = x.shape
     most = edges.shape[1]
-    killed, opened = (torch.empty((n, most if loops else 0), dtype=torch.int8, device=x.device) for _ in range(2))
+    room = (n, most) if loops else (n, 0)
+    claims = torch.empty(room, dtype=torch.int64, device=x.device)
+    opened = torch.empty(room, dtype=torch.int8, device=x.device)
+    used = torch.empty(n, dtype=torch.int64, device=x.device)
     programs = triton.cdiv(extrema.shape[1], _VOXELS_A_PROGRAM)
     if n:
         _merge3[(n * programs * (minima + maxima),)](
-            x, star, edges, squares, killed, opened, tree, counters, *size, most, programs,
+            x, star, edges, squares, claims, opened, used, tree, counters, *size, most, programs,
             TOP=top, SIDES=minima + maxima, FIRST=0 if minima else 1, LOOPS=loops, BLOCK=_BLOCK, FEW=_FEW, num_warps=1,
         )  # fmt: skip
     if n and loops:
         lists = edges, squares, first_edge, first_square
         _mark[(2 * n * programs,)](
-            *lists, extrema, tree, counters, killed, opened, extrema.shape[1], most, programs, BLOCK=_BLOCK, num_warps=1
+            *lists, extrema, tree, counters, claims, opened, extrema.shape[1], most, programs, BLOCK=_BLOCK, num_warps=1
         )
-    return killed, opened
+    return claims, opened, used
 
 
 @triton.jit(do_not_specialize=["depth", "height", "width", "most", "programs"])
@@ -77,8 +88,9 @@ def _merge3(
     star,  # [N, D, H, W] int32
     edges,  # [N, most] int32
     squares,  # [N, most] int32
-    killed,  # [N, most] int8, zeros written for every edge if LOOPS
+    claims,  # [N, most] int64, OPEN written for every edge if LOOPS
     opened,  # [N, most] int8, zeros written for every square if LOOPS
+    used,  # [N] int64, zeros written if LOOPS
     tree,  # [N, D * H * W + 1] int32 or int64, changed
     counters,  # [N, COUNTERS] int32
     depth,
@@ -109,6 +121,8 @@ def _merge3(
     turn = 1 - 2 * side
     mirror = -turn if TOP else turn
 
+    if LOOPS:
+        tl.store(used + window, 0, mask=(side == 0) & (program % programs == 0))
     n = tl.load(counters + (EDGES if side == 0 else SQUARES))
     n = tl.where(tl.load(counters + STATUS) == 0, n, 0)
     share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # whole blocks where there are few cells
@@ -129,7 +143,7 @@ def _merge3(
             cell = tl.load(edges + window * most + i, mask=m_new, other=0)
             owner, direction = cell // 6, cell % 6
             if LOOPS:
-                tl.store(killed + window * most + i, 0, mask=m_new)
+                tl.store(claims + window * most + i, OPEN, mask=m_new)
         else:
             cell = tl.load(squares + window * most + i, mask=m_new, other=0)
             owner, direction = cell // 12, cell % 12
@@ -164,7 +178,7 @@ def _mark(
     extrema,  # [N, voxels] int32
     tree,  # [N, voxels + 1] int32 or int64
     counters,  # [N, COUNTERS] int32
-    killed,  # [N, most] int8, zeros before, as far as there are edges
+    claims,  # [N, most] int64, OPEN before, as far as there are edges
     opened,  # [N, most] int8, zeros before, as far as there are squares
     voxels,
     most,
@@ -176,11 +190,10 @@ def _mark(
     program = tl.program_id(0) // 2
     window = (program // programs).to(tl.int64)
     counters += window * COUNTERS
-    cells, first, marks, each = edges, first_edge, killed, 6
+    cells, first, each = edges, first_edge, 6
     if side == 1:
-        cells, first, marks, each = squares, first_square, opened, 12
+        cells, first, each = squares, first_square, 12
     cells += window * most
-    marks += window * most
     n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
     n = tl.where(tl.load(counters + STATUS) == 0, n, 0)
     for start in range(program % programs * BLOCK, n, programs * BLOCK):
@@ -195,4 +208,5 @@ def _mark(
         while tl.max(ahead.to(tl.int32), 0) != 0:
             ahead &= tl.load(cells + slot, mask=ahead, other=0) != owner * each + direction
             slot += ahead.to(tl.int32)
-        tl.store(marks + slot, 1, mask=dies)
+        tl.store(claims + window * most + slot, KILLER, mask=dies & (side == 0))
+        tl.store(opened + window * most + slot, 1, mask=dies & (side == 1))

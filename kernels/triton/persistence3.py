@@ -27,10 +27,11 @@ def persistence3(
     loops = 1 in sides
 
     x = x.contiguous()
-    star, *lists, counters = gradient(x, top)
-    edges, squares, first_edge, _, extrema, tree = lists
-    killed, opened = merge(x, star, *lists, counters, top, loops or 0 in sides, loops or 2 in sides, loops)
-    square_of = reduce(x, star, squares, first_edge, killed, opened, counters, top) if loops else edges
-    del star, lists, first_edge, killed, opened  # makes room for the lists of pairs
+    star, edges, squares, first_edge, first_square, extrema, tree, counters = gradient(x, top)
+    lists = edges, squares, first_edge, first_square, extrema, tree
+    of_loops = merge(x, star, *lists, counters, top, loops or 0 in sides, loops or 2 in sides, loops)
+    del lists, first_square  # makes room for the reduction, and below for the lists of pairs
+    square_of = reduce(x, star, squares, first_edge, *of_loops, counters, top, capacity or 0) if loops else edges
+    del star, first_edge, of_loops
     pairs = emit(x, edges, squares, square_of, extrema, tree, counters, top, sides, min_persistence, capacity)
     return counters[:, STATUS.value].clone(), *pairs

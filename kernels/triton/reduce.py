@@ -16,6 +16,8 @@ status instead of pairs.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import triton
 import triton.language as tl
@@ -23,8 +25,8 @@ from torch import Tensor
 
 from .gradient import COUNTERS
 from .gradient3 import SQUARES, STATUS
+from .merge3 import KILLER
 from .reduce_chain import (
-    SLOTS,
     Pool,
     Table,
     allocate,
@@ -49,6 +51,11 @@ _WORDS = 8  # of the pool, a voxel: pure noise of 64^3 takes 4, of 128^3 6, and 
 _SLOTS = 1024, 32768  # of a table, the least and the most: the longest chains of pure noise take a third
 _VOXELS_A_SLOT = 32  # of a table in between
 _SLOTS_A_VOXEL = 1  # of all tables, a program each
+_COLUMNS = (
+    256,
+    4,
+)  # that a diagram has by default: at least, and voxels a column; for more, all memory is as much larger
+_TILES, _TILE = 512, (64, 512)  # of a table, the most, as each has a slot in registers; and slots of a tile
 # Left alone, ptxas spills to fit more blocks on a multiprocessor. ROCm's compiler does not know the option.
 _REGISTERS = {} if torch.version.hip else {"maxnreg": 255}
 _LOW = tl.constexpr(0xFFFFFFFF)
@@ -59,10 +66,12 @@ def reduce(
     star: Tensor,
     squares: Tensor,
     first_edge: Tensor,
-    killed: Tensor,
+    claims: Tensor,
     opened: Tensor,
+    used: Tensor,
     counters: Tensor,
     top: bool,
+    capacity: int,
 ) -> Tensor:
     """Pair the critical edges that close a loop with the critical squares that end it.
 
@@ -70,35 +79,36 @@ def reduce(
     ----------
     x, star, squares, first_edge, counters, top
         Of `gradient3.gradient`; OVERFLOWED is set in the status where memory did not suffice.
-    killed : Tensor, shape (N, E), int8
-        1 where the critical edge in a slot ends a component.
-    opened : Tensor, shape (N, S), int8
-        1 where the critical square in a slot opens a void.
+    claims, opened, used : Tensor, shapes (N, E), (N, S) and (N,), int64, int8 and int64
+        Of `merge3`; the first and the last are changed.
+    capacity : int
+        Columns of a diagram: with more than by default, more memory is set aside, in proportion.
 
     Returns
     -------
     square_of : Tensor, shape (N, E), int32
-        The slot of the square that a critical edge is paired with; -1 for the others. Not contiguous: every second
-        word of the claims.
+        The slot of the square that a critical edge is paired with; negative for the others. Not contiguous: every
+        second word of the claims.
     """
     n, depth, height, width = x.shape
     voxels = depth * height * width
+    more = max(1.0, capacity / max(_COLUMNS[0], voxels // _COLUMNS[1]))
+    memory = int(more * voxels)
     new = {"device": x.device}
-    room = _WORDS * voxels + 64
-    claims = torch.full(killed.shape, -1, dtype=torch.int64, **new)
+    room = min(_WORDS * memory + 64, 2**31 - 1)
     pool = torch.empty((n, room), dtype=torch.int32, **new)
-    used = torch.zeros(n, dtype=torch.int64, **new)
     slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_A_SLOT)), _SLOTS[1])
-    programs = triton.cdiv(voxels * _SLOTS_A_VOXEL, slots)
+    slots = min(slots * triton.next_power_of_2(math.ceil(more)), _TILES * _TILE[1])
+    programs = triton.cdiv(memory * _SLOTS_A_VOXEL, slots)
     table = torch.empty((n * programs, 2, slots), dtype=torch.int32, **new)
     keys = torch.empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64, **new)
-    sizes = depth, height, width, killed.shape[1], squares.shape[1], room
-    arguments = x, star, squares, first_edge, killed, opened, counters, claims, pool, used, table, keys, *sizes
+    sizes = depth, height, width, claims.shape[1], squares.shape[1], room
+    arguments = x, star, squares, first_edge, opened, counters, claims, pool, used, table, keys, *sizes
     if n:
         in_registers = triton.cdiv(voxels, _VOXELS_A_PROGRAM)
-        _reduce[(n * in_registers,)](*arguments, in_registers, TOP=top, BLOCK=_BLOCK, TILES=0, num_warps=1)
-        tiles = slots // SLOTS.value
-        _reduce[(n * programs,)](*arguments, programs, TOP=top, BLOCK=_BLOCK, TILES=tiles, num_warps=1, **_REGISTERS)
+        _reduce[(n * in_registers,)](*arguments, in_registers, TOP=top, BLOCK=_BLOCK, TABLE=0, num_warps=1)
+        tiles = min(slots // _TILE[0], _TILES)
+        _reduce[(n * programs,)](*arguments, programs, TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **_REGISTERS)
     return claims.view(torch.int32)[:, ::2]
 
 
@@ -108,14 +118,13 @@ def _reduce(
     star,  # [N, D, H, W] int32
     squares,  # [N, most_squares] int32
     first_edge,  # [N, D * H * W] int32
-    killed,  # [N, most_edges] int8
     opened,  # [N, most_squares] int8
     counters,  # [N, COUNTERS] int32, the status changed
-    claims,  # [N, most_edges] int64, changed: -1, or where in the pool a chain is * 2^32 + slot of its column
+    claims,  # [N, most_edges] int64, changed: where OPEN, to where in the pool a chain is * 2^32 + slot of its column
     pool,  # [N, room] int32, written in parts
     used,  # [N] int64, changed, see `Pool`
-    table,  # [programs of all windows, 2, TILES * SLOTS] int32, scratch
-    keys,  # [programs of all windows, TILES * SLOTS] of the keys' type, scratch
+    table,  # [programs of all windows, 2, TABLE] int32, scratch
+    keys,  # [programs of all windows, TABLE] of the keys' type, scratch
     depth,
     height,
     width,
@@ -125,9 +134,11 @@ def _reduce(
     programs,
     TOP: tl.constexpr,
     BLOCK: tl.constexpr,
-    TILES: tl.constexpr,
+    TABLE: tl.constexpr,
 ):
-    """Reduce every `programs`-th column of one window: of its squares, or (TILES > 0) of those in the pool's list.
+    """Reduce every `programs`-th column of one window: of its squares, or (TABLE > 0) of those in the pool's list.
+
+    The chain at hand is in a block of BLOCK slots, or in a table of TABLE slots in BLOCK tiles.
 
     Programs meet in `claims`, in the pool and in the status. A chain is written by all threads of a program; after a
     barrier, one of them publishes it by a swap that releases, and who finds it in the word has acquired it. A chain
@@ -141,29 +152,28 @@ def _reduce(
     first_edge += window * voxels
     squares += window * most_squares
     opened += window * most_squares
-    killed += window * most_edges
     claims += window * most_edges
     counters += window * COUNTERS
     pool = Pool(pool + window * room, used + window, room)
-    table += program * 2 * TILES * SLOTS
-    table = Table(table, table + TILES * SLOTS, keys + program * TILES * SLOTS)
+    table += program * 2 * TABLE
+    table = Table(table, table + TABLE, keys + program * TABLE)
     KEY: tl.constexpr = tl.int32 if values.dtype.element_ty == tl.float32 else tl.int64
+    FULL: tl.constexpr = BLOCK - 3 if TABLE == 0 else TABLE  # with more slots taken there is none for two owners and v
 
-    n = tl.load(counters + SQUARES) if TILES == 0 else listed(pool)
+    n = tl.load(counters + SQUARES) if TABLE == 0 else listed(pool)
     # By an atomic, one thread reads the status for all: another program may be setting it.
     n = tl.where(tl.atomic_add(counters + STATUS, 0, sem="relaxed") == 0, n, 0)
     spare, spare_room = 0, 0  # a place in the pool that no word tells of
     failed = n < 0
     for i in range((program % programs).to(tl.int32), n, programs):
-        if TILES == 0:
+        owner, cells, key = empty(KEY, BLOCK)
+        if TABLE == 0:
             column = i
             busy = (failed == 0) & (tl.load(opened + i) == 0)
-            owner, cells, key = empty(KEY, BLOCK)
         else:
             column = tl.load(pool.words + room - 1 - i)
             busy = failed == 0
-            owner, cells, key = empty(KEY, TILES)
-            clear(table, TILES)
+            clear(table, TABLE)
         square = tl.load(squares + column)
         v = square // 12
         key_v = key_of(values, v, True, TOP)
@@ -177,28 +187,28 @@ def _reduce(
                 for j in range(start + 1, start + 1 + length):
                     u, edge = edge_of(tl.load(pool.words + j))
                     key_u = key_of(values, u, True, TOP)
-                    owner, cells, key, lost = toggle(owner, cells, key, table, u, key_u, edge, TILES)
+                    owner, cells, key, lost = toggle(owner, cells, key, table, u, key_u, edge, TABLE)
                     failed |= lost
             if is_new == 0:
-                owner, cells, key, v, key_v, edges, taken = take_latest(owner, cells, key, table, TILES)
+                owner, cells, key, v, key_v, edges, taken = take_latest(owner, cells, key, table, TABLE)
                 busy &= v >= 0
 
-            # Follow the edges of v as long as some are matched with squares, and there is room for two owners and v.
+            # Follow the edges of v as long as some are matched with squares, and there is room.
             east, west, south, north, above, below, critical = match(tl.load(star + v, mask=v >= 0, other=0))
             matched = east | west | south | north | above | below
             follows = (is_new != 0) | ((edges & matched) != 0)
             out = 0
             if follows & TOP:
                 out = outwards(v, depth, height, width)
-            spills = follows & (taken > BLOCK - 3)
-            while follows & (taken <= BLOCK - 3):
+            spills = follows & (taken > FULL)
+            while follows & (taken <= FULL):
                 if is_new == 0:
                     p, q = square_of(edges & matched, east, west, south, north, above)
                 is_new = 0
                 edges ^= (1 << p) | (1 << q)
                 u, key_u, edge, w, key_w, edge_w = far_edges(values, star, v, p, q, out, height, width, TOP)
-                owner, cells, key, lost = toggle(owner, cells, key, table, u, key_u, edge, TILES)
-                owner, cells, key, lost_w = toggle(owner, cells, key, table, w, key_w, edge_w, TILES)
+                owner, cells, key, lost = toggle(owner, cells, key, table, u, key_u, edge, TABLE)
+                owner, cells, key, lost_w = toggle(owner, cells, key, table, w, key_w, edge_w, TABLE)
                 failed |= lost | lost_w
                 taken += 2
                 follows = (edges & matched) != 0
@@ -210,10 +220,12 @@ def _reduce(
                 while (edges != 0) & (pivot < 0):
                     edge = 1 << highest(edges)
                     slot = tl.load(first_edge + v) + count(critical & (edge - 1))
-                    is_killer = tl.load(killed + slot) != 0
+                    is_killer = (
+                        tl.load(claims + slot, volatile=True) == KILLER
+                    )  # others may be claiming it, if it is not
                     edges = tl.where(is_killer, edges ^ edge, edges)
                     pivot = tl.where(is_killer, -1, slot)
-            owner, cells, key, lost = toggle(owner, cells, key, table, v, key_v, edges, TILES)
+            owner, cells, key, lost = toggle(owner, cells, key, table, v, key_v, edges, TABLE)
             failed |= lost
 
             start = -1
@@ -225,14 +237,14 @@ def _reduce(
                 key_holder = key_of(values, square_holder // 12, word >= 0, TOP)
                 is_elder = (key_column < key_holder) | ((key_column == key_holder) & (square < square_holder))
                 if (word < 0) | is_elder:
-                    words = 1 + size_of(owner, cells, table, TILES)
+                    words = 1 + size_of(owner, cells, table, TABLE)
                     if words > spare_room:
                         spare, _ = allocate(pool, words, 0)
                         spare_room = tl.where(spare >= 0, words, 0)
                     failed |= spare_room == 0
                     start = -1
                     if failed == 0:
-                        write(pool.words + spare, words - 1, owner, cells, table, TILES)
+                        write(pool.words + spare, words - 1, owner, cells, table, TABLE)
                         tl.debug_barrier()  # all of it is there before one thread publishes it
                         claim = (spare.to(tl.int64) << 32) | column.to(tl.int64)
                         if tl.atomic_cas(claims + pivot, word, claim, sem="acq_rel") == word:
@@ -241,7 +253,7 @@ def _reduce(
                             busy = word >= 0
                             start = (word >> 32).to(tl.int32)
                             column, square, key_column = holder, square_holder, key_holder
-            if TILES == 0:
+            if TABLE == 0:
                 # The sum with another chain may have more owners than there are slots.
                 length = tl.load(pool.words + start, mask=start >= 0, other=0)
                 spills |= tl.sum((owner >= 0).to(tl.int32), 0) + length > BLOCK

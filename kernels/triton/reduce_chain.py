@@ -4,9 +4,9 @@ A slot holds an owner, its edges in the chain as a mask like those of stars, and
 owner -1, no edges, and a key below all. The few slots of a block are in registers, and whatever is done to a chain is
 done to all of them at once: a maximum over the block finds the latest owner, or the slot where edges belong.
 
-A long chain is a table in memory, TILES blocks of SLOTS each; a hash says to which tile an owner belongs. Registers
-then hold the latest owner of each tile, or, where edges have been taken out, one that is later. So a step costs a tile
-or two, however long the chain.
+A long chain is a table in memory, of as many tiles as the block has slots; a hash says to which an owner belongs. The
+block then holds the latest owner of each tile, or, where edges have been taken out, one that is later. So a step costs
+a tile or two, however long the chain.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-SLOTS = tl.constexpr(64)  # of a tile
 SWEEP = tl.constexpr(128)  # slots that are looked through at a time
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
 class Table(NamedTuple):
-    """Where a long chain lies."""
+    """Where a long chain lies. Its size, TABLE, is 0 where chains are in registers alone."""
 
-    owner: Any  # [TILES * SLOTS] int32
-    cells: Any  # [TILES * SLOTS] int32
-    key: Any  # [TILES * SLOTS] int32 or int64
+    owner: Any  # [TABLE] int32
+    cells: Any  # [TABLE] int32
+    key: Any  # [TABLE] int32 or int64
 
 
 class Pool(NamedTuple):
@@ -60,18 +59,19 @@ def empty(KEY: tl.constexpr, N: tl.constexpr):
 
 
 @triton.jit
-def toggle(owner, cells, key, table, v, key_v, edges, TILES: tl.constexpr):
+def toggle(owner, cells, key, table, v, key_v, edges, TABLE: tl.constexpr):
     """Add edges of v to a chain, or take out those that are in it.
 
     Returns the chain, and whether there was no slot for them.
     """
     lost = edges < 0
     if edges != 0:
-        if TILES == 0:
+        if TABLE == 0:
             owner, cells, key, lost = _toggled(owner, cells, key, v, key_v, edges)
         else:
+            TILES: tl.constexpr = owner.shape[0]
             tile = _tile_of(v, TILES)
-            p_owner, p_cells, p_key = _slots(table, tile)
+            p_owner, p_cells, p_key = _slots(table, tile, TABLE // TILES)
             o, c, k, lost = _toggled(tl.load(p_owner), tl.load(p_cells), tl.load(p_key), v, key_v, edges)
             tl.debug_barrier()  # all threads have loaded the tile
             tl.store(p_owner, o)
@@ -99,7 +99,7 @@ def _toggled(owner, cells, key, v, key_v, edges):
 
 
 @triton.jit
-def take_latest(owner, cells, key, table, TILES: tl.constexpr):
+def take_latest(owner, cells, key, table, TABLE: tl.constexpr):
     """Take the edges of the latest owner out of a chain.
 
     Returns the chain; the owner, -1 if there is none, its key and its edges, which may be none in a long chain; and how
@@ -107,13 +107,14 @@ def take_latest(owner, cells, key, table, TILES: tl.constexpr):
     """
     key_v = tl.max(key, 0)
     v = tl.max(tl.where(key == key_v, owner, -1), 0)
-    if TILES == 0:
+    if TABLE == 0:
         edges = tl.sum(tl.where(owner == v, cells, 0), 0)
         owner, cells, key = _without(owner, cells, key, v)
         size = tl.sum((owner >= 0).to(tl.int32), 0)
     else:
+        TILES: tl.constexpr = owner.shape[0]
         tile = _tile_of(v, TILES)
-        p_owner, p_cells, p_key = _slots(table, tile)
+        p_owner, p_cells, p_key = _slots(table, tile, TABLE // TILES)
         o, c, k = tl.load(p_owner), tl.load(p_cells), tl.load(p_key)
         edges = tl.sum(tl.where(o == v, c, 0), 0)
         o, c, k = _without(o, c, k, v)
@@ -145,20 +146,20 @@ def _tile_of(v, TILES: tl.constexpr):
 
 
 @triton.jit
-def _slots(table, tile):
-    i = tile * SLOTS + tl.arange(0, SLOTS)
+def _slots(table, tile, N: tl.constexpr):
+    i = tile * N + tl.arange(0, N)
     return table.owner + i, table.cells + i, table.key + i
 
 
 @triton.jit
-def clear(table, TILES: tl.constexpr):
+def clear(table, TABLE: tl.constexpr):
     """Make a table empty."""
     o, c, k = empty(table.key.dtype.element_ty, SWEEP)
-    for start in range(0, TILES * SLOTS, SWEEP):
+    for start in range(0, TABLE, SWEEP):
         i = start + tl.arange(0, SWEEP)
-        tl.store(table.owner + i, o, mask=i < TILES * SLOTS)
-        tl.store(table.cells + i, c, mask=i < TILES * SLOTS)
-        tl.store(table.key + i, k, mask=i < TILES * SLOTS)
+        tl.store(table.owner + i, o, mask=i < TABLE)
+        tl.store(table.cells + i, c, mask=i < TABLE)
+        tl.store(table.key + i, k, mask=i < TABLE)
     tl.debug_barrier()  # it is read in another layout
 
 
@@ -182,30 +183,30 @@ def listed(pool):
 
 
 @triton.jit
-def size_of(owner, cells, table, TILES: tl.constexpr):
+def size_of(owner, cells, table, TABLE: tl.constexpr):
     """How many edges a chain has."""
-    if TILES == 0:
+    if TABLE == 0:
         size = tl.sum(count(cells), 0)
     else:
         sizes = tl.zeros((SWEEP,), tl.int32)
-        for start in range(0, TILES * SLOTS, SWEEP):
+        for start in range(0, TABLE, SWEEP):
             i = start + tl.arange(0, SWEEP)
-            sizes += count(tl.load(table.cells + i, mask=i < TILES * SLOTS, other=0))
+            sizes += count(tl.load(table.cells + i, mask=i < TABLE, other=0))
         size = tl.sum(sizes, 0)
     return size
 
 
 @triton.jit
-def write(p_words, size, owner, cells, table, TILES: tl.constexpr):
+def write(p_words, size, owner, cells, table, TABLE: tl.constexpr):
     """Write a chain of that size down: the size, then an edge a word, 16 * owner + half its bit."""
     tl.store(p_words, size)
     p_words += 1
-    if TILES == 0:
+    if TABLE == 0:
         _write_block(p_words, owner, cells)
     else:
-        for start in range(0, TILES * SLOTS, SWEEP):
+        for start in range(0, TABLE, SWEEP):
             i = start + tl.arange(0, SWEEP)
-            c = tl.load(table.cells + i, mask=i < TILES * SLOTS, other=0)
+            c = tl.load(table.cells + i, mask=i < TABLE, other=0)
             o = tl.load(table.owner + i, mask=c != 0, other=0)
             p_words = _write_block(p_words, o, c)
 

@@ -40,7 +40,7 @@ def sort(
 ) -> None:
     """Order the pairs of every list and write as many as fit into index and values (N, 2, K), and their count (N,).
 
-    lengths, codes : Tensor, shape (N, slots), of x's dtype and int64
+    lengths, codes : Tensor, shape (N, slots), of x's dtype and int32 or int64
         The lists of `emit3`, changed.
     index, values, count : list of Tensor
         Of one to three sides.
@@ -64,6 +64,28 @@ def sort(
         run *= _WAYS
 
 
+def code_type(voxels: int) -> torch.dtype:
+    """The dtype of codes of pairs in windows of so many voxels."""
+    return torch.int32 if voxels < 2**16 else torch.int64
+
+
+@triton.jit
+def coded(birth, death, p_code):
+    """Codes of pairs, for a place: signed numbers in the order of births and then of deaths, of which -1 is least."""
+    is_short: tl.constexpr = p_code.dtype.element_ty == tl.int32
+    return (birth - 32768) << 16 | (death + 1) if is_short else birth.to(tl.int64) << 32 | (death + 1).to(tl.int64)
+
+
+@triton.jit
+def decoded(code):
+    """The births and deaths of codes."""
+    if code.dtype == tl.int32:
+        birth, death = (code >> 16) + 32768, (code & 0xFFFF) - 1
+    else:
+        birth, death = code >> 32, (code & _LOW) - 1
+    return birth, death
+
+
 @triton.jit
 def part_of(slots_0, slots_1, all_slots, programs, sides, order):
     """What a program of `emit3` or of this stage has to do; `order` has the number of each part's side in two bits.
@@ -80,9 +102,9 @@ def part_of(slots_0, slots_1, all_slots, programs, sides, order):
 @triton.jit(do_not_specialize=ROWS)
 def _sort_runs(
     lengths,  # [N, all_slots] float32 or float64
-    codes,  # [N, all_slots] int64
+    codes,  # [N, all_slots] int32 or int64
     lengths_out,  # [N, all_slots] of the dtype of lengths, written as far as there are pairs
-    codes_out,  # [N, all_slots] int64, likewise
+    codes_out,  # [N, all_slots] of the dtype of codes, likewise
     counters,  # [N, COUNTERS] int32
     slots_0,
     slots_1,
@@ -118,9 +140,9 @@ def _merge_runs(
     x,  # [N, D, H, W] float32 or float64
     counters,  # [N, COUNTERS] int32
     lengths,  # [N, all_slots] of x's dtype, in sorted runs
-    codes,  # [N, all_slots] int64, likewise
+    codes,  # [N, all_slots] int32 or int64, likewise
     lengths_out,  # [N, all_slots] of x's dtype, written unless LAST
-    codes_out,  # [N, all_slots] int64, written unless LAST
+    codes_out,  # [N, all_slots] of the dtype of codes, written unless LAST
     index_0,  # [N, 2, k_0] int64, of the first side; all that follow are written if LAST
     index_1,  # [N, 2, k_1] int64, of the second of three
     index_2,  # [N, 2, k_2] int64, of the last
@@ -175,7 +197,7 @@ def _merge_runs(
                 size = tl.minimum(run, n - other)
                 place += _pairs_before(length, code, lengths + other, codes + other, size, run, other < own)
         if LAST:
-            birth, death = code >> 32, (code & _LOW) - 1
+            birth, death = decoded(code)
             write_pairs(index, values, births + place, deaths + place, birth, death, there & (place < k), x)
         else:
             tl.store(lengths_out + begin + place, length, mask=there)
