@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
-from . import registration  # noqa: F401 -- makes torch.ops.gpuph
+from . import shapes  # noqa: F401 -- makes torch.ops.gpuph, with `registration`
 from .choice import use_kernels
 from .gradients import Attach, Cost, MatchedCost
 
