@@ -2,43 +2,44 @@
 
 The compiled kernels run as PTX on the CPU (tests/ptxrun), which counts, by stage, a stage being a kernel: instructions
 of threads, sectors of 32 bytes that warps read and write, atomics and barriers. No GPU takes part. The counts are of
-PTX, before its assembler merges and splits instructions; those of `merge` vary a little with the schedule. Atomics and
-barriers are counted only: what they take is not published.
+PTX, before its assembler merges and splits instructions; those of `merge` and `reduce` vary a little with the schedule.
+Atomics and barriers are counted only: what they take is not published.
 
 The times are predictions from the counts and the limits below. A stage takes as long as the tightest of its limits,
 and LAUNCH: each distinct sector comes from memory once, or goes there; every sector that a warp asks for comes from
 the L2, none from a nearer cache; nothing waits for an answer, and work is spread evenly, but for the longest thread.
-PyTorch's own launches are not counted.
+A GPU is least like that in `reduce`, where what a thread reads next depends on what it has read. PyTorch's own launches
+are not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shutil
 import sys
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import gpuph
 
+from . import inputs3
+from .counts import Counts, Scratch, count
 from .inputs import KINDS, predictions, tiles
 from .timing import machine
 
 RESULTS = Path(__file__).parent / "results" / "device_cost.json"
-PTXRUN = str(Path(__file__).parents[1] / "tests" / "ptxrun")
 BATCHES = (16, 64)
 EXTRAPOLATED = 1024
 SIZE = 64
+# Of volumes, a window of which has as many voxels as eight of those have pixels:
+BATCHES3 = (2, 4)
+EXTRAPOLATED3 = 64
+SIZE3 = 32
 
 # An H100 SXM, a second. From "NVIDIA H100 Tensor Core GPU Architecture" and the H100's data sheet: 3.35 TB/s; 132
 # multiprocessors with 66.9 TFLOPS in float32 and 33.5 TOPS in int32, where a multiply-add is two: 128 lanes of floats,
@@ -54,49 +55,8 @@ L2 = 5120 * 1.41e9
 LAUNCH = 1e-6
 
 # Aims, of batches of EXTRAPOLATED windows and more: times in units of reading the input and writing the result once.
-TRACED = ("gradient", "merge")  # merge traces as it goes
+TRACED = ("gradient", "merge", "gradient3", "merge3")  # merge traces as it goes
 MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
-
-Counts = dict[str, float]
-
-
-def count(run: Callable[[], object]) -> dict[str, Counts]:
-    """What each stage of a function that uses gpuph on CPU tensors does, by its kernel's name, in order of launch."""
-    if PTXRUN not in sys.path:
-        sys.path.insert(0, PTXRUN)
-    import ptxrun.triton
-
-    with ptxrun.triton.emulated(checks=(), schedule="warp", resident_blocks=16) as emulation, as_on_a_device():
-        run()
-    stages: dict[str, Counts] = {}
-    for launch in emulation.launches:
-        counts = {
-            "launches": 1,
-            "instructions": launch.instructions,
-            "integer instructions": launch.classes["int"],
-            "sectors read": launch.global_sectors_read,
-            "sectors written": launch.global_sectors_written,
-            "sectors": launch.global_sectors,
-            "distinct sectors": launch.touched_sectors_read + launch.touched_sectors_written,
-            "atomics": launch.classes["atomic_global"] + launch.classes["atomic_shared"],
-            "barriers": launch.barriers_per_block * launch.grid[0] * launch.grid[1] * launch.grid[2],
-            "longest thread": launch.max_thread_instructions,
-        }
-        stage = stages.setdefault(launch.kernel.strip("_"), dict.fromkeys(counts, 0))
-        for name, n in counts.items():
-            stage[name] += n
-    return stages
-
-
-@contextlib.contextmanager
-def as_on_a_device() -> Iterator[None]:
-    """Send CPU tensors through the Triton kernels, with the shapes that tensors on a device have."""
-    with contextlib.ExitStack() as stack:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("gpuph") and hasattr(module, "data_decides"):
-                stack.enter_context(mock.patch.object(module, "data_decides", lambda x: False))
-        stack.enter_context(gpuph.use_kernels("triton"))
-        yield
 
 
 def limits(counts: Counts, times: float = 1.0) -> dict[str, float]:
@@ -116,38 +76,10 @@ def predicted(counts: Counts, times: float = 1.0) -> tuple[float, str]:
     return seconds + LAUNCH * counts["launches"], bound
 
 
-class Scratch(TorchDispatchMode):
-    """Watch what is allocated: `bytes` is the most there was at a time of what is gone by now."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._before: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-        self._new: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-        self._history: list[list[tuple[weakref.ref[torch.UntypedStorage], int]]] = []
-
-    @property
-    def bytes(self) -> int:
-        return max(sum(size for storage, size in live if storage() is None) for live in self._history)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        self._before.update(storage for storage in _storages((args, kwargs)) if storage not in self._new)
-        if func.namespace == "gpuph":  # look into it, and not only at what it returns
-            with self:
-                out = func.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.CPU), *args, **kwargs)
-        else:
-            out = func(*args, **kwargs)
-        self._new.update(storage for storage in _storages(out) if storage not in self._before)
-        self._history.append([(weakref.ref(storage), storage.nbytes()) for storage in self._new])
-        return out
-
-
-def _storages(tree: object) -> list[torch.UntypedStorage]:
-    return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
-def cost(run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, windows: int) -> dict[str, Any]:
-    """Count what a function does that makes results of inputs, a pixel, and predict its time.
+def cost(
+    run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, windows: int, later: int = EXTRAPOLATED
+) -> dict[str, Any]:
+    """Count what a function does that makes results of inputs, a pixel, and predict its time, with `later` windows too.
 
     The ideal is the time to read the inputs and write the results once.
     """
@@ -155,10 +87,10 @@ def cost(run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, win
     with Scratch() as scratch:
         stages = count(lambda: results.extend(run()))
     moved = sum(tensor.nbytes for tensor in (*inputs, *results))
-    times = EXTRAPOLATED / windows
+    times = later / windows
     ideal = times * moved / BANDWIDTH
-    later = {name: predicted(counts, times) for name, counts in stages.items()}
-    whole = sum(seconds for seconds, _ in later.values())
+    predictions = {name: predicted(counts, times) for name, counts in stages.items()}
+    whole = sum(seconds for seconds, _ in predictions.values())
     table = {}
     for name, counts in stages.items():
         seconds, bound = predicted(counts)
@@ -166,30 +98,31 @@ def cost(run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, win
             **{what: n if what in ("launches", "longest thread") else n / pixels for what, n in counts.items()},
             "predicted us": 1e6 * seconds,
             "bound": bound,
-            f"predicted us, {EXTRAPOLATED} windows": 1e6 * later[name][0],
-            f"bound, {EXTRAPOLATED} windows": later[name][1],
+            f"predicted us, {later} windows": 1e6 * predictions[name][0],
+            f"bound, {later} windows": predictions[name][1],
         }
     return {
         "windows": windows,
         "stages": table,
         "scratch bytes": scratch.bytes / pixels,
         "input and result bytes": moved / pixels,
-        f"predicted, {EXTRAPOLATED} windows": {
+        f"predicted, {later} windows": {
             "us": 1e6 * whole,
             "ideal us": 1e6 * ideal,
             "times the ideal": whole / ideal,
-            "gradient and trace, times the ideal": sum(later[name][0] for name in TRACED) / ideal,
+            "gradient and trace, times the ideal": sum(predictions[name][0] for name in TRACED if name in stages)
+            / ideal,
         },
     }
 
 
-def persistence_cost(windows: Tensor) -> dict[str, Any]:
-    """Cost of the diagrams of windows (N, H, W), in dimensions 0 and 1."""
+def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, Any]:
+    """Cost of the diagrams of windows (N, H, W) or (N, D, H, W), in all dimensions."""
 
     def run() -> list[Tensor]:
         return [part for diagram in gpuph.persistence(windows).values() for part in vars(diagram).values()]
 
-    return cost(run, [windows], windows.numel(), len(windows))
+    return cost(run, [windows], windows.numel(), len(windows), later)
 
 
 def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
@@ -210,23 +143,26 @@ def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
 
 def show(title: str, case: dict[str, Any]) -> None:
     """Print the table of a case."""
-    print(f"\n{title}, {case['windows']} windows of {SIZE} x {SIZE}: counts a pixel, and predicted microseconds")
+    print(f"\n{title}, {case['windows']} windows: counts a pixel, and predicted microseconds")
     columns = ("instructions", "integer", "read", "written", "distinct", "atomics", "barriers", "us", "bound by")
-    print(f"  {'stage':<10}" + "".join(f"{column:>13}" for column in columns))
+    print(f"  {'stage':<11}" + "".join(f"{column:>13}" for column in columns))
     counted = ["instructions", "integer instructions", "sectors read", "sectors written", "distinct sectors"]
     counted += ["atomics", "barriers"]
     for name, stage in case["stages"].items():
         numbers = "".join(f"{stage[what]:>13.3f}" for what in counted)
-        print(f"  {name:<10}{numbers}{stage['predicted us']:>13.2f}{stage['bound']:>16}")
+        print(f"  {name:<11}{numbers}{stage['predicted us']:>13.2f}{stage['bound']:>16}")
 
 
 def show_aims(title: str, case: dict[str, Any]) -> None:
-    """Print a case's prediction for EXTRAPOLATED windows, against the aims."""
-    whole = case[f"predicted, {EXTRAPOLATED} windows"]
-    stages = case["stages"]
-    slowest = max(stages, key=lambda name: stages[name][f"predicted us, {EXTRAPOLATED} windows"])
-    print(f"\n{title}: prediction for {EXTRAPOLATED} windows, {whole['us']:.0f} us, longest in {slowest}")
+    """Print a case's prediction for a larger batch, and for images, against the aims."""
+    key = next(key for key in case if key.startswith("predicted"))
+    whole, stages = case[key], case["stages"]
+    slowest = max(stages, key=lambda name: stages[name][key.replace("predicted,", "predicted us,")])
+    print(f"\n{title}: {key}, {whole['us']:.0f} us, longest in {slowest}")
     print(f"  ({case['input and result bytes']:.1f} bytes a pixel, read and written once: {whole['ideal us']:.0f} us)")
+    if "gradient" not in stages:
+        print(f"  {whole['times the ideal']:.1f} times that, with {case['scratch bytes']:.0f} bytes of scratch a pixel")
+        return
     for what, value, most in (
         ("gradient and trace, times the ideal", whole["gradient and trace, times the ideal"], MOST_TRACED),
         ("everything, times the ideal", whole["times the ideal"], MOST_TIME),
@@ -245,6 +181,8 @@ def main() -> None:
     cases: dict[str, list[dict[str, Any]]] = {}
     for kind, make in KINDS.items():
         cases[f"persistence of {kind}"] = [persistence_cost(make(n, SIZE)) for n in BATCHES]
+    for kind, make in inputs3.KINDS.items():
+        cases[f"persistence of volumes, {kind}"] = [persistence_cost(make(n, SIZE3), EXTRAPOLATED3) for n in BATCHES3]
     pred, target = (tiles(maps, SIZE) for maps in predictions(2))
     cases["loss and its gradient, of predictions and truth"] = [
         loss_cost(pred[: n // 2], target[: n // 2]) for n in BATCHES

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from bench import device_cost
+from bench import counts, device_cost, neurons
 
 pytest.importorskip("triton")
 ptx = [
@@ -41,6 +41,19 @@ class TestCounts:
         moved = device_cost.persistence_cost(roads[:2])["input and result bytes"]
         assert moved == pytest.approx(4 + 2 * 2 * (4 + 8) / 4, rel=0.01)
 
+    def test_volumes_are_counted_stage_by_stage_too(self) -> None:
+        one, two = (device_cost.persistence_cost(neurons.windows(1, 16).repeat(n, 1, 1, 1), 64) for n in (1, 2))
+        assert list(one["stages"]) == ["gradient3", "merge3", "mark", "reduce", "pairs3", "sort_runs", "merge_runs"]
+        assert one["stages"]["reduce"]["launches"] == 2
+        for stage, rel in (("gradient3", 0.02), ("merge3", 0.1), ("reduce", 0.1)):
+            instructions = two["stages"][stage]["instructions"]
+            assert instructions > 0 and instructions == pytest.approx(one["stages"][stage]["instructions"], rel=rel)
+        assert two["scratch bytes"] == pytest.approx(one["scratch bytes"], rel=0.02)
+        # 4 bytes of a value; in all dimensions, birth, death and their indices of a column for each 4 voxels.
+        assert two["input and result bytes"] == pytest.approx(4 + 3 * 2 * (4 + 8) / 4, rel=0.01)
+        later = sum(stage["predicted us, 64 windows"] for stage in two["stages"].values())
+        assert two["predicted, 64 windows"]["us"] == pytest.approx(later)
+
     def test_the_loss_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
         case = device_cost.loss_cost(roads[:1, None], roads[1:2, None])
         assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
@@ -49,7 +62,7 @@ class TestCounts:
 
 def test_scratch_is_what_was_allocated_and_is_gone() -> None:
     x = torch.zeros(50)
-    with device_cost.Scratch() as scratch:
+    with counts.Scratch() as scratch:
         kept = x + 1
         first = torch.empty(100, dtype=torch.int64)  # 800 bytes
         second = kept.new_empty(75)  # and 300, at the same time
