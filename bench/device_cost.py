@@ -172,27 +172,46 @@ def show_aims(title: str, case: dict[str, Any]) -> None:
         print(f"  {what:<38}{value:>8.1f}   aim: {most:>3}   {'reached' if value < most else 'MISSED'}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--save", action="store_true", help="write bench/results/device_cost.json")
-    options = parser.parse_args()
-    if not shutil.which("gcc") or sys.platform != "linux":
-        sys.exit("bench.device_cost runs PTX on the CPU, which needs Linux and gcc.")
-    cases: dict[str, list[dict[str, Any]]] = {}
-    for kind, make in KINDS.items():
-        cases[f"persistence of {kind}"] = [persistence_cost(make(n, SIZE)) for n in BATCHES]
-    for kind, make in inputs3.KINDS.items():
-        cases[f"persistence of volumes, {kind}"] = [persistence_cost(make(n, SIZE3), EXTRAPOLATED3) for n in BATCHES3]
+def images() -> dict[str, list[dict[str, Any]]]:
+    """The cases of images, each in two batches."""
+    cases = {
+        f"persistence of {kind}": [persistence_cost(make(n, SIZE)) for n in BATCHES] for kind, make in KINDS.items()
+    }
     pred, target = (tiles(maps, SIZE) for maps in predictions(2))
     cases["loss and its gradient, of predictions and truth"] = [
         loss_cost(pred[: n // 2], target[: n // 2]) for n in BATCHES
     ]
+    return cases
+
+
+def volumes() -> dict[str, list[dict[str, Any]]]:
+    """The cases of volumes."""
+    return {
+        f"persistence of volumes, {kind}": [persistence_cost(make(n, SIZE3), EXTRAPOLATED3) for n in BATCHES3]
+        for kind, make in inputs3.KINDS.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--save", action="store_true", help="write bench/results/device_cost.json")
+    parser.add_argument("--only", choices=("images", "volumes"), help="leave the other cases as they were saved")
+    options = parser.parse_args()
+    if not shutil.which("gcc") or sys.platform != "linux":
+        sys.exit("bench.device_cost runs PTX on the CPU, which needs Linux and gcc.")
+    cases: dict[str, list[dict[str, Any]]] = {}
+    if options.only != "volumes":
+        cases |= images()
+    if options.only != "images":
+        cases |= volumes()
     for title, batches in cases.items():
         for case in batches:
             show(title, case)
     for title, batches in cases.items():
         show_aims(title, batches[-1])
     if options.save:
+        if options.only:
+            cases = json.loads(RESULTS.read_text())["cases"] | cases
         assumed = {
             "bandwidth": BANDWIDTH,
             "L2": L2,

@@ -158,6 +158,13 @@ def test_large_windows_equal_the_cpu() -> None:
         assert_same_pairs(batch("noise", (64, 65, 66)), (2, 0), "V")
 
 
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_pairs_of_the_largest_windows_with_short_codes_equal_the_cpu(construction: str) -> None:
+    with ptx(0, checks=(), stats=False):
+        for shape in ((5, 3, 4369), (4, 128, 128)):  # 65,535 voxels, and one more
+            assert_same_pairs(batch("noise", shape), (0, 2), construction)
+
+
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_windows_in_their_frames_equal_the_cpu_on_any_schedule(seed: int) -> None:
     pred, target = (batch(kind, (8, 7, 19), 2, seed=seed) for kind in ("noise", "smooth"))

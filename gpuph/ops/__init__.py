@@ -52,7 +52,7 @@ def persistence(
         Only pairs with death - birth above it.
     capacity : int or None
         Columns K of the result; None for the largest count of the batch or, on other devices than the CPU, for as many
-        as there can be.
+        as there can be. Triton's kernels set memory for the loops of volumes aside by it, and by the size of windows.
 
     Returns
     -------
