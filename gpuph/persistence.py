@@ -43,8 +43,8 @@ def persistence(
     capacity : int, optional
         Columns K of each diagram. Where a window has more pairs, the K longest are kept and `Diagram.overflow` says
         so. By default the largest count of the batch on the CPU; on other devices, and under tracing, where shapes
-        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that an image can have. There,
-        the memory for the loops of volumes is that of this default, or of more columns in proportion.
+        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that an image can have. On a
+        GPU, the memory for the loops of volumes is what goes with this default, or more in proportion to `capacity`.
 
     Returns
     -------
@@ -127,20 +127,19 @@ def pairs_of(
     if not min_persistence >= 0:
         raise ValueError(f"min_persistence must be 0 or more, got {min_persistence!r}")
     check_capacity(capacity)
-    if capacity is None:
-        capacity = default_capacity(x, window)
+    capacity = columns_of(capacity, x, window)
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
     status, *parts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
     return status, dict(zip(dims, zip(*parts, strict=True), strict=True))
 
 
-def default_capacity(x: Tensor, window: Sequence[int]) -> int | None:
+def columns_of(capacity: int | None, x: Tensor, window: Sequence[int]) -> int | None:
     """Columns of a diagram of windows of that size, on x's device: None where data decides."""
-    return None if data_decides(x) else _columns(window)
+    return _columns(window) if capacity is None and not data_decides(x) else capacity
 
 
 def capacity_of(capacity: int | None, window: Sequence[int]) -> int:
-    """What the memory for loops goes by, where there is a limit to it: the capacity, but no less than by default."""
+    """What the memory for loops goes by, where it is set aside: the capacity, or the default if that is more."""
     return max(capacity or 0, _columns(window))
 
 

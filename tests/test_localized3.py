@@ -38,6 +38,11 @@ def test_a_false_bridge_adds_a_loop() -> None:
     assert loss >= 2.0**2 / 2  # a loop that lives for 2 or more
 
 
+def test_room_for_all_pairs_changes_nothing() -> None:
+    for weights in ((1,), {0: 1.0, 1: 0.5, 2: 2.0}):
+        assert torch.equal(loss_fn(dims=weights, capacity=900)(BROKEN, WHOLE), loss_fn(dims=weights)(BROKEN, WHOLE))
+
+
 def test_the_gradient_is_where_the_gap_is() -> None:
     pred = BROKEN.clone().requires_grad_()
     loss_fn()(pred, WHOLE).backward()

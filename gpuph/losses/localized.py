@@ -17,8 +17,8 @@ from ..persistence import (
     check_capacity,
     check_construction,
     check_dims,
+    columns_of,
     debugging,
-    default_capacity,
     diagram_of,
 )
 from ..windows import windows_of
@@ -159,7 +159,6 @@ class LocalizedPHLoss(torch.nn.Module):
 
         # Which pixels gave which values is all that the gradient needs to know.
         framed = [side + 2 * self.border for side in sizes]
-        columns = default_capacity(images[0], framed) if self.capacity is None else self.capacity
         status, *parts = ops.localized(
             images[0][:, 0].detach(),
             images[1][:, 0].detach(),
@@ -169,7 +168,7 @@ class LocalizedPHLoss(torch.nn.Module):
             self.border,
             dims,
             self.construction == "T",
-            columns,
+            columns_of(self.capacity, images[0], framed),
         )
 
         flat = [image.flatten(1) for image in images]
