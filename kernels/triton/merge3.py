@@ -23,10 +23,8 @@ _FEW = _BLOCK // 4  # when so few lanes still join, the others take new edges
 _VOXELS_A_PROGRAM = 32 * _BLOCK  # one with more edges than lanes takes them in turn
 
 EACH = tl.constexpr(12)  # a saddle in a word of a tree is EACH * owner + direction, that of an edge too
-OPEN, KILLER = (
-    tl.constexpr(-1),
-    tl.constexpr(-2),
-)  # words of claims: an edge that may close a loop, and one that does not
+# Words of claims at first: an edge that closes a loop is open to claims, one that ends a component is not.
+OPEN, KILLER = tl.constexpr(-1), tl.constexpr(-2)
 
 
 def merge(

@@ -16,8 +16,6 @@ status instead of pairs.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import triton
 import triton.language as tl
@@ -51,10 +49,8 @@ _WORDS = 8  # of the pool, a voxel: pure noise of 64^3 takes 4, of 128^3 6, and 
 _SLOTS = 1024, 32768  # of a table, the least and the most: the longest chains of pure noise take a third
 _VOXELS_A_SLOT = 32  # of a table in between
 _SLOTS_A_VOXEL = 1  # of all tables, a program each
-_COLUMNS = (
-    256,
-    4,
-)  # that a diagram has by default: at least, and voxels a column; for more, all memory is as much larger
+# Columns that a diagram has by default: so many or, if more, one for so many voxels. With more, memory grows alike.
+_COLUMNS = 256, 4
 _TILES, _TILE = 512, (64, 512)  # of a table, the most, as each has a slot in registers; and slots of a tile
 # Left alone, ptxas spills to fit more blocks on a multiprocessor. ROCm's compiler does not know the option.
 _REGISTERS = {} if torch.version.hip else {"maxnreg": 255}
@@ -98,7 +94,7 @@ def reduce(
     room = min(_WORDS * memory + 64, 2**31 - 1)
     pool = torch.empty((n, room), dtype=torch.int32, **new)
     slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_A_SLOT)), _SLOTS[1])
-    slots = min(slots * triton.next_power_of_2(math.ceil(more)), _TILES * _TILE[1])
+    slots = min(slots * triton.next_power_of_2(int(more)), _TILES * _TILE[1])
     programs = triton.cdiv(memory * _SLOTS_A_VOXEL, slots)
     table = torch.empty((n * programs, 2, slots), dtype=torch.int32, **new)
     keys = torch.empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64, **new)
@@ -220,9 +216,7 @@ def _reduce(
                 while (edges != 0) & (pivot < 0):
                     edge = 1 << highest(edges)
                     slot = tl.load(first_edge + v) + count(critical & (edge - 1))
-                    is_killer = (
-                        tl.load(claims + slot, volatile=True) == KILLER
-                    )  # others may be claiming it, if it is not
+                    is_killer = tl.load(claims + slot, volatile=True) == KILLER  # others may be claiming it
                     edges = tl.where(is_killer, edges ^ edge, edges)
                     pivot = tl.where(is_killer, -1, slot)
             owner, cells, key, lost = toggle(owner, cells, key, table, v, key_v, edges, TABLE)
