@@ -187,8 +187,8 @@ def test_reduction_is_two_launches_whatever_the_window(side: int) -> None:
 
 @pytest.mark.device_only
 def test_memory_for_loops_is_as_usual_or_in_proportion_to_the_capacity() -> None:
-    def sizes(capacity: int) -> tuple[int, ...]:
-        _, in_memory = launches(64, True, torch.float32, capacity)
+    def sizes(capacity: int, side: int = 64) -> tuple[int, ...]:
+        _, in_memory = launches(side, True, torch.float32, capacity)
         names = in_memory.arguments
         return names["pool"].shape[1], names["table"].numel(), names["TABLE"], names["BLOCK"]
 
@@ -196,6 +196,7 @@ def test_memory_for_loops_is_as_usual_or_in_proportion_to_the_capacity() -> None
     assert sizes(0) == sizes(1) == sizes(64**3 // 4) == usual
     assert sizes(64**3) == (4 * 8 * 64**3 + 64, 4 * usual[1], 4 * usual[2], 512)
     assert sizes(2**30) == (2**31 - 1, 3 * 2 * 2**32, 2**18, 512)
+    assert sizes(5000, side=1)[1:] == sizes(0, side=1)[1:] == (3 * 2 * 1024, 1024, 16)
 
 
 @pytest.mark.compile

@@ -94,7 +94,8 @@ def reduce(
     room = min(_WORDS * memory + 64, 2**31 - 1)
     pool = torch.empty((n, room), dtype=torch.int32, **new)
     slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_A_SLOT)), _SLOTS[1])
-    slots = min(slots * triton.next_power_of_2(int(more)), _TILES * _TILE[1])
+    enough = max(_SLOTS[0], triton.next_power_of_2(4 * voxels))  # as no chain has more owners than there are voxels
+    slots = min(slots * triton.next_power_of_2(int(more)), enough, _TILES * _TILE[1])
     programs = triton.cdiv(memory * _SLOTS_A_VOXEL, slots)
     table = torch.empty((n * programs, 2, slots), dtype=torch.int32, **new)
     keys = torch.empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64, **new)
