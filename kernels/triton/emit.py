@@ -1,9 +1,10 @@
 """Emit: the pairs of positive persistence as flat indices into the window and their values, longest first.
 
 A pair is one 64-bit key in the order wanted: by persistence, the longest first, then by birth and by death. No two keys
-are equal, so a pair's column is the number of keys before its own, whatever order they are found in: `_pairs` sorts
-runs of keys, and `_place` looks each key up in the other runs. Where a key has no room for all three (float64, and
-windows of 65,535 pixels and more) `torch.sort` orders the pairs, in two passes.
+are equal, so a pair's column is the number of keys before its own, whatever order they are found in. `_pairs` sorts
+runs of keys, each as long as a window's list where a block can sort that, and `_place` looks each key up in the other
+runs. Where a key has no room for all three (float64, and windows of 65,535 pixels and more) `torch.sort` orders the
+pairs, in two passes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA
 from .launch import INTERPRETED
 from .tree import unpacked
 
-_LOG_RUN = 10 if INTERPRETED else 6
-_RUN = 2**_LOG_RUN
-_RUNS_A_PROGRAM = 16  # as many as there may be; most windows have few extrema, and one with more takes them in turn
+_LOG_BLOCK = 10 if INTERPRETED else 6  # of the extrema that a program takes at a time, and of the shortest runs
+_LOG_RUN = max(9, _LOG_BLOCK)  # of the longest runs: a warp has registers for no more
 _NONE = tl.constexpr(0x7FFFFFFF << 32)  # the key of no pair, or a larger one
 
 
@@ -66,9 +66,8 @@ def emit(
     # No two minima share an edge of the grid, and no two maxima a square.
     bounds = [triton.cdiv(height * width, 2)] if minima else []
     bounds += [triton.cdiv(height, 2) * triton.cdiv(width, 2)] if maxima else []
-    slots = [triton.cdiv(bound, _RUN) * _RUN for bound in bounds]
     packed = x.dtype == torch.float32 and height * width < 2**16 - 1
-    keys = torch.empty((n, sum(slots)), dtype=torch.int64, device=x.device)
+    keys = torch.empty((n, sum(bounds)), dtype=torch.int64, device=x.device)
     lengths = keys if packed else torch.empty(keys.shape, dtype=x.dtype, device=x.device)
     columns = [capacity or bound for bound in bounds]
     index = [torch.empty((n, 2, k), dtype=torch.int64, device=x.device) for k in columns]
@@ -77,19 +76,23 @@ def emit(
 
     with np.errstate(over="ignore"):
         threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
-    programs = triton.cdiv(max(slots), _RUN * _RUNS_A_PROGRAM)
-    grid = (n * programs * len(slots),)
-    shape = height, width, slots[0], sum(slots), programs
-    meta = {"SIDES": len(slots), "FIRST": 0 if minima else 1, "LOG_RUN": _LOG_RUN, "num_warps": 1}
+    programs = triton.cdiv(max(bounds), 2**_LOG_RUN)
+    grid = (n * programs * len(bounds),)
+    shape = height, width, bounds[0], sum(bounds), programs
+    meta = {"SIDES": len(bounds), "FIRST": 0 if minima else 1, "LOG_BLOCK": _LOG_BLOCK, "LOG_RUN": _LOG_RUN}
     if n:
-        _pairs[grid](x, extrema, tree, counters, keys, lengths, *shape, threshold, TOP=top, PACKED=packed, **meta)
+        _pairs[grid](
+            x, extrema, tree, counters, keys, lengths, *shape, threshold, TOP=top, PACKED=packed, **meta, num_warps=1
+        )
     if n and packed:
         outputs = index[0], index[-1], values[0], values[-1], count[0], count[-1]
-        _place[grid](x, counters, keys, *outputs, *shape, columns[0], columns[-1], int(padded), **meta)
+        _place[grid](
+            x, counters, keys, *outputs, *shape, columns[0], columns[-1], int(padded), **meta, num_warps=1
+        )
     if not packed:
         counts = [counters[:, PAIRS_OF_MINIMA.value]] if minima else []
         counts += [counters[:, PAIRS_OF_MAXIMA.value]] if maxima else []
-        parts = zip(keys.split(slots, 1), lengths.split(slots, 1), counts, index, values, count, strict=True)
+        parts = zip(keys.split(bounds, 1), lengths.split(bounds, 1), counts, index, values, count, strict=True)
         for codes_part, lengths_part, counts_part, index_part, values_part, count_part in parts:
             _sort(codes_part, lengths_part, x, index_part, values_part)
             count_part.copy_(counts_part)
@@ -114,11 +117,12 @@ def _pairs(
     PACKED: tl.constexpr,
     SIDES: tl.constexpr,
     FIRST: tl.constexpr,
+    LOG_BLOCK: tl.constexpr,
     LOG_RUN: tl.constexpr,
 ):
     """Turn every `programs`-th run of extrema of one window, on one side, into sorted keys.
 
-    PACKED: keys are persistence, birth and death; a run beyond the extrema is left as it is. Else they are
+    PACKED: keys are persistence, birth and death; those of no pairs are behind the others of a run. Else they are
     birth * 2^32 + death + 1, unsorted, and lengths are the persistences; all slots are written, with a length of -1
     where there is no pair. Programs share a counter of pairs, which relaxed additions bring to one sum in any order.
     """
@@ -131,44 +135,57 @@ def _pairs(
     extrema += window * pixels
     tree += window * (pixels + 1)
     counters += window * COUNTERS
+    p_count = counters + (PAIRS_OF_MINIMA if side == 0 else PAIRS_OF_MAXIMA)
     out = window * all_slots + part * slots
 
     n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
     n = tl.where(tl.load(counters + STATUS) == 0, n, 0)
-    RUN: tl.constexpr = 1 << LOG_RUN
-    end = n if PACKED else tl.where(part == 0, slots, all_slots - slots)
-    for start in range(program % programs * RUN, end, programs * RUN):
-        i = start + tl.arange(0, RUN)
-        m_extremum = i < n
-        u = tl.load(extrema + tl.where(side == 0, i, pixels - 1 - i), mask=m_extremum, other=0)
-        saddle, elder = unpacked(tl.load(tree + u, mask=m_extremum, other=0))
-        saddle >>= 2
-        never = elder == u
-        # Minima give birth in V; by duality, the maxima of -f do in T.
-        gives_birth = side == (1 if TOP else 0)
-        birth, death = tl.where(gives_birth, u, saddle), tl.where(gives_birth, saddle, u)
-        m_pair = m_extremum & (never == 0)
-        value_birth = tl.load(x + birth, mask=m_pair, other=0.0)
-        value_death = tl.load(x + death, mask=m_pair, other=0.0)
-        # NaN where both are the same infinity; they are equal, which drops the pair.
-        length = value_death - value_birth
-        m_pair &= (value_birth < value_death) & (length > min_persistence)
-        essential = m_extremum & never
-        length = tl.where(essential, float("inf"), length)
-        birth, death = tl.where(essential, u, birth).to(tl.int64), tl.where(essential, -1, death).to(tl.int64)
-        m_pair |= essential
-        if PACKED:
-            # The bits of floats that are not negative have the floats' order.
-            bits = length.to(tl.int32, bitcast=True).to(tl.int64)
-            key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
-            key = tl.where(m_pair, key, i.to(tl.int64) + _NONE)
-            before = tl.sum((key[:, None] < key[None, :]).to(tl.int32), 0)
-            tl.store(keys + out + start + before, key)
-        else:
-            tl.store(keys + out + i, birth << 32 | (death + 1))
-            tl.store(lengths + out + i, tl.where(m_pair, length, -1.0))
-        counter = PAIRS_OF_MINIMA if side == 0 else PAIRS_OF_MAXIMA
-        tl.atomic_add(counters + counter, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
+    if PACKED:
+        left = n
+        for LOG in tl.static_range(LOG_BLOCK, LOG_RUN + 1):
+            # The least power of two that holds the list; of a longer one, every so many.
+            if (left <= 1 << LOG) | (LOG == LOG_RUN):
+                for start in range(program % programs << LOG, left, programs << LOG):
+                    i = start + tl.arange(0, 1 << LOG)
+                    length, birth, death, m_pair = _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP)
+                    # The bits of floats that are not negative have the floats' order.
+                    bits = length.to(tl.int32, bitcast=True).to(tl.int64)
+                    key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
+                    key = tl.sort(tl.where(m_pair, key, _NONE))
+                    tl.store(keys + out + i, key, mask=i < n)
+                    tl.atomic_add(p_count, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
+                left = 0
+    else:
+        end = tl.where(part == 0, slots, all_slots - slots)
+        for start in range(program % programs << LOG_BLOCK, end, programs << LOG_BLOCK):
+            i = start + tl.arange(0, 1 << LOG_BLOCK)
+            length, birth, death, m_pair = _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP)
+            tl.store(keys + out + i, birth << 32 | (death + 1), mask=i < end)
+            tl.store(lengths + out + i, tl.where(m_pair, length, -1.0), mask=i < end)
+            tl.atomic_add(p_count, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
+
+
+@triton.jit
+def _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP: tl.constexpr):
+    """The pairs of extrema, if they are among the n of this side: persistence, birth, death, and whether it counts."""
+    m_extremum = i < n
+    u = tl.load(extrema + tl.where(side == 0, i, pixels - 1 - i), mask=m_extremum, other=0)
+    saddle, elder = unpacked(tl.load(tree + u, mask=m_extremum, other=0))
+    saddle >>= 2
+    never = elder == u
+    # Minima give birth in V; by duality, the maxima of -f do in T.
+    gives_birth = side == (1 if TOP else 0)
+    birth, death = tl.where(gives_birth, u, saddle), tl.where(gives_birth, saddle, u)
+    m_pair = m_extremum & (never == 0)
+    value_birth = tl.load(x + birth, mask=m_pair, other=0.0)
+    value_death = tl.load(x + death, mask=m_pair, other=0.0)
+    # NaN where both are the same infinity; they are equal, which drops the pair.
+    length = value_death - value_birth
+    m_pair &= (value_birth < value_death) & (length > min_persistence)
+    essential = m_extremum & never
+    length = tl.where(essential, float("inf"), length)
+    birth, death = tl.where(essential, u, birth).to(tl.int64), tl.where(essential, -1, death).to(tl.int64)
+    return length, birth, death, m_pair | essential
 
 
 @triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "k_first", "k_second", "padded"])
@@ -192,9 +209,10 @@ def _place(
     padded,
     SIDES: tl.constexpr,
     FIRST: tl.constexpr,
+    LOG_BLOCK: tl.constexpr,
     LOG_RUN: tl.constexpr,
 ):
-    """Write the pairs of every `programs`-th run of one window, on one side, to their columns.
+    """Write the pairs of every `programs`-th block of one window, on one side, to their columns.
 
     A column is written by one program: that of its pair, or of its number where there is no pair; then, if `padded`, it
     gets -1.
@@ -221,17 +239,19 @@ def _place(
         tl.store(p_count + window, count.to(tl.int64))
 
     RUN: tl.constexpr = 1 << LOG_RUN
-    lane = tl.arange(0, RUN)
-    for start in range(program % programs * RUN, n_extrema, programs * RUN):
-        key = tl.load(keys + start + lane)
-        column = lane
-        for other in range(0, n_extrema, RUN):
-            if other != start:
-                column += _keys_before(key, keys + other, LOG_RUN)
+    BLOCK: tl.constexpr = 1 << LOG_BLOCK
+    lane = tl.arange(0, BLOCK)
+    for start in range(program % programs * BLOCK, n_extrema, programs * BLOCK):
+        key = tl.load(keys + start + lane, mask=start + lane < n_extrema, other=_NONE)
+        own = start // RUN * RUN
+        column = start - own + lane
+        for run in range(0, n_extrema, RUN):
+            if run != own:
+                column += _keys_before(key, keys + run, n_extrema - run, LOG_RUN)
         m_pair = (key < _NONE) & (column < k)
         birth, death = (key >> 16) & 0xFFFF, (key & 0xFFFF) - 1
         write_pairs(index, values, births + column, deaths + column, birth, death, m_pair, x)
-    for start in range(program % programs * RUN, tl.where(padded != 0, k, 0), programs * RUN):
+    for start in range(program % programs * BLOCK, tl.where(padded != 0, k, 0), programs * BLOCK):
         column = start + lane
         write_none(index, values, births + column, deaths + column, (column >= count) & (column < k))
 
@@ -256,13 +276,14 @@ def write_none(index, values, births, deaths, there):
 
 
 @triton.jit
-def _keys_before(key, run, LOG_RUN: tl.constexpr):
-    """How many keys of a sorted run of 2^LOG_RUN come before each key, by binary search."""
+def _keys_before(key, run, size, LOG_RUN: tl.constexpr):
+    """How many keys of a sorted run of up to 2^LOG_RUN come before each key, by binary search; size : of the run."""
     before = tl.zeros(key.shape, tl.int32)
-    for halving in tl.static_range(LOG_RUN):
-        step = 1 << (LOG_RUN - 1 - halving)
-        before += tl.where(tl.load(run + before + (step - 1)) < key, step, 0)
-    return before + (tl.load(run + before) < key).to(tl.int32)
+    for halving in tl.static_range(LOG_RUN + 1):
+        i = before + ((1 << (LOG_RUN - halving)) - 1)
+        key_i = tl.load(run + i, mask=i < tl.minimum(size, 1 << LOG_RUN), other=_NONE)
+        before += tl.where(key_i < key, 1 << (LOG_RUN - halving), 0)
+    return before
 
 
 def _sort(codes: Tensor, lengths: Tensor, x: Tensor, index: Tensor, values: Tensor) -> None:
