@@ -55,7 +55,7 @@ L2 = 5120 * 1.41e9
 LAUNCH = 1e-6
 
 # Aims, of batches of EXTRAPOLATED windows and more: times in units of reading the input and writing the result once.
-TRACED = ("gradient", "merge", "gradient3", "merge3")  # merge traces as it goes
+TRACED = ("gradient", "ascents", "merge", "gradient3", "merge3")  # merge traces as it goes
 MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 
 

@@ -23,7 +23,7 @@ class TestCounts:
 
     def test_a_pixel_of_a_larger_batch_costs_the_same(self, roads: torch.Tensor) -> None:
         one, four = (device_cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
-        assert list(one["stages"]) == ["gradient", "merge", "pairs", "place"]
+        assert list(one["stages"]) == ["gradient", "merge", "ascents", "pairs", "place"]
         for what in ("instructions", "sectors written", "distinct sectors", "barriers"):
             assert four["stages"]["gradient"][what] == pytest.approx(one["stages"]["gradient"][what], rel=0.02)
         assert four["stages"]["merge"]["instructions"] == pytest.approx(one["stages"]["merge"]["instructions"], rel=0.1)

@@ -45,6 +45,7 @@ def launches() -> dict[str, Launch]:
             ((1,), True, torch.float32),
             ((0, 1), True, torch.float32),
             ((0, 1), False, torch.float32),
+            ((1,), False, torch.float32),
             ((0, 1), True, torch.float64),
         ):
             x = torch.empty(16, 66, 66, dtype=dtype, device="meta")

@@ -86,9 +86,7 @@ def emit(
         )
     if n and packed:
         outputs = index[0], index[-1], values[0], values[-1], count[0], count[-1]
-        _place[grid](
-            x, counters, keys, *outputs, *shape, columns[0], columns[-1], int(padded), **meta, num_warps=1
-        )
+        _place[grid](x, counters, keys, *outputs, *shape, columns[0], columns[-1], int(padded), **meta, num_warps=1)
     if not packed:
         counts = [counters[:, PAIRS_OF_MINIMA.value]] if minima else []
         counts += [counters[:, PAIRS_OF_MAXIMA.value]] if maxima else []

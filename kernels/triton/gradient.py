@@ -5,9 +5,9 @@ that the logic of a star is done for a whole strip at once, and each value is lo
 cells of a lower star have the same value; hence any acyclic matching of it will do, and a sequence of element matchings
 is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
 
-The stars of a strip are two words of four planes of ROWS bits: the planes of the edges E, W, S, N and those of the
-squares NW, NE, SW, SE, from the lowest byte up. Shifted right by a pixel's row, a word has that pixel's cells in its
-bits 0, 8, 16 and 24.
+What is known of a strip are words of four planes of ROWS bits, from the lowest byte up: for the squares of stars the
+planes NW, NE, SW, SE, for the edges that vertices are matched with E, W, S, N. Shifted right by a pixel's row, a word
+has that pixel's cells in its bits 0, 8, 16 and 24.
 
 Floats are compared as they are: without NaNs, which set the status and drop the window, that is the order of the CPU's
 integer keys, also of infinities, of subnormals and of zeros of both signs. The construction T has the order of -f.
@@ -32,6 +32,9 @@ _BLOCK = 128 if INTERPRETED else 64  # strips a program; a window of 64 x 64 has
 SADDLES, MINIMA, MAXIMA, STATUS, PAIRS_OF_MINIMA, PAIRS_OF_MAXIMA = (tl.constexpr(i) for i in range(6))
 COUNTERS = tl.constexpr(8)
 
+# Directions of a critical edge, in the order of the CPU's list of saddles.
+NORTH, WEST, SOUTH = (tl.constexpr(i) for i in range(3))
+
 
 def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Compute the lower stars of windows and list their critical cells.
@@ -44,10 +47,10 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
 
     Returns
     -------
-    edges, squares : Tensor, shape (N, strips, W), int32
-        The planes of the stars.
-    saddles : Tensor, shape (N, H * W), int32
-        Flat indices of the pixels that own critical edges.
+    descents, squares : Tensor, shape (N, strips, W), int32
+        The planes of the edges that vertices are matched with, and of the squares of stars.
+    saddles : Tensor, shape (N, M), int32
+        The critical edges: 4 * owner + direction, of NORTH, WEST and SOUTH. M is a bound.
     extrema : Tensor, shape (N, H * W), int32
         Flat indices of the minima, from the front, and of the owners of the maxima, from the back.
     tree : Tensor, shape (N, H * W + 1), int32 or int64
@@ -59,29 +62,31 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     n, height, width = x.shape
     pixels, strips = height * width, triton.cdiv(height, ROWS.value)
     int32 = {"dtype": torch.int32, "device": x.device}
-    edges, squares = torch.empty((n, strips, width), **int32), torch.empty((n, strips, width), **int32)
-    saddles, extrema = torch.empty((n, pixels), **int32), torch.empty((n, pixels), **int32)
+    descents, squares = torch.empty((n, strips, width), **int32), torch.empty((n, strips, width), **int32)
+    # No two minima share an edge of the grid, no two maxima a square, and (Euler) there are fewer saddles than extrema.
+    most = triton.cdiv(pixels, 2) + triton.cdiv(height, 2) * triton.cdiv(width, 2)
+    saddles, extrema = torch.empty((n, most), **int32), torch.empty((n, pixels), **int32)
     tree = empty_trees(n, pixels, 4, x.device)
     counters = torch.zeros((n, COUNTERS.value), **int32)
     tiles = triton.cdiv(strips * width, _BLOCK)
+    outputs = descents, squares, saddles, extrema, tree, counters
     if n:
-        _gradient[(n * tiles,)](
-            x, edges, squares, saddles, extrema, tree, counters, height, width, TOP=top, BLOCK=_BLOCK, num_warps=1
-        )
-    return edges, squares, saddles, extrema, tree, counters
+        _gradient[(n * tiles,)](x, *outputs, height, width, most, TOP=top, BLOCK=_BLOCK, num_warps=1)
+    return outputs
 
 
-@triton.jit(do_not_specialize=["height", "width"])
+@triton.jit(do_not_specialize=["height", "width", "most"])
 def _gradient(
     x,  # [N, H, W] float32 or float64
-    edges,  # [N, strips, W] int32, written
+    descents,  # [N, strips, W] int32, written
     squares,  # [N, strips, W] int32, written
-    saddles,  # [N, H * W] int32, written in parts
+    saddles,  # [N, most] int32, written in parts
     extrema,  # [N, H * W] int32, written in parts
     tree,  # [N, H * W + 1] int32 or int64, written in parts
     counters,  # [N, COUNTERS] int32, zeros before
     height,
     width,
+    most,
     TOP: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -142,20 +147,22 @@ def _gradient(
     b_nw, b_ne = _ring(b_nw, m_n | m_w, TOP) & b_n & b_w, _ring(b_ne, m_n | m_e, TOP) & b_n & b_e
     b_sw, b_se = _ring(b_sw, m_s | m_w, TOP) & b_s & b_w, _ring(b_se, m_s | m_e, TOP) & b_s & b_e
     planes = window * lanes + lane
-    tl.store(edges + planes, b_e | b_w << 8 | b_s << 16 | b_n << 24, mask=there)
+    # A vertex is matched with E, W, S or N, the first that there is.
+    descent = b_e | (b_w & ~b_e) << 8 | (b_s & ~(b_e | b_w)) << 16 | (b_n & ~(b_e | b_w | b_s)) << 24
+    tl.store(descents + planes, descent, mask=there)
     tl.store(squares + planes, b_nw | b_ne << 8 | b_sw << 16 | b_se << 24, mask=there)
 
     c_n, c_w, c_s = critical_edges(b_n, b_w, b_e, b_s, b_nw, b_ne, b_sw, b_se)
-    m_saddle = c_n | c_w | c_s
+    m_edge = c_n | c_w << 8 | c_s << 16
     m_minimum = rows_here & ~(b_n | b_w | b_e | b_s)
     m_maximum = b_nw & b_ne & b_sw & b_se
-    m_extremum = m_minimum | m_maximum
 
     tl.atomic_max(counters + STATUS, 1, mask=tl.max(nan, 0) != 0, sem="relaxed")
     # Three counts in one word, so that one scan does: 11, 11 and 10 bits for tiles of up to 1,024 pixels, where no two
-    # neighbours are maxima.
-    count = ones(m_saddle | m_minimum << 8 | m_maximum << 16)
-    count = (count & 0xFF) | (count & 0xFF00) << 3 | (count & 0xFF0000) << 6
+    # neighbours are maxima and the stars have no more than two edges a pixel on average.
+    of_edges, of_extrema = ones(m_edge), ones(m_minimum | m_maximum << 8)
+    count = (of_edges + (of_edges >> 8) + (of_edges >> 16)) & 0xFF
+    count |= (of_extrema & 0xFF) << 11 | (of_extrema & 0xFF00) << 14
     before = tl.cumsum(count, 0) - count
     total = tl.sum(count, 0)
     i_saddle = tl.atomic_add(counters + SADDLES, total & 0x7FF, sem="relaxed") + (before & 0x7FF)
@@ -165,24 +172,32 @@ def _gradient(
     tree += window * (pixels + 1)
     tl.store(tree + pixels, pixels, mask=tl.program_id(0) % tiles == 0)
     first = top_row * width + column
-    p_saddle = saddles + window * pixels + i_saddle
-    p_minimum = extrema + window * pixels + i_minimum
-    p_maximum = extrema + (window + 1) * pixels - 1 - i_maximum
-    # Each lane lists its first pixel with a critical cell, then the next: three rounds or four where data is smooth.
-    left = m_saddle | m_extremum
-    while tl.max(left, 0) != 0:
-        pixel = left & -left
-        is_saddle, is_minimum, is_maximum = (m_saddle & pixel) != 0, (m_minimum & pixel) != 0, (m_maximum & pixel) != 0
-        i_row = (pixel.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127  # the bit's logarithm
+    p_saddle = saddles + window * most + i_saddle
+    extrema += window * pixels
+    i_maximum = pixels - 1 - i_maximum
+    # Where there is a NaN, more edges can be critical than otherwise.
+    m_edge = tl.where(i_saddle + (count & 0x7FF) <= most, m_edge, 0)
+    m_extremum = m_minimum | m_maximum
+    # Each lane lists its first critical edge and extremum, then the next: few rounds where data is smooth.
+    while tl.max(m_edge | m_extremum, 0) != 0:
+        edge, pixel = m_edge & -m_edge, m_extremum & -m_extremum
+        i_edge, i_row = _logarithm(edge), _logarithm(pixel)
+        tl.store(p_saddle, (first + (i_edge & (ROWS - 1)) * width) * 4 + (i_edge >> ROWS_LOG2), mask=edge != 0)
         position = first + i_row * width
-        tl.store(p_saddle, position, mask=is_saddle)
-        tl.store(p_minimum, position, mask=is_minimum)
-        tl.store(p_maximum, position, mask=is_maximum)
-        tl.store(tree + position, position, mask=is_minimum | is_maximum)
-        p_saddle += is_saddle.to(tl.int32)
-        p_minimum += is_minimum.to(tl.int32)
-        p_maximum -= is_maximum.to(tl.int32)
-        left ^= pixel
+        is_maximum = (m_maximum & pixel) != 0
+        tl.store(extrema + tl.where(is_maximum, i_maximum, i_minimum), position, mask=pixel != 0)
+        tl.store(tree + position, position, mask=pixel != 0)
+        p_saddle += 1
+        i_maximum -= is_maximum.to(tl.int32)
+        i_minimum += (is_maximum == 0).to(tl.int32)
+        m_edge ^= edge
+        m_extremum ^= pixel
+
+
+@triton.jit
+def _logarithm(bit):
+    """The place of a word's only bit, which is not the highest."""
+    return (bit.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127
 
 
 @triton.jit

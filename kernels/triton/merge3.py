@@ -105,7 +105,7 @@ def _merge3(
 ):
     """Trace and merge a share of the critical cells of one window, on one side (0: edges, 1: squares).
 
-    What `merge` does with saddles. Programs meet in `tree` only, by volatile reads and compare-and-swaps.
+    What `merge` does with saddles. Programs meet in `tree` only, by volatile reads and atomic swaps.
     """
     side = tl.program_id(0) % 2 if SIDES == 2 else FIRST
     program = tl.program_id(0) // SIDES
@@ -161,9 +161,8 @@ def _merge3(
         saddle = tl.where(m_new, owner * EACH + direction, saddle)
         value = tl.where(m_new, tl.load(values + owner, mask=m_new, other=0.0) * mirror, value)
         active |= m_new
-        u, v, saddle, value, active = join(
-            u, v, saddle, value, active, tl.where(head < end, FEW, 0), values, tree, voxels, turn, mirror, EACH
-        )
+        while tl.sum(active.to(tl.int32), 0) > tl.where(head < end, FEW, 0):
+            u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, voxels, turn, mirror, EACH)
         busy = tl.max(active.to(tl.int32), 0)
 
 

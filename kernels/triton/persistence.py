@@ -33,9 +33,9 @@ def persistence(
     wanted = of_minima in dims, 1 - of_minima in dims
 
     x = x.contiguous()
-    edges, squares, saddles, extrema, tree, counters = gradient(x, top)
-    merge(x, edges, squares, saddles, tree, counters, top, *wanted)
-    del edges, squares, saddles  # makes room for the lists of pairs
+    descents, squares, saddles, extrema, tree, counters = gradient(x, top)
+    merge(x, descents, squares, saddles, tree, counters, top, *wanted)
+    del descents, squares, saddles  # makes room for the lists of pairs
     pairs = emit(x, extrema, tree, counters, top, *wanted, min_persistence, capacity, padded)
     in_order = slice(None, None, 1 if dims[0] == of_minima else -1)
     index, values, count = (part[in_order] for part in pairs)

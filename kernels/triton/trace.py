@@ -1,105 +1,110 @@
 """Trace: the extrema where the gradient leads from a critical edge.
 
-These functions are called by `merge`, which uses an extremum as soon as a walk has found it. Walks are short, because
-most of what they pass is smooth: 15 steps or so on maps of roads. One that has to follow a valley through the whole
-window takes a step a pixel, without harm but for the time.
+A path goes from vertex to vertex down to a minimum, each to the other end of the edge that it is matched with, and from
+square to square up to a maximum, each across the edge that it is matched with. Which way that is, is in the planes of
+`descents` and `ascents`, one bit a cell or none where a path ends, so that both are followed alike.
 
-A walker is a pair of coordinates (y, x). Beyond the window there is nothing in any star. The two walkers of an edge go
-at the same time.
+These functions are called by `merge`. Walks are short, because most of what they pass is smooth: 15 steps or so on maps
+of roads. One that has to follow a valley through the whole window takes a step a pixel, without harm but for the time.
 """
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from .gradient import ROWS, ROWS_LOG2
 
-# A pixel's cells in the words of planes, shifted by its row; see `gradient`.
-_E, _W, _S = (tl.constexpr(1 << bit) for bit in (0, 8, 16))
-_NW, _NE, _SW, _SE = (tl.constexpr(1 << bit) for bit in (0, 8, 16, 24))
-_CELLS = tl.constexpr(0x01010101)
+_BLOCK = 128  # words of ascents a program
+_CELLS = tl.constexpr(0x01010101)  # a pixel's cells in the words of planes, shifted by its row; see `gradient`
+
+
+def ascents(squares: Tensor, height: int) -> Tensor:
+    """Say in which direction the path of each square goes on.
+
+    Parameters
+    ----------
+    squares : Tensor, shape (N, strips, W), int32
+        Of `gradient`, with `height` rows of pixels.
+
+    Returns
+    -------
+    Tensor, shape (N, strips, W + 1), int32
+        The planes E, W, S, N of strips of squares. A square has the coordinates of its south-eastern corner, hence
+        there is one more row and one more column of them than of pixels.
+    """
+    n, strips, width = squares.shape
+    out = torch.empty((n, height // ROWS.value + 1, width + 1), dtype=torch.int32, device=squares.device)
+    programs = triton.cdiv(out.shape[1] * out.shape[2], _BLOCK)
+    if n:
+        _ascents[(n * programs,)](squares, out, strips, width, out.shape[1], BLOCK=_BLOCK, num_warps=4)
+    return out
+
+
+@triton.jit(do_not_specialize=["strips", "width", "strips_out"])
+def _ascents(
+    squares,  # [N, strips, W] int32
+    ascents,  # [N, strips_out, W + 1] int32, written
+    strips,
+    width,
+    strips_out,
+    BLOCK: tl.constexpr,
+):
+    """Write BLOCK words of one window."""
+    words = strips_out * (width + 1)
+    programs = tl.cdiv(words, BLOCK)
+    window = (tl.program_id(0) // programs).to(tl.int64)
+    word = tl.program_id(0) % programs * BLOCK + tl.arange(0, BLOCK)
+    strip, x = word // (width + 1), word % (width + 1)
+    here = squares + window * strips * width + strip * width + x
+    m_west, m_east = (strip < strips) & (x > 0), (strip < strips) & (x < width)
+    m_above = (word < words) & (strip > 0)
+    sw, se = tl.load(here - 1, mask=m_west, other=0), tl.load(here, mask=m_east, other=0)
+    nw = _row_above(sw, tl.load(here - width - 1, mask=m_above & (x > 0), other=0))
+    ne = _row_above(se, tl.load(here - width, mask=m_above & (x < width), other=0))
+    # These are the corners of squares, each of which is in the star of its highest one only, as the SE, SW, NE or NW of
+    # it. As `critical_edges` has it: SE and NE are matched with the edge to their west, ...
+    west = nw >> 24 | sw >> 8
+    # ... SW and NW with the one to their east, unless SE or NE has it; then with W, and NW only if SW has not.
+    east = ne >> 16 & ~(ne >> 24) | se & ~(se >> 8)
+    north = ne >> 16 & ne >> 24
+    south = se & se >> 8 & ~(se >> 16 & se >> 24)
+    out = east & 0xFF | (west & 0xFF) << 8 | (south & 0xFF) << 16 | north << 24
+    tl.store(ascents + window * words + word, out, mask=word < words)
 
 
 @triton.jit
-def cells_of(planes, y, x, there, height, width):
-    """Load the edges or squares of stars from the planes of a window; 0 where there is nobody and outside."""
-    there &= _inside(y, x, height, width)
-    word = tl.load(planes + (y >> ROWS_LOG2) * width + x, mask=there, other=0)
-    return (word >> (y & (ROWS - 1))) & _CELLS
+def _row_above(word, above):
+    """The planes of the rows above those of a word, whose strip stands below another."""
+    return (word << 1) & ~_CELLS | (above >> 7) & _CELLS
 
 
 @triton.jit
-def _inside(y, x, height, width):
+def follow(y_a, x_a, y_b, x_b, walks, ways, height, width):
+    """Follow the paths of two cells, at the same time, to where they end.
+
+    walks : the lanes that have cells. ways : [strips, width] int32, planes of a grid of height * width cells.
+    """
+    walks_a, walks_b = walks, walks
+    while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
+        y_a, x_a, walks_a = _step(y_a, x_a, walks_a, ways, height, width)
+        y_b, x_b, walks_b = _step(y_b, x_b, walks_b, ways, height, width)
+    return y_a, x_a, y_b, x_b
+
+
+@triton.jit
+def _step(y, x, walks, ways, height, width):
+    """Take a step; returns also who may have more to take. Nothing leads on from beyond the grid."""
+    walks &= inside(y, x, height, width)
+    cells = tl.load(ways + (y >> ROWS_LOG2) * width + x, mask=walks, other=0) >> (y & (ROWS - 1))
+    x += (cells & 1) - ((cells >> 8) & 1)
+    y += ((cells >> 16) & 1) - ((cells >> 24) & 1)
+    return y, x, (cells & _CELLS) != 0
+
+
+@triton.jit
+def inside(y, x, height, width):
     # As unsigned numbers, negative ones are larger than all.
     return (y.to(tl.uint32) < height.to(tl.uint32)) & (x.to(tl.uint32) < width.to(tl.uint32))
-
-
-@triton.jit
-def minima_below(y_a, x_a, y_b, x_b, walks, edges, height, width):
-    """Follow two vertices down, each to the other end of the edge that it is matched with.
-
-    walks : the lanes that have vertices. edges : [strips, W] int32.
-    Returns the flat indices of the minima, H * W for the ring.
-    """
-    walks_a, walks_b = walks, walks
-    while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
-        y_a, x_a, walks_a = _down(y_a, x_a, walks_a, edges, height, width)
-        y_b, x_b, walks_b = _down(y_b, x_b, walks_b, edges, height, width)
-    return _index(y_a, x_a, height, width), _index(y_b, x_b, height, width)
-
-
-@triton.jit
-def _down(y, x, walks, edges, height, width):
-    """Take a step; returns also who may have more to take."""
-    cells = cells_of(edges, y, x, walks, height, width)
-    east, west, south = (cells & _E) != 0, (cells & _W) != 0, (cells & _S) != 0
-    dx = tl.where(east, 1, tl.where(west, -1, 0))
-    dy = tl.where(east | west, 0, tl.where(south, 1, tl.where(cells != 0, -1, 0)))
-    return y + dy, x + dx, cells != 0
-
-
-@triton.jit
-def _index(y, x, height, width):
-    return tl.where(_inside(y, x, height, width), y * width + x, height * width)
-
-
-@triton.jit
-def maxima_above(y_a, x_a, y_b, x_b, walks, squares, height, width):
-    """Follow two squares up, each across the edge that it is matched with.
-
-    A square has the coordinates of its north-western corner. walks : the lanes that have squares.
-    squares : [strips, W] int32. Returns the flat indices of the owners of the maxima, H * W for the outside.
-    """
-    walks_a, walks_b = walks, walks
-    while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
-        y_a, x_a, walks_a = _up(y_a, x_a, walks_a, squares, height, width)
-        y_b, x_b, walks_b = _up(y_b, x_b, walks_b, squares, height, width)
-    return _owner(y_a, x_a, squares, height, width), _owner(y_b, x_b, squares, height, width)
-
-
-@triton.jit
-def _up(y, x, walks, squares, height, width):
-    """Take a step; returns also who may have more to take."""
-    # A square is in the star of its highest corner only, as the SE, SW, NE or NW of it.
-    nw = cells_of(squares, y, x, walks, height, width)
-    ne = cells_of(squares, y, x + 1, walks, height, width)
-    sw = cells_of(squares, y + 1, x, walks, height, width)
-    se = cells_of(squares, y + 1, x + 1, walks, height, width)
-    # As `critical_edges` has it: SE and NE are matched with the edge to their west, ...
-    west = ((nw & _SE) | (sw & _NE)) != 0
-    # ... SW and NW with the one to their east, unless SE or NE has it; then with W, and NW only if SW has not.
-    east = ((ne & (_SW | _SE)) == _SW) | ((se & (_NW | _NE)) == _NW)
-    north = (ne & (_SW | _SE)) == (_SW | _SE)
-    south = ((se & (_NW | _NE)) == (_NW | _NE)) & ((se & (_SW | _SE)) != (_SW | _SE))
-    x += tl.where(east, 1, tl.where(west, -1, 0))
-    y += tl.where(south, 1, tl.where(north, -1, 0))
-    return y, x, east | west | north | south
-
-
-@triton.jit
-def _owner(y, x, squares, height, width):
-    y += 1
-    x += 1
-    maximum = (cells_of(squares, y, x, y >= 0, height, width) & _NW) != 0
-    return tl.where(maximum, y * width + x, height * width)

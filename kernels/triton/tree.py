@@ -31,6 +31,6 @@ def unpacked(word):
 
 
 @triton.jit
-def packed(saddle, elder, word):
-    """Words like another, of links at a saddle to an elder."""
-    return saddle << _LOW | elder if word.dtype == tl.int32 else saddle.to(tl.int64) << 32 | elder.to(tl.int64)
+def packed(saddle, elder, dtype: tl.constexpr):
+    """Words of links at a saddle to an elder."""
+    return saddle << _LOW | elder if dtype == tl.int32 else saddle.to(tl.int64) << 32 | elder.to(tl.int64)
