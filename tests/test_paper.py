@@ -12,15 +12,17 @@ import bench.evaluate
 import bench.network
 import bench.neurons
 import bench.paper.__main__ as command
+from bench.crops import distance_map
 from bench.inputs import road_mask
 from bench.paper import fig4, harness, tables
 from bench.paper.errors import GAP, LENGTH, break_road, inject, join_roads
-from bench.paper.harness import Harness, Plan
+from bench.paper.harness import CHOOSING, Harness, Plan
 from bench.paper.methods import (
     Method,
     by_height,
     by_weight,
     by_window,
+    candidates,
     lines_of,
     localized,
     main_table,
@@ -49,6 +51,7 @@ def small():
         patch.setattr(bench.evaluate, "SIGHT", {2: 128, 3: 48})
         for module in (harness, tables):  # all thresholds are for test_table_has_scores_at_other_thresholds_too
             patch.setattr(module, "thresholds", lambda predicts, rank: thresholds(predicts, rank)[:1])
+        patch.setattr(harness, "candidates", lambda predicts, rank: candidates(predicts, rank)[2:3])
         yield
 
 
@@ -159,7 +162,7 @@ def test_fig4_counts_falls_and_what_does_not_change():
 # Tables.
 
 
-@pytest.mark.parametrize(("name", "rows"), [("table1", 7), ("table3", 5), ("table5", 9), ("table6", 4), ("table7", 9)])
+@pytest.mark.parametrize(("name", "rows"), [("table1", 7), ("table3", 5), ("table5", 9), ("table6", 4), ("table7", 12)])
 def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):
     size = ("--rows", 48) if name == "table3" else ("--rows", ROWS)
     result = run(name, tmp_path, work, "--quick", "--warmup", 1, "--steps", 1, *size)
@@ -183,6 +186,30 @@ def test_table_has_scores_at_other_thresholds_too(tmp_path, monkeypatch):
     assert list(by_kind["distance"]["other_thresholds"]) == ["3", "9", "12"]
     for row in by_kind.values():
         assert all(list(scores) == list(HIGHER_IS_BETTER) for scores in row["other_thresholds"].values())
+
+
+def test_cut_is_chosen_on_the_training_scenes(tmp_path, monkeypatch):
+    class TooFar(Harness):
+        """Predicts that all lines are 3 pixels farther than they are: the best cut is 3 pixels above the truth's."""
+
+        def predictions(self, method, seed, scenes):
+            return [distance_map(scene) + 3 for scene in scenes]
+
+    monkeypatch.setattr(harness, "candidates", candidates)
+    (by,) = TooFar(plan(seeds=(0,)), tmp_path).choose({"MSE": Method("distance")})["MSE"]
+    assert list(by) == list(CHOOSING)
+    for chosen in by.values():
+        assert chosen["cut"] == "9"
+        assert chosen["scores"] == pytest.approx({name: float(better) for name, better in HIGHER_IS_BETTER.items()})
+
+
+def test_kept_network_predicts_what_the_trained_one_did(tmp_path, monkeypatch):
+    method, trained = Method("distance"), Harness(plan(seeds=(0,)), tmp_path)
+    scenes = trained.of(0).held_out
+    expected = trained.predictions(method, 0, scenes)
+    monkeypatch.setattr(Harness, "train", None)
+    kept = Harness(plan(seeds=(0,)), tmp_path).predictions(method, 0, scenes)
+    assert all(torch.equal(a, b) for a, b in zip(expected, kept, strict=True))
 
 
 def plan(**changes: object) -> Plan:

@@ -1,4 +1,4 @@
-"""Train networks that differ in the loss alone, and keep what was found, so that an interrupted table goes on.
+"""Train networks that differ in the loss alone, and keep them and their scores, so that an interrupted table goes on.
 
 All methods of a seed that predict the same, distances or probabilities, go on from one warm-up with the base loss, over
 the same batches. The two warm-ups start from the same weights.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from bench.crops import Crops, distance_map
@@ -24,12 +25,13 @@ from bench.evaluate import predict
 from bench.folder import load_folder
 from bench.network import PRESETS, Branch, Loss
 from bench.neurons import hemibrain
-from bench.paper.methods import BASE, Method, lines_of, thresholds, truth
-from bench.paper.scores import score
+from bench.paper.methods import BASE, Method, candidates, lines_of, thresholds, truth
+from bench.paper.scores import HIGHER_IS_BETTER, score
 from bench.roads import helsinki
 from bench.scenes import Scene
 
 Scores = dict[str, dict[str, float]]  # of each metric, by threshold
+CHOOSING = ("APLS", "CCQ")  # the metrics that a cut may be chosen by
 RENDERED = {"roads": helsinki, "neurons": hemibrain}  # the last scene is held out
 
 
@@ -89,8 +91,8 @@ class Data:
     def __init__(self, plan: Plan, seed: int) -> None:
         preset, self.device = PRESETS[plan.preset][plan.rank], torch.device(plan.device)
         try:
-            training, self.held_out = plan.scenes(seed)
-            self.crops = Crops(training, preset.crop, preset.batch, seed, self.device)
+            self.training, self.held_out = plan.scenes(seed)
+            self.crops = Crops(self.training, preset.crop, preset.batch, seed, self.device)
         except (OSError, ValueError) as error:
             raise InputError(str(error)) from error
         self.channels = len(self.held_out[0].image)
@@ -99,6 +101,11 @@ class Data:
     def targets(self) -> list[Tensor]:
         """True distance maps (*size) of the held-out scenes."""
         return [distance_map(scene) for scene in self.held_out]
+
+    @cached_property
+    def training_targets(self) -> list[Tensor]:
+        """True distance maps (*size) of the training scenes."""
+        return [distance_map(scene) for scene in self.training]
 
 
 class Harness:
@@ -116,11 +123,23 @@ class Harness:
     def run(self, methods: dict[str, Method]) -> dict[str, list[Scores]]:
         """Scores of each method, by threshold, for each seed."""
         scores: dict[str, list[Scores]] = {name: [] for name in methods}
-        networks = [(seed, name) for seed in self.plan.seeds for name in methods]
-        for seed, name in tqdm(networks, unit="network", dynamic_ncols=True):
-            self.data = {known: data for known, data in self.data.items() if known == seed}
+        for seed, name in self.pairs(methods):
             scores[name].append(self.scored(methods[name], seed)["scores"])
         return scores
+
+    def choose(self, methods: dict[str, Method]) -> dict[str, list[dict[str, Any]]]:
+        """What `chosen` finds for each method, for each seed."""
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
+        for seed, name in self.pairs(methods):
+            found[name].append(self.chosen(methods[name], seed)["by"])
+        return found
+
+    def pairs(self, methods: dict[str, Method]) -> Iterator[tuple[int, str]]:
+        """Each seed and the name of each method; data of one seed at a time are kept."""
+        every = [(seed, name) for seed in self.plan.seeds for name in methods]
+        for seed, name in tqdm(every, unit="network", dynamic_ncols=True):
+            self.data = {known: data for known, data in self.data.items() if known == seed}
+            yield seed, name
 
     def scored(self, method: Method, seed: int) -> dict[str, Any]:
         """Train and score one network; its first held-out scene's lines are kept for the figure."""
@@ -130,17 +149,36 @@ class Harness:
             found = json.loads(path.read_text())
         else:
             started = time.perf_counter()
-            branch = self.start(method.predicts, seed)
-            self.train(branch, method.predicts, method.loss(seed), self.plan.warmup, self.plan.steps, seed)
-            rank, predictions = self.plan.rank, self.predictions(branch, seed)
-            true = [lines_of(target, "distance", rank) for target in self.of(seed).targets]
-            scores = {}
-            for threshold in thresholds(method.predicts, rank):
-                lines = [lines_of(prediction, method.predicts, rank, threshold) for prediction in predictions]
-                scores[f"{threshold:g}"] = score(lines, true, seed)
+            predicts, rank, data = method.predicts, self.plan.rank, self.of(seed)
+            predictions = self.predictions(method, seed, data.held_out)
+            scores = by_cut(predictions, data.targets, predicts, thresholds(predicts, rank), seed)
             found = {"settings": settings, "scores": scores, "seconds": time.perf_counter() - started}
-            lines = lines_of(predictions[0], method.predicts, rank)
+            lines = lines_of(predictions[0], predicts, rank)
             np.savez_compressed(path.with_suffix(".npz"), lines=lines.numpy())
+            _write(path, json.dumps(found, indent=1).encode())
+        self.seconds += found["seconds"]
+        return found
+
+    def chosen(self, method: Method, seed: int) -> dict[str, Any]:
+        """Cut one network's predictions where the training scenes are scored best, and score the held-out scenes so.
+
+        Of the candidates' scores on the training scenes, each metric in `CHOOSING` decides once; of equals the first.
+        """
+        settings = self.settings(method, seed)
+        path = self.path("chosen", settings)
+        if path.exists():
+            found = json.loads(path.read_text())
+        else:
+            started = time.perf_counter()
+            predicts, data = method.predicts, self.of(seed)
+            predictions, cuts = self.predictions(method, seed, data.training), candidates(predicts, self.plan.rank)
+            training = by_cut(predictions, data.training_targets, predicts, cuts, seed, CHOOSING)
+            best = {name: max(training, key=lambda cut, name=name: training[cut][name]) for name in CHOOSING}
+            predictions = self.predictions(method, seed, data.held_out)
+            held_out = by_cut(predictions, data.targets, predicts, {float(cut) for cut in best.values()}, seed)
+            by = {name: {"cut": cut, "scores": held_out[cut]} for name, cut in best.items()}
+            found = {"settings": settings, "training": training, "by": by}
+            found["seconds"] = time.perf_counter() - started
             _write(path, json.dumps(found, indent=1).encode())
         self.seconds += found["seconds"]
         return found
@@ -150,18 +188,21 @@ class Harness:
         with np.load(self.path("method", self.settings(method, seed)).with_suffix(".npz")) as file:
             return file["lines"]
 
+    def untrained(self, predicts: str, seed: int) -> Branch:
+        """The network before the warm-up."""
+        data = self.of(seed)
+        torch.manual_seed(seed)
+        return Branch(self.plan.rank, data.channels, PRESETS[self.plan.preset][self.plan.rank], data.device, predicts)
+
     def start(self, predicts: str, seed: int) -> Branch:
         """The network after the warm-up."""
         path = self.path("start", self.common(seed) | {"predicts": predicts}, ".pt")
-        data = self.of(seed)
-        torch.manual_seed(seed)
-        branch = Branch(self.plan.rank, data.channels, PRESETS[self.plan.preset][self.plan.rank], data.device, predicts)
+        branch = self.untrained(predicts, seed)
         if path.exists():
-            branch.load_state_dict(torch.load(path, map_location=data.device, weights_only=True))
+            branch.load_state_dict(torch.load(path, map_location=self.plan.device, weights_only=True))
         else:
             self.train(branch, predicts, BASE[predicts], 0, self.plan.warmup, seed)
-            torch.save(branch.state_dict(), path.with_suffix(".tmp"))
-            path.with_suffix(".tmp").replace(path)
+            _save(path, branch.state_dict())
         return branch
 
     def train(self, branch: Branch, predicts: str, loss: Loss, first: int, steps: int, seed: int) -> None:
@@ -170,12 +211,23 @@ class Harness:
             images, target = crops.batch(number)
             branch.update(images, truth(target, predicts, self.plan.rank), loss)
 
-    def predictions(self, branch: Branch, seed: int) -> list[Tensor]:
-        """What a network predicts of the held-out scenes, (*size), on the CPU."""
-        data = self.of(seed)
-        network = branch.averaged(data.crops)
-        images = [torch.from_numpy(scene.image).to(data.device) for scene in data.held_out]
-        return [predict(network, image).cpu() for image in images]
+    def network(self, method: Method, seed: int) -> nn.Module:
+        """The trained network, as it is evaluated."""
+        path = self.path("network", self.settings(method, seed), ".pt")
+        if path.exists():
+            network = self.untrained(method.predicts, seed).average
+            network.load_state_dict(torch.load(path, map_location=self.plan.device, weights_only=True))
+        else:
+            branch, loss = self.start(method.predicts, seed), method.loss(seed, self.plan.device)
+            self.train(branch, method.predicts, loss, self.plan.warmup, self.plan.steps, seed)
+            network = branch.averaged(self.of(seed).crops)
+            _save(path, network.state_dict())
+        return network
+
+    def predictions(self, method: Method, seed: int, scenes: list[Scene]) -> list[Tensor]:
+        """What the trained network predicts of scenes, (*size), on the CPU."""
+        network, device = self.network(method, seed), self.of(seed).device
+        return [predict(network, torch.from_numpy(scene.image).to(device)).cpu() for scene in scenes]
 
     def of(self, seed: int) -> Data:
         if seed not in self.data:
@@ -194,6 +246,29 @@ class Harness:
     def path(self, kind: str, settings: dict[str, Any], suffix: str = ".json") -> Path:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         return self.work / f"{kind}-{digest[:16]}{suffix}"
+
+
+def by_cut(
+    predictions: list[Tensor],
+    targets: list[Tensor],
+    predicts: str,
+    cuts: Iterable[float],
+    seed: int,
+    names: Sequence[str] = tuple(HIGHER_IS_BETTER),
+) -> Scores:
+    """Score predictions (*size) against true distance maps, cut to lines at each threshold."""
+    rank = targets[0].dim()
+    true = [lines_of(target, "distance", rank) for target in targets]
+    return {
+        f"{cut:g}": score([lines_of(each, predicts, rank, cut) for each in predictions], true, seed, names)
+        for cut in cuts
+    }
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    """Save a state as a whole: an interrupted run leaves none."""
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
 
 
 def _write(path: Path, content: bytes) -> None:

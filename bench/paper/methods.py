@@ -46,14 +46,30 @@ class Method:
     term: Callable[[torch.Generator], nn.Module] | None = None
     weight: float = 0.0
 
-    def loss(self, seed: int) -> Loss:
-        """The loss of predicted and true maps."""
+    def loss(self, seed: int, device: str = "cpu") -> Loss:
+        """The loss of predicted and true maps on a device."""
         base = BASE[self.predicts]
-        return base if self.term is None else plus(self.term(torch.Generator().manual_seed(seed)), self.weight, base)
+        if self.term is None:
+            return base
+        return plus(self.term(torch.Generator(device).manual_seed(seed)), self.weight, base)
 
     def __str__(self) -> str:
         base = BASE_NAME[self.predicts]
         return base if self.term is None else f"{base} + {self.weight:g} {self.term(torch.Generator())}"
+
+
+class MeanOfDraws(nn.Module):
+    """The mean over several calls of a loss that draws a height anew in each."""
+
+    def __init__(self, loss: nn.Module, draws: int) -> None:
+        super().__init__()
+        self.each, self.draws = loss, draws
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        return torch.stack([self.each(pred, target) for _ in range(self.draws)]).mean()
+
+    def __repr__(self) -> str:
+        return f"mean of {self.draws} x {self.each}"
 
 
 def truth(distance: Tensor, predicts: str, rank: int) -> Tensor:
@@ -69,6 +85,13 @@ def thresholds(predicts: str, rank: int) -> tuple[float, ...]:
     return (middle, middle / 2, middle * 1.5, middle * 2)
 
 
+def candidates(predicts: str, rank: int) -> tuple[float, ...]:
+    """Where a prediction may be cut instead, if the training scenes decide."""
+    if predicts == "probability":
+        return (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    return tuple(THRESHOLD[rank] * quarters / 4 for quarters in range(2, 10))
+
+
 def lines_of(prediction: Tensor, predicts: str, rank: int, threshold: float | None = None) -> Tensor:
     """The mask that a prediction is scored by; by default cut where the tables cut it."""
     threshold = thresholds(predicts, rank)[0] if threshold is None else threshold
@@ -81,6 +104,13 @@ def localized(
     """The localized loss beside the mean squared error, with what is not given as in `main_table`."""
     make = partial(_localized, window or WINDOW[rank], height or gpuph.RandomLinear())
     return Method("distance", make, WEIGHTS[rank]["Homo-Ours"] if weight is None else weight)
+
+
+def mean_of_draws(rank: int, weight: float, draws: int = 8) -> Method:
+    """The localized loss, averaged over several directions of its ramp in each step."""
+    one = localized(rank).term
+    assert one is not None
+    return Method("distance", lambda generator: MeanOfDraws(one(generator), draws), weight)
 
 
 def without_heights(rank: int, weight: float) -> Method:
@@ -122,6 +152,7 @@ def by_height(rank: int) -> dict[str, Method]:
     heights = {
         "fixed, down": gpuph.Linear((slope, 0.0)),
         "fixed, oblique": gpuph.Linear((slope * 0.8, slope * 0.6)),
+        "random, slope 0.1": gpuph.RandomLinear(0.1),
         "random": gpuph.RandomLinear(slope),
         "random, slope 0.4": gpuph.RandomLinear(0.4),
         "random, slope 0.8": gpuph.RandomLinear(0.8),
@@ -129,9 +160,13 @@ def by_height(rank: int) -> dict[str, Method]:
         "distance to a corner": gpuph.Radial(slope),
         "quadratic": gpuph.Quadratic(((slope / WINDOW[rank]) ** 0.5, 0.0)),
     }
-    return {"none": without_heights(rank, WEIGHTS[rank]["Homo-Ours"])} | {
-        name: localized(rank, height=height) for name, height in heights.items()
+    weight = WEIGHTS[rank]["Homo-Ours"]
+    several = {
+        "random, 8 draws": mean_of_draws(rank, weight),
+        "random, 8 draws, twice the weight": mean_of_draws(rank, 2 * weight),
     }
+    single = {name: localized(rank, height=height) for name, height in heights.items()}
+    return {"none": without_heights(rank, weight)} | single | several
 
 
 def _localized(window: int, height: Height, generator: torch.Generator) -> nn.Module:

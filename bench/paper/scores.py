@@ -1,6 +1,8 @@
-"""The five metrics of the tables, of thresholded predictions, on the held-out scenes."""
+"""The five metrics of the tables, of thresholded predictions."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,20 +22,23 @@ MEANING = {
 }
 
 
-def score(predicted: list[Tensor], true: list[Tensor], seed: int) -> dict[str, float]:
-    """Compare masks (*size) with the true ones; means over the scenes."""
-    rows = []
-    for lines, true_lines in zip(predicted, true, strict=True):
-        rank = lines.dim()
-        graph, true_graph = skeleton_graph(lines), skeleton_graph(true_lines)
-        windows = torch.Generator(lines.device).manual_seed(seed)
-        rows.append(
-            {
-                "APLS": apls(graph, true_graph, seed=seed).score,
-                "TLTS": too_long_too_short(graph, true_graph, RADIUS[rank], seed=seed).correct,
-                "JCT": junction_score(graph, true_graph, RADIUS[rank]).f1,
-                "Betti": float(betti_error(lines, true_lines, window=WINDOW[rank], generator=windows)),
-                "CCQ": ccq(lines, true_lines, TOLERANCE[rank]).quality,
-            }
-        )
-    return {name: sum(row[name] for row in rows) / len(rows) for name in HIGHER_IS_BETTER}
+def score(
+    predicted: list[Tensor], true: list[Tensor], seed: int, names: Sequence[str] = tuple(HIGHER_IS_BETTER)
+) -> dict[str, float]:
+    """Compare masks (*size) with the true ones, by the metrics `names`; means over the scenes."""
+    rows = [_score(lines, true_lines, seed, names) for lines, true_lines in zip(predicted, true, strict=True)]
+    return {name: sum(row[name] for row in rows) / len(rows) for name in names}
+
+
+def _score(lines: Tensor, true: Tensor, seed: int, names: Sequence[str]) -> dict[str, float]:
+    rank = lines.dim()
+    graph, true_graph = skeleton_graph(lines), skeleton_graph(true)
+    windows = torch.Generator(lines.device).manual_seed(seed)
+    metrics: dict[str, Callable[[], float]] = {
+        "APLS": lambda: apls(graph, true_graph, seed=seed).score,
+        "TLTS": lambda: too_long_too_short(graph, true_graph, RADIUS[rank], seed=seed).correct,
+        "JCT": lambda: junction_score(graph, true_graph, RADIUS[rank]).f1,
+        "Betti": lambda: float(betti_error(lines, true, window=WINDOW[rank], generator=windows)),
+        "CCQ": lambda: ccq(lines, true, TOLERANCE[rank]).quality,
+    }
+    return {name: metrics[name]() for name in names}

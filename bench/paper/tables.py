@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.figure import richest_crop
 from bench.network import PRESETS
-from bench.paper.harness import Harness, Plan
+from bench.paper.harness import CHOOSING, Harness, Plan
 from bench.paper.methods import Method, by_height, by_weight, by_window, lines_of, main_table, thresholds
 from bench.paper.scores import HIGHER_IS_BETTER, MEANING
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     _, title, make = TABLES[args.name]
     plan = plan_of(args)
     harness, methods = Harness(plan, args.work), make(plan.rank)
-    scores = harness.run(methods)
+    scores, chosen = harness.run(methods), harness.choose(methods)
     rows = {}
     for name, found in scores.items():
         method = methods[name]
@@ -63,7 +63,18 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
             other: {m: s["mean"] for m, s in summary([by_threshold[other] for by_threshold in found]).items()}
             for other in others
         }
+        rows[name]["cut_chosen_by"] = {
+            metric: {
+                "cuts": [by[metric]["cut"] for by in chosen[name]],
+                "scores": summary([by[metric]["scores"] for by in chosen[name]]),
+            }
+            for metric in CHOOSING
+        }
     print(text(rows))
+    for metric in CHOOSING:
+        print(f"The same, cut where {metric} is best on the training scenes:")
+        print(text({name: row["cut_chosen_by"][metric] for name, row in rows.items()}))
+    print("; ".join(f"{name}: {MEANING[name]}" for name in HIGHER_IS_BETTER) + ".")
     draw(figure, title, rows, harness, methods)
     settings = {"data": plan.data, "preset": plan.preset, "warmup": plan.warmup, "steps": plan.steps}
     return {"settings": settings | {"seeds": list(plan.seeds), "rows": plan.rows}, "methods": rows} | {
@@ -91,7 +102,6 @@ def text(rows: dict[str, Any]) -> str:
             deviation = "" if metric["deviation"] is None else f" ± {metric['deviation']:.3f}"
             cells.append(f"{metric['mean']:.3f}{deviation}".rjust(16))
         lines.append(f"{name:<{width}}" + "".join(cells))
-    lines.append("; ".join(f"{name}: {MEANING[name]}" for name in HIGHER_IS_BETTER) + ".")
     return "\n".join(lines)
 
 
