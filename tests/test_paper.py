@@ -14,7 +14,7 @@ import bench.neurons
 import bench.paper.__main__ as command
 from bench.crops import distance_map
 from bench.inputs import road_mask
-from bench.paper import fig4, harness, tables
+from bench.paper import fig4, gradients, harness, tables
 from bench.paper.errors import GAP, LENGTH, break_road, inject, join_roads
 from bench.paper.harness import CHOOSING, Harness, Plan
 from bench.paper.methods import (
@@ -157,6 +157,30 @@ def test_fig4_counts_falls_and_what_does_not_change():
     assert (row["falls"], row["unchanged"], row["mean_change"], row["median_change"]) == (0.25, 0.25, 2.0, 2.0)
     assert row["falls_by_kind"] == {"break": 0.5, "false connection": 0.0}
     assert row["mean_change_by_kind"] == {"break": 1.5, "false connection": 2.5}
+
+
+# Gradients.
+
+
+def test_gradients_are_measured_for_every_term(tmp_path, work):
+    result = run("gradients", tmp_path, work, "--quick", "--warmup", 1, "--rows", ROWS)
+    written(tmp_path, "gradients_quick", result)
+    assert list(result["terms"]) == list(gradients.terms())
+    for row in result["terms"].values():
+        assert row["length"] >= 0
+        assert -1 <= row["agreement"] <= 1
+        assert sum(place["pixels"] for place in row["places"].values()) == pytest.approx(1, abs=1e-3)
+    assert result["terms"]["Homo-Reg"]["agreement"] == 1  # nothing is drawn
+
+
+def test_pull_of_a_gradient_is_counted_by_place():
+    target, pred = torch.tensor([[0.0, 0, 20, 20], [0, 1, 8, 20]]), torch.tensor([[9.0, 3, 2, 20], [9, 3, 6, 19]])
+    gradient = torch.tensor([[4.0, -1, -2, 0], [-1, 2, 3, -4]])
+    row = gradients.by_place(gradient, pred, target)
+    assert row == {"pixels": [2, 2, 1, 3], "pull": [5, 3, 2, 7], "right": [4, 2, 2, 4]}
+    found = gradients.summary([row | dict.fromkeys(gradients.NUMBERS, value) for value in (0.5, 1.5)])
+    assert found["length"] == 1
+    assert found["places"]["missed roads"] == {"pixels": 0.25, "pull": round(5 / 17, 5), "towards_truth": 0.8}
 
 
 # Tables.

@@ -31,7 +31,7 @@ QUICK_ROWS = 64  # of neurons
 
 def plan_of(args: argparse.Namespace) -> Plan:
     """What is trained, from the command line."""
-    data = TABLES[args.name][0] if args.images is None else "folder"
+    data = "folder" if args.images is not None else TABLES[args.name][0] if args.name in TABLES else "roads"
     preset = PRESETS["small"][3 if data == "neurons" else 2]
     quick = QUICK_STEPS[data]
     return Plan(
