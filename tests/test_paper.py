@@ -20,6 +20,7 @@ from bench.paper.harness import CHOOSING, Harness, Plan
 from bench.paper.methods import (
     Method,
     by_height,
+    by_steadiness,
     by_weight,
     by_window,
     candidates,
@@ -186,7 +187,9 @@ def test_pull_of_a_gradient_is_counted_by_place():
 # Tables.
 
 
-@pytest.mark.parametrize(("name", "rows"), [("table1", 7), ("table3", 5), ("table5", 9), ("table6", 4), ("table7", 12)])
+@pytest.mark.parametrize(
+    ("name", "rows"), [("table1", 7), ("table3", 5), ("table5", 9), ("table6", 4), ("table7", 9), ("steadiness", 6)]
+)
 def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):
     size = ("--rows", 48) if name == "table3" else ("--rows", ROWS)
     result = run(name, tmp_path, work, "--quick", "--warmup", 1, "--steps", 1, *size)
@@ -292,7 +295,7 @@ def test_rows_of_one_start_differ_by_the_loss_alone(tmp_path):
 
 
 def test_every_row_of_a_table_says_what_it_is_trained_with():
-    for methods in (main_table(2), main_table(3), by_weight(2), by_window(2), by_height(2)):
+    for methods in (main_table(2), main_table(3), by_weight(2), by_window(2), by_height(2), by_steadiness(2)):
         assert len({str(method) for method in methods.values()}) == len(methods)
     assert list(main_table(3)) == ["CE", "MSE", "Homo-Pre", "Homo-Reg", "Homo-Ours"]
 

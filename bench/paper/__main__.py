@@ -1,7 +1,8 @@
 """The experiments of "Persistent Homology with Improved Locality Information for more Effective Delineation".
 
-NAME is a figure or a table of the paper, or `gradients`, which asks why its ranking is not found here. Numbers and a
-figure are written; what a table has found so far is kept in --work, and the same command goes on from there.
+NAME is a figure or a table of the paper, or one of ours that ask why its ranking is not found here: `gradients` and
+`steadiness`. Numbers and a figure are written; what a table has found so far is kept in --work, and the same command
+goes on from there.
 """
 
 from __future__ import annotations

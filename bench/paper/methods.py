@@ -99,10 +99,14 @@ def lines_of(prediction: Tensor, predicts: str, rank: int, threshold: float | No
 
 
 def localized(
-    rank: int, weight: float | None = None, window: int | None = None, height: Height | None = None
+    rank: int,
+    weight: float | None = None,
+    window: int | None = None,
+    height: Height | None = None,
+    unmatched: str = "half_squared",
 ) -> Method:
     """The localized loss beside the mean squared error, with what is not given as in `main_table`."""
-    make = partial(_localized, window or WINDOW[rank], height or gpuph.RandomLinear())
+    make = partial(_localized, window or WINDOW[rank], height or gpuph.RandomLinear(), unmatched)
     return Method("distance", make, WEIGHTS[rank]["Homo-Ours"] if weight is None else weight)
 
 
@@ -152,7 +156,6 @@ def by_height(rank: int) -> dict[str, Method]:
     heights = {
         "fixed, down": gpuph.Linear((slope, 0.0)),
         "fixed, oblique": gpuph.Linear((slope * 0.8, slope * 0.6)),
-        "random, slope 0.1": gpuph.RandomLinear(0.1),
         "random": gpuph.RandomLinear(slope),
         "random, slope 0.4": gpuph.RandomLinear(0.4),
         "random, slope 0.8": gpuph.RandomLinear(0.8),
@@ -160,14 +163,23 @@ def by_height(rank: int) -> dict[str, Method]:
         "distance to a corner": gpuph.Radial(slope),
         "quadratic": gpuph.Quadratic(((slope / WINDOW[rank]) ** 0.5, 0.0)),
     }
-    weight = WEIGHTS[rank]["Homo-Ours"]
-    several = {
-        "random, 8 draws": mean_of_draws(rank, weight),
-        "random, 8 draws, twice the weight": mean_of_draws(rank, 2 * weight),
+    return {"none": without_heights(rank, WEIGHTS[rank]["Homo-Ours"])} | {
+        name: localized(rank, height=height) for name, height in heights.items()
     }
-    single = {name: localized(rank, height=height) for name, height in heights.items()}
-    return {"none": without_heights(rank, weight)} | single | several
 
 
-def _localized(window: int, height: Height, generator: torch.Generator) -> nn.Module:
-    return gpuph.LocalizedPHLoss(window, height=height, generator=generator)
+def by_steadiness(rank: int) -> dict[str, Method]:
+    """The localized loss as it is, as steady and as strong as the one without heights, and with the other cost."""
+    weight = WEIGHTS[rank]["Homo-Ours"]
+    return {
+        "MSE": Method("distance"),
+        "Homo-Reg": without_heights(rank, weight),
+        "Homo-Ours": localized(rank),
+        "8 draws": mean_of_draws(rank, weight),
+        "8 draws, twice the weight": mean_of_draws(rank, 2 * weight),
+        "distance, twice the weight": localized(rank, 2 * weight, unmatched="distance"),
+    }
+
+
+def _localized(window: int, height: Height, unmatched: str, generator: torch.Generator) -> nn.Module:
+    return gpuph.LocalizedPHLoss(window, height=height, unmatched=unmatched, generator=generator)

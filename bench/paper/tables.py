@@ -1,4 +1,4 @@
-"""Tables 1, 3, 5, 6 and 7: networks that differ in the loss alone, by five metrics, with several seeds."""
+"""Tables 1, 3, 5, 6, 7 and one of ours: networks that differ in the loss alone, by five metrics, with several seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from bench.figure import richest_crop
 from bench.network import PRESETS
 from bench.paper.harness import CHOOSING, Harness, Plan
-from bench.paper.methods import Method, by_height, by_weight, by_window, lines_of, main_table, thresholds
+from bench.paper.methods import Method, by_height, by_steadiness, by_weight, by_window, lines_of, main_table, thresholds
 from bench.paper.scores import HIGHER_IS_BETTER, MEANING
 
 TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
@@ -23,6 +23,7 @@ TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
     "table5": ("roads", "Weight of the loss, with and without heights", by_weight),
     "table6": ("roads", "Window of the localized loss, pixels", by_window),
     "table7": ("roads", "Height function of the localized loss", by_height),
+    "steadiness": ("roads", "The localized loss, as steady and as strong as the one without heights", by_steadiness),
 }
 SEEDS = 3
 QUICK_STEPS = {"roads": 200, "folder": 200, "neurons": 30}  # of warm-up and method
