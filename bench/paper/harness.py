@@ -32,6 +32,7 @@ from bench.scenes import Scene
 
 Scores = dict[str, dict[str, float]]  # of each metric, by threshold
 CHOOSING = ("APLS", "CCQ")  # the metrics that a cut may be chosen by
+CHOSEN_ON = 8  # training scenes at most: scoring a folder's all would take longer than training
 RENDERED = {"roads": helsinki, "neurons": hemibrain}  # the last scene is held out
 
 
@@ -91,11 +92,11 @@ class Data:
     def __init__(self, plan: Plan, seed: int) -> None:
         preset, self.device = PRESETS[plan.preset][plan.rank], torch.device(plan.device)
         try:
-            self.training, self.held_out = plan.scenes(seed)
-            self.crops = Crops(self.training, preset.crop, preset.batch, seed, self.device)
+            training, self.held_out = plan.scenes(seed)
+            self.crops = Crops(training, preset.crop, preset.batch, seed, self.device)
         except (OSError, ValueError) as error:
             raise InputError(str(error)) from error
-        self.channels = len(self.held_out[0].image)
+        self.channels, self.choosing = len(self.held_out[0].image), training[:CHOSEN_ON]
 
     @cached_property
     def targets(self) -> list[Tensor]:
@@ -103,9 +104,9 @@ class Data:
         return [distance_map(scene) for scene in self.held_out]
 
     @cached_property
-    def training_targets(self) -> list[Tensor]:
-        """True distance maps (*size) of the training scenes."""
-        return [distance_map(scene) for scene in self.training]
+    def choosing_targets(self) -> list[Tensor]:
+        """True distance maps (*size) of the training scenes that a cut is chosen on."""
+        return [distance_map(scene) for scene in self.choosing]
 
 
 class Harness:
@@ -171,8 +172,8 @@ class Harness:
         else:
             started = time.perf_counter()
             predicts, data = method.predicts, self.of(seed)
-            predictions, cuts = self.predictions(method, seed, data.training), candidates(predicts, self.plan.rank)
-            training = by_cut(predictions, data.training_targets, predicts, cuts, seed, CHOOSING)
+            predictions, cuts = self.predictions(method, seed, data.choosing), candidates(predicts, self.plan.rank)
+            training = by_cut(predictions, data.choosing_targets, predicts, cuts, seed, CHOOSING)
             best = {name: max(training, key=lambda cut, name=name: training[cut][name]) for name in CHOOSING}
             predictions = self.predictions(method, seed, data.held_out)
             held_out = by_cut(predictions, data.targets, predicts, {float(cut) for cut in best.values()}, seed)
