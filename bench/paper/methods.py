@@ -175,6 +175,7 @@ def by_steadiness(rank: int) -> dict[str, Method]:
         "MSE": Method("distance"),
         "Homo-Reg": without_heights(rank, weight),
         "Homo-Ours": localized(rank),
+        "twice the weight": localized(rank, 2 * weight),
         "8 draws": mean_of_draws(rank, weight),
         "8 draws, twice the weight": mean_of_draws(rank, 2 * weight),
         "distance, twice the weight": localized(rank, 2 * weight, unmatched="distance"),
