@@ -176,7 +176,9 @@ class LocalizedPHLoss(torch.nn.Module):
         for dim, pairs in zip(dims, zip(*parts, strict=True), strict=True):
             a, b = [part[:n] for part in pairs], [part[n:] for part in pairs]
             cost = ops.matched_cost(flat[0], a, flat[1], b, self.unmatched == "half_squared")
-            loss = cost * self.weights[dim] if loss is None else loss.add(cost, alpha=self.weights[dim])
+            if self.weights[dim] != 1:
+                cost = cost * self.weights[dim]
+            loss = cost if loss is None else loss + cost
             if debugging():
                 for name, (index, value, count) in (("pred", a), ("target", b)):
                     warn_overflow(f"dimension {dim} of {name}", diagram_of(index, (value[:, 0], value[:, 1]), count))

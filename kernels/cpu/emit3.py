@@ -7,6 +7,7 @@ import numpy as np
 from .emit import sort_pairs
 from .jit import allocating, device
 from .jit import unsigned as _i
+from .sort import no_places
 
 
 @allocating
@@ -37,7 +38,7 @@ def lasting(births, deaths, death_of, key, values, width, area, min_persistence)
             n += np.int64(lengths[n] > min_persistence)
     codes, lengths = codes[:n], lengths[:n]
     keys, order, spare = np.empty((2, n), key.dtype), np.empty((2, n), np.int32), np.empty(n, np.int64)
-    sort_pairs(lengths, codes, keys[0], keys[1], order[0], order[1], np.empty(256, np.int32), spare)
+    sort_pairs(lengths, codes, keys[0], keys[1], order[0], order[1], no_places(), spare)
     return codes
 
 

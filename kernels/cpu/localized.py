@@ -20,7 +20,7 @@ from .persistence3 import room_of as room_of_volume
 from .persistence3 import window_pairs as volume_pairs
 from .primitives import appended
 from .threads import by_turns, take
-from .windows import corner_of, fill_from_image, lay, lay_frame, ramps, windows_of
+from .windows import corner_of, fill_from_image, lay, lay_frame, windows_of
 
 Array = NDArray[Any]
 
@@ -43,36 +43,39 @@ def localized(
     sizes = *[1] * flat, *window
     margin = tuple(int(border and axis >= flat) for axis in range(3))
     shape = tuple(size + 2 * edge for size, edge in zip(sizes, margin, strict=True))
-    if height is not None and height.ndim == 2:
-        height = ramps(height, window)
-    up = np.empty((1, 0, 0, 0), pred.dtype) if height is None else height.reshape(len(height), *sizes)
-    tiling = *images, up, sizes, (*[1] * flat, *stride), margin
+    if height is None:
+        height = np.empty((1, 0, 0, 0), pred.dtype)
+    elif height.ndim == 2:
+        height = np.pad(height, ((0, 0), (flat, 0)))
+    else:
+        height = height.reshape(len(height), *sizes)
+    tiling = *images, height, sizes, (*[1] * flat, *stride), margin
     n = len(pred) * math.prod(windows_of.py_func(images[0].shape[1:], *tiling[3:5]))
     sides = [rank - 1 - dim if top else dim for dim in dims]
     wanted = tuple(side in sides for side in range(rank))
     # Of each window's prediction and truth.
     lowest, status, counts = np.empty(n, pred.dtype), np.empty((n, 2), np.int32), np.empty((rank, n, 2), np.int64)
 
-    def filtrations() -> tuple[Array, Array, Any, tuple[bool, ...], Any]:
+    def filtrations() -> tuple[Array, Array, tuple[Any, ...]]:
         x = np.empty((2, *shape), pred.dtype)
         bits, infinity, threshold = as_integers(x, 0.0)
-        return x, bits, infinity, top, wanted, threshold
+        return x, bits, (infinity, top, wanted, threshold)
 
     def run(taken: Array, stop: int) -> Part:
-        _, bits, *_ = arguments = filtrations()
+        x, bits, rules = filtrations()
         rest = lowest, status, counts, taken, stop
         part: Part = (
-            _planes(*tiling, *arguments, *rest)
+            _planes(tiling, rules, x, bits, *rest)
             if rank == 2
-            else _volumes(*tiling, *arguments, room_of_volume(bits), *rest)
+            else _volumes(tiling, rules, x, bits, room_of_volume(bits), *rest)
         )
         return part
 
     def run_large(i: int) -> Part:
-        x, bits, *rest = filtrations()
-        lowest[i] = _lay(*tiling, i, x)
+        x, bits, rules = filtrations()
+        lowest[i] = _lay(tiling, i, x)
         shared = status.reshape(-1), counts.reshape(rank, -1)
-        pair = [large_window(x[k], bits[k], *rest, 2 * i + k, *shared)[1:] for k in range(2)]
+        pair = [large_window(x[k], bits[k], *rules, 2 * i + k, *shared)[1:] for k in range(2)]
         return np.array([i]), *map(np.concatenate, zip(*pair, strict=True))
 
     parts = (
@@ -84,7 +87,7 @@ def localized(
     for side in sides:
         # In the result, all windows of the truth follow all of the prediction.
         count.append(counts[side].T.ravel())
-        write = partial(_fill, counts[side], *tiling, shape, lowest)
+        write = partial(_fill, tiling, shape, lowest, counts[side])
         columns = spread(parts, side, count[-1], pred.dtype, capacity, write)
         index.append(columns[0])
         value.append(columns[1])
@@ -92,66 +95,58 @@ def localized(
 
 
 @device
-def _lay_pair(pred, target, height, window, stride, margin, i, x, least):
-    """Lay window i of both images in x (2, D, H, W), in frames at their common minimum, which is returned.
-
-    least : (columns of the window,), scratch.
-    """
+def _place(tiling, i):
+    """Number of the image that window i is cut from, where it begins there, and what is added to it."""
+    pred, _, height, window, stride, _ = tiling
     size = pred.shape[1:]
     depth, rows, columns = windows_of(size, window, stride)
     image, place = divmod(i, depth * rows * columns)
-    corner = corner_of(place, size, window, stride)
-    up = height[i if len(height) > 1 else 0]
-    lowest = lay(pred[image], corner, up, margin, x[0], least)
-    lowest = min(lowest, lay(target[image], corner, up, margin, x[1], least))
+    return image, corner_of(place, size, window, stride), height[i if len(height) > 1 else 0]
+
+
+@device
+def _lay_pair(tiling, i, x, scratch):
+    """Lay window i of both images in x (2, D, H, W), in frames at their common minimum, which is returned.
+
+    scratch : (2, columns of the window).
+    """
+    pred, target, _, _, _, margin = tiling
+    image, corner, up = _place(tiling, i)
+    lowest = lay(pred[image], corner, up, margin, x[0], scratch[0], scratch[1])
+    lowest = min(lowest, lay(target[image], corner, up, margin, x[1], scratch[0], scratch[1]))
     for k in range(2):
         lay_frame(x[k], margin, lowest)
     return lowest
 
 
 @kernel
-def _lay(pred, target, height, window, stride, margin, i, x):
-    return _lay_pair(pred, target, height, window, stride, margin, i, x, np.empty(window[2], x.dtype))
+def _lay(tiling, i, x):
+    return _lay_pair(tiling, i, x, np.empty((2, tiling[3][2]), x.dtype))
 
 
 @kernel
-def _planes(
-    pred,
-    target,
-    height,
-    window,
-    stride,
-    margin,
-    x,
-    bits,
-    infinity,
-    top,
-    wanted,
-    min_persistence,
-    lowest,
-    status,
-    counts,
-    taken,
-    stop,
-):
+def _planes(tiling, rules, x, bits, lowest, status, counts, taken, stop):
     """Pairs of the windows of images (B, 1, H, W) that this thread takes, prediction and truth in turn.
 
-    height : (1 or windows, *window), or empty. x, bits : (2, 1, *framed window), used up. The rest as in `persistence`.
+    tiling : the images; the heights, (1 or windows, *window), or (1 or windows, 3) slopes, or empty; sizes of windows,
+    strides and margins. rules : as `persistence.window_pairs` has them. x, bits : (2, 1, *framed window), used up.
     Written: lowest (n,), status (n, 2), counts (2, n, 2). Returns the windows, and for each dimension of V the sorted
     codes in a row.
     """
     n, used_0, used_1, n_mine = lowest.size, 0, 0, 0
-    mine, least, room = np.empty(n, np.int64), np.empty(window[2], x.dtype), room_of(x[:, 0], bits[:, 0], top)
+    _, top, wanted, _ = rules
+    mine, scratch, room = np.empty(n, np.int64), np.empty((2, tiling[3][2]), x.dtype), room_of(x[:, 0], bits[:, 0], top)
     size_0, size_1 = room_for_codes(x[:, 0], wanted)
     codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)
     first, last = take(taken, n, stop)
     while first < n:
         for i in range(first, last):
-            lowest[i] = _lay_pair(pred, target, height, window, stride, margin, i, x, least)
+            lowest[i] = _lay_pair(tiling, i, x, scratch)
             for k in range(2):
                 codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
-                rest = infinity, top, wanted, min_persistence, room
-                n_0, n_1, status[i, k] = window_pairs(x[k, 0], bits[k, 0], *rest, codes_0[used_0:], codes_1[used_1:])
+                n_0, n_1, status[i, k] = window_pairs(
+                    x[k, 0], bits[k, 0], *rules, room, codes_0[used_0:], codes_1[used_1:]
+                )
                 counts[0, i, k], counts[1, i, k] = n_0, n_1
                 used_0 += n_0
                 used_1 += n_1
@@ -162,38 +157,17 @@ def _planes(
 
 
 @kernel
-def _volumes(
-    pred,
-    target,
-    height,
-    window,
-    stride,
-    margin,
-    x,
-    bits,
-    infinity,
-    top,
-    wanted,
-    min_persistence,
-    room,
-    lowest,
-    status,
-    counts,
-    taken,
-    stop,
-):
+def _volumes(tiling, rules, x, bits, room, lowest, status, counts, taken, stop):
     """What `_planes` does, of images (B, D, H, W). room : of `persistence3.room_of`."""
     n, n_mine = lowest.size, 0
-    mine, least, used = np.empty(n, np.int64), np.empty(window[2], x.dtype), np.zeros(3, np.int64)
+    mine, scratch, used = np.empty(n, np.int64), np.empty((2, tiling[3][2]), x.dtype), np.zeros(3, np.int64)
     codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
     first, last = take(taken, n, stop)
     while first < n:
         for i in range(first, last):
-            lowest[i] = _lay_pair(pred, target, height, window, stride, margin, i, x, least)
+            lowest[i] = _lay_pair(tiling, i, x, scratch)
             for k in range(2):
-                found_0, found_1, found_2, status[i, k] = volume_pairs(
-                    x[k], bits[k], infinity, top, wanted, min_persistence, room
-                )
+                found_0, found_1, found_2, status[i, k] = volume_pairs(x[k], bits[k], *rules, room)
                 codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
                 codes_2 = appended(codes_2, used[2], found_2)
                 counts[0, i, k], counts[1, i, k], counts[2, i, k] = found_0.size, found_1.size, found_2.size
@@ -205,22 +179,20 @@ def _volumes(
 
 
 @kernel
-def _fill(counts, pred, target, height, window, stride, margin, shape, lowest, windows, codes, index, value):
+def _fill(tiling, shape, lowest, counts, windows, codes, index, value):
     """Spread codes over the rows of some windows in index and value (2 N, 2, K); the truth's follow the prediction's.
 
-    counts : (N, 2). lowest : (N,).
+    lowest : (N,). counts : (N, 2).
     """
-    _fill_rows(counts, pred, target, height, window, stride, margin, shape, lowest, windows, codes, index, value)
+    _fill_rows(tiling, shape, lowest, counts, windows, codes, index, value)
 
 
 @device
-def _fill_rows(counts, pred, target, height, window, stride, margin, shape, lowest, windows, codes, index, value):
-    size, used = pred.shape[1:], 0
-    depth, rows, columns = windows_of(size, window, stride)
+def _fill_rows(tiling, shape, lowest, counts, windows, codes, index, value):
+    pred, target, _, _, _, margin = tiling
+    used = 0
     for i in windows:
-        number, place = divmod(i, depth * rows * columns)
-        corner = corner_of(place, size, window, stride)
-        up = height[i if len(height) > 1 else 0]
+        number, corner, up = _place(tiling, i)
         for k in range(2):
             image, row = pred if k == 0 else target, k * lowest.size + i
             found = codes[used : used + counts[i, k]]

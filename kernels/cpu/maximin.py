@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from .jit import device, kernel
 from .jit import unsigned as _i
-from .sort import argsort
+from .sort import argsort, no_places
 from .threads import over_windows
 
 Array = NDArray[Any]
@@ -85,7 +85,7 @@ def _maximin(bits, region, same, place, first, second, counts):
             b = bits[w, place[i]]
             k = b ^ most if b < 0 else b
             keys[i] = ~k if k != -1 else ~0  # -0.0 equals 0.0; the greatest comes first
-        argsort(keys, order, spare_keys, spare_order, np.empty(256, np.int32))
+        argsort(keys, order, spare_keys, spare_order, no_places())
         bucket[:] = -1
         for p in range(pixels):
             known = region[w, p] != 0

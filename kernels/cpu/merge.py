@@ -27,16 +27,18 @@ def merge(key, extrema, order, ends, reverse, saddle_of, elder_of, partner):
     for i in range(m):
         saddle = _i(order[m - 1 - i if reverse else i])
         a, b = _i(ends[0, saddle]), _i(ends[1, saddle])
-        u, v = a, b
         # How far the eldest are is hard to predict: both share a loop, and the first steps are taken without looking.
-        for _ in range(3):
-            u, v = _i(elder_of[u]), _i(elder_of[v])
-        while (elder_of[u] != u) | (elder_of[v] != v):
-            u, v = _i(elder_of[u]), _i(elder_of[v])
+        u, v = _i(elder_of[_i(elder_of[a])]), _i(elder_of[_i(elder_of[b])])
+        above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
+        while (above_u != u) | (above_v != v):
+            u, v = _i(elder_of[above_u]), _i(elder_of[above_v])
+            above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
         elder_of[a], elder_of[b] = u, v
         if u != v:
-            u, v = (v, u) if _before(key, v, u, reverse) else (u, v)
-            saddle_of[v], elder_of[v], partner[saddle] = saddle, u, v
+            # Which one is the elder is as hard to predict; these are no branches.
+            v_is_elder = _before(key, v, u, reverse)
+            elder, younger = v if v_is_elder else u, u if v_is_elder else v
+            saddle_of[younger], elder_of[younger], partner[saddle] = saddle, elder, younger
 
 
 @device

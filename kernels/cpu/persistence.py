@@ -14,7 +14,7 @@ from .emit import fill, pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
 from .jit import allocating, device, kernel
 from .merge import merge
-from .sort import argsort
+from .sort import argsort, no_places
 from .threads import by_turns, on_threads, take
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
@@ -140,7 +140,7 @@ def room_of(x, bits, top):
     most = np.iinfo(bits.dtype).max
     key = np.full(size, ~most if top else most, bits.dtype)
     star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
-    spare = np.empty(size, x.dtype), np.empty((2, size), bits.dtype), np.empty(256, np.int32), np.empty(size, np.int64)
+    spare = np.empty(size, x.dtype), np.empty((2, size), bits.dtype), no_places(), np.empty(size, np.int64)
     return (
         key,
         star,

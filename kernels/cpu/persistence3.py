@@ -18,7 +18,7 @@ from .merge import merge
 from .persistence import Part, as_integers, columns_of
 from .primitives import appended
 from .reduce import reduce
-from .sort import argsort
+from .sort import argsort, no_places
 from .threads import by_turns, over_windows, take
 from .trace3 import critical_cells, maxima_beside, minima_beside
 
@@ -254,7 +254,7 @@ def _elder_rule(key, extrema, first, saddles, ends, reverse):
     """
     n, m = extrema.size, saddles.size
     order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, np.empty(256, np.int32))
+    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, no_places())
     saddle_of, elder_of, partner = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32)
     # The ring's key, at position 0, is the outside's as well: it is the last in V as it is the first in T.
     merge(key[extrema], np.arange(first, n), order, ends, reverse, saddle_of, elder_of, partner)

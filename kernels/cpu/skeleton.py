@@ -18,7 +18,7 @@ from .jit import allocating, device, kernel
 from .jit import unsigned as _i
 from .merge import merge
 from .persistence import as_integers
-from .sort import argsort
+from .sort import argsort, no_places
 from .threads import over_windows
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
@@ -73,7 +73,7 @@ def _skeletons(x, bits, infinity, min_persistence, mask):
             minima_below(ends[k], star, steps, walking, known)
         order = np.empty(n_edges, np.int32)
         spare_keys, spare_order = np.empty(n_edges, key.dtype), np.empty(n_edges, np.int32)
-        argsort(key[edges[0]], order, spare_keys, spare_order, np.empty(256, np.int32))
+        argsort(key[edges[0]], order, spare_keys, spare_order, no_places())
         killed, closed = np.empty(n_edges, np.int32), np.full(n_edges, -1, np.int32)
         merge(key, minima[:n_minima], order, ends, False, tree[0], tree[1], killed)
 

@@ -30,7 +30,13 @@ class Keys(NamedTuple):
 def no_keys(size):
     """Room for `size` numbers."""
     value, ints = np.empty(size), np.empty((3, size), np.int64)
-    return Keys(value, value.view(np.int64), ints[0], ints[1], ints[2], np.empty(256, np.int32))
+    return Keys(value, value.view(np.int64), ints[0], ints[1], ints[2], no_places())
+
+
+@allocating
+def no_places():
+    """Room for what `argsort` counts."""
+    return np.empty((4, 256), np.int32)
 
 
 @device
@@ -49,7 +55,7 @@ def sort(keys, n):
 def argsort(keys, order, spare_keys, spare_order, place):
     """Write into order (n,) the places of signed keys (n,), the least first, and of equal ones the first first.
 
-    The keys and the spares, of the same shapes and dtypes, are used up; so is place (256,) int32.
+    The keys and the spares, of the same shapes and dtypes, are used up; so is place, of `no_places`.
     """
     n = keys.size
     for i in range(n):
@@ -65,17 +71,36 @@ def argsort(keys, order, spare_keys, spare_order, place):
     # A radix sort by bytes. They are even in number, so that the last pass leaves the result where it is wanted.
     for i in range(n):
         keys[i] ^= np.iinfo(keys.dtype).min  # the byte with the sign sorts as the others do
-    for shift in range(0, 8 * keys.itemsize, 8):
-        place[:] = 0
-        for i in range(n):
-            place[_i((keys[i] >> shift) & 255)] += 1
-        before = np.int32(0)
-        for bucket in range(256):
-            before, place[bucket] = before + place[bucket], before
-        for i in range(n):
-            bucket = _i((keys[i] >> shift) & 255)
-            to = _i(place[bucket])
-            place[bucket] += 1
-            spare_keys[to], spare_order[to] = keys[i], order[i]
-        keys, spare_keys = spare_keys, keys
-        order, spare_order = spare_order, order
+    for shift in range(0, 8 * keys.itemsize, 32):
+        _count_bytes(keys, shift, place)
+        for byte in range(4):
+            next_place = place[byte]
+            for i in range(n):
+                bucket = _i((keys[i] >> (shift + 8 * byte)) & 255)
+                to = _i(next_place[bucket])
+                next_place[bucket] += 1
+                spare_keys[to], spare_order[to] = keys[i], order[i]
+            keys, spare_keys = spare_keys, keys
+            order, spare_order = spare_order, order
+
+
+@device
+def _count_bytes(keys, shift, place):
+    """Write where the keys with each value of each of four bytes begin, when they are sorted by that byte.
+
+    One loop for all four, since additions to a count that come one after the other wait for each other.
+    """
+    place[:] = 0
+    first, second, third, fourth = place[0], place[1], place[2], place[3]
+    for key in keys:
+        four = key >> shift
+        first[_i(four & 255)] += 1
+        second[_i((four >> 8) & 255)] += 1
+        third[_i((four >> 16) & 255)] += 1
+        fourth[_i((four >> 24) & 255)] += 1
+    a = b = c = d = np.int32(0)
+    for bucket in range(256):
+        a, first[bucket] = a + first[bucket], a
+        b, second[bucket] = b + second[bucket], b
+        c, third[bucket] = c + third[bucket], c
+        d, fourth[bucket] = d + fourth[bucket], d

@@ -8,7 +8,7 @@ from ..cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
 from .jit import allocating, device
 from .jit import unsigned as _i
 
-_ROUNDS = 32  # of two steps; a walk that goes on is long enough to be remembered
+_ROUNDS = 24  # of three steps; a walk that goes on is long enough to be remembered
 
 
 def _matched_along(star: int, cell: int) -> tuple[int, int]:
@@ -89,8 +89,8 @@ def minima_below(at, star, steps, walking, known):
     star : (cells,) uint16, 0 on the ring. steps : of `steps_of`. walking : (n,) and known : (cells,) int32, scratch.
     """
     down = steps[0]
-    # Where a walk ends is hard to predict, and one step waits for the other. So all walks take two steps in turn, a
-    # step of 0 being harmless, and those that are at an end drop out.
+    # Where a walk ends is hard to predict, and one step waits for the other. So all walks take three steps in turn, a
+    # step of 0 being harmless, and those whose last was 0 drop out.
     for w in range(at.size):
         walking[w] = w
     n = _i(at.size)
@@ -101,8 +101,9 @@ def minima_below(at, star, steps, walking, known):
             v = at[_i(w)]
             v += down[star[_i(v)]]
             v += down[star[_i(v)]]
-            at[_i(w)], walking[left] = v, w
-            left += _i(down[star[_i(v)]] != 0)
+            step = down[star[_i(v)]]
+            at[_i(w)], walking[left] = v + step, w
+            left += _i(step != 0)
         n = left
         if n == 0:
             break
@@ -148,8 +149,9 @@ def maxima_above(at, star, steps, width, walking, known):
             square = at[_i(w)]
             square += _square_step(square, star, steps, width)
             square += _square_step(square, star, steps, width)
-            at[_i(w)], walking[left] = square, w
-            left += _i(_square_step(square, star, steps, width) != 0)
+            step = _square_step(square, star, steps, width)
+            at[_i(w)], walking[left] = square + step, w
+            left += _i(step != 0)
         n = left
         if n == 0:
             break

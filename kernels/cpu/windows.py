@@ -5,23 +5,10 @@ Images and windows have three axes here, (D, H, W); those of two axes have a dep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from .jit import device
 from .jit import unsigned as _i
-
-
-def ramps(slopes: NDArray[Any], window: Sequence[int]) -> NDArray[Any]:
-    """What rises by slopes (N, axes) along the axes of windows from 0 in their centre: (N, *window)."""
-    g = np.zeros((), slopes.dtype)
-    for axis, size in enumerate(window):
-        line = np.arange(size, dtype=slopes.dtype) - (size - 1) / 2
-        g = g[..., None] + (slopes[:, axis, None] * line).reshape(-1, *[1] * axis, size)
-    return g
 
 
 @device
@@ -46,31 +33,52 @@ def corner_of(i, image, window, stride):
 
 
 @device
-def lay(image, corner, height, margin, out, least):
+def lay(image, corner, height, margin, out, line, least):
     """Write a window of an image plus the height function into out (D, H, W), inside margins of that width.
 
-    height : (d, h, w), the size of the window; or empty, for none. least : (w,) of the image's dtype, scratch.
+    height : of the size of the window (d, h, w); or (3,), slopes along its axes; or empty, for none. line, least : (w,)
+    of the image's dtype, scratch.
     Returns the least value. It is no NaN, which must not spread to other windows; without a number it is +inf.
     """
-    depth, rows, columns = out.shape[0] - 2 * margin[0], out.shape[1] - 2 * margin[1], out.shape[2] - 2 * margin[2]
+    size = out.shape[0] - 2 * margin[0], out.shape[1] - 2 * margin[1], out.shape[2] - 2 * margin[2]
     least[:] = np.inf
-    for z in range(depth):
-        for y in range(rows):
-            source = image[corner[0] + z, corner[1] + y, corner[2] : corner[2] + columns]
-            row = out[margin[0] + z, margin[1] + y, margin[2] : margin[2] + columns]
-            if height.size > 0:
-                up = height[z, y]
-                for x in range(columns):
-                    row[x] = source[x] + up[x]
+    if height.ndim == 1:
+        for x in range(size[2]):
+            line[x] = height[2] * _from_centre(x, size[2], height)
+    for z in range(size[0]):
+        for y in range(size[1]):
+            source = image[corner[0] + z, corner[1] + y, corner[2] : corner[2] + size[2]]
+            row = out[margin[0] + z, margin[1] + y, margin[2] : margin[2] + size[2]]
+            if height.ndim == 1:
+                up = _of_row(height, z, y, size)
+                for x in range(size[2]):
+                    row[x] = source[x] + (up + line[x])
+                    least[x] = row[x] if row[x] < least[x] else least[x]
+            elif height.size > 0:
+                ups = height[z, y]
+                for x in range(size[2]):
+                    row[x] = source[x] + ups[x]
                     least[x] = row[x] if row[x] < least[x] else least[x]
             else:
-                for x in range(columns):
+                for x in range(size[2]):
                     row[x] = source[x]
                     least[x] = row[x] if row[x] < least[x] else least[x]
     lowest = least[0]
-    for x in range(columns):
+    for x in range(size[2]):
         lowest = least[x] if least[x] < lowest else lowest
     return lowest
+
+
+@device
+def _of_row(slopes, z, y, size):
+    """What of the height is the same in a whole row of a window of that size."""
+    return slopes[0] * _from_centre(z, size[0], slopes) + slopes[1] * _from_centre(y, size[1], slopes)
+
+
+@device
+def _from_centre(i, size, like):
+    """How far pixel i of an axis is from its centre, in the dtype of an array."""
+    return like.dtype.type(i) - like.dtype.type((size - 1) / 2)
 
 
 @device
@@ -93,6 +101,7 @@ def fill_from_image(codes, image, corner, height, margin, shape, lowest, index, 
     shape : of the window in its frame. lowest : the frame's value.
     """
     n = min(codes.size, index.shape[1])
+    size = shape[0] - 2 * margin[0], shape[1] - 2 * margin[1], shape[2] - 2 * margin[2]
     for i in range(n):
         for end in range(2):
             position = codes[i] >> 32 if end == 0 else (codes[i] & 0xFFFFFFFF) - 1
@@ -105,14 +114,14 @@ def fill_from_image(codes, image, corner, height, margin, shape, lowest, index, 
             z = np.int64((row + 0.5) * (1.0 / shape[1]))
             y = row - z * shape[1] - margin[1]
             z -= margin[0]
-            if (
-                (0 <= x < shape[2] - 2 * margin[2])
-                & (0 <= y < shape[1] - 2 * margin[1])
-                & (0 <= z < shape[0] - 2 * margin[0])
-            ):
+            if (0 <= x < size[2]) & (0 <= y < size[1]) & (0 <= z < size[0]):
                 row = np.int64(corner[0] + z) * image.shape[1] + corner[1] + y
                 index[end, i] = row * image.shape[2] + corner[2] + x
                 v = image[_i(corner[0] + z), _i(corner[1] + y), _i(corner[2] + x)]
-                value[end, i] = v + height[_i(z), _i(y), _i(x)] if height.size > 0 else v
+                if height.ndim == 1:
+                    v += _of_row(height, z, y, size) + height[2] * _from_centre(x, size[2], height)
+                elif height.size > 0:
+                    v += height[_i(z), _i(y), _i(x)]
+                value[end, i] = v
             else:
                 index[end, i], value[end, i] = -1, lowest
