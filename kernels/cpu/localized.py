@@ -46,7 +46,9 @@ def localized(
     if height is None:
         height = np.empty((1, 0, 0, 0), pred.dtype)
     elif height.ndim == 2:
-        height = np.pad(height, ((0, 0), (flat, 0)))
+        slopes = height
+        height = np.zeros((len(slopes), 3), slopes.dtype)
+        height[:, flat:] = slopes
     else:
         height = height.reshape(len(height), *sizes)
     tiling = *images, height, sizes, (*[1] * flat, *stride), margin

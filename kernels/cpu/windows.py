@@ -45,24 +45,25 @@ def lay(image, corner, height, margin, out, line, least):
     if height.ndim == 1:
         for x in range(size[2]):
             line[x] = height[2] * _from_centre(x, size[2], height)
+    # Rows with their offsets: a slice of each row would take longer than the row does.
+    left, first, columns = _i(corner[2]), _i(margin[2]), _i(size[2])
     for z in range(size[0]):
         for y in range(size[1]):
-            source = image[corner[0] + z, corner[1] + y, corner[2] : corner[2] + size[2]]
-            row = out[margin[0] + z, margin[1] + y, margin[2] : margin[2] + size[2]]
+            source, row = image[_i(corner[0] + z), _i(corner[1] + y)], out[_i(margin[0] + z), _i(margin[1] + y)]
             if height.ndim == 1:
                 up = _of_row(height, z, y, size)
-                for x in range(size[2]):
-                    row[x] = source[x] + (up + line[x])
-                    least[x] = row[x] if row[x] < least[x] else least[x]
+                for x in range(columns):
+                    v, low = source[left + x] + (up + line[x]), least[x]
+                    row[first + x], least[x] = v, v if v < low else low
             elif height.size > 0:
-                ups = height[z, y]
-                for x in range(size[2]):
-                    row[x] = source[x] + ups[x]
-                    least[x] = row[x] if row[x] < least[x] else least[x]
+                ups = height[_i(z), _i(y)]
+                for x in range(columns):
+                    v, low = source[left + x] + ups[x], least[x]
+                    row[first + x], least[x] = v, v if v < low else low
             else:
-                for x in range(size[2]):
-                    row[x] = source[x]
-                    least[x] = row[x] if row[x] < least[x] else least[x]
+                for x in range(columns):
+                    v, low = source[left + x], least[x]
+                    row[first + x], least[x] = v, v if v < low else low
     lowest = least[0]
     for x in range(size[2]):
         lowest = least[x] if least[x] < lowest else lowest
@@ -84,14 +85,16 @@ def _from_centre(i, size, like):
 @device
 def lay_frame(out, margin, value):
     """Write a value into the margins of out (D, H, W)."""
-    for z in range(out.shape[0]):
-        for y in range(out.shape[1]):
-            row = out[z, y]
-            if margin[0] <= z < out.shape[0] - margin[0] and margin[1] <= y < out.shape[1] - margin[1]:
-                row[: margin[2]] = value
-                row[row.size - margin[2] :] = value
+    depth, rows, columns = out.shape
+    for z in range(depth):
+        for y in range(rows):
+            row = out[_i(z), _i(y)]
+            if margin[0] <= z < depth - margin[0] and margin[1] <= y < rows - margin[1]:
+                for x in range(margin[2]):
+                    row[_i(x)] = row[_i(columns - 1 - x)] = value
             else:
-                row[:] = value
+                for x in range(_i(columns)):
+                    row[x] = value
 
 
 @device
