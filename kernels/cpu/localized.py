@@ -43,15 +43,7 @@ def localized(
     sizes = *[1] * flat, *window
     margin = tuple(int(border and axis >= flat) for axis in range(3))
     shape = tuple(size + 2 * edge for size, edge in zip(sizes, margin, strict=True))
-    if height is None:
-        height = np.empty((1, 0, 0, 0), pred.dtype)
-    elif height.ndim == 2:
-        slopes = height
-        height = np.zeros((len(slopes), 3), slopes.dtype)
-        height[:, flat:] = slopes
-    else:
-        height = height.reshape(len(height), *sizes)
-    tiling = *images, height, sizes, (*[1] * flat, *stride), margin
+    tiling = *images, _height(height, sizes, pred.dtype), sizes, (*[1] * flat, *stride), margin
     n = len(pred) * math.prod(windows_of.py_func(images[0].shape[1:], *tiling[3:5]))
     sides = [rank - 1 - dim if top else dim for dim in dims]
     wanted = tuple(side in sides for side in range(rank))
@@ -94,6 +86,17 @@ def localized(
         index.append(columns[0])
         value.append(columns[1])
     return status.T.ravel(), index, value, count
+
+
+def _height(height: Array | None, sizes: tuple[int, ...], dtype: Any) -> Array:
+    """The height function for windows of three axes, as `lay` takes it."""
+    if height is None:
+        return np.empty((1, 0, 0, 0), dtype)
+    if height.ndim > 2:
+        return height.reshape(len(height), *sizes)
+    slopes = np.zeros((len(height), 3), dtype)
+    slopes[:, 3 - height.shape[1] :] = height
+    return slopes
 
 
 @device
