@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,14 +125,14 @@ class Harness:
         """Scores of each method, by threshold, for each seed."""
         scores: dict[str, list[Scores]] = {name: [] for name in methods}
         for seed, name in self.pairs(methods):
-            scores[name].append(self.scored(methods[name], seed)["scores"])
+            scores[name].append(self.kept("method", methods[name], seed, self.scored)["scores"])
         return scores
 
     def choose(self, methods: dict[str, Method]) -> dict[str, list[dict[str, Any]]]:
         """What `chosen` finds for each method, for each seed."""
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
         for seed, name in self.pairs(methods):
-            found[name].append(self.chosen(methods[name], seed)["by"])
+            found[name].append(self.kept("chosen", methods[name], seed, self.chosen)["by"])
         return found
 
     def pairs(self, methods: dict[str, Method]) -> Iterator[tuple[int, str]]:
@@ -142,51 +142,49 @@ class Harness:
             self.data = {known: data for known, data in self.data.items() if known == seed}
             yield seed, name
 
-    def scored(self, method: Method, seed: int) -> dict[str, Any]:
-        """Train and score one network; its first held-out scene's lines are kept for the figure."""
+    def kept(
+        self, kind: str, method: Method, seed: int, find: Callable[[Method, int], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What `find` finds of one network, or an earlier run of the same has found."""
         settings = self.settings(method, seed)
-        path = self.path("method", settings)
+        path = self.path(kind, settings)
         if path.exists():
             found = json.loads(path.read_text())
         else:
             started = time.perf_counter()
-            predicts, rank, data = method.predicts, self.plan.rank, self.of(seed)
-            predictions = self.predictions(method, seed, data.held_out)
-            scores = by_cut(predictions, data.targets, predicts, thresholds(predicts, rank), seed)
-            found = {"settings": settings, "scores": scores, "seconds": time.perf_counter() - started}
-            lines = lines_of(predictions[0], predicts, rank)
-            np.savez_compressed(path.with_suffix(".npz"), lines=lines.numpy())
+            found = {"settings": settings} | find(method, seed)
+            found["seconds"] = time.perf_counter() - started
             _write(path, json.dumps(found, indent=1).encode())
         self.seconds += found["seconds"]
         return found
+
+    def scored(self, method: Method, seed: int) -> dict[str, Any]:
+        """Train and score one network; its first held-out scene's lines are kept for the figure."""
+        predicts, rank, data = method.predicts, self.plan.rank, self.of(seed)
+        predictions = self.predictions(method, seed, data.held_out)
+        scores = by_cut(predictions, data.targets, predicts, thresholds(predicts, rank), seed)
+        np.savez_compressed(self.path_of_lines(method, seed), lines=lines_of(predictions[0], predicts, rank).numpy())
+        return {"scores": scores}
 
     def chosen(self, method: Method, seed: int) -> dict[str, Any]:
         """Cut one network's predictions where the training scenes are scored best, and score the held-out scenes so.
 
         Of the candidates' scores on the training scenes, each metric in `CHOOSING` decides once; of equals the first.
         """
-        settings = self.settings(method, seed)
-        path = self.path("chosen", settings)
-        if path.exists():
-            found = json.loads(path.read_text())
-        else:
-            started = time.perf_counter()
-            predicts, data = method.predicts, self.of(seed)
-            predictions, cuts = self.predictions(method, seed, data.choosing), candidates(predicts, self.plan.rank)
-            training = by_cut(predictions, data.choosing_targets, predicts, cuts, seed, CHOOSING)
-            best = {name: max(training, key=lambda cut, name=name: training[cut][name]) for name in CHOOSING}
-            predictions = self.predictions(method, seed, data.held_out)
-            held_out = by_cut(predictions, data.targets, predicts, {float(cut) for cut in best.values()}, seed)
-            by = {name: {"cut": cut, "scores": held_out[cut]} for name, cut in best.items()}
-            found = {"settings": settings, "training": training, "by": by}
-            found["seconds"] = time.perf_counter() - started
-            _write(path, json.dumps(found, indent=1).encode())
-        self.seconds += found["seconds"]
-        return found
+        predicts, data = method.predicts, self.of(seed)
+        predictions, cuts = self.predictions(method, seed, data.choosing), candidates(predicts, self.plan.rank)
+        training = by_cut(predictions, data.choosing_targets, predicts, cuts, seed, CHOOSING)
+        best = {name: max(training, key=lambda cut, name=name: training[cut][name]) for name in CHOOSING}
+        predictions = self.predictions(method, seed, data.held_out)
+        held_out = by_cut(predictions, data.targets, predicts, {float(cut) for cut in best.values()}, seed)
+        return {"training": training, "by": {name: {"cut": cut, "scores": held_out[cut]} for name, cut in best.items()}}
+
+    def path_of_lines(self, method: Method, seed: int) -> Path:
+        return self.path("method", self.settings(method, seed), ".npz")
 
     def kept_lines(self, method: Method, seed: int) -> np.ndarray:
         """The lines that a network found in the first held-out scene, (*size), bool."""
-        with np.load(self.path("method", self.settings(method, seed)).with_suffix(".npz")) as file:
+        with np.load(self.path_of_lines(method, seed)) as file:
             return file["lines"]
 
     def untrained(self, predicts: str, seed: int) -> Branch:
