@@ -175,15 +175,15 @@ def keys_of(bits, infinity, top, key, star, known, first, last):
     for z in range(first, last):
         known[z * area : (z + 1) * area] = 0
         inside = 0 < z < depth - 1
-        write_ring(key[z], inside, ~most if top else most)
-        write_ring(star[z], inside, np.uint32(0))
+        _write_ring(key[z], inside, ~most if top else most)
+        _write_ring(star[z], inside, np.uint32(0))
         if inside:
             nan |= order_keys(bits[z - 1], infinity, most, top, key[z])
     return nan
 
 
 @device
-def write_ring(grid, inside, value):
+def _write_ring(grid, inside, value):
     """Write a value where a slice (H + 2, W + 2) is in the ring: at its border if it is inside, else all over."""
     for y in range(len(grid)):
         row = grid[y]
