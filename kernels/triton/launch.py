@@ -8,6 +8,18 @@ from torch import Tensor
 # Triton's interpreter takes one program, and one operation, at a time; wide blocks are what makes it fast.
 INTERPRETED = triton.knobs.runtime.interpret
 
+if INTERPRETED and triton.__version__.startswith("3.6."):
+    from triton.runtime import interpreter
+
+    _patch = interpreter._patch_lang_tensor
+
+    def _patch_index(tensor, scope):
+        """Loops take int() of bounds that are arrays of one value, which NumPy refuses since 2.4."""
+        _patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+    interpreter._patch_lang_tensor = _patch_index
+
 
 def in_rows(birth: Tensor, death: Tensor) -> tuple[Tensor, Tensor, int]:
     """Births and deaths (N, K) whose columns lie side by side, and how far apart the rows of both are.

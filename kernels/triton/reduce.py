@@ -52,8 +52,9 @@ _SLOTS_A_VOXEL = 1  # of all tables, a program each
 # Columns that a diagram has by default: so many or, if more, one for so many voxels. With more, memory grows alike.
 _COLUMNS = 256, 4
 _TILES, _TILE = 512, (64, 512)  # of a table, the most, as each has a slot in registers; and slots of a tile
-# Left alone, ptxas spills to fit more blocks on a multiprocessor. ROCm's compiler does not know the option.
-_REGISTERS = {} if torch.version.hip else {"maxnreg": 255}
+# Of a thread, with chains in registers and in memory. Left alone, ptxas spills to fit more blocks on a multiprocessor;
+# with these it does not, in Triton 3.6, 3.7 and 3.8. ROCm's compiler does not know the option.
+_REGISTERS = ({}, {}) if torch.version.hip else ({"maxnreg": 80}, {"maxnreg": 255})
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
@@ -102,10 +103,11 @@ def reduce(
     sizes = depth, height, width, claims.shape[1], squares.shape[1], room
     arguments = x, star, squares, first_edge, opened, counters, claims, pool, used, table, keys, *sizes
     if n:
+        few, many = _REGISTERS
         in_registers = triton.cdiv(voxels, _VOXELS_A_PROGRAM)
-        _reduce[(n * in_registers,)](*arguments, in_registers, TOP=top, BLOCK=_BLOCK, TABLE=0, num_warps=1)
+        _reduce[(n * in_registers,)](*arguments, in_registers, TOP=top, BLOCK=_BLOCK, TABLE=0, num_warps=1, **few)
         tiles = min(slots // _TILE[0], _TILES)
-        _reduce[(n * programs,)](*arguments, programs, TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **_REGISTERS)
+        _reduce[(n * programs,)](*arguments, programs, TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **many)
     return claims.view(torch.int32)[:, ::2]
 
 
