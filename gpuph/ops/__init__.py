@@ -66,8 +66,7 @@ def persistence(
     count : list of Tensor, each of shape (N,), int64
         For each of `dims`, how many pairs there are, also where K is smaller.
     """
-    status, index, value, count = torch.ops.gpuph.persistence(x, dims, top, min_persistence, capacity)
-    return status, index, value, count
+    return torch.ops.gpuph.persistence(x, dims, top, min_persistence, capacity)
 
 
 def localized(
@@ -112,16 +111,12 @@ def localized(
     count : list of Tensor, each of shape (2 N,), int64
         How many pairs there are, also where K is smaller.
     """
-    status, index, value, count = torch.ops.gpuph.localized(
-        pred, target, height, window, stride, border, dims, top, capacity
-    )
-    return status, index, value, count
+    return torch.ops.gpuph.localized(pred, target, height, window, stride, border, dims, top, capacity)
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
     """Read `values` (N, P) at `index` (N, K), int64, row by row; 0 where the index is negative. Returns (N, K)."""
-    out: Tensor = torch.ops.gpuph.gather(values, index)
-    return out
+    return torch.ops.gpuph.gather(values, index)
 
 
 def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,13 +138,12 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]
     if not backward and not forward:
         birth, death = read.unbind(1)
         return birth, death
-    return Attach.apply(read, values, index)  # type: ignore[no-any-return, no-untyped-call]
+    return Attach.apply(read, values, index)  # type: ignore[no-untyped-call]
 
 
 def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
     """Add `values` (N, K) up at `index` (N, K), int64, row by row in order of K, unless negative. Returns (N, size)."""
-    out: Tensor = torch.ops.gpuph.scatter(values, index, size)
-    return out
+    return torch.ops.gpuph.scatter(values, index, size)
 
 
 def match(
@@ -182,10 +176,7 @@ def match(
     gap : Tensor, shape (N,), float64
         Certified upper bound on the distance of the matching's cost from the optimum.
     """
-    partner_a, partner_b, gap = torch.ops.gpuph.match(
-        birth_a, death_a, count_a, birth_b, death_b, count_b, squared, solver
-    )
-    return partner_a, partner_b, gap
+    return torch.ops.gpuph.match(birth_a, death_a, count_a, birth_b, death_b, count_b, squared, solver)
 
 
 def cost(
@@ -204,7 +195,7 @@ def cost(
     An essential class without a partner costs inf, and a point with a NaN costs NaN; neither has a gradient.
     """
     points = birth_a, death_a, count_a, birth_b, death_b, count_b
-    return Cost.apply(*points, partner_a, partner_b, squared)  # type: ignore[no-any-return, no-untyped-call]
+    return Cost.apply(*points, partner_a, partner_b, squared)  # type: ignore[no-untyped-call]
 
 
 def matched_cost(
@@ -224,7 +215,7 @@ def matched_cost(
     squared : bool
         See `match`.
     """
-    return MatchedCost.apply(image_a, *pairs_a, image_b, *pairs_b, squared)  # type: ignore[no-any-return, no-untyped-call]
+    return MatchedCost.apply(image_a, *pairs_a, image_b, *pairs_b, squared)  # type: ignore[no-untyped-call]
 
 
 def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
@@ -246,8 +237,7 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, i
     Tensor, shape (images, size)
         Sums, in order of the windows, births before deaths, and of columns.
     """
-    out: Tensor = torch.ops.gpuph.scatter_slopes(slopes, index, count, grad, images, size)
-    return out
+    return torch.ops.gpuph.scatter_slopes(slopes, index, count, grad, images, size)
 
 
 def regions(mask: Tensor, radius: int) -> Tensor:
@@ -266,8 +256,7 @@ def regions(mask: Tensor, radius: int) -> Tensor:
         0 on the dilated mask; elsewhere, the number of the part. Parts touch themselves at corners too, and no two of
         the batch have the same number. Computed on the CPU, wherever the mask is.
     """
-    out: Tensor = torch.ops.gpuph.regions(mask, radius)
-    return out
+    return torch.ops.gpuph.regions(mask, radius)
 
 
 def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
@@ -288,8 +277,7 @@ def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
     Tensor, shape (N, axes, *window), int64
         Numbers of pairs, 0 for edges that decide none. Computed on the CPU, wherever the costs are.
     """
-    out: Tensor = torch.ops.gpuph.maximin(cost, region, same)
-    return out
+    return torch.ops.gpuph.maximin(cost, region, same)
 
 
 def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
@@ -309,5 +297,4 @@ def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Ten
     Tensor, shape (N, *window), bool
         False everywhere in a window that holds a NaN. Computed on the CPU, wherever the windows are.
     """
-    out: Tensor = torch.ops.gpuph.skeleton(x, min_persistence, manifolds)
-    return out
+    return torch.ops.gpuph.skeleton(x, min_persistence, manifolds)

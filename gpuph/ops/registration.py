@@ -54,8 +54,7 @@ torch.library.define("gpuph::maximin", "(Tensor cost, Tensor region, bool same) 
 
 def _device_of(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """Make the GPU of x the current one, as kernels are launched there; does nothing for other devices."""
-    device: contextlib.AbstractContextManager[object] = torch.cuda.device_of(x)  # type: ignore[no-untyped-call]
-    return device
+    return torch.cuda.device_of(x)  # type: ignore[no-untyped-call]
 
 
 def _array(x: Tensor) -> Any:
@@ -126,61 +125,42 @@ def localized(
     return _tensors(arrays, pred.device)
 
 
+def _by_device(name: str, *arguments: Any) -> Any:
+    """Call the kernels of that name, Triton's or the CPU's, as the first argument, a tensor, decides."""
+    device = arguments[0].device
+    if by_triton(arguments[0]):
+        from gpuph.kernels import triton
+
+        with _device_of(arguments[0]):
+            return getattr(triton, name)(*arguments)
+    found = getattr(cpu, name)(*(_array(x) if isinstance(x, Tensor) else x for x in arguments))
+    if isinstance(found, tuple):
+        return tuple(torch.from_numpy(x).to(device) for x in found)
+    return torch.from_numpy(found).to(device)
+
+
 def gather(values: Tensor, index: Tensor) -> Tensor:
     if values.dtype in _HALVES:  # no kernel needs to know them; to move bits, any type of their size will do
         return gather(values.view(torch.int16), index).view(values.dtype)
-    if by_triton(values):
-        from gpuph.kernels import triton
-
-        with _device_of(values):
-            gathered: Tensor = triton.gather(values, index)
-        return gathered
-    return torch.from_numpy(cpu.gather(_array(values), _array(index))).to(values.device)
+    return _by_device("gather", values, index)
 
 
 def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
     if values.dtype in _HALVES:
         return scatter(values.float(), index, size).to(values.dtype)
-    if by_triton(values):
-        from gpuph.kernels import triton
-
-        with _device_of(values):
-            sums: Tensor = triton.scatter(values, index, size)
-        return sums
-    return torch.from_numpy(cpu.scatter(_array(values), _array(index), size)).to(values.device)
+    return _by_device("scatter", values, index, size)
 
 
 def match(*arguments: Any) -> tuple[Tensor, ...]:
-    *points, squared, solver = arguments
-    if by_triton(points[0]):
-        from gpuph.kernels import triton
-
-        with _device_of(points[0]):
-            matching: tuple[Tensor, ...] = triton.match(*points, squared, solver)
-        return matching
-    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.match(*map(_array, points), squared, solver))
+    return _by_device("match", *arguments)
 
 
 def cost(*arguments: Any) -> tuple[Tensor, ...]:
-    *points, squared, padded = arguments
-    if by_triton(points[0]):
-        from gpuph.kernels import triton
-
-        with _device_of(points[0]):
-            costs: tuple[Tensor, ...] = triton.cost(*points, squared, padded)
-        return costs
-    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.cost(*map(_array, points), squared, padded))
+    return _by_device("cost", *arguments)
 
 
 def scatter_slopes(*arguments: Any) -> Tensor:
-    *parts, images, size = arguments
-    if by_triton(parts[0]):
-        from gpuph.kernels import triton
-
-        with _device_of(parts[0]):
-            sums: Tensor = triton.scatter_slopes(*parts, images, size)
-        return sums
-    return torch.from_numpy(cpu.scatter_slopes(*map(_array, parts), images, size)).to(parts[0].device)
+    return _by_device("scatter_slopes", *arguments)
 
 
 def attach(read: Tensor, values: Tensor, index: Tensor) -> Tensor:
