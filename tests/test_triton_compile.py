@@ -1,6 +1,7 @@
 """Every kernel, with the constants that the launchers use, compiles for every target and spills no registers.
 
-`python tests/test_triton_compile.py` writes the table of resources, bench/results/resources.md.
+`python tests/test_triton_compile.py` writes the table of resources, bench/results/resources.md, which names the version
+of Triton that its numbers are of. With any version, the tests ask that the table has all kernels, and that none spills.
 """
 
 from __future__ import annotations
@@ -129,8 +130,8 @@ def table() -> str:
     lines = [
         "# Registers, shared memory and spills",
         "",
-        f"Per thread and, for shared memory, per block, in bytes; Triton {triton.__version__}. Written by",
-        "`python tests/test_triton_compile.py`.",
+        f"Per thread and, for shared memory, per block, in bytes, as Triton {triton.__version__} compiles them; other",
+        "versions bring other compilers. Written by `python tests/test_triton_compile.py`.",
         "",
         "| kernel | constants | warps | " + " | ".join(TARGETS) + " |",
         "|---|---|---|" + "---|" * len(TARGETS),
