@@ -10,13 +10,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import INTERPRETED
+from .launch import INTERPRETED, registers
 
 _BLOCK = 1024  # values of a row that a program gathers
 _TILE = 16384  # columns of the result that a program of scatter fills
 _GROUP = 1024  # values that it looks at; the columns of a diagram are mostly padding, ...
 _FEW = 1024 if INTERPRETED else 128  # ... and points alone are few
 _CHUNK = 512 if INTERPRETED else 32  # values that it adds up at a time: each is compared with each
+_REGISTERS = registers(96)  # of one that scatters slopes
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, i
     if out.numel():
         tiles = triton.cdiv(size, _TILE)
         # Without fusion, a slope is multiplied as PyTorch does it.
-        meta = {"TILE": _TILE, "GROUP": _FEW, "CHUNK": _CHUNK, "num_warps": 1, "enable_fp_fusion": False}
+        meta = {"TILE": _TILE, "GROUP": _FEW, "CHUNK": _CHUNK, "num_warps": 1, **_REGISTERS, "enable_fp_fusion": False}
         scalars = len(index) // images, index.shape[2], size, tiles
         _scatter_slopes[(images * tiles,)](slopes, index, count, grad, out, *scalars, **meta)
     return out

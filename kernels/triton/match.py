@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .auction import auction
 from .augment import Tree, augment
-from .launch import INTERPRETED, in_rows
+from .launch import INTERPRETED, in_rows, registers
 from .points import count_finite, keep_columns, keep_rows, leave_alone, match_essential, write
 from .savings import Points, Side, certify, sort
 
@@ -32,8 +32,7 @@ _BLOCKS = (
     {"BLOCK": 128, "TILE": 128, "CHUNK": 8, "num_warps": 4},
     {"BLOCK": 512, "TILE": 128, "CHUNK": 4, "num_warps": 4},
 )
-# Left alone, ptxas spills to fit more blocks on a multiprocessor. ROCm's compiler does not know the option.
-_REGISTERS = {} if torch.version.hip else {"maxnreg": 255}
+_REGISTERS = registers(255)
 if INTERPRETED:
     _BLOCKS = ({"BLOCK": 1024, "TILE": 128, "CHUNK": 128, "num_warps": 1},) * 2
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .gradient import COUNTERS
 from .gradient3 import SQUARES, STATUS
+from .launch import registers
 from .merge3 import KILLER
 from .reduce_chain import (
     Pool,
@@ -52,9 +53,7 @@ _SLOTS_A_VOXEL = 1  # of all tables, a program each
 # Columns that a diagram has by default: so many or, if more, one for so many voxels. With more, memory grows alike.
 _COLUMNS = 256, 4
 _TILES, _TILE = 512, (64, 512)  # of a table, the most, as each has a slot in registers; and slots of a tile
-# Of a thread, with chains in registers and in memory. Left alone, ptxas spills to fit more blocks on a multiprocessor;
-# with these it does not, in Triton 3.6, 3.7 and 3.8. ROCm's compiler does not know the option.
-_REGISTERS = ({}, {}) if torch.version.hip else ({"maxnreg": 80}, {"maxnreg": 255})
+_REGISTERS = registers(80), registers(255)  # with chains in registers, and in memory
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
