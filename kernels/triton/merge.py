@@ -22,9 +22,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .gradient import COUNTERS, NORTH, ROWS, SADDLES, SOUTH, STATUS, WEST
+from .gradient import COUNTERS, ROWS, SADDLES, STATUS
 from .launch import INTERPRETED
-from .trace import ascents, follow, inside
+from .trace import ascents, trace
 from .tree import packed, unpacked
 
 _BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
@@ -107,23 +107,7 @@ def _merge(
     lane = tl.arange(0, BLOCK)
     if BOTH and SIDE == 1:
         end = _left(saddles, head, end, lane)
-    for start in range(head, end, BLOCK):
-        i = start + lane
-        saddle = tl.load(saddles + i, mask=i < end, other=0)
-        owner, direction = saddle >> 2, saddle & 3
-        y, x = owner // width, owner % width
-        if SIDE == 0:
-            y_b = y + tl.where(direction == NORTH, -1, tl.where(direction == SOUTH, 1, 0))
-            x_b = x + tl.where(direction == WEST, -1, 0)
-            y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, rows, columns)
-        else:
-            # The squares beside the edge: one to the pixel's north-west or west, the other across the edge.
-            y_b, x_b = tl.where(direction == NORTH, y, y + 1), tl.where(direction == WEST, x, x + 1)
-            y = tl.where(direction == SOUTH, y + 1, y)
-            y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, rows, columns)
-        a = _extremum(y_a, x_a, height, width, TOP, SIDE)
-        b = _extremum(y_b, x_b, height, width, TOP, SIDE)
-        tl.store(ends + i, packed(a, b, ends.dtype.element_ty), mask=i < end)
+    trace(saddles, ends, head, end, lane, ways, height, width, TOP, SIDE)
     tl.debug_barrier()  # where a warp has more threads than a block has lanes, one of two has written
 
     i = head + lane - BLOCK
@@ -156,16 +140,6 @@ def _left(saddles, head, end, lane):
         last += tl.sum(there, 0)
     tl.debug_barrier()
     return last
-
-
-@triton.jit
-def _extremum(y, x, height, width, TOP: tl.constexpr, SIDE: tl.constexpr):
-    """The flat index of the pixel that a path ends in, or owns the square that it does; H * W beyond the window.
-
-    Of the squares only those of V end beyond: at the border, where no star has them.
-    """
-    there = inside(y, x, height, width) if SIDE == 0 else TOP | (y > 0) & (x > 0) & (y < height) & (x < width)
-    return tl.where(there, y * width + x, height * width)
 
 
 @triton.jit

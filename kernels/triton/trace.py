@@ -4,7 +4,7 @@ A path goes from vertex to vertex down to a minimum, each to the other end of th
 square to square up to a maximum, each across the edge that it is matched with. Which way that is, is in the planes of
 `descents` and `ascents`, one bit a cell or none where a path ends, so that both are followed alike.
 
-These functions are called by `merge`. Walks are short, because most of what they pass is smooth: 15 steps or so on maps
+`trace` is called by `merge`. Walks are short, because most of what they pass is smooth: 15 steps or so on maps
 of roads. One that has to follow a valley through the whole window takes a step a pixel, without harm but for the time.
 """
 
@@ -15,7 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .gradient import ROWS, ROWS_LOG2
+from .gradient import NORTH, ROWS, ROWS_LOG2, SOUTH, WEST
+from .tree import packed
 
 _BLOCK = 128  # words of ascents a program
 _CELLS = tl.constexpr(0x01010101)  # a pixel's cells in the words of planes, shifted by its row; see `gradient`
@@ -79,6 +80,48 @@ def _ascents(
 def _row_above(word, above):
     """The planes of the rows above those of a word, whose strip stands below another."""
     return (word << 1) & ~_CELLS | (above >> 7) & _CELLS
+
+
+@triton.jit
+def trace(
+    saddles,  # [most] int32
+    ends,  # [most] int32 or int64, written: the extrema that a saddle's paths end in
+    head,
+    end,
+    lane,  # [BLOCK] int32
+    ways,  # [strips, W] or [strips, W + 1] int32: descents or ascents
+    height,
+    width,
+    TOP: tl.constexpr,
+    SIDE: tl.constexpr,
+):
+    """Trace the saddles head to end of a window, on one side (0: minima, 1: maxima)."""
+    for start in range(head, end, lane.shape[0]):
+        i = start + lane
+        saddle = tl.load(saddles + i, mask=i < end, other=0)
+        owner, direction = saddle >> 2, saddle & 3
+        y, x = owner // width, owner % width
+        if SIDE == 0:
+            y_b = y + tl.where(direction == NORTH, -1, tl.where(direction == SOUTH, 1, 0))
+            x_b = x + tl.where(direction == WEST, -1, 0)
+        else:
+            # The squares beside the edge: one to the pixel's north-west or west, the other across the edge.
+            y_b, x_b = tl.where(direction == NORTH, y, y + 1), tl.where(direction == WEST, x, x + 1)
+            y = tl.where(direction == SOUTH, y + 1, y)
+        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + SIDE, width + SIDE)
+        a = _extremum(y_a, x_a, height, width, TOP, SIDE)
+        b = _extremum(y_b, x_b, height, width, TOP, SIDE)
+        tl.store(ends + i, packed(a, b, ends.dtype.element_ty), mask=i < end)
+
+
+@triton.jit
+def _extremum(y, x, height, width, TOP: tl.constexpr, SIDE: tl.constexpr):
+    """The flat index of the pixel that a path ends in, or owns the square that it does; H * W beyond the window.
+
+    Of the squares only those of V end beyond: at the border, where no star has them.
+    """
+    there = inside(y, x, height, width) if SIDE == 0 else TOP | (y > 0) & (x > 0) & (y < height) & (x < width)
+    return tl.where(there, y * width + x, height * width)
 
 
 @triton.jit
