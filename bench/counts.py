@@ -21,9 +21,15 @@ PTXRUN = str(Path(__file__).parents[1] / "tests" / "ptxrun")
 
 Counts = dict[str, float]
 
+PARTS = ("trace.py", "trace3.py")  # stages that run within the kernels of others
 
-def count(run: Callable[[], object]) -> dict[str, Counts]:
-    """What each stage of a function that uses gpuph on CPU tensors does, by its kernel's name, in order of launch."""
+
+def count(run: Callable[[], object]) -> tuple[dict[str, Counts], dict[str, Counts]]:
+    """What the kernels that a function on CPU tensors uses do, by name, in order of launch; and parts of them.
+
+    A part is what the lines of a file of PARTS, and all that is inlined into them, do in a kernel of another file. It
+    has no launches and barriers of its own, and its longest thread is taken to be the kernel's.
+    """
     if PTXRUN not in sys.path:
         sys.path.insert(0, PTXRUN)
     import ptxrun.triton
@@ -31,23 +37,38 @@ def count(run: Callable[[], object]) -> dict[str, Counts]:
     with ptxrun.triton.emulated(checks=(), schedule="warp", resident_blocks=16) as emulation, as_on_a_device():
         run()
     stages: dict[str, Counts] = {}
+    parts: dict[str, Counts] = {}
     for launch in emulation.launches:
-        counts = {
-            "launches": 1,
-            "instructions": launch.instructions,
-            "integer instructions": launch.classes["int"],
-            "sectors read": launch.global_sectors_read,
-            "sectors written": launch.global_sectors_written,
-            "sectors": launch.global_sectors,
-            "distinct sectors": launch.touched_sectors_read + launch.touched_sectors_written,
-            "atomics": launch.classes["atomic_global"] + launch.classes["atomic_shared"],
-            "barriers": launch.barriers_per_block * launch.grid[0] * launch.grid[1] * launch.grid[2],
-            "longest thread": launch.max_thread_instructions,
-        }
-        stage = stages.setdefault(launch.kernel.strip("_"), dict.fromkeys(counts, 0))
-        for name, n in counts.items():
-            stage[name] += n
-    return stages
+        name, blocks = launch.kernel.strip("_"), launch.grid[0] * launch.grid[1] * launch.grid[2]
+        longest = {"longest thread": launch.max_thread_instructions}
+        own = {"launches": 1, "barriers": launch.barriers_per_block * blocks}
+        _add(stages, name, _counts(launch) | longest | own)
+        *_, own_file = next(iter(launch.by_source))
+        for file in PARTS:
+            shares = [_counts(share) for files, share in launch.by_source.items() if file in files]
+            if shares and file != own_file:
+                whole = {what: sum(share[what] for share in shares) for what in shares[0]}
+                _add(parts, f"{file.removesuffix('.py')} in {name}", whole | longest | {"launches": 0, "barriers": 0})
+    return stages, parts
+
+
+def _counts(did: Any) -> Counts:
+    """What a launch, or a share of it, did."""
+    return {
+        "instructions": did.instructions,
+        "integer instructions": did.classes["int"],
+        "sectors read": did.global_sectors_read,
+        "sectors written": did.global_sectors_written,
+        "sectors": did.global_sectors,
+        "distinct sectors": did.touched_sectors_read + did.touched_sectors_written,
+        "atomics": did.classes["atomic_global"] + did.classes["atomic_shared"],
+    }
+
+
+def _add(table: dict[str, Counts], name: str, counts: Counts) -> None:
+    row = table.setdefault(name, dict.fromkeys(counts, 0))
+    for what, n in counts.items():
+        row[what] += n
 
 
 @contextlib.contextmanager

@@ -8,9 +8,14 @@ import sys
 import pytest
 import torch
 
+import gpuph
 from bench import counts, device_cost, neurons
 
-pytest.importorskip("triton")
+triton = pytest.importorskip("triton")
+import triton.language as tl  # noqa: E402
+from gpuph.kernels.triton.gradient import SADDLES, gradient  # noqa: E402
+from gpuph.kernels.triton.trace import trace  # noqa: E402
+
 ptx = [
     pytest.mark.ptx,
     pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
@@ -49,15 +54,46 @@ class TestCounts:
             instructions = two["stages"][stage]["instructions"]
             assert instructions > 0 and instructions == pytest.approx(one["stages"][stage]["instructions"], rel=rel)
         assert two["scratch bytes"] == pytest.approx(one["scratch bytes"], rel=0.02)
+        assert list(one["parts of stages"]) == ["trace3 in merge3"]
         # 4 bytes of a value; in all dimensions, birth, death and their indices of a column for each 4 voxels.
         assert two["input and result bytes"] == pytest.approx(4 + 3 * 2 * (4 + 8) / 4, rel=0.01)
         later = sum(stage["predicted us, 64 windows"] for stage in two["stages"].values())
         assert two["predicted, 64 windows"]["us"] == pytest.approx(later)
 
+    def test_what_trace_does_in_merge_is_what_it_does_alone(self, roads: torch.Tensor) -> None:
+        x = roads[:1]
+        case = device_cost.persistence_cost(x)
+        assert list(case["parts of stages"]) == ["trace in merge"]
+        part = counts.count(lambda: gpuph.persistence(x, dims=(1,)))[1]["trace in merge"]
+        stages, parts = counts.count(lambda: trace_alone(x))
+        for what in ("instructions", "integer instructions", "sectors", "distinct sectors"):
+            assert part[what] == pytest.approx(parts["trace in trace_alone"][what], rel=0.02)
+            assert part[what] == pytest.approx(stages["trace_alone"][what], rel=0.1)  # with what programs start with
+            assert 0 < case["parts of stages"]["trace in merge"][what] < case["stages"]["merge"][what]
+        of_roads = case["predicted, 1024 windows"]["gradient and trace, times the ideal"]
+        assert 0 < of_roads < case["predicted, 1024 windows"]["times the ideal"]
+
     def test_the_loss_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
         case = device_cost.loss_cost(roads[:1, None], roads[1:2, None])
         assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
         assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps, and the gradient of one
+
+
+def trace_alone(x: torch.Tensor) -> None:
+    """Trace the saddles of a window down to minima, in a kernel that does nothing else."""
+    descents, _, saddles, _, _, counters = gradient(x, True)
+    programs = 8
+    _trace_alone[(programs,)](
+        descents, saddles, torch.empty_like(saddles), counters, *x.shape[1:], programs, BLOCK=32, num_warps=1
+    )
+
+
+@triton.jit(do_not_specialize=["height", "width", "programs"])
+def _trace_alone(ways, saddles, ends, counters, height, width, programs, BLOCK: tl.constexpr):
+    n = tl.load(counters + SADDLES)
+    share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # as `merge` shares them out
+    head = tl.program_id(0) * share
+    trace(saddles, ends, head, tl.minimum(head + share, n), tl.arange(0, BLOCK), ways, height, width, True, 0)
 
 
 def test_scratch_is_what_was_allocated_and_is_gone() -> None:
