@@ -124,6 +124,8 @@ def cost(
 def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, Any]:
     """Cost of the diagrams of windows (N, H, W) or (N, D, H, W), in all dimensions."""
 
+    windows = windows.clone()  # begins at a sector, as on a device
+
     def run() -> list[Tensor]:
         return [part for diagram in gpuph.persistence(windows).values() for part in vars(diagram).values()]
 
