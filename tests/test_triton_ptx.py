@@ -216,8 +216,9 @@ def test_loss_and_gradient_equal_the_cpu_and_repeat(roads: torch.Tensor) -> None
 
 
 def test_the_gradient_stage_keeps_within_its_instructions(roads: torch.Tensor) -> None:
-    """PTX instructions a pixel where data is realistic: 63 when this was written."""
-    with ptx(0, checks=()) as emulation:
-        assert_same_pairs(roads)
-    stars = next(launch for launch in emulation.launches if launch.kernel == "_gradient")
-    assert stars.instructions < 80 * roads.numel()
+    """PTX instructions a pixel: 53 of roads and 72 of noise when this was written."""
+    for windows, most in ((roads, 60), (batch("noise", (64, 64), 16), 80)):
+        with ptx(0, checks=()) as emulation:
+            assert_same_pairs(windows)
+        stars = next(launch for launch in emulation.launches if launch.kernel == "_gradient")
+        assert stars.instructions < most * windows.numel()

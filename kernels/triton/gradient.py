@@ -1,9 +1,10 @@
 """Gradient: the lower stars of all pixels, and the cells that a discrete Morse gradient leaves critical in them.
 
 A star is eight comparisons and then logic on bits. One lane takes a strip: ROWS pixels of a column, one bit each, so
-that the logic of a star is done for a whole strip at once, and each value is loaded by three lanes instead of nine. All
-cells of a lower star have the same value; hence any acyclic matching of it will do, and a sequence of element matchings
-is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
+that the logic of a star is done for a whole strip at once. Of two neighbours one is lower, so that four comparisons a
+pixel will do: a lane compares its column in itself and with the next, and is told by the lane before it how that one
+compares. All cells of a lower star have the same value; hence any acyclic matching of it will do, and a sequence of
+element matchings is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
 
 What is known of a strip are words of four planes of ROWS bits, from the lowest byte up: for the squares of stars the
 planes NW, NE, SW, SE, for the edges that vertices are matched with E, W, S, N. Shifted right by a pixel's row, a word
@@ -25,8 +26,7 @@ from .tree import empty_trees
 
 ROWS_LOG2 = tl.constexpr(3)
 ROWS = tl.constexpr(8)
-_NEXT_STRIP = tl.constexpr(1 << 8)  # the bit of the row below the strip
-_BLOCK = 128 if INTERPRETED else 64  # strips a program; a window of 64 x 64 has 512
+_BLOCK = 128 if INTERPRETED else 64
 
 # Columns of the counters of a window.
 SADDLES, MINIMA, MAXIMA, STATUS, PAIRS_OF_MINIMA, PAIRS_OF_MAXIMA = (tl.constexpr(i) for i in range(6))
@@ -68,14 +68,17 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     saddles, extrema = torch.empty((n, most), **int32), torch.empty((n, pixels), **int32)
     tree = empty_trees(n, pixels, 4, x.device)
     counters = torch.zeros((n, COUNTERS.value), **int32)
-    tiles = triton.cdiv(strips * width, _BLOCK)
+    # Who is first in a program has nobody to its west: it needs nobody, or else it is there for the second one only.
+    lanes, own = strips * width, _BLOCK if _BLOCK % width == 0 else _BLOCK - 1
+    tiles = triton.cdiv(lanes, own)
     outputs = descents, squares, saddles, extrema, tree, counters
     if n:
-        _gradient[(n * tiles,)](x, *outputs, height, width, most, TOP=top, BLOCK=_BLOCK, num_warps=1)
+        shape = height, width, most, lanes, own, tiles
+        _gradient[(n * tiles,)](x, *outputs, *shape, TOP=top, BLOCK=_BLOCK, num_warps=1)
     return outputs
 
 
-@triton.jit(do_not_specialize=["height", "width", "most"])
+@triton.jit(do_not_specialize=["height", "width", "most", "lanes", "own", "tiles"])
 def _gradient(
     x,  # [N, H, W] float32 or float64
     descents,  # [N, strips, W] int32, written
@@ -87,55 +90,56 @@ def _gradient(
     height,
     width,
     most,
+    lanes,  # strips * W
+    own,  # lanes a program has for itself
+    tiles,  # programs a window
     TOP: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Stars and critical cells of BLOCK strips of one window.
+    """Stars and critical cells of `own` strips of one window, one each of the last ones of BLOCK lanes.
 
     Programs share nothing but the counters: each takes a range of slots in every list by one atomic addition, and
     writes only there. Relaxed atomics will do, because nobody reads the lists before the launch is over.
     """
-    lanes = tl.cdiv(height, ROWS) * width
-    tiles = tl.cdiv(lanes, BLOCK)
     window = (tl.program_id(0) // tiles).to(tl.int64)
-    lane = tl.program_id(0) % tiles * BLOCK + tl.arange(0, BLOCK)
+    i = tl.arange(0, BLOCK)
+    lane = tl.program_id(0) % tiles * own + i - (BLOCK - own)
     pixels = height * width
     x += window * pixels
     counters += window * COUNTERS
 
-    # Every lane loads a pixel for each neighbour, some other one where there is none: the masks come once a strip.
-    # Lanes behind the last strip and rows below the window repeat what stands before them.
-    there = lane < lanes
-    lane = tl.minimum(lane, lanes - 1)
+    # Lanes without a strip do as others do, and those without a column to the east compare their own with itself: what
+    # is missing is put right once a strip, in the planes.
+    there = (i >= BLOCK - own) & (lane < lanes)
+    lane = tl.minimum(tl.maximum(lane, 0), lanes - 1)
     column, top_row = lane % width, lane // width * ROWS
     rows_left = height - top_row
     west_missing, east_missing = column == 0, column == width - 1
     p_here = x + top_row * width + column
-    p_w, p_e = p_here - tl.where(west_missing, 0, 1), p_here + tl.where(east_missing, 0, 1)
-    step = tl.where(top_row == 0, 0, width)
-    nw, n, ne = tl.load(p_w - step), tl.load(p_here - step), tl.load(p_e - step)
-    w, here, e = tl.load(p_w), tl.load(p_here), tl.load(p_e)
+    p_e = p_here + tl.where(east_missing, 0, 1)
+    n = tl.load(p_here - width, mask=top_row > 0, other=0.0)
+    ne = tl.load(p_e - width, mask=top_row > 0, other=0.0)
     b_n = tl.zeros((BLOCK,), tl.int32)
-    b_w, b_e, b_nw, b_ne, b_sw, b_se = b_n, b_n, b_n, b_n, b_n, b_n
-    nan = b_n
-    for row in tl.static_range(ROWS):
-        step = tl.where(row + 1 < rows_left, width, 0)
-        p_w, p_here, p_e = p_w + step, p_here + step, p_e + step
-        sw, s, se = tl.load(p_w), tl.load(p_here), tl.load(p_e)
+    b_ne, b_w_of_e, b_nw_of_e, nan = b_n, b_n, b_n, b_n
+    for row in tl.static_range(ROWS + 1):
+        here = tl.load(p_here, mask=row < rows_left, other=0.0)
+        e = tl.load(p_e, mask=row < rows_left, other=0.0)
         bit = 1 << row
-        b_nw |= tl.where(lower(nw, here, True, TOP), bit, 0)
         b_n |= tl.where(lower(n, here, True, TOP), bit, 0)
         b_ne |= tl.where(lower(ne, here, True, TOP), bit, 0)
-        b_w |= tl.where(lower(w, here, True, TOP), bit, 0)
-        b_e |= tl.where(lower(e, here, False, TOP), bit, 0)
-        b_sw |= tl.where(lower(sw, here, False, TOP), bit, 0)
-        b_se |= tl.where(lower(se, here, False, TOP), bit, 0)
-        if row % 2 == 0:
-            nan |= tl.where((here != here) | (s != s), bit, 0)
-        nw, n, ne = w, here, e
-        w, here, e = sw, s, se
-    # Of two neighbours one is lower, so a pixel's S is the opposite of the N of the pixel below.
-    b_s = ~((b_n | tl.where(lower(n, here, True, TOP), _NEXT_STRIP, 0)) >> 1)
+        b_nw_of_e |= tl.where(lower(n, e, True, TOP), bit, 0)
+        if row < ROWS:
+            b_w_of_e |= tl.where(lower(here, e, True, TOP), bit, 0)
+        if row % 2 == 1:
+            nan |= tl.where((n != n) | (here != here), bit, 0)
+        n, ne = here, e
+        p_here += width
+        p_e += width
+    # Of two neighbours one is lower, so a pixel's S is the opposite of the N of the pixel below, and so on.
+    b_s, b_e, b_se = ~(b_n >> 1), ~b_w_of_e, ~(b_nw_of_e >> 1)
+    of_e = b_w_of_e | (b_nw_of_e & 0xFF) << 8 | ~(b_ne >> 1) << 16
+    b_w = tl.gather(of_e, tl.maximum(i - 1, 0), 0)
+    b_nw, b_sw = b_w >> 8, b_w >> 16
 
     # The ring is lower than all in T, and than none in V. A square is in the star if its far corner is lower and both
     # its edges are in.
@@ -155,14 +159,15 @@ def _gradient(
     c_n, c_w, c_s = critical_edges(b_n, b_w, b_e, b_s, b_nw, b_ne, b_sw, b_se)
     m_edge = c_n | c_w << 8 | c_s << 16
     m_minimum = rows_here & ~(b_n | b_w | b_e | b_s)
-    m_maximum = b_nw & b_ne & b_sw & b_se
+    m_extremum = m_minimum | (b_nw & b_ne & b_sw & b_se) << 8  # above the minima, the maxima
 
     tl.atomic_max(counters + STATUS, 1, mask=tl.max(nan, 0) != 0, sem="relaxed")
     # Three counts in one word, so that one scan does: 11, 11 and 10 bits for tiles of up to 1,024 pixels, where no two
     # neighbours are maxima and the stars have no more than two edges a pixel on average.
-    of_edges, of_extrema = ones(m_edge), ones(m_minimum | m_maximum << 8)
-    count = (of_edges + (of_edges >> 8) + (of_edges >> 16)) & 0xFF
-    count |= (of_extrema & 0xFF) << 11 | (of_extrema & 0xFF00) << 14
+    of_edges, of_extrema = ones(m_edge), ones(m_extremum)
+    n_edges = (of_edges + (of_edges >> 8) + (of_edges >> 16)) & 0xFF
+    n_minima, n_maxima = of_extrema & 0xFF, of_extrema >> 8
+    count = n_edges | n_minima << 11 | n_maxima << 22
     before = tl.cumsum(count, 0) - count
     total = tl.sum(count, 0)
     i_saddle = tl.atomic_add(counters + SADDLES, total & 0x7FF, sem="relaxed") + (before & 0x7FF)
@@ -172,32 +177,41 @@ def _gradient(
     tree += window * (pixels + 1)
     tl.store(tree + pixels, pixels, mask=tl.program_id(0) % tiles == 0)
     first = top_row * width + column
+    # Where there is a NaN, more edges can be critical than otherwise.
+    edges = _as_float(tl.where(i_saddle + n_edges <= most, m_edge, 0))
+    extremes = _as_float(m_extremum)
     p_saddle = saddles + window * most + i_saddle
     extrema += window * pixels
-    i_maximum = pixels - 1 - i_maximum
-    # Where there is a NaN, more edges can be critical than otherwise.
-    m_edge = tl.where(i_saddle + (count & 0x7FF) <= most, m_edge, 0)
-    m_extremum = m_minimum | m_maximum
-    # Each lane lists its first critical edge and extremum, then the next: few rounds where data is smooth.
-    while tl.max(m_edge | m_extremum, 0) != 0:
-        edge, pixel = m_edge & -m_edge, m_extremum & -m_extremum
-        i_edge, i_row = _logarithm(edge), _logarithm(pixel)
-        tl.store(p_saddle, (first + (i_edge & (ROWS - 1)) * width) * 4 + (i_edge >> ROWS_LOG2), mask=edge != 0)
-        position = first + i_row * width
-        is_maximum = (m_maximum & pixel) != 0
-        tl.store(extrema + tl.where(is_maximum, i_maximum, i_minimum), position, mask=pixel != 0)
-        tl.store(tree + position, position, mask=pixel != 0)
+    p_maximum = extrema + (pixels - 1 - i_maximum)
+    p_minimum = extrema + (i_minimum - n_maxima)  # where it will be when all maxima are listed
+    # Each lane lists its last critical edge and extremum, then the ones before: few rounds where data is smooth.
+    for _ in range(tl.max(tl.maximum(n_edges, n_minima + n_maxima), 0)):
+        m_listed, m_found = edges != 0, extremes != 0
+        p_extremum = tl.where(extremes >= 2 << 8, p_maximum, p_minimum)
+        row_of_edge, direction, edges = _last(edges)
+        tl.store(p_saddle, row_of_edge * (4 * width) + (4 * first + direction), mask=m_listed)
+        row_of_extremum, _, extremes = _last(extremes)
+        position = row_of_extremum * width + first
+        tl.store(p_extremum, position, mask=m_found)
+        tl.store(tree + position, position, mask=m_found)
         p_saddle += 1
-        i_maximum -= is_maximum.to(tl.int32)
-        i_minimum += (is_maximum == 0).to(tl.int32)
-        m_edge ^= edge
-        m_extremum ^= pixel
+        p_maximum -= 1
+        p_minimum += 1
 
 
 @triton.jit
-def _logarithm(bit):
-    """The place of a word's only bit, which is not the highest."""
-    return (bit.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127
+def _as_float(word):
+    """A word of three planes, times two, as a float: it holds 24 bits, and in its exponent the place of the highest."""
+    return (word << 1).to(tl.float32)
+
+
+@triton.jit
+def _last(word):
+    """The last bit of a word from `_as_float`: its row, which plane it is in, and the word without it."""
+    bits = word.to(tl.int32, bitcast=True)
+    exponent = bits >> 23  # 128 and the bit's place
+    rest = word - (exponent << 23).to(tl.float32, bitcast=True)
+    return exponent & (ROWS - 1), (exponent >> ROWS_LOG2) - 128 // ROWS, rest
 
 
 @triton.jit
