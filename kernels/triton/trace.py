@@ -20,6 +20,8 @@ from .tree import packed
 
 _BLOCK = 128  # words of ascents a program
 _CELLS = tl.constexpr(0x01010101)  # a pixel's cells in the words of planes, shifted by its row; see `gradient`
+# What moves the step of each way, E, W, S or N, -1, 0 or 1, into the highest byte of a word.
+_IN_X, _IN_Y = tl.constexpr(0x01FF0000), tl.constexpr(0x000001FF)
 
 
 def ascents(squares: Tensor, height: int) -> Tensor:
@@ -108,7 +110,8 @@ def trace(
             # The squares beside the edge: one to the pixel's north-west or west, the other across the edge.
             y_b, x_b = tl.where(direction == NORTH, y, y + 1), tl.where(direction == WEST, x, x + 1)
             y = tl.where(direction == SOUTH, y + 1, y)
-        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + SIDE, width + SIDE)
+        leaves: tl.constexpr = SIDE == 0 and TOP  # no path of vertices in V does, and squares have room for a border
+        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + SIDE, width + SIDE, leaves)
         a = _extremum(y_a, x_a, height, width, TOP, SIDE)
         b = _extremum(y_b, x_b, height, width, TOP, SIDE)
         tl.store(ends + i, packed(a, b, ends.dtype.element_ty), mask=i < end)
@@ -125,26 +128,26 @@ def _extremum(y, x, height, width, TOP: tl.constexpr, SIDE: tl.constexpr):
 
 
 @triton.jit
-def follow(y_a, x_a, y_b, x_b, walks, ways, height, width):
+def follow(y_a, x_a, y_b, x_b, walks, ways, height, width, LEAVES: tl.constexpr):
     """Follow the paths of two cells, at the same time, to where they end.
 
-    walks : the lanes that have cells. ways : [strips, width] int32, planes of a grid of height * width cells.
+    walks : the lanes that have cells. ways : [strips, width] int32, planes of a grid of height * width cells, which
+    paths may leave only where it is said.
     """
     walks_a, walks_b = walks, walks
     while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
-        y_a, x_a, walks_a = _step(y_a, x_a, walks_a, ways, height, width)
-        y_b, x_b, walks_b = _step(y_b, x_b, walks_b, ways, height, width)
+        y_a, x_a, walks_a = _step(y_a, x_a, walks_a, ways, height, width, LEAVES)
+        y_b, x_b, walks_b = _step(y_b, x_b, walks_b, ways, height, width, LEAVES)
     return y_a, x_a, y_b, x_b
 
 
 @triton.jit
-def _step(y, x, walks, ways, height, width):
+def _step(y, x, walks, ways, height, width, LEAVES: tl.constexpr):
     """Take a step; returns also who may have more to take. Nothing leads on from beyond the grid."""
-    walks &= inside(y, x, height, width)
-    cells = tl.load(ways + (y >> ROWS_LOG2) * width + x, mask=walks, other=0) >> (y & (ROWS - 1))
-    x += (cells & 1) - ((cells >> 8) & 1)
-    y += ((cells >> 16) & 1) - ((cells >> 24) & 1)
-    return y, x, (cells & _CELLS) != 0
+    if LEAVES:
+        walks &= inside(y, x, height, width)
+    way = (tl.load(ways + (y >> ROWS_LOG2) * width + x, mask=walks, other=0) >> (y & (ROWS - 1))) & _CELLS
+    return y + ((way * _IN_Y) >> 24), x + ((way * _IN_X) >> 24), way != 0
 
 
 @triton.jit
