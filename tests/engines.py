@@ -114,7 +114,10 @@ def assert_same_matching(
             partner_a, partner_b, gap = ops.match(*points, squared, solver)
             costs = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, True)
             again = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, True)
+            in_one = torch.ops.gpuph.matched_cost(*points, squared)
         torch.testing.assert_close(costs, again, rtol=0, atol=0, equal_nan=True)
+        if solver == "auto":
+            assert_same_costs(in_one, costs, count_a, count_b)
         results[kernels] = {"partner_a": partner_a, "partner_b": partner_b, "gap": gap}, costs
     (expected, costs), (found, costs_found) = results["cpu"], results["triton"]
     for name, ours in found.items():
@@ -123,6 +126,15 @@ def assert_same_matching(
     rounding = 2 * torch.finfo(birth_a.dtype).eps  # the sums themselves are in float64
     torch.testing.assert_close(costs_found[0], costs[0], rtol=max(rounding, 1e-14), atol=0, equal_nan=True)
     assert all(torch.equal(x, y) for x, y in zip(costs_found[1:], costs[1:], strict=True)), "slopes"
+
+
+def assert_same_costs(found: Sequence[Tensor], costs: Sequence[Tensor], *counts: Tensor) -> None:
+    """Costs must be the same to the rounding of a sum, and their slopes at the points bit for bit."""
+    rounding = 2 * torch.finfo(found[0].dtype).eps
+    torch.testing.assert_close(found[0], costs[0], rtol=max(rounding, 1e-14), atol=0, equal_nan=True)
+    for ours, expected, count in zip(found[1:], costs[1:], counts, strict=True):
+        points = (torch.arange(ours.shape[2], device=ours.device) < count[:, None, None]).expand(ours.shape)
+        torch.testing.assert_close(ours[points], expected[points], rtol=0, atol=0, equal_nan=True)
 
 
 class Launch(NamedTuple):

@@ -232,6 +232,7 @@ def test_operator_is_well_formed():
         torch.library.opcheck(torch.ops.gpuph.match.default, args)
         partners = torch.ops.gpuph.match(*args)[:2]
         torch.library.opcheck(torch.ops.gpuph.cost.default, (*args[:6], *partners, True, True))
+        torch.library.opcheck(torch.ops.gpuph.matched_cost.default, args[:7])
 
 
 def test_no_value_is_read_on_the_host():

@@ -143,7 +143,7 @@ def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, .
     with stubbed() as backward, Counted() as counted_backward:
         loss.backward()
     names = [launch.kernel.__name__ for launch in forward]
-    assert names == ["_lay", "_frame", *stages(dims)] + ["_locate"] * len(dims) + ["_match", "_cost"] * len(dims)
+    assert names == ["_lay", "_frame", *stages(dims)] + ["_locate"] * len(dims) + ["_matched_cost"] * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter_slopes"] * len(dims)
     assert len(counted_forward.names) == 11 + len(dims) and len(counted_backward.names) == 3 + len(dims)
     assert pred.grad is not None and pred.grad.shape == pred.shape
@@ -161,7 +161,7 @@ def test_loss_of_volumes_and_backward_never_leave_the_device(batch: int, dims: t
     names = [launch.kernel.__name__ for launch in forward]
     merges = ["_merge_runs"] * names.count("_merge_runs")
     pairs = [*CELLS, *LOOPS, "_pairs3", "_sort_runs", *merges]
-    matching = ["_match", "_match", "_cost"]  # diagrams have room for thousands of points
+    matching = ["_matched_cost"] * 2  # diagrams have room for thousands of points
     assert names == ["_lay", "_frame", *pairs] + ["_locate"] * len(dims) + matching * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter_slopes"] * len(dims)
     assert len(counted_forward.names) == 11 + len(dims) and len(counted_backward.names) == 3 + len(dims)

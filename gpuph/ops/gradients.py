@@ -78,9 +78,8 @@ class MatchedCost(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         image_a, index_a, *points_a, image_b, index_b, value_b, count_b, squared = arguments
         points = *_points(*points_a), *_points(value_b, count_b)
-        partner_a, partner_b, _ = torch.ops.gpuph.match(*points, squared, "auto")
         out: Tensor
-        out, *slopes = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, False)
+        out, *slopes = torch.ops.gpuph.matched_cost(*points, squared)
         parts = (slopes[0], index_a, points_a[1]), (slopes[1], index_b, count_b)
         needed = ctx.needs_input_grad[0], ctx.needs_input_grad[4]
         ctx.save_for_backward(*(x if need else None for part, need in zip(parts, needed, strict=True) for x in part))

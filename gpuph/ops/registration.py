@@ -44,6 +44,11 @@ torch.library.define(
     " Tensor partner_a, Tensor partner_b, bool squared, bool padded) -> (Tensor, Tensor, Tensor)",
 )
 torch.library.define(
+    "gpuph::matched_cost",
+    "(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b, bool squared)"
+    " -> (Tensor, Tensor, Tensor)",
+)
+torch.library.define(
     "gpuph::scatter_slopes",
     "(Tensor slopes, Tensor index, Tensor count, Tensor grad, int images, int size) -> Tensor",
 )
@@ -159,6 +164,17 @@ def cost(*arguments: Any) -> tuple[Tensor, ...]:
     return _by_device("cost", *arguments)
 
 
+def matched_cost(*arguments: Any) -> tuple[Tensor, ...]:
+    *points, squared = arguments
+    if by_triton(points[0]):
+        from gpuph.kernels import triton
+
+        with _device_of(points[0]):
+            costs: tuple[Tensor, ...] = triton.matched_cost(*points, squared)
+        return costs
+    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.matched_cost(*map(_array, points), squared))
+
+
 def scatter_slopes(*arguments: Any) -> Tensor:
     return _by_device("scatter_slopes", *arguments)
 
@@ -201,6 +217,7 @@ IMPLEMENTATIONS = {
         attach,
         match,
         cost,
+        matched_cost,
         scatter_slopes,
         regions,
         maximin,

@@ -67,6 +67,7 @@ def _(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 @torch.library.register_fake("gpuph::cost")
+@torch.library.register_fake("gpuph::matched_cost")
 def _(*arguments: Any) -> tuple[Tensor, ...]:
     birth_a, birth_b = arguments[0], arguments[3]
     n = birth_a.shape[0]

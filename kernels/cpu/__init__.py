@@ -4,6 +4,7 @@ from .cost import cost
 from .gather import gather, scatter, scatter_slopes
 from .localized import localized
 from .match import match
+from .matched_cost import matched_cost
 from .maximin import maximin, regions
 from .persistence import persistence
 from .persistence3 import persistence3
@@ -15,6 +16,7 @@ __all__ = [
     "gather",
     "localized",
     "match",
+    "matched_cost",
     "maximin",
     "persistence",
     "persistence3",

@@ -73,8 +73,8 @@ def augment(rows, columns, m, order, near, far, tree):
             columns.price[j] = far[j] = np.inf  # reached for good
             near, far = far, near
         near[first:last] = far[first:last] = np.inf
-        for k in range(1, size):  # so much that every matched row is content with its partner
-            columns.price[tree.partner[k]] = tree.price[k] + (distance - tree.distance[k])
+        for k in range(1, size):  # so much that every matched row is content, and never down, by rounding
+            columns.price[tree.partner[k]] = max(0.0, tree.price[k] + (distance - tree.distance[k]))
         while end >= 0:
             # The row before a column on the path is the first that gave it its distance, to the bit.
             k, length, price = 0, tree.distance[node], tree.price[node]

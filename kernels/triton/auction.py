@@ -16,7 +16,18 @@ _BIDS = tl.constexpr(1_000)  # a point, after which the auction gives up
 
 
 @triton.jit
-def auction(rows, n, columns, m, waiting, squared, BLOCK: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr):
+def auction(
+    rows,
+    n,
+    columns,
+    m,
+    waiting,
+    SQUARED: tl.constexpr,
+    BLOCK: tl.constexpr,
+    THREADS: tl.constexpr,
+    CHUNK: tl.constexpr,
+    PARTS: tl.constexpr,
+):
     """Let rows bid for columns and then columns for rows, with ever smaller epsilon. Returns the gap.
 
     Both sides have prices, a row's being its profit. Nobody would gain more than epsilon by another partner.
@@ -37,8 +48,8 @@ def auction(rows, n, columns, m, waiting, squared, BLOCK: tl.constexpr, TILE: tl
             bidders, goods, n_bidders, n_goods = rows, columns, n, m
             if turn == 1:
                 bidders, goods, n_bidders, n_goods = columns, rows, m, n
-            bids = _bid(bidders, n_bidders, goods, n_goods, waiting, turn == 0, epsilon, bids, squared, BLOCK)
-        gap = certify(rows, n, columns, m, squared, TILE, CHUNK)
+            bids = _bid(bidders, n_bidders, goods, n_goods, waiting, turn == 0, epsilon, bids, SQUARED, BLOCK)
+        gap = certify(rows, n, columns, m, SQUARED, THREADS, CHUNK, PARTS)
         for k in range(0, m):
             j = tl.load(columns.order + k)
             gap += tl.where(tl.load(columns.partner + j) < 0, tl.load(columns.price + j), 0.0)
@@ -46,28 +57,31 @@ def auction(rows, n, columns, m, waiting, squared, BLOCK: tl.constexpr, TILE: tl
         if running:
             epsilon = tl.maximum(epsilon * _SCALING, smallest)
             tl.debug_barrier()  # all threads have the gap before partners part
-            _part(rows, n, columns, m, epsilon, squared, TILE, CHUNK)
+            _part(rows, n, columns, m, epsilon, SQUARED, THREADS, CHUNK, PARTS)
             tl.debug_barrier()
     return gap
 
 
 @triton.jit
-def _part(rows, n, columns, m, epsilon, squared, TILE: tl.constexpr, CHUNK: tl.constexpr):
+def _part(
+    rows, n, columns, m, epsilon, SQUARED: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr, PARTS: tl.constexpr
+):
     """Part the rows from partners who are more than epsilon worse than the best."""
-    for start in range(0, n, TILE):
-        i = start + tl.arange(0, TILE)
-        birth, death, alone = load_point(rows, i, i < n, squared)
-        own = own_loss(rows, i, birth, death, alone, i < n, columns, squared)
-        low = lowest_loss(birth, death, alone, columns, m, squared, CHUNK)
+    thread = tl.arange(0, THREADS)
+    for start in range(0, n, THREADS // PARTS):
+        i = start + thread // PARTS
+        birth, death, alone = load_point(rows, i, i < n, SQUARED)
+        own = own_loss(rows, i, birth, death, alone, i < n, columns, SQUARED)
+        low, _ = lowest_loss(birth, death, alone, columns, m, SQUARED, CHUNK, PARTS)
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
-        parts = (j >= 0) & (own - low > epsilon)
-        tl.debug_barrier()  # replicas of a lane have read the partner before one of them writes
+        parts = (j >= 0) & (own - low > epsilon) & (thread % PARTS == 0)
+        tl.debug_barrier()  # all that share a row have read its partner before one of them writes
         tl.store(columns.partner + j, -1, mask=parts)
         tl.store(rows.partner + i, -1, mask=parts)
 
 
 @triton.jit
-def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, squared, BLOCK: tl.constexpr):
+def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
     """Let the bidders without a partner bid until there are none: all of them, or those with a positive price.
 
     Returns how many of the `bids` are left.
@@ -85,14 +99,14 @@ def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, squared, BL
         bids -= 1
         size -= 1
         i = tl.load(waiting + size)
-        birth, death, alone = load_point(bidders, i, True, squared)
-        loss, j, second = _two_lowest(birth, death, alone, goods, m, squared, BLOCK)
+        birth, death, alone = load_point(bidders, i, True, SQUARED)
+        loss, j, second = _two_lowest(birth, death, alone, goods, m, SQUARED, BLOCK)
         bought = loss < 0.0  # else better alone
         outbid = tl.load(goods.partner + j, mask=bought, other=-1)
         waits = outbid >= 0
         waits &= at_any_price | (tl.load(bidders.price + outbid, mask=waits, other=0.0) > 0.0)
         profit = tl.where(bought, tl.maximum(-second - epsilon, 0.0), 0.0)
-        birth_j, death_j, alone_j = load_point(goods, j, bought, squared)
+        birth_j, death_j, alone_j = load_point(goods, j, bought, SQUARED)
         price = saving(birth, death, alone, birth_j, death_j, alone_j) - profit
         tl.debug_barrier()  # all threads have read what is written now
         tl.store(bidders.price + i, profit)
@@ -107,14 +121,14 @@ def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, squared, BL
 
 
 @triton.jit
-def _two_lowest(birth, death, alone, goods, m, squared, BLOCK: tl.constexpr):
+def _two_lowest(birth, death, alone, goods, m, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
     """The lowest price - saving of a point with m goods, the first place of it, and the second lowest."""
     low = tl.full((BLOCK,), float("inf"), tl.float64)
     second = low
     place = tl.zeros((BLOCK,), tl.int32)
     for start in range(0, m, BLOCK):
         j = start + tl.arange(0, BLOCK)
-        birth_other, death_other, alone_other = load_point(goods, j, j < m, squared)
+        birth_other, death_other, alone_other = load_point(goods, j, j < m, SQUARED)
         price = tl.load(goods.price + j, mask=j < m, other=float("inf"))
         loss = price - saving(birth, death, alone, birth_other, death_other, alone_other)
         second = tl.where(loss < low, low, tl.where(loss < second, loss, second))

@@ -25,88 +25,110 @@ class Tree(NamedTuple):
 
 
 @triton.jit
-def augment(rows, n, columns, m, order, near, far, tree, squared, BLOCK: tl.constexpr):
+def augment(rows, n, columns, m, order, best, near, far, tree, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
     """Match row by row, in the order given, each along the path by which the matching gains most.
 
     A path ends at a column that is still free, whose price is 0, or where a row of the tree leaves its partner and
     stays alone. Its length is what the matching loses, at most 0, the length of the path that leaves the root alone.
-    order : (n,) int32. near, far : (m,) float64, used up.
+    order, best : (n,) int32, the rows in that order, and the column that each gains most by as long as all are free.
+    near, far : (m,) float64, used up.
 
     A sweep reads and writes in layouts of the compiler's choice, so it never writes what it reads.
     """
     for i_root in range(0, n):
         tl.debug_barrier()  # the search before has left prices and partners, and may still be reading the tree
-        row = tl.load(order + i_root)
-        tl.store(tree.row, row)
-        tl.store(tree.partner, -1)
-        tl.store(tree.base, 0.0)
-        base = tl.full((), 0.0, tl.float64)
-        size = 1
-        leaver, shortest = 0, base  # the node whose row best stays alone, and the length of that path
-        distance, end, found, searching = base, -1, size > 0, size > 0
-        while searching:
-            distance, end = _sweep(rows, row, base, columns, m, near, far, size == 1, squared, BLOCK)
-            found = distance < shortest
+        root = tl.load(order + i_root)
+        # Prices only rise, and those of free columns have not. Most rows find their best column free.
+        end = tl.load(best + root)
+        row = tl.load(columns.partner + end)
+        found = row < 0
+        if row >= 0:
+            base = tl.full((), 0.0, tl.float64)
+            distance, end = _sweep(rows, root, base, columns, m, near, far, True, SQUARED, BLOCK)
+            found = distance < 0.0
             row = tl.load(columns.partner + end, mask=found, other=-1)
-            searching = found & (row >= 0)
-            if searching:
-                price = tl.load(columns.price + end)
-                birth, death, alone = load_point(rows, row, True, squared)
-                birth_end, death_end, alone_end = load_point(columns, end, True, squared)
-                base = distance + (saving(birth, death, alone, birth_end, death_end, alone_end) - price)
-                tl.store(tree.row + size, row)
-                tl.store(tree.partner + size, end)
-                tl.store(tree.base + size, base)
-                tl.store(tree.distance + size, distance)
-                tl.store(tree.price + size, price)
-                is_shorter = base < shortest
-                leaver, shortest = tl.where(is_shorter, size, leaver), tl.where(is_shorter, base, shortest)
-                size += 1
-                near, far = far, near
-                tl.debug_barrier()  # all threads have the price
-                tl.store(columns.price + end, float("inf"))  # reached for good
-                tl.debug_barrier()  # the next sweep reads that price, and distances in another layout
-        tl.debug_barrier()  # the tree is complete, and nobody looks at the prices or partners any longer
-
-        node, length, price = size, distance, tl.full((), 0.0, tl.float64)
-        if found == 0:
-            node, distance = leaver, shortest
-            end = tl.load(tree.partner + node)
-            length = tl.load(tree.distance + node, mask=end >= 0, other=0.0)
-            price = tl.load(tree.price + node, mask=end >= 0, other=0.0)
-            tl.store(rows.partner + tl.load(tree.row + node), -1)
-        for start in range(1, size, BLOCK):  # so much that every matched row is content with its partner
-            k = start + tl.arange(0, BLOCK)
-            risen = tl.load(tree.price + k, mask=k < size, other=0.0) + (
-                distance - tl.load(tree.distance + k, mask=k < size, other=0.0)
-            )
-            tl.store(columns.price + tl.load(tree.partner + k, mask=k < size, other=0), risen, mask=k < size)
-        while end >= 0:
-            node = _before(rows, columns, end, node, length, price, tree, squared, BLOCK)
-            row = tl.load(tree.row + node)
-            tl.store(rows.partner + row, end)
-            tl.store(columns.partner + end, row)
-            end = tl.load(tree.partner + node)
-            length = tl.load(tree.distance + node, mask=end >= 0, other=0.0)
-            price = tl.load(tree.price + node, mask=end >= 0, other=0.0)
+            if row >= 0:
+                _search(rows, root, row, distance, end, columns, m, near, far, tree, SQUARED, BLOCK)
+                found = row < 0
+        tl.debug_barrier()  # all threads have looked whether the column is free
+        tl.store(rows.partner + root, end, mask=found)
+        tl.store(columns.partner + end, root, mask=found)
 
 
 @triton.jit
-def _sweep(rows, row, base, columns, m, near, far, is_first, squared, BLOCK: tl.constexpr):
+def _search(rows, root, row, distance, end, columns, m, near, far, tree, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
+    """Go on from a first column that has a partner, row, and change partners along the path that is found.
+
+    far : the distances by paths through the root.
+    """
+    tl.store(tree.row, root)
+    tl.store(tree.partner, -1)
+    tl.store(tree.base, 0.0)
+    size = 1
+    leaver, shortest = 0, tl.full((), 0.0, tl.float64)  # the node whose row best stays alone, and that path's length
+    found, searching = size > 0, size > 0
+    while searching:
+        price = tl.load(columns.price + end)
+        birth, death, alone = load_point(rows, row, True, SQUARED)
+        birth_end, death_end, alone_end = load_point(columns, end, True, SQUARED)
+        base = distance + (saving(birth, death, alone, birth_end, death_end, alone_end) - price)
+        tl.store(tree.row + size, row)
+        tl.store(tree.partner + size, end)
+        tl.store(tree.base + size, base)
+        tl.store(tree.distance + size, distance)
+        tl.store(tree.price + size, price)
+        is_shorter = base < shortest
+        leaver, shortest = tl.where(is_shorter, size, leaver), tl.where(is_shorter, base, shortest)
+        size += 1
+        near, far = far, near
+        tl.debug_barrier()  # all threads have the price
+        tl.store(columns.price + end, float("inf"))  # reached for good
+        tl.debug_barrier()  # the next sweep reads that price, and distances in another layout
+        distance, end = _sweep(rows, row, base, columns, m, near, far, False, SQUARED, BLOCK)
+        found = distance < shortest
+        row = tl.load(columns.partner + end, mask=found, other=-1)
+        searching = found & (row >= 0)
+    tl.debug_barrier()  # the tree is complete, and nobody looks at the prices or partners any longer
+
+    node, length, price = size, distance, tl.full((), 0.0, tl.float64)
+    if found == 0:
+        node, distance = leaver, shortest
+        end = tl.load(tree.partner + node)
+        length = tl.load(tree.distance + node, mask=end >= 0, other=0.0)
+        price = tl.load(tree.price + node, mask=end >= 0, other=0.0)
+        tl.store(rows.partner + tl.load(tree.row + node), -1)
+    for start in range(1, size, BLOCK):  # so much that every matched row is content with its partner
+        k = start + tl.arange(0, BLOCK)
+        rise = distance - tl.load(tree.distance + k, mask=k < size, other=0.0)
+        risen = tl.maximum(tl.load(tree.price + k, mask=k < size, other=0.0) + rise, 0.0)  # rounding must not lower it
+        tl.store(columns.price + tl.load(tree.partner + k, mask=k < size, other=0), risen, mask=k < size)
+    while end >= 0:
+        node = _before(rows, columns, end, node, length, price, tree, SQUARED, BLOCK)
+        row = tl.load(tree.row + node)
+        tl.store(rows.partner + row, end)
+        tl.store(columns.partner + end, row)
+        end = tl.load(tree.partner + node)
+        length = tl.load(tree.distance + node, mask=end >= 0, other=0.0)
+        price = tl.load(tree.price + node, mask=end >= 0, other=0.0)
+
+
+@triton.jit
+def _sweep(rows, row, base, columns, m, near, far, FIRST: tl.constexpr, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
     """Write the columns' distances by paths through a row, or by the paths known before, if there are, into far.
 
     Returns the lowest distance and the first place of it. Columns at an infinite price have been reached.
     """
-    birth, death, alone = load_point(rows, row, True, squared)
+    birth, death, alone = load_point(rows, row, True, SQUARED)
     low = tl.full((BLOCK,), float("inf"), tl.float64)
     place = tl.zeros((BLOCK,), tl.int32)
     for start in range(0, m, BLOCK):
         j = start + tl.arange(0, BLOCK)
-        birth_other, death_other, alone_other = load_point(columns, j, j < m, squared)
+        birth_other, death_other, alone_other = load_point(columns, j, j < m, SQUARED)
         price = tl.load(columns.price + j, mask=j < m, other=float("inf"))
         length = base + (price - saving(birth, death, alone, birth_other, death_other, alone_other))
-        present = tl.load(near + j, mask=(j < m) & (is_first == 0) & (price < float("inf")), other=float("inf"))
-        length = tl.where(length < present, length, present)
+        if not FIRST:
+            present = tl.load(near + j, mask=(j < m) & (price < float("inf")), other=float("inf"))
+            length = tl.where(length < present, length, present)
         tl.store(far + j, length, mask=j < m)
         place = tl.where(length < low, j, place)
         low = tl.where(length < low, length, low)
@@ -115,14 +137,14 @@ def _sweep(rows, row, base, columns, m, near, far, is_first, squared, BLOCK: tl.
 
 
 @triton.jit
-def _before(rows, columns, end, node, length, price, tree, squared, BLOCK: tl.constexpr):
+def _before(rows, columns, end, node, length, price, tree, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
     """The node before a column on the path: the first whose row gave it its distance, to the bit."""
-    birth_end, death_end, alone_end = load_point(columns, end, True, squared)
+    birth_end, death_end, alone_end = load_point(columns, end, True, SQUARED)
     first = tl.zeros((BLOCK,), tl.int32) + (node - 1)
     for start in range(0, node - 1, BLOCK):
         k = start + tl.arange(0, BLOCK)
         row = tl.load(tree.row + k, mask=k < node - 1, other=0)
-        birth, death, alone = load_point(rows, row, k < node - 1, squared)
+        birth, death, alone = load_point(rows, row, k < node - 1, SQUARED)
         saved = saving(birth, death, alone, birth_end, death_end, alone_end)
         gave = tl.load(tree.base + k, mask=k < node - 1, other=0.0) + (price - saved) == length
         first = tl.minimum(first, tl.where(gave & (k < node - 1), k, first))

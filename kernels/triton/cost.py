@@ -37,12 +37,12 @@ def cost(
     if n:
         # Without fusion, a pair costs the same with its sides exchanged.
         meta = {"BLOCK": _BLOCK, "num_warps": 4, "enable_fp_fusion": False}
-        scalars = row_a, row_b, size_a, size_b, int(squared), int(padded)
-        _cost[(n,)](*diagrams, *partners, total, *slopes, *scalars, **meta)
+        scalars = row_a, row_b, size_a, size_b, int(padded)
+        _cost[(n,)](*diagrams, *partners, total, *slopes, *scalars, SQUARED=squared, **meta)
     return total, slopes[0], slopes[1]
 
 
-@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b", "squared", "padded"])
+@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b", "padded"])
 def _cost(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
     death_a,  # [N, size_a] of birth_a's dtype, likewise
@@ -59,16 +59,11 @@ def _cost(
     row_b,
     size_a,
     size_b,
-    squared,
     padded,
+    SQUARED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Cost and slopes of one window.
-
-    The terms are added up in float64 lane by lane and then over the lanes, an order that is the same in every run but
-    not the CPU's: the last bits may differ from the CPU's sum.
-    """
-    squared = squared != 0
+    """Cost and slopes of one window."""
     window = tl.program_id(0).to(tl.int64)
     n_a = tl.minimum(tl.load(count_a + window), size_a).to(tl.int32)
     n_b = tl.minimum(tl.load(count_b + window), size_b).to(tl.int32)
@@ -76,15 +71,25 @@ def _cost(
     b = Side(birth_b + window * row_b, death_b + window * row_b, partner_b + window * size_b, n_b)
     slopes_a += window * 2 * size_a
     slopes_b += window * 2 * size_b
-    terms = _side(a, b, slopes_a, size_a, True, squared, BLOCK) + _side(b, a, slopes_b, size_b, False, squared, BLOCK)
+    tl.store(cost + window, cost_window(a, b, slopes_a, slopes_b, size_a, size_b, SQUARED, BLOCK))
     if padded != 0:
         _pad(slopes_a, n_a, size_a, BLOCK)
         _pad(slopes_b, n_b, size_b, BLOCK)
-    tl.store(cost + window, tl.sum(terms, 0).to(cost.dtype.element_ty))
 
 
 @triton.jit
-def _side(points, others, slopes, size, PAIRS: tl.constexpr, squared, BLOCK: tl.constexpr):
+def cost_window(a, b, slopes_a, slopes_b, size_a, size_b, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
+    """Write the slopes (2, size) of both sides of a window, as far as there are points. Returns the cost, in float64.
+
+    The terms are added up lane by lane and then over the lanes, an order that is the same in every run but not the
+    CPU's: the last bits may differ from the CPU's sum.
+    """
+    terms = _side(a, b, slopes_a, size_a, True, SQUARED, BLOCK) + _side(b, a, slopes_b, size_b, False, SQUARED, BLOCK)
+    return tl.sum(terms, 0)
+
+
+@triton.jit
+def _side(points, others, slopes, size, PAIRS: tl.constexpr, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
     """Write one side's slopes. Returns the costs of points without a partner and, if wanted, of PAIRS: (BLOCK,)."""
     terms = tl.zeros((BLOCK,), tl.float64)
     out = slopes.dtype.element_ty
@@ -99,7 +104,7 @@ def _side(points, others, slopes, size, PAIRS: tl.constexpr, squared, BLOCK: tl.
         m_pair = j >= 0
         x = _apart(birth, tl.load(others.birth + j, mask=m_pair, other=0.0))
         y = _apart(death, tl.load(others.death + j, mask=m_pair, other=0.0))
-        alone, slope = _alone(_apart(death, birth), squared)
+        alone, slope = _alone(_apart(death, birth), SQUARED)
         terms += tl.where(m_pair, x * x + y * y if PAIRS else tl.zeros((BLOCK,), tl.float64), alone)
         tl.store(slopes + i, tl.where(m_pair, 2.0 * x, -slope).to(out), mask=m_point)
         tl.store(slopes + size + i, tl.where(m_pair, 2.0 * y, slope).to(out), mask=m_point)
@@ -123,13 +128,15 @@ def _apart(a, b):
 
 
 @triton.jit
-def _alone(length, squared):
+def _alone(length, SQUARED: tl.constexpr):
     """Cost of a point without a partner, and its change with the death; none where the cost stays inf or NaN.
 
     inf is the cost of an essential class, NaN that of a point that is none.
     """
     finite = tl.abs(length) < float("inf")
-    sign = (length > 0.0).to(tl.float64) - (length < 0.0).to(tl.float64)
-    cost = tl.where(squared, 0.5 * length * length, tl.abs(length) * _SQRT_HALF)
-    slope = tl.where(squared, length, sign * _SQRT_HALF)
+    if SQUARED:
+        cost, slope = 0.5 * length * length, length
+    else:
+        sign = (length > 0.0).to(tl.float64) - (length < 0.0).to(tl.float64)
+        cost, slope = tl.abs(length) * _SQRT_HALF, sign * _SQRT_HALF
     return cost, tl.where(finite, slope, 0.0)

@@ -149,7 +149,8 @@ def _pairs(
                     # The bits of floats that are not negative have the floats' order.
                     bits = length.to(tl.int32, bitcast=True).to(tl.int64)
                     key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
-                    key = tl.sort(tl.where(m_pair, key, _NONE))
+                    key = tl.reshape(tl.where(m_pair, key, _NONE), (1 << (LOG - 5), 32))
+                    key = tl.sort(tl.reshape(tl.trans(key), (1 << LOG,)))
                     tl.store(keys + out + i, key, mask=i < n)
                     tl.atomic_add(p_count, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
                 left = 0

@@ -12,6 +12,8 @@ have room for them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -20,21 +22,21 @@ from torch import Tensor
 from .auction import auction
 from .augment import Tree, augment
 from .launch import INTERPRETED, in_rows, registers
-from .points import count_finite, keep_columns, keep_rows, leave_alone, match_essential, write
-from .savings import Points, Side, certify, sort
+from .points import collect, count_finite, keep_columns, keep_rows, leave_alone, match_essential, write
+from .savings import Points, Side, certify, keys, sort
 
 # From how many points of the smaller side the auction is used: as on the CPU.
-_AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
+AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
 _PROGRAMS = 1024  # as many as run at a time; each has scratch memory for one window, and takes windows in turn
-# Points a sweep takes at a time; and points that are compared, CHUNK of one side with TILE of the other, each of which
-# has a thread. Without and with the auction.
+# Points that a sweep takes at a time; and where points are compared, PARTS of THREADS share one of one side, and each
+# looks at CHUNK of the other side at a time. Without and with the auction.
 _BLOCKS = (
-    {"BLOCK": 128, "TILE": 128, "CHUNK": 8, "num_warps": 4},
-    {"BLOCK": 512, "TILE": 128, "CHUNK": 4, "num_warps": 4},
+    {"BLOCK": 128, "THREADS": 128, "PARTS": 8, "CHUNK": 4, "num_warps": 4},
+    {"BLOCK": 512, "THREADS": 128, "PARTS": 8, "CHUNK": 4, "num_warps": 4},
 )
 _REGISTERS = registers(255)
 if INTERPRETED:
-    _BLOCKS = ({"BLOCK": 1024, "TILE": 128, "CHUNK": 128, "num_warps": 1},) * 2
+    _BLOCKS = ({"BLOCK": 128, "THREADS": 128, "PARTS": 1, "CHUNK": 128, "num_warps": 1},) * 2
 
 
 def match(
@@ -55,24 +57,29 @@ def match(
     new = {"device": birth_a.device}
     partners = [torch.empty(x.shape, dtype=torch.int64, **new) for x in (birth_a, birth_b)]
     gap = torch.empty(n, dtype=torch.float64, **new)
-    programs, room = min(n, _PROGRAMS), max(size_a, size_b) + 1
-    scratch = (
-        torch.empty((programs, 4, room), dtype=birth_a.dtype, **new),
-        torch.empty((programs, 7, room), dtype=torch.float64, **new),
-        torch.empty((programs, 8, room), dtype=torch.int32, **new),
-    )
-    auction_from = _AUCTION_FROM[solver]
-    scalars = n, row_a, row_b, size_a, size_b, auction_from, int(squared)
-    for by_auction in (False, True):
-        # A launch is spared where the diagrams have no room for the number of points that it is for.
-        is_needed = min(size_a, size_b) >= auction_from if by_auction else auction_from > 0
-        if n and is_needed:
-            meta = {**_BLOCKS[by_auction], **_REGISTERS, "enable_fp_fusion": False}
-            _match[(programs,)](*diagrams, *partners, gap, *scratch, *scalars, AUCTION=by_auction, **meta)
+    programs, scratch = scratch_of(n, max(size_a, size_b), birth_a)
+    scalars = n, row_a, row_b, size_a, size_b, AUCTION_FROM[solver]
+    for meta in launches(min(size_a, size_b), solver) if n else ():
+        _match[(programs,)](*diagrams, *partners, gap, *scratch, *scalars, SQUARED=squared, **meta)
     return *partners, gap
 
 
-@triton.jit(do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from", "squared"])
+def scratch_of(n: int, size: int, like: Tensor) -> tuple[int, tuple[Tensor, Tensor, Tensor]]:
+    """How many programs match n windows of that many columns, and their scratch memory: see `_match`."""
+    programs = min(n, _PROGRAMS)
+    kinds = (4, like.dtype), (7, torch.float64), (10, torch.int32)
+    parts = [torch.empty((programs, k, size + 1), dtype=dtype, device=like.device) for k, dtype in kinds]
+    return programs, (parts[0], parts[1], parts[2])
+
+
+def launches(size: int, solver: str) -> list[dict[str, Any]]:
+    """The options of each launch. None is needed for more points than a diagram has room for, or for none."""
+    auction_from = AUCTION_FROM[solver]
+    solvers = [False] * (auction_from > 0) + [True] * (size >= auction_from)
+    return [{"AUCTION": auction, **_BLOCKS[auction], **_REGISTERS, "enable_fp_fusion": False} for auction in solvers]
+
+
+@triton.jit(do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"])
 def _match(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
     death_a,  # [N, size_a] of birth_a's dtype, likewise
@@ -85,58 +92,99 @@ def _match(
     gap,  # [N] float64, written
     coordinates,  # [programs, 4, room] of birth_a's dtype, scratch
     floats,  # [programs, 7, room] float64, scratch
-    ints,  # [programs, 8, room] int32, scratch
+    ints,  # [programs, 10, room] int32, scratch
     windows,
     row_a,
     row_b,
     size_a,
     size_b,
     auction_from,
-    squared,
+    SQUARED: tl.constexpr,
     AUCTION: tl.constexpr,
     BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    THREADS: tl.constexpr,
     CHUNK: tl.constexpr,
+    PARTS: tl.constexpr,
 ):
     """Match every `programs`-th window, those with auction_from points or more on both sides, or the others.
 
     Programs share nothing. Within one, threads pass data through scratch memory, across barriers.
     """
-    squared = squared != 0
     room = tl.maximum(size_a, size_b) + 1
     program = tl.program_id(0).to(tl.int64)
     coordinates += program * 4 * room
     floats += program * 7 * room
-    ints += program * 8 * room
+    ints += program * 10 * room
     for window in range(tl.program_id(0), windows, tl.num_programs(0)):
         row = tl.cast(window, tl.int64)
-        p_a, p_b = partner_a + row * size_a, partner_b + row * size_b
         n_a = tl.minimum(tl.load(count_a + window), size_a).to(tl.int32)
         n_b = tl.minimum(tl.load(count_b + window), size_b).to(tl.int32)
-        if (AUCTION == 0) | (tl.minimum(n_a, n_b) >= auction_from):
-            # The side with fewer finite points takes the part of the rows.
-            of_rows = Side(birth_a + row * row_a, death_a + row * row_a, p_a, n_a)
-            of_columns = Side(birth_b + row * row_b, death_b + row * row_b, p_b, n_b)
-            finite_a, finite_b = count_finite(of_rows, BLOCK), count_finite(of_columns, BLOCK)
-            if finite_a > finite_b:
-                of_rows, of_columns = of_columns, of_rows
-            rows, columns = _points(coordinates, floats, ints, 0, room), _points(coordinates, floats, ints, 1, room)
-            tree = _tree(floats, ints, room)
-            n = keep_rows(of_rows, of_columns, rows, tree.distance, squared, TILE)
-            m = keep_columns(of_columns, of_rows, columns, squared, TILE, CHUNK)
-            if (tl.minimum(n, m) >= auction_from) == AUCTION:
-                leave_alone(p_a, size_a, BLOCK)
-                leave_alone(p_b, size_b, BLOCK)
-                tl.debug_barrier()  # the points are read by all threads, and partners are written by others
-                if (finite_a < n_a) & (finite_b < n_b):
-                    match_essential(of_rows, of_columns, BLOCK)
-                window_gap = tl.full((), 0.0, tl.float64)
-                if n > 0:
-                    window_gap = _solve(rows, n, columns, m, tree, squared, AUCTION, BLOCK, TILE, CHUNK)
-                    tl.debug_barrier()  # partners have been found by other threads
-                    write(rows, n, columns, of_rows.partner, of_columns.partner, BLOCK)
+        a = Side(birth_a + row * row_a, death_a + row * row_a, partner_a + row * size_a, n_a)
+        b = Side(birth_b + row * row_b, death_b + row * row_b, partner_b + row * size_b, n_b)
+        if by_this(a, b, auction_from, AUCTION):
+            is_matched, window_gap = match_window(
+                a, b, size_a, size_b, coordinates, floats, ints, room, auction_from, True, SQUARED, AUCTION, BLOCK,
+                THREADS, CHUNK, PARTS,
+            )  # fmt: skip
+            if is_matched:
                 tl.store(gap + window, window_gap)
         tl.debug_barrier()  # the scratch memory is used again
+
+
+@triton.jit
+def by_this(a, b, auction_from, AUCTION: tl.constexpr):
+    """Whether it may be this launch that matches two diagrams: only many points are for the auction."""
+    return (AUCTION == 0) | (tl.minimum(a.count, b.count) >= auction_from)
+
+
+@triton.jit
+def match_window(
+    a,
+    b,
+    filled_a,
+    filled_b,
+    coordinates,
+    floats,
+    ints,
+    room,
+    auction_from,
+    CERTIFIED: tl.constexpr,
+    SQUARED: tl.constexpr,
+    AUCTION: tl.constexpr,
+    BLOCK: tl.constexpr,
+    THREADS: tl.constexpr,
+    CHUNK: tl.constexpr,
+    PARTS: tl.constexpr,
+):
+    """Write the partners of two diagrams' points, and -1 for the others of filled_a and of filled_b columns.
+
+    Returns whether it has done so, and not left them to the other launch, and, if that is wanted, the gap.
+    """
+    # The side with fewer finite points takes the part of the rows.
+    of_rows, of_columns = a, b
+    finite_a, finite_b = count_finite(a, BLOCK), count_finite(b, BLOCK)
+    if finite_a > finite_b:
+        of_rows, of_columns = of_columns, of_rows
+    rows, columns = _points(coordinates, floats, ints, 0, room), _points(coordinates, floats, ints, 1, room)
+    tree = _tree(floats, ints, room)
+    n = collect(of_rows, rows, THREADS)
+    tl.debug_barrier()  # the rows are read by other threads, and then the columns
+    m = keep_columns(of_columns, rows, n, columns, SQUARED, THREADS, CHUNK)
+    tl.debug_barrier()
+    n = keep_rows(rows, n, columns, m, SQUARED, THREADS, CHUNK, PARTS)
+    is_matched = (tl.minimum(n, m) >= auction_from) == AUCTION
+    gap = tl.full((), 0.0, tl.float64)
+    if is_matched:
+        leave_alone(a.partner, filled_a, BLOCK)
+        leave_alone(b.partner, filled_b, BLOCK)
+        tl.debug_barrier()  # the points are read by all threads, and partners are written by others
+        if (finite_a < a.count) & (finite_b < b.count):
+            match_essential(of_rows, of_columns, BLOCK)
+        if n > 0:
+            gap = _solve(rows, n, columns, m, tree, CERTIFIED, SQUARED, AUCTION, BLOCK, THREADS, CHUNK, PARTS)
+            tl.debug_barrier()  # partners have been found by other threads
+            write(rows, n, columns, of_rows.partner, of_columns.partner, BLOCK)
+    return is_matched, gap
 
 
 @triton.jit
@@ -161,32 +209,37 @@ def _solve(
     columns,
     m,
     tree,
-    squared,
+    CERTIFIED: tl.constexpr,
+    SQUARED: tl.constexpr,
     AUCTION: tl.constexpr,
     BLOCK: tl.constexpr,
-    TILE: tl.constexpr,
+    THREADS: tl.constexpr,
     CHUNK: tl.constexpr,
+    PARTS: tl.constexpr,
 ):
-    """Match the rows with the columns. Returns the gap."""
+    """Match the rows with the columns. Returns the gap if it is wanted."""
     gap = tl.full((), 0.0, tl.float64)
     rows_are_equal = _are_equal(rows, n, BLOCK)
     if rows_are_equal | _are_equal(columns, m, BLOCK):
         equal, others, n_equal, n_others = rows, columns, n, m
         if rows_are_equal == 0:
             equal, others, n_equal, n_others = columns, rows, m, n
-        _match_best(equal, n_equal, others, n_others, BLOCK, TILE, CHUNK)
+        _match_best(equal, n_equal, others, n_others, BLOCK, THREADS, CHUNK, PARTS)
     else:
-        sort(rows, n, rows.order, False, TILE, CHUNK)
         if AUCTION:
-            sort(columns, m, columns.order, False, TILE, CHUNK)
+            sort(rows, n, rows.order, False, THREADS, CHUNK, PARTS)
+            sort(columns, m, columns.order, False, THREADS, CHUNK, PARTS)
             tl.debug_barrier()
-            gap = auction(rows, n, columns, m, tree.row, squared, BLOCK, TILE, CHUNK)
+            gap = auction(rows, n, columns, m, tree.row, SQUARED, BLOCK, THREADS, CHUNK, PARTS)
         else:
             # The columns need no order of theirs, and nobody needs gains from then on.
-            sort(rows, n, columns.order, True, TILE, CHUNK)
-            augment(rows, n, columns, m, columns.order, columns.gain, rows.gain, tree, squared, BLOCK)
-            tl.debug_barrier()
-            gap = certify(rows, n, columns, m, squared, TILE, CHUNK)
+            sort(rows, n, columns.order, True, THREADS, CHUNK, PARTS)
+            augment(rows, n, columns, m, columns.order, rows.order, columns.gain, rows.gain, tree, SQUARED, BLOCK)
+            if CERTIFIED:
+                tl.debug_barrier()
+                sort(rows, n, rows.order, False, THREADS, CHUNK, PARTS)
+                tl.debug_barrier()
+                gap = certify(rows, n, columns, m, SQUARED, THREADS, CHUNK, PARTS)
     return gap
 
 
@@ -203,16 +256,39 @@ def _are_equal(points, n, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _match_best(equal, n, others, m, BLOCK: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr):
+def _match_best(
+    equal, n, others, m, BLOCK: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr, PARTS: tl.constexpr
+):
     """Match n copies of one point with those of the others that save most, which is optimal.
 
-    What an other saves with one of the copies is its gain.
+    What an other saves with one of the copies is its gain. A single point, as most windows of a truth have, needs no
+    order.
     """
-    sort(others, m, others.order, True, TILE, CHUNK)
-    tl.debug_barrier()
-    matched = tl.minimum(n, m)
-    for start in range(0, matched, BLOCK):
+    if n == 1:
+        j = _best(others, m, BLOCK)
+        tl.store(equal.partner, j)
+        tl.store(others.partner + j, 0)
+    else:
+        sort(others, m, others.order, True, THREADS, CHUNK, PARTS)
+        tl.debug_barrier()
+        matched = tl.minimum(n, m)
+        for start in range(0, matched, BLOCK):
+            i = start + tl.arange(0, BLOCK)
+            j = tl.load(others.order + i, mask=i < matched, other=0)
+            tl.store(equal.partner + i, j, mask=i < matched)
+            tl.store(others.partner + j, i, mask=i < matched)
+
+
+@triton.jit
+def _best(points, n, BLOCK: tl.constexpr):
+    """The place of the largest gain; of equal ones, that of the least birth + death; of these, the first."""
+    most = tl.full((BLOCK,), -float("inf"), tl.float64)
+    least = tl.full((BLOCK,), float("inf"), tl.float64)
+    place = tl.zeros((BLOCK,), tl.int32)
+    for start in range(0, n, BLOCK):
         i = start + tl.arange(0, BLOCK)
-        j = tl.load(others.order + i, mask=i < matched, other=0)
-        tl.store(equal.partner + i, j, mask=i < matched)
-        tl.store(others.partner + j, i, mask=i < matched)
+        x, gain = keys(points, i, i < n, True)
+        better = (i < n) & ((gain > most) | ((gain == most) & (x < least)))
+        most, least, place = tl.where(better, gain, most), tl.where(better, x, least), tl.where(better, i, place)
+    least = tl.where(most == tl.max(most, 0), least, float("inf"))
+    return tl.min(tl.where(least == tl.min(least, 0), place, n - 1), 0)

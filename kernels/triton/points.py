@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .savings import cost_alone, losses, saving
+from .savings import cost_alone, load_point, lowest_loss, saving
 
 _FAR = tl.constexpr(0x7FFFFFFF)  # above every column
 
@@ -15,7 +15,7 @@ def leave_alone(partner, size, BLOCK: tl.constexpr):
     """Give no column a partner."""
     for start in range(0, size, BLOCK):
         i = start + tl.arange(0, BLOCK)
-        tl.store(partner + i, tl.full((BLOCK,), -1, tl.int64), mask=i < size)
+        tl.store(partner + i, tl.full((BLOCK,), -1, tl.int32), mask=i < size)
 
 
 @triton.jit
@@ -30,69 +30,86 @@ def count_finite(diagram, BLOCK: tl.constexpr):
 
 @triton.jit
 def _load_finite(diagram, i):
-    """Coordinates of columns i as float64, and whether there are such and they are finite; (0, 0) if not."""
-    birth = tl.load(diagram.birth + i, mask=i < diagram.count, other=0.0).to(tl.float64)
-    death = tl.load(diagram.death + i, mask=i < diagram.count, other=0.0).to(tl.float64)
-    finite = (i < diagram.count) & (tl.abs(birth) < float("inf")) & (tl.abs(death) < float("inf"))
-    return tl.where(finite, birth, 0.0), tl.where(finite, death, 0.0), finite
+    """Coordinates of columns i, and whether there are such and they are finite; (0, 0) if there are none."""
+    birth = tl.load(diagram.birth + i, mask=i < diagram.count, other=0.0)
+    death = tl.load(diagram.death + i, mask=i < diagram.count, other=0.0)
+    # What is not finite leaves NaN if it is taken from itself.
+    return birth, death, (i < diagram.count) & ((birth - birth) + (death - death) == 0.0)
 
 
 @triton.jit
-def keep_rows(diagram, other, kept, gains, squared, TILE: tl.constexpr):
-    """Collect the finite points of a diagram that can gain something by one of the other, in order of column.
+def collect(diagram, points, THREADS: tl.constexpr):
+    """Collect the finite points of a diagram, in order of column. Returns how many there are."""
+    n = 0
+    for start in range(0, diagram.count, THREADS):
+        i = start + tl.arange(0, THREADS)
+        birth, death, finite = _load_finite(diagram, i)
+        _, n = _append(points, birth, death, tl.zeros((THREADS,), tl.float64), i, finite, n)
+    return n
 
-    Returns how many there are. Of the two, this is the diagram with fewer points: all threads look at one at a time.
-    gains : float64, room for all of them, used up.
+
+@triton.jit
+def keep_columns(diagram, rows, n, kept, SQUARED: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr):
+    """Collect the finite points of a diagram that can gain something by one of n rows, in order of column.
+
+    Returns how many there are. Of the two, this is the diagram with more points: each thread looks at one.
     """
-    for row in range(0, diagram.count):
-        birth, death, _ = _load_finite(diagram, row)
-        u = cost_alone(birth, death, squared)
-        most = tl.full((TILE,), -float("inf"), tl.float64)
-        for start in range(0, other.count, TILE):
-            birth_other, death_other, ok = _load_finite(other, start + tl.arange(0, TILE))
-            u_other = cost_alone(birth_other, death_other, squared)
-            saved = saving(birth, death, u, birth_other, death_other, u_other)
-            most = tl.where(ok & (saved > most), saved, most)
-        tl.store(gains + row, tl.max(most, 0))
+    n_kept = 0
+    for start in range(0, diagram.count, THREADS):
+        i = start + tl.arange(0, THREADS)
+        birth_in, death_in, finite = _load_finite(diagram, i)
+        birth, death = birth_in.to(tl.float64), death_in.to(tl.float64)
+        alone = cost_alone(birth, death, SQUARED)
+        most = tl.zeros((CHUNK, THREADS), tl.float64)
+        for start_row in range(0, n, CHUNK):
+            j = start_row + tl.arange(0, CHUNK)
+            birth_j, death_j, alone_j = load_point(rows, j, j < n, SQUARED)
+            saved = saving(birth[None], death[None], alone[None], birth_j[:, None], death_j[:, None], alone_j[:, None])
+            most = tl.where((saved > most) & (j < n)[:, None], saved, most)
+        gain = tl.max(most, 0)
+        _, n_kept = _append(kept, birth_in, death_in, gain, i, finite & (gain > 0.0), n_kept)
+    return n_kept
+
+
+@triton.jit
+def keep_rows(
+    rows, n, columns, m, SQUARED: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr, PARTS: tl.constexpr
+):
+    """Drop those of n rows that can gain nothing by one of m columns, of which none has a price yet.
+
+    Returns how many are left, in the same order. Their order says which column each gains most by.
+    """
+    thread = tl.arange(0, THREADS)
+    for start in range(0, n, THREADS // PARTS):
+        i = start + thread // PARTS
+        birth, death, alone = load_point(rows, i, i < n, SQUARED)
+        loss, best = lowest_loss(birth, death, alone, columns, m, SQUARED, CHUNK, PARTS)
+        tl.store(rows.gain + i, -loss, mask=(i < n) & (thread % PARTS == 0))
+        tl.store(rows.order + i, best, mask=(i < n) & (thread % PARTS == 0))
     tl.debug_barrier()  # the gains are read by other threads
     n_kept = 0
-    for start in range(0, diagram.count, TILE):
-        i = start + tl.arange(0, TILE)
-        n_kept = _keep(diagram, i, tl.load(gains + i, mask=i < diagram.count, other=0.0), kept, n_kept)
+    for start in range(0, n, THREADS):
+        i = start + thread
+        birth, death = tl.load(rows.birth + i, mask=i < n, other=0.0), tl.load(rows.death + i, mask=i < n, other=0.0)
+        gain, column = tl.load(rows.gain + i, mask=i < n, other=0.0), tl.load(rows.column + i, mask=i < n, other=0)
+        best = tl.load(rows.order + i, mask=i < n, other=0)
+        tl.debug_barrier()  # all have read what is overwritten now
+        place, n_kept = _append(rows, birth, death, gain, column, gain > 0.0, n_kept)
+        tl.store(rows.order + place, best, mask=gain > 0.0)
     return n_kept
 
 
 @triton.jit
-def keep_columns(diagram, other, kept, squared, TILE: tl.constexpr, CHUNK: tl.constexpr):
-    """What `keep_rows` does, for the diagram with more points: each thread looks at one, with CHUNK of the others."""
-    n_kept = 0
-    for start in range(0, diagram.count, TILE):
-        i = start + tl.arange(0, TILE)
-        birth, death, _ = _load_finite(diagram, i)
-        u = cost_alone(birth, death, squared)
-        low = tl.full((CHUNK, TILE), float("inf"), tl.float64)
-        for start_other in range(0, other.count, CHUNK):
-            birth_other, death_other, ok = _load_finite(other, start_other + tl.arange(0, CHUNK))
-            u_other = cost_alone(birth_other, death_other, squared)
-            price = tl.where(ok, 0.0, float("inf")).to(tl.float64)
-            low = losses(low, birth, death, u, birth_other, death_other, u_other, price)
-        n_kept = _keep(diagram, i, -tl.min(low, 0), kept, n_kept)
-    return n_kept
-
-
-@triton.jit
-def _keep(diagram, i, gain, kept, n_kept):
-    """Append those of the points in columns i that gain something. Returns how many have been kept by now."""
-    birth, death, finite = _load_finite(diagram, i)
-    keeps = finite & (gain > 0.0)
-    place = n_kept + tl.cumsum(keeps.to(tl.int32), 0) - 1
-    tl.store(kept.birth + place, birth.to(kept.birth.dtype.element_ty), mask=keeps)
-    tl.store(kept.death + place, death.to(kept.death.dtype.element_ty), mask=keeps)
-    tl.store(kept.gain + place, gain, mask=keeps)
-    tl.store(kept.price + place, tl.zeros(gain.shape, tl.float64), mask=keeps)
-    tl.store(kept.column + place, i, mask=keeps)
-    tl.store(kept.partner + place, tl.full(gain.shape, -1, tl.int32), mask=keeps)
-    return n_kept + tl.sum(keeps.to(tl.int32), 0)
+def _append(points, birth, death, gain, column, there, n):
+    """Append single points to n others, at a price of 0. Returns their places, and how many points there are then."""
+    place = n + tl.cumsum(there.to(tl.int32), 0) - 1
+    tl.store(points.birth + place, birth, mask=there)
+    tl.store(points.death + place, death, mask=there)
+    tl.store(points.gain + place, gain, mask=there)
+    tl.store(points.price + place, tl.zeros(gain.shape, tl.float64), mask=there)
+    tl.store(points.column + place, column, mask=there)
+    tl.store(points.partner + place, tl.full(gain.shape, -1, tl.int32), mask=there)
+    return place, n + tl.sum(there.to(tl.int32), 0)
 
 
 @triton.jit
@@ -106,8 +123,8 @@ def match_essential(a, b, BLOCK: tl.constexpr):
             key_a, i = _next_essential(a, kind, key_a, i, BLOCK)
             key_b, j = _next_essential(b, kind, key_b, j, BLOCK)
             i = tl.where(j < _FAR, i, _FAR)
-            tl.store(a.partner + i, j.to(tl.int64), mask=i < _FAR)
-            tl.store(b.partner + j, i.to(tl.int64), mask=i < _FAR)
+            tl.store(a.partner + i, j, mask=i < _FAR)
+            tl.store(b.partner + j, i, mask=i < _FAR)
 
 
 @triton.jit
@@ -137,5 +154,5 @@ def write(rows, n, columns, partner_of_rows, partner_of_columns, BLOCK: tl.const
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
         row = tl.load(rows.column + i, mask=j >= 0, other=0)
         column = tl.load(columns.column + j, mask=j >= 0, other=0)
-        tl.store(partner_of_rows + row, column.to(tl.int64), mask=j >= 0)
-        tl.store(partner_of_columns + column, row.to(tl.int64), mask=j >= 0)
+        tl.store(partner_of_rows + row, column, mask=j >= 0)
+        tl.store(partner_of_columns + column, row, mask=j >= 0)

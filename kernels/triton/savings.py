@@ -23,7 +23,7 @@ class Side(NamedTuple):
 
     birth: Any
     death: Any
-    partner: Any  # int64
+    partner: Any  # int64 or int32
     count: Any  # columns that are points
 
 
@@ -36,22 +36,22 @@ class Points(NamedTuple):
     price: Any  # float64
     column: Any  # int32, in the diagram
     partner: Any  # int32, place on the other side, or -1
-    order: Any  # int32, places by birth + death
+    order: Any  # int32, places by birth + death; before that, of rows, their best column
 
 
 @triton.jit
-def load_point(points, i, mask, squared):
+def load_point(points, i, mask, SQUARED: tl.constexpr):
     """Coordinates and cost alone of the points at places i, as float64; (0, 0) where masked."""
     birth = tl.load(points.birth + i, mask=mask, other=0.0).to(tl.float64)
     death = tl.load(points.death + i, mask=mask, other=0.0).to(tl.float64)
-    return birth, death, cost_alone(birth, death, squared)
+    return birth, death, cost_alone(birth, death, SQUARED)
 
 
 @triton.jit
-def cost_alone(birth, death, squared):
+def cost_alone(birth, death, SQUARED: tl.constexpr):
     """What points cost that stay alone."""
-    length = tl.abs(death - birth)
-    return tl.where(squared, 0.5 * (length * length), length * _SQRT_HALF)
+    length = death - birth
+    return 0.5 * (length * length) if SQUARED else tl.abs(length) * _SQRT_HALF
 
 
 @triton.jit
@@ -62,69 +62,85 @@ def saving(birth, death, alone, birth_other, death_other, alone_other):
 
 
 @triton.jit
-def losses(low, birth, death, alone, birth_other, death_other, alone_other, price):
-    """Lower low (CHUNK, TILE) to price - saving, of points (TILE,), a thread each, and others (CHUNK,)."""
-    saved = saving(
-        birth[None], death[None], alone[None], birth_other[:, None], death_other[:, None], alone_other[:, None]
-    )
-    loss = price[:, None] - saved
-    return tl.where(loss < low, loss, low)
-
-
-@triton.jit
-def lowest_loss(birth, death, alone, others, m, squared, CHUNK: tl.constexpr):
-    """The lowest price - saving of points (TILE,) with m others."""
+def lowest_loss(birth, death, alone, others, m, SQUARED: tl.constexpr, CHUNK: tl.constexpr, PARTS: tl.constexpr):
+    """The lowest price - saving of points with m others, and its first place. PARTS neighbours share a point."""
     low = tl.full((CHUNK, birth.shape[0]), float("inf"), tl.float64)
-    for start in range(0, m, CHUNK):
-        j = start + tl.arange(0, CHUNK)
-        birth_other, death_other, alone_other = load_point(others, j, j < m, squared)
+    place = tl.zeros((CHUNK, birth.shape[0]), tl.int32)
+    for start in range(0, m, CHUNK * PARTS):
+        j = start + _shares(CHUNK, birth.shape[0], PARTS)
+        birth_other, death_other, alone_other = load_point(others, j, j < m, SQUARED)
         price = tl.load(others.price + j, mask=j < m, other=float("inf"))
-        low = losses(low, birth, death, alone, birth_other, death_other, alone_other, price)
-    return tl.min(low, 0)
+        loss = price - saving(birth[None], death[None], alone[None], birth_other, death_other, alone_other)
+        place = tl.where(loss < low, j, place)
+        low = tl.where(loss < low, loss, low)
+    lowest = tl.min(low, 0)
+    place = tl.min(tl.where(low == lowest[None], place, m), 0)
+    least = _least_of_parts(lowest, PARTS)
+    return least, _least_of_parts(tl.where(lowest == least, place, m), PARTS)
 
 
 @triton.jit
-def sort(points, n, order, BY_GAIN: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr):
+def _least_of_parts(values, PARTS: tl.constexpr):
+    """The least value of those that share a point."""
+    parts = tl.reshape(values, (values.shape[0] // PARTS, PARTS))
+    return tl.reshape(tl.minimum(parts, tl.min(parts, 1, keep_dims=True)), values.shape)
+
+
+@triton.jit
+def _shares(CHUNK: tl.constexpr, THREADS: tl.constexpr, PARTS: tl.constexpr):
+    """The places (CHUNK, THREADS) of others that are looked at together: neighbours by neighbouring threads."""
+    j = tl.arange(0, CHUNK)[:, None] * PARTS + (tl.arange(0, THREADS) % PARTS)[None]
+    return tl.max_contiguous(j, (1, 1))  # or loads would be vectors, in a layout that shares points otherwise
+
+
+@triton.jit
+def sort(points, n, order, BY_GAIN: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr, PARTS: tl.constexpr):
     """Write the n places of points into order: by birth + death, equal ones by place; BY_GAIN the largest gain first.
 
     A point's rank is the number of those before it. Most windows keep few points.
     """
-    for start in range(0, n, TILE):
-        i = start + tl.arange(0, TILE)
-        x, gain = _keys(points, i, n, BY_GAIN)
-        before = tl.zeros((CHUNK, TILE), tl.int32)
-        for start_other in range(0, n, CHUNK):
-            j = start_other + tl.arange(0, CHUNK)
-            x_other, gain_other = _keys(points, j, n, BY_GAIN)
-            is_before = (x_other[:, None] < x[None]) | ((x_other[:, None] == x[None]) & (j[:, None] < i[None]))
+    thread = tl.arange(0, THREADS)
+    for start in range(0, n, THREADS // PARTS):
+        i = start + thread // PARTS
+        x, gain = keys(points, i, i < n, BY_GAIN)
+        before = tl.zeros((CHUNK, THREADS), tl.int32)
+        for start_other in range(0, n, CHUNK * PARTS):
+            j = start_other + _shares(CHUNK, THREADS, PARTS)
+            x_other, gain_other = keys(points, j, j < n, BY_GAIN)
+            is_before = (x_other < x[None]) | ((x_other == x[None]) & (j < i[None]))
             if BY_GAIN:
-                is_before = (gain_other[:, None] > gain[None]) | ((gain_other[:, None] == gain[None]) & is_before)
-            before += (is_before & (j < n)[:, None]).to(tl.int32)
-        tl.store(order + tl.sum(before, 0), i, mask=i < n)
+                is_before = (gain_other > gain[None]) | ((gain_other == gain[None]) & is_before)
+            before += (is_before & (j < n)).to(tl.int32)
+        parts = tl.reshape(tl.sum(before, 0), (THREADS // PARTS, PARTS))
+        rank = tl.reshape(tl.maximum(parts, tl.sum(parts, 1, keep_dims=True)), (THREADS,))
+        tl.store(order + rank, i, mask=(i < n) & (thread % PARTS == 0))
 
 
 @triton.jit
-def _keys(points, i, n, BY_GAIN: tl.constexpr):
+def keys(points, i, mask, GAIN: tl.constexpr):
     """birth + death and, if wanted, gain."""
-    birth = tl.load(points.birth + i, mask=i < n, other=0.0).to(tl.float64)
-    x = birth + tl.load(points.death + i, mask=i < n, other=0.0).to(tl.float64)
-    return x, tl.load(points.gain + i, mask=i < n, other=0.0) if BY_GAIN else x
+    birth = tl.load(points.birth + i, mask=mask, other=0.0).to(tl.float64)
+    x = birth + tl.load(points.death + i, mask=mask, other=0.0).to(tl.float64)
+    return x, tl.load(points.gain + i, mask=mask, other=0.0) if GAIN else x
 
 
 @triton.jit
-def certify(rows, n, columns, m, squared, TILE: tl.constexpr, CHUNK: tl.constexpr):
+def certify(
+    rows, n, columns, m, SQUARED: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr, PARTS: tl.constexpr
+):
     """Bound the distance from the optimum by the prices of columns with partners: a sum of slacks, none negative.
 
     It is added up row by row in order of birth + death, as on the CPU. The rows' gains are used up.
     """
-    for start in range(0, n, TILE):
-        k = start + tl.arange(0, TILE)
+    thread = tl.arange(0, THREADS)
+    for start in range(0, n, THREADS // PARTS):
+        k = start + thread // PARTS
         i = tl.load(rows.order + k, mask=k < n, other=0)
-        birth, death, alone = load_point(rows, i, k < n, squared)
-        low = lowest_loss(birth, death, alone, columns, m, squared, CHUNK)
+        birth, death, alone = load_point(rows, i, k < n, SQUARED)
+        low, _ = lowest_loss(birth, death, alone, columns, m, SQUARED, CHUNK, PARTS)
         profit = tl.where(low < 0.0, -low, 0.0)
-        own = own_loss(rows, i, birth, death, alone, k < n, columns, squared)
-        tl.store(rows.gain + k, profit + own, mask=k < n)
+        own = own_loss(rows, i, birth, death, alone, k < n, columns, SQUARED)
+        tl.store(rows.gain + k, profit + own, mask=(k < n) & (thread % PARTS == 0))
     tl.debug_barrier()  # the slacks are read by all threads
     gap = tl.full((), 0.0, tl.float64)
     for k in range(0, n):
@@ -133,9 +149,9 @@ def certify(rows, n, columns, m, squared, TILE: tl.constexpr, CHUNK: tl.constexp
 
 
 @triton.jit
-def own_loss(rows, i, birth, death, alone, mask, columns, squared):
+def own_loss(rows, i, birth, death, alone, mask, columns, SQUARED: tl.constexpr):
     """price - saving of rows with the partners that they have; 0 without."""
     j = tl.load(rows.partner + i, mask=mask, other=-1)
-    birth_other, death_other, alone_other = load_point(columns, j, j >= 0, squared)
+    birth_other, death_other, alone_other = load_point(columns, j, j >= 0, SQUARED)
     saved = saving(birth, death, alone, birth_other, death_other, alone_other)
     return tl.where(j >= 0, tl.load(columns.price + j, mask=j >= 0, other=0.0) - saved, 0.0)
