@@ -28,7 +28,8 @@ from .trace import ascents, trace
 from .tree import packed, unpacked
 
 _BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
-_PIXELS_A_PROGRAM = 16 * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn
+_SHARE = 2  # saddles a lane at least: a block goes on until its slowest lane is done
+_PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn
 
 
 def merge(
@@ -57,8 +58,8 @@ def merge(
         if n and wanted:
             ways = ascents(squares, height) if side == 1 else descents
             shape = height, width, saddles.shape[1], programs
-            meta = {"TOP": top, "SIDE": side, "BOTH": minima and maxima, "BLOCK": _BLOCK, "num_warps": 1}
-            _merge[(n * programs,)](x, ways, saddles, ends, tree, counters, *shape, **meta)
+            meta = {"TOP": top, "SIDE": side, "BOTH": minima and maxima, "BLOCK": _BLOCK, "SHARE": _SHARE}
+            _merge[(n * programs,)](x, ways, saddles, ends, tree, counters, *shape, **meta, num_warps=1)
 
 
 @triton.jit(do_not_specialize=["height", "width", "most", "programs"])
@@ -77,6 +78,7 @@ def _merge(
     SIDE: tl.constexpr,
     BOTH: tl.constexpr,
     BLOCK: tl.constexpr,
+    SHARE: tl.constexpr,
 ):
     """Trace and merge a share of the saddles of one window, on one side (0: minima, 1: maxima).
 
@@ -97,11 +99,11 @@ def _merge(
     tree += window * (pixels + 1)
     # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
     turn: tl.constexpr = 1 - 2 * SIDE
-    mirror: tl.constexpr = -turn if TOP else turn
+    DOWN: tl.constexpr = (turn == 1) == TOP
 
     n = tl.load(counters + window * COUNTERS + SADDLES)
     n = tl.where(tl.load(counters + window * COUNTERS + STATUS) == 0, n, 0)
-    share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # whole blocks where there are few saddles
+    share = tl.maximum(tl.cdiv(n, programs), SHARE * BLOCK)  # whole blocks where there are few saddles
     head = program % programs * share
     end = tl.minimum(head + share, n)
     lane = tl.arange(0, BLOCK)
@@ -115,17 +117,21 @@ def _merge(
     v, saddle = u, u
     value = tl.zeros((BLOCK,), values.dtype.element_ty)
     active = u != 0
-    while tl.max((active | (i + BLOCK < end)).to(tl.int32), 0) != 0:
-        m_next = (active == 0) & (i + BLOCK < end)
-        i = tl.where(m_next, i + BLOCK, i)
-        saddle = tl.where(m_next, tl.load(saddles + i, mask=m_next, other=0), saddle)
-        a, b = unpacked(tl.load(ends + i, mask=m_next, other=0))
-        u, v = tl.where(m_next, a, u), tl.where(m_next, b, v)
-        value = tl.where(m_next, tl.load(values + (saddle >> 2), mask=m_next, other=0.0) * mirror, value)
-        m_joins = active | m_next
-        u, v, saddle, value, active = join(u, v, saddle, value, m_joins, values, tree, pixels, turn, mirror, 4)
+    busy = tl.where(head < end, 2, 0)  # 2 if lanes can take a saddle, 1 if they only have to go on
+    while busy != 0:
+        if busy == 2:
+            m_next = (active == 0) & (i + BLOCK < end)
+            i = tl.where(m_next, i + BLOCK, i)
+            saddle = tl.where(m_next, tl.load(saddles + i, mask=m_next, other=0), saddle)
+            a, b = unpacked(tl.load(ends + i, mask=m_next, other=0))
+            u, v = tl.where(m_next, a, u), tl.where(m_next, b, v)
+            value = tl.where(m_next, tl.load(values + (saddle >> 2), mask=m_next, other=0.0), value)
+            active |= m_next
+        m_joins = active
+        u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, pixels, turn, 1, DOWN, 4)
         if BOTH and SIDE == 0:
             tl.store(saddles + i, tl.where(u == v, saddle, -1), mask=m_joins & (active == 0))
+        busy = tl.max(tl.where(active, 1, tl.where(i + BLOCK < end, 2, 0)), 0)
 
 
 @triton.jit
@@ -143,11 +149,12 @@ def _left(saddles, head, end, lane):
 
 
 @triton.jit
-def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, EACH: tl.constexpr):
+def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, DOWN: tl.constexpr, EACH: tl.constexpr):
     """Take a step in joining the classes of u and v at a saddle of that value, in each active lane.
 
-    A saddle is EACH * pixel + direction. Returns what to go on with: u, v, saddle, value, active. A lane that is not
-    active any more has set a link to a root, or u and v are the same, and nothing is to be joined at the saddle.
+    A saddle is EACH * pixel + direction. Values count times mirror, the greatest first if DOWN. Returns what to go on
+    with: u, v, saddle, value, active. A lane that is not active any more has set a link to a root, or u and v are the
+    same, and nothing is to be joined at the saddle.
     """
     active &= u != v
     # Volatile, so that a word that others change is read anew from where they change it.
@@ -158,14 +165,14 @@ def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, EACH: 
     linked_u, linked_v = active & (elder_u != u), active & (elder_v != v)
     value_u = tl.load(values + _owner(s_u, EACH), mask=linked_u, other=0.0) * mirror
     value_v = tl.load(values + _owner(s_v, EACH), mask=linked_v, other=0.0) * mirror
-    climb_u = linked_u & before(value_u, s_u, value, saddle, turn)
-    climb_v = linked_v & before(value_v, s_v, value, saddle, turn)
+    climb_u = linked_u & before(value_u, s_u, value, saddle, turn, DOWN)
+    climb_v = linked_v & before(value_v, s_v, value, saddle, turn, DOWN)
 
     # Neither climbs: link the younger of two. The outside is the eldest of all.
     ready = active & (climb_u == 0) & (climb_v == 0)
     f_u = tl.load(values + u, mask=ready & (u < pixels), other=0.0) * mirror
     f_v = tl.load(values + v, mask=ready & (v < pixels), other=0.0) * mirror
-    v_is_elder = (v == pixels) | ((u != pixels) & before(f_v, v, f_u, u, turn))
+    v_is_elder = (v == pixels) | ((u != pixels) & before(f_v, v, f_u, u, turn, DOWN))
     elder, younger = tl.where(v_is_elder, v, u), tl.where(v_is_elder, u, v)
     word = tl.where(v_is_elder, t_u, t_v)
     taken = tl.atomic_xchg(tree + younger, packed(saddle, elder, word.dtype), mask=ready, sem="relaxed")
@@ -175,7 +182,7 @@ def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, EACH: 
     m_other = linked & (taken != word)
     value_taken = tl.load(values + _owner(s_taken, EACH), mask=m_other, other=0.0) * mirror
     value_taken = tl.where(m_other, value_taken, tl.where(v_is_elder, value_u, value_v))
-    is_earlier = linked & before(value_taken, s_taken, value, saddle, turn)
+    is_earlier = linked & before(value_taken, s_taken, value, saddle, turn, DOWN)
     u = tl.where(ready, tl.where(is_earlier, younger, elder), tl.where(climb_u, elder_u, u))
     v = tl.where(ready, elder_taken, tl.where(climb_v, elder_v, v))
     saddle, value = tl.where(ready, s_taken, saddle), tl.where(ready, value_taken, value)
@@ -188,6 +195,7 @@ def _owner(saddle, EACH: tl.constexpr):
 
 
 @triton.jit
-def before(value_a, a, value_b, b, turn):
-    """Whether a comes before b: by value, equal ones by position, or against it where turn is -1."""
-    return (value_a < value_b) | ((value_a == value_b) & (a * turn < b * turn))
+def before(value_a, a, value_b, b, turn, DOWN: tl.constexpr):
+    """Whether a comes before b: by value, the greatest first if DOWN; equal ones by position, times turn."""
+    first = value_a > value_b if DOWN else value_a < value_b
+    return first | ((value_a == value_b) & (a * turn < b * turn))

@@ -162,7 +162,9 @@ def _merge3(
         value = tl.where(m_new, tl.load(values + owner, mask=m_new, other=0.0) * mirror, value)
         active |= m_new
         while tl.sum(active.to(tl.int32), 0) > tl.where(head < end, FEW, 0):
-            u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, voxels, turn, mirror, EACH)
+            u, v, saddle, value, active = join(
+                u, v, saddle, value, active, values, tree, voxels, turn, mirror, False, EACH
+            )
         busy = tl.max(active.to(tl.int32), 0)
 
 
