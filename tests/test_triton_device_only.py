@@ -143,7 +143,7 @@ def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, .
     with stubbed() as backward, Counted() as counted_backward:
         loss.backward()
     names = [launch.kernel.__name__ for launch in forward]
-    assert names == ["_lay", "_frame", *stages(dims)] + ["_locate"] * len(dims) + ["_matched_cost"] * len(dims)
+    assert names == ["_lay", "_frame", *stages(dims)] + ["_matched_cost"] * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter_slopes"] * len(dims)
     assert len(counted_forward.names) == 11 + len(dims) and len(counted_backward.names) == 3 + len(dims)
     assert pred.grad is not None and pred.grad.shape == pred.shape

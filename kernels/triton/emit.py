@@ -2,7 +2,7 @@
 
 A pair is one 64-bit key in the order wanted: by persistence, the longest first, then by birth and by death. No two keys
 are equal, so a pair's column is the number of keys before its own, whatever order they are found in. `_pairs` sorts
-runs of keys, each as long as a window's list where a block can sort that, and `_place` looks each key up in the other
+runs of keys, each as long as a window's list where a block can sort that, and `place` looks each key up in the other
 runs. Where a key has no room for all three (float64, and windows of 65,535 pixels and more) `torch.sort` orders the
 pairs, in two passes.
 """
@@ -17,11 +17,12 @@ from torch import Tensor
 
 from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA, STATUS
 from .launch import INTERPRETED
+from .place import NONE, place
 from .tree import unpacked
+from .windows import Layout, locate
 
 _LOG_BLOCK = 10 if INTERPRETED else 6  # of the extrema that a program takes at a time, and of the shortest runs
 _LOG_RUN = max(9, _LOG_BLOCK)  # of the longest runs: a warp has registers for no more
-_NONE = tl.constexpr(0x7FFFFFFF << 32)  # the key of no pair, or a larger one
 
 
 def emit(
@@ -35,6 +36,7 @@ def emit(
     min_persistence: float,
     capacity: int | None,
     padded: bool,
+    layout: Layout | None,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """List the pairs of windows whose merge trees are grown.
 
@@ -52,6 +54,8 @@ def emit(
         Columns K; None for as many as there can be.
     padded : bool
         Whether the columns behind the pairs have to be filled.
+    layout : Layout, optional
+        How images have been cut into the windows. If there is one, indices are of the images' pixels.
 
     Returns
     -------
@@ -85,8 +89,7 @@ def emit(
             x, extrema, tree, counters, keys, lengths, *shape, threshold, TOP=top, PACKED=packed, **meta, num_warps=1
         )
     if n and packed:
-        outputs = index[0], index[-1], values[0], values[-1], count[0], count[-1]
-        _place[grid](x, counters, keys, *outputs, *shape, columns[0], columns[-1], int(padded), **meta, num_warps=1)
+        place(x, counters, keys, index, values, count, shape, padded, layout, grid, meta)
     if not packed:
         counts = [counters[:, PAIRS_OF_MINIMA.value]] if minima else []
         counts += [counters[:, PAIRS_OF_MAXIMA.value]] if maxima else []
@@ -94,6 +97,8 @@ def emit(
         for codes_part, lengths_part, counts_part, index_part, values_part, count_part in parts:
             _sort(codes_part, lengths_part, x, index_part, values_part)
             count_part.copy_(counts_part)
+            if layout is not None:
+                locate(index_part, count_part, layout)
     return index, values, count
 
 
@@ -149,7 +154,7 @@ def _pairs(
                     # The bits of floats that are not negative have the floats' order.
                     bits = length.to(tl.int32, bitcast=True).to(tl.int64)
                     key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
-                    key = tl.reshape(tl.where(m_pair, key, _NONE), (1 << (LOG - 5), 32))
+                    key = tl.reshape(tl.where(m_pair, key, NONE), (1 << (LOG - 5), 32))
                     key = tl.sort(tl.reshape(tl.trans(key), (1 << LOG,)))
                     tl.store(keys + out + i, key, mask=i < n)
                     tl.atomic_add(p_count, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
@@ -185,104 +190,6 @@ def _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP: tl.constex
     length = tl.where(essential, float("inf"), length)
     birth, death = tl.where(essential, u, birth).to(tl.int64), tl.where(essential, -1, death).to(tl.int64)
     return length, birth, death, m_pair | essential
-
-
-@triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "k_first", "k_second", "padded"])
-def _place(
-    x,  # [N, H, W] float32
-    counters,  # [N, COUNTERS] int32
-    keys,  # [N, all_slots] int64, sorted in runs
-    index_first,  # [N, 2, k_first] int64, written; of the first side
-    index_second,  # [N, 2, k_second] int64, written if there are two sides
-    values_first,  # [N, 2, k_first] float32, written
-    values_second,  # [N, 2, k_second] float32, written if there are two sides
-    count_first,  # [N] int64, written
-    count_second,  # [N] int64, written if there are two sides
-    height,
-    width,
-    slots,
-    all_slots,
-    programs,
-    k_first,
-    k_second,
-    padded,
-    SIDES: tl.constexpr,
-    FIRST: tl.constexpr,
-    LOG_BLOCK: tl.constexpr,
-    LOG_RUN: tl.constexpr,
-):
-    """Write the pairs of every `programs`-th block of one window, on one side, to their columns.
-
-    A column is written by one program: that of its pair, or of its number where there is no pair; then, if `padded`, it
-    gets -1.
-    """
-    part = tl.program_id(0) % SIDES
-    side = part if SIDES == 2 else FIRST
-    program = tl.program_id(0) // SIDES
-    window = (program // programs).to(tl.int64)
-    x += window * (height * width)
-    keys += window * all_slots + part * slots
-    counters += window * COUNTERS
-    k = k_first
-    index, values, p_count = index_first, values_first, count_first
-    if part == 1:
-        k = k_second
-        index, values, p_count = index_second, values_second, count_second
-    births = window * 2 * k
-    deaths = births + k
-
-    ok = tl.load(counters + STATUS) == 0
-    n_extrema = tl.where(ok, tl.load(counters + (MINIMA if side == 0 else MAXIMA)), 0)
-    count = tl.load(counters + (PAIRS_OF_MINIMA if side == 0 else PAIRS_OF_MAXIMA))
-    if program % programs == 0:
-        tl.store(p_count + window, count.to(tl.int64))
-
-    RUN: tl.constexpr = 1 << LOG_RUN
-    BLOCK: tl.constexpr = 1 << LOG_BLOCK
-    lane = tl.arange(0, BLOCK)
-    for start in range(program % programs * BLOCK, n_extrema, programs * BLOCK):
-        key = tl.load(keys + start + lane, mask=start + lane < n_extrema, other=_NONE)
-        own = start // RUN * RUN
-        column = start - own + lane
-        for run in range(0, n_extrema, RUN):
-            if run != own:
-                column += _keys_before(key, keys + run, n_extrema - run, LOG_RUN)
-        m_pair = (key < _NONE) & (column < k)
-        birth, death = (key >> 16) & 0xFFFF, (key & 0xFFFF) - 1
-        write_pairs(index, values, births + column, deaths + column, birth, death, m_pair, x)
-    for start in range(program % programs * BLOCK, tl.where(padded != 0, k, 0), programs * BLOCK):
-        column = start + lane
-        write_none(index, values, births + column, deaths + column, (column >= count) & (column < k))
-
-
-@triton.jit
-def write_pairs(index, values, births, deaths, birth, death, there, x):
-    """Write pairs of pixels and their values to these places of index and values; -1 is no pixel of death."""
-    tl.store(index + births, birth, mask=there)
-    tl.store(index + deaths, death, mask=there)
-    tl.store(values + births, tl.load(x + birth, mask=there), mask=there)
-    value_death = tl.load(x + death, mask=there & (death >= 0), other=float("inf"))
-    tl.store(values + deaths, value_death, mask=there)
-
-
-@triton.jit
-def write_none(index, values, births, deaths, there):
-    """Write that there is no pair in these places."""
-    tl.store(index + births, -1, mask=there)
-    tl.store(index + deaths, -1, mask=there)
-    tl.store(values + births, 0.0, mask=there)
-    tl.store(values + deaths, 0.0, mask=there)
-
-
-@triton.jit
-def _keys_before(key, run, size, LOG_RUN: tl.constexpr):
-    """How many keys of a sorted run of up to 2^LOG_RUN come before each key, by binary search; size : of the run."""
-    before = tl.zeros(key.shape, tl.int32)
-    for halving in tl.static_range(LOG_RUN + 1):
-        i = before + ((1 << (LOG_RUN - halving)) - 1)
-        key_i = tl.load(run + i, mask=i < tl.minimum(size, 1 << LOG_RUN), other=_NONE)
-        before += tl.where(key_i < key, 1 << (LOG_RUN - halving), 0)
-    return before
 
 
 def _sort(codes: Tensor, lengths: Tensor, x: Tensor, index: Tensor, values: Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .persistence import persistence
 from .persistence3 import persistence3
-from .windows import lay, locate
+from .windows import lay, layout_of, locate
 
 
 def localized(
@@ -25,10 +25,10 @@ def localized(
     """Pairs of critical pixels of the windows of two images (B, *image); see `gpuph.ops.localized`."""
     pred, target, height = pred.contiguous(), target.contiguous(), None if height is None else height.contiguous()
     x = lay(pred, target, height, window, stride, border)
+    layout = layout_of(len(x) // 2, pred.shape[1:], window, stride, border)
     if x.dim() == 3:
-        status, index, value, count = persistence(x, dims, top, 0.0, capacity, padded=False)
-    else:
-        status, index, value, count = persistence3(x, dims, top, 0.0, capacity)
+        return persistence(x, dims, top, 0.0, capacity, padded=False, layout=layout)
+    status, index, value, count = persistence3(x, dims, top, 0.0, capacity)
     for pixels, found in zip(index, count, strict=True):
-        locate(pixels, found, pred.shape[1:], window, stride, border)
+        locate(pixels, found, layout)
     return status, index, value, count

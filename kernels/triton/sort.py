@@ -14,10 +14,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .emit import write_none, write_pairs
 from .gradient import COUNTERS
 from .gradient3 import PAIRS
 from .launch import INTERPRETED
+from .place import write_none, write_pairs
 
 RUN = 1024 if INTERPRETED else 32  # a power of two
 _WAYS = 8

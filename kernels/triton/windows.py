@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import triton
@@ -61,16 +62,30 @@ def lay(
     return x
 
 
-def locate(
-    index: Tensor, count: Tensor, image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool
-) -> None:
-    """Say which pixels of images of that size are meant, -1 for those of the frame, instead of those of the windows.
+class Layout(NamedTuple):
+    """How images, of three axes, have been cut into windows by `lay`."""
+
+    n: int  # windows of all images
+    window: tuple[int, ...]
+    image: tuple[int, ...]
+    step: tuple[int, ...]
+    margin_z: int  # width of the frame
+    margin: int
+
+
+def layout_of(n: int, image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool) -> Layout:
+    """The layout of n windows."""
+    axes = _three_axes(window), _three_axes(image), _three_axes(stride)
+    return Layout(n, *axes, int(border and len(window) == 3), int(border))
+
+
+def locate(index: Tensor, count: Tensor, layout: Layout) -> None:
+    """Say which pixels of the images are meant, -1 for those of the frame, instead of those of the windows.
 
     index : (2 N, 2, K), changed, and count : (2 N,), of the pairs of the windows of `lay`.
     """
     n, _, k = index.shape
-    steps = *_three_axes(stride), int(border and len(window) == 3), int(border)
-    geometry = *_three_axes(window), *_three_axes(image), *steps
+    geometry = *layout.window, *layout.image, *layout.step, layout.margin_z, layout.margin
     if n:
         _locate[(n,)](index, count, n // 2, k, *geometry, BLOCK=_BLOCK, num_warps=1)
 
@@ -122,7 +137,7 @@ def _lay(
     source = pred
     if place >= n:
         source = target
-    source += _corner(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
+    source += corner_of(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
     heights += window * each
     height, width = rows + 2 * margin, columns + 2 * margin
     x += ((place * (depth + 2 * margin_z) + margin_z) * height + margin) * width + margin
@@ -218,23 +233,29 @@ def _locate(
     """Translate the pixels of one window's pairs."""
     place = tl.program_id(0).to(tl.int64)
     window = place % n
-    corner = _corner(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
+    corner = corner_of(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
     corner %= image_depth.to(tl.int64) * image_rows * image_columns
     pairs = tl.minimum(tl.load(count + place), k).to(tl.int32)
-    height, width = rows + 2 * margin, columns + 2 * margin
     for end in range(2):
         p_index = index + (place * 2 + end) * k
         for start in range(0, pairs, BLOCK):
             column = start + tl.arange(0, BLOCK)
             i = tl.load(p_index + column, mask=column < pairs, other=-1).to(tl.int32)
-            x, y, z = i % width - margin, i // width % height - margin, i // (width * height) - margin_z
-            inside = (i >= 0) & (x >= 0) & (x < columns) & (y >= 0) & (y < rows) & (z >= 0) & (z < depth)
-            pixel = corner + (z.to(tl.int64) * image_rows + y) * image_columns + x
-            tl.store(p_index + column, tl.where(inside, pixel, -1), mask=column < pairs)
+            pixel = located(i, corner, depth, rows, columns, image_rows, image_columns, margin_z, margin)
+            tl.store(p_index + column, pixel, mask=column < pairs)
 
 
 @triton.jit
-def _corner(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x):
+def located(i, corner, depth, rows, columns, image_rows, image_columns, margin_z, margin):
+    """The pixel of an image that pixel i of a window is, or -1 on its frame and for -1; corner : that of the window."""
+    height, width = rows + 2 * margin, columns + 2 * margin
+    x, y, z = i % width - margin, i // width % height - margin, i // (width * height) - margin_z
+    inside = (i >= 0) & (x >= 0) & (x < columns) & (y >= 0) & (y < rows) & (z >= 0) & (z < depth)
+    return tl.where(inside, corner + (z.to(tl.int64) * image_rows + y) * image_columns + x, -1)
+
+
+@triton.jit
+def corner_of(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x):
     """Where window number `window` begins in the images: the last along an axis are shifted inwards to end there."""
     n_z = tl.cdiv(image_depth - depth, step_z) + 1
     n_y = tl.cdiv(image_rows - rows, step_y) + 1
