@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA, STATUS
-from .launch import INTERPRETED
+from .launch import INTERPRETED, registers
 from .place import NONE, place
 from .tree import unpacked
 from .windows import Layout, locate
@@ -85,9 +85,8 @@ def emit(
     shape = height, width, bounds[0], sum(bounds), programs
     meta = {"SIDES": len(bounds), "FIRST": 0 if minima else 1, "LOG_BLOCK": _LOG_BLOCK, "LOG_RUN": _LOG_RUN}
     if n:
-        _pairs[grid](
-            x, extrema, tree, counters, keys, lengths, *shape, threshold, TOP=top, PACKED=packed, **meta, num_warps=1
-        )
+        lists = x, extrema, tree, counters, keys, lengths
+        _pairs[grid](*lists, *shape, threshold, TOP=top, PACKED=packed, **meta, **registers(255), num_warps=1)
     if n and packed:
         place(x, counters, keys, index, values, count, shape, padded, layout, grid, meta)
     if not packed:
