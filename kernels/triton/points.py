@@ -33,8 +33,7 @@ def _load_finite(diagram, i):
     """Coordinates of columns i, and whether there are such and they are finite; (0, 0) if there are none."""
     birth = tl.load(diagram.birth + i, mask=i < diagram.count, other=0.0)
     death = tl.load(diagram.death + i, mask=i < diagram.count, other=0.0)
-    # What is not finite leaves NaN if it is taken from itself.
-    return birth, death, (i < diagram.count) & ((birth - birth) + (death - death) == 0.0)
+    return birth, death, (i < diagram.count) & (tl.abs(birth) < float("inf")) & (tl.abs(death) < float("inf"))
 
 
 @triton.jit
