@@ -153,6 +153,7 @@ def _pairs(
                     # The bits of floats that are not negative have the floats' order.
                     bits = length.to(tl.int32, bitcast=True).to(tl.int64)
                     key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
+                    # Neighbours, which are compared most often, go to one lane, as the order before does not matter.
                     key = tl.reshape(tl.where(m_pair, key, NONE), (1 << (LOG - 5), 32))
                     key = tl.sort(tl.reshape(tl.trans(key), (1 << LOG,)))
                     tl.store(keys + out + i, key, mask=i < n)
