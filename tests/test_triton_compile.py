@@ -72,10 +72,10 @@ def launches() -> dict[str, Launch]:
             points = torch.empty(16, 3000, dtype=dtype, device="meta")
             count = torch.empty(16, dtype=torch.int64, device="meta")
             diagrams = points, points, count, points, points, count
-            squared = dtype == torch.float32
-            partners = engine.match(*diagrams, squared, "auto")[:2]
-            engine.cost(*diagrams, *partners, squared, True)
-            engine.matched_cost(*diagrams, squared)
+            for squared in (True, False):
+                partners = engine.match(*diagrams, squared, "auto")[:2]
+                engine.cost(*diagrams, *partners, squared, True)
+                engine.matched_cost(*diagrams, squared)
     by_variant = {}
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}

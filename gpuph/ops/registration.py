@@ -165,14 +165,7 @@ def cost(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def matched_cost(*arguments: Any) -> tuple[Tensor, ...]:
-    *points, squared = arguments
-    if by_triton(points[0]):
-        from gpuph.kernels import triton
-
-        with _device_of(points[0]):
-            costs: tuple[Tensor, ...] = triton.matched_cost(*points, squared)
-        return costs
-    return tuple(torch.from_numpy(x).to(points[0].device) for x in cpu.matched_cost(*map(_array, points), squared))
+    return _by_device("matched_cost", *arguments)
 
 
 def scatter_slopes(*arguments: Any) -> Tensor:
