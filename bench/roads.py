@@ -1,11 +1,13 @@
 """Images of real roads: OpenStreetMap's centre lines of Helsinki, rendered the way an aerial camera might see them.
 
 The geometry is real, the appearance is drawn from a seed. Everything that makes networks err in topology is there:
-trees and shadows hide pieces of road (gaps), paths, railways and roofs look like road (false connections).
+trees and shadows hide pieces of road (gaps), paths, railways and roofs look like road (false connections). With
+`decoys` there are tracks, too, as wide, long and built up as roads, that differ from them in colour alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,14 @@ LINES = Path(__file__).parent / "data" / "helsinki_roads.npz"
 # Colours as red, green, blue in [0, 1].
 GRASS, SOIL, PAVING = np.array([[0.34, 0.44, 0.26], [0.52, 0.46, 0.36], [0.57, 0.56, 0.53]], np.float32)
 ASPHALT = np.array([0.50, 0.50, 0.51], np.float32)
+GRAVEL = ASPHALT + np.array([0.002, 0, -0.0025], np.float32)  # seen in the mean of many pixels, not in one
 CANOPY = np.array([0.16, 0.27, 0.14], np.float32)
 BALLAST = np.array([0.44, 0.40, 0.37], np.float32)
 ROOFS = np.array(
     [[0.56, 0.33, 0.26], [0.42, 0.41, 0.42], [0.63, 0.61, 0.58], [0.33, 0.32, 0.32], [0.50, 0.42, 0.35]], np.float32
 )
 SQUARE = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])
+DECOYS = 0.5  # in scenes that have tracks: see `helsinki`
 SUN = (6, 5)  # shadows fall so many pixels down and to the right
 
 
@@ -35,7 +39,7 @@ def load_lines(path: Path = LINES) -> list[np.ndarray]:
         return np.split(file["xy"], file["offsets"][1:-1])
 
 
-def helsinki(seed: int = 0, height: int | None = None) -> tuple[Scene, Scene]:
+def helsinki(seed: int = 0, height: int | None = None, decoys: float = 0.0) -> tuple[Scene, Scene]:
     """Render central Helsinki at 1 m a pixel and split it: the northern 60 % to train on, the southern 40 % held out.
 
     The south has the denser streets, 45 % of their length, so that errors are counted on many of them.
@@ -46,18 +50,28 @@ def helsinki(seed: int = 0, height: int | None = None) -> tuple[Scene, Scene]:
         Decides the whole appearance.
     height : int, optional
         Only so many rows, from the south; all of them (1663) by default.
+    decoys : float
+        This share of the lines, turned by half a turn about the area's middle, is rendered as tracks that are no roads.
     """
     lines = load_lines()
     width, full_height = (int(extent) + 1 for extent in np.concatenate(lines).max(0))
-    scene = render(lines, (height or full_height, width), np.random.default_rng(seed))
+    shape, rng = (height or full_height, width), np.random.default_rng(seed)
+    tracks: list[np.ndarray] = []
+    if decoys:
+        chosen = np.random.default_rng((seed, 1)).random(len(lines)) < decoys
+        tracks = [(width - 1, shape[0] - 1) - line for line, take in zip(lines, chosen, strict=True) if take]
+    scene = render(lines, shape, rng, tracks)
     split = round(0.6 * len(scene.mask))
     train, held_out = (slice(None, split), slice(split, None))
     return tuple(Scene(scene.image[:, rows], scene.mask[rows]) for rows in (train, held_out))
 
 
-def render(lines: list[np.ndarray], shape: tuple[int, int], rng: Generator) -> Scene:
-    """Render an area of `shape` = (H, W) pixels of 1 m whose south-west corner is the lines' origin."""
-    road = _Roads(lines, shape, rng)
+def render(lines: list[np.ndarray], shape: tuple[int, int], rng: Generator, tracks: Sequence[np.ndarray] = ()) -> Scene:
+    """Render an area of `shape` = (H, W) pixels of 1 m whose south-west corner is the lines' origin.
+
+    The centre lines of `tracks` are not in the mask.
+    """
+    road = _Roads(lines, shape, rng, tracks)
     image = _ground(shape, rng)
     image = _distractors(image, rng)
     image = _over(image, road.colour(rng), road.alpha)
@@ -70,29 +84,33 @@ def render(lines: list[np.ndarray], shape: tuple[int, int], rng: Generator) -> S
 
 
 class _Roads:
-    """The raster of the centre lines, and around them roads of different width.
+    """The raster of the centre lines, and around them roads, or tracks, of different width.
 
-    Attributes: `mask` (H, W), bool, the centre lines; `distance` (H, W) to them; `nearest` (H, W), which line that
-    is; `width` (lines,), in pixels; `alpha` (H, W), how much of a pixel is road.
+    Attributes: `mask` (H, W), bool, the centre lines of roads; `distance` (H, W) to those of either; `nearest` (H, W),
+    which line that is, tracks first; `tracks`, how many; `width` (lines,), in pixels; `alpha` (H, W), how much of a
+    pixel is road or track.
     """
 
-    def __init__(self, lines: list[np.ndarray], shape: tuple[int, int], rng: Generator) -> None:
+    def __init__(
+        self, lines: list[np.ndarray], shape: tuple[int, int], rng: Generator, tracks: Sequence[np.ndarray]
+    ) -> None:
+        lines = [*tracks, *lines]  # later ones are drawn over earlier ones: roads cross tracks unbroken
         canvas = Image.new("I", shape[::-1])
         draw = ImageDraw.Draw(canvas)
         for label, line in enumerate(lines, start=1):
             draw.line([(float(x), shape[0] - 1 - float(y)) for x, y in line], fill=label)
         labels = np.asarray(canvas)
-        self.mask = labels > 0
-        self.distance, index = distance_transform_edt(~self.mask, return_indices=True)
+        self.tracks, self.mask = len(tracks), labels > len(tracks)
+        self.distance, index = distance_transform_edt(labels == 0, return_indices=True)
         self.nearest = labels[tuple(index)] - 1
         self.width = rng.uniform(4, 9, len(lines))
         self.alpha = (self.width[self.nearest] / 2 - self.distance + 0.5).clip(0, 1).astype(np.float32)
 
     def colour(self, rng: Generator) -> np.ndarray:
-        """Asphalt: one shade a street, worn and patched along it."""
+        """Asphalt, and gravel on tracks: one shade a street, worn and patched along it."""
         shade = rng.uniform(0.78, 1.22, len(self.width)).astype(np.float32)[self.nearest]
         shade = shade + 0.10 * texture(shade.shape, 12, rng) + 0.04 * texture(shade.shape, 1.5, rng)
-        return ASPHALT * shade[..., None]
+        return np.where((self.nearest < self.tracks)[..., None], GRAVEL, ASPHALT) * shade[..., None]
 
 
 def _over(image: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from bench.paper.errors import GAP, LENGTH, break_road, inject, join_roads
 from bench.paper.harness import CHOOSING, Harness, Plan
 from bench.paper.methods import (
     Method,
+    by_decoys,
     by_height,
     by_steadiness,
     by_weight,
@@ -163,9 +164,10 @@ def test_fig4_counts_falls_and_what_does_not_change():
 # Gradients.
 
 
-def test_gradients_are_measured_for_every_term(tmp_path, work):
-    result = run("gradients", tmp_path, work, "--quick", "--warmup", 1, "--rows", ROWS)
-    written(tmp_path, "gradients_quick", result)
+@pytest.mark.parametrize("name", ["gradients", "decoys_gradients"])
+def test_gradients_are_measured_for_every_term(tmp_path, work, name):
+    result = run(name, tmp_path, work, "--quick", "--warmup", 1, "--rows", ROWS)
+    written(tmp_path, f"{name}_quick", result)
     assert list(result["terms"]) == list(gradients.terms())
     for row in result["terms"].values():
         assert row["length"] >= 0
@@ -188,7 +190,16 @@ def test_pull_of_a_gradient_is_counted_by_place():
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"), [("table1", 7), ("table3", 5), ("table5", 9), ("table6", 4), ("table7", 9), ("steadiness", 7)]
+    ("name", "rows"),
+    [
+        ("table1", 7),
+        ("table3", 5),
+        ("table5", 9),
+        ("table6", 4),
+        ("table7", 9),
+        ("steadiness", 7),
+        ("decoys", 4),
+    ],
 )
 def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):
     size = ("--rows", 48) if name == "table3" else ("--rows", ROWS)
@@ -295,7 +306,15 @@ def test_rows_of_one_start_differ_by_the_loss_alone(tmp_path):
 
 
 def test_every_row_of_a_table_says_what_it_is_trained_with():
-    for methods in (main_table(2), main_table(3), by_weight(2), by_window(2), by_height(2), by_steadiness(2)):
+    for methods in (
+        main_table(2),
+        main_table(3),
+        by_weight(2),
+        by_window(2),
+        by_height(2),
+        by_steadiness(2),
+        by_decoys(2),
+    ):
         assert len({str(method) for method in methods.values()}) == len(methods)
     assert list(main_table(3)) == ["CE", "MSE", "Homo-Pre", "Homo-Reg", "Homo-Ours"]
 

@@ -47,6 +47,14 @@ def test_rendered_scene_is_an_image_with_centre_lines(scene):
     assert 0 < scene.mask.mean() < 0.1
 
 
+def test_decoys_are_in_the_image_alone(scene):
+    none, some, again = (helsinki(seed=0, height=ROWS, decoys=share)[0] for share in (0.0, 0.5, 0.5))
+    assert np.array_equal(none.image, scene.image)
+    assert np.array_equal(some.image, again.image)
+    assert not np.array_equal(some.image, scene.image)
+    assert np.array_equal(some.mask, scene.mask)
+
+
 def test_sixty_percent_of_the_area_are_for_training():
     train, held_out = helsinki(height=ROWS)
     assert len(train.mask) == 0.6 * ROWS

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,14 @@ from bench.network import PRESETS, Branch, Loss
 from bench.neurons import hemibrain
 from bench.paper.methods import BASE, Method, candidates, lines_of, thresholds, truth
 from bench.paper.scores import HIGHER_IS_BETTER, score
-from bench.roads import helsinki
+from bench.roads import DECOYS, helsinki
 from bench.scenes import Scene
 
 Scores = dict[str, dict[str, float]]  # of each metric, by threshold
 CHOOSING = ("APLS", "CCQ")  # the metrics that a cut may be chosen by
 CHOSEN_ON = 8  # training scenes at most: scoring a folder's all would take longer than training
-RENDERED = {"roads": helsinki, "neurons": hemibrain}  # the last scene is held out
+# The last scene is held out.
+RENDERED = {"roads": helsinki, "roads and decoys": partial(helsinki, decoys=DECOYS), "neurons": hemibrain}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Plan:
     Attributes
     ----------
     data : str
-        "roads", "neurons" or "folder".
+        "roads", "roads and decoys", "neurons" or "folder".
     warmup, steps : int
         Of the common start, and of each method after it.
     seeds : tuple of int

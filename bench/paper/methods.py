@@ -182,5 +182,11 @@ def by_steadiness(rank: int) -> dict[str, Method]:
     }
 
 
+def by_decoys(rank: int) -> dict[str, Method]:
+    """Without a term, without heights, and the localized loss as it is, and as steady and as strong."""
+    rows = by_steadiness(rank)
+    return {name: rows[name] for name in ("MSE", "Homo-Reg", "Homo-Ours", "8 draws, twice the weight")}
+
+
 def _localized(window: int, height: Height, unmatched: str, generator: torch.Generator) -> nn.Module:
     return gpuph.LocalizedPHLoss(window, height=height, unmatched=unmatched, generator=generator)

@@ -1,4 +1,4 @@
-"""Tables 1, 3, 5, 6, 7 and one of ours: networks that differ in the loss alone, by five metrics, with several seeds."""
+"""Tables 1, 3, 5, 6, 7 and two of ours: networks that differ in the loss alone, by five metrics, with several seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from matplotlib.figure import Figure
 from bench.figure import richest_crop
 from bench.network import PRESETS
 from bench.paper.harness import CHOOSING, Harness, Plan
-from bench.paper.methods import Method, by_height, by_steadiness, by_weight, by_window, lines_of, main_table, thresholds
+from bench.paper.methods import (
+    Method,
+    by_decoys,
+    by_height,
+    by_steadiness,
+    by_weight,
+    by_window,
+    lines_of,
+    main_table,
+    thresholds,
+)
 from bench.paper.scores import HIGHER_IS_BETTER, MEANING
 
 TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
@@ -24,15 +34,20 @@ TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
     "table6": ("roads", "Window of the localized loss, pixels", by_window),
     "table7": ("roads", "Height function of the localized loss", by_height),
     "steadiness": ("roads", "The localized loss, as steady and as strong as the one without heights", by_steadiness),
+    "decoys": ("roads and decoys", "The localized loss where tracks look like roads", by_decoys),
+}
+DATA = {name: data for name, (data, _, _) in TABLES.items()} | {
+    "gradients": "roads",
+    "decoys_gradients": "roads and decoys",
 }
 SEEDS = 3
-QUICK_STEPS = {"roads": 200, "folder": 200, "neurons": 30}  # of warm-up and method
+QUICK_STEPS = {"roads": 200, "roads and decoys": 200, "folder": 200, "neurons": 30}  # of warm-up and method
 QUICK_ROWS = 64  # of neurons
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
     """What is trained, from the command line."""
-    data = "folder" if args.images is not None else TABLES[args.name][0] if args.name in TABLES else "roads"
+    data = "folder" if args.images is not None else DATA[args.name]
     preset = PRESETS["small"][3 if data == "neurons" else 2]
     quick = QUICK_STEPS[data]
     return Plan(
