@@ -29,7 +29,7 @@ ROOFS = np.array(
     [[0.56, 0.33, 0.26], [0.42, 0.41, 0.42], [0.63, 0.61, 0.58], [0.33, 0.32, 0.32], [0.50, 0.42, 0.35]], np.float32
 )
 SQUARE = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])
-DECOYS = 0.5  # in scenes that have tracks: see `helsinki`
+DECOYS, FEW_DECOYS = 0.5, 0.2  # in scenes that have tracks: see `helsinki`
 SUN = (6, 5)  # shadows fall so many pixels down and to the right
 
 

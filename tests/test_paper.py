@@ -164,7 +164,7 @@ def test_fig4_counts_falls_and_what_does_not_change():
 # Gradients.
 
 
-@pytest.mark.parametrize("name", ["gradients", "decoys_gradients"])
+@pytest.mark.parametrize("name", ["gradients", "decoys_gradients", "few_decoys_gradients"])
 def test_gradients_are_measured_for_every_term(tmp_path, work, name):
     result = run(name, tmp_path, work, "--quick", "--warmup", 1, "--rows", ROWS)
     written(tmp_path, f"{name}_quick", result)
@@ -199,6 +199,7 @@ def test_pull_of_a_gradient_is_counted_by_place():
         ("table7", 9),
         ("steadiness", 7),
         ("decoys", 4),
+        ("few_decoys", 4),
     ],
 )
 def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):

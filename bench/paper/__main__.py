@@ -1,8 +1,9 @@
 """The experiments of "Persistent Homology with Improved Locality Information for more Effective Delineation".
 
 NAME is a figure or a table of the paper, or one of ours that ask why its ranking is not found here: `gradients` and
-`steadiness`, and `decoys` and `decoys_gradients` where tracks look like roads. Numbers and a figure are written; what a
-table has found so far is kept in --work, and the same command goes on from there.
+`steadiness`, and `decoys` and `few_decoys`, where tracks look like roads, with `decoys_gradients` and
+`few_decoys_gradients`. Numbers and a figure are written; what a table has found so far is kept in --work, and the same
+command goes on from there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     **dict.fromkeys(tables.TABLES, tables.run),
     "gradients": gradients.run,
     "decoys_gradients": gradients.run,
+    "few_decoys_gradients": gradients.run,
 }
 RESULTS = Path(__file__).parent.parent / "results"
 

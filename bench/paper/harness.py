@@ -27,14 +27,19 @@ from bench.network import PRESETS, Branch, Loss
 from bench.neurons import hemibrain
 from bench.paper.methods import BASE, Method, candidates, lines_of, thresholds, truth
 from bench.paper.scores import HIGHER_IS_BETTER, score
-from bench.roads import DECOYS, helsinki
+from bench.roads import DECOYS, FEW_DECOYS, helsinki
 from bench.scenes import Scene
 
 Scores = dict[str, dict[str, float]]  # of each metric, by threshold
 CHOOSING = ("APLS", "CCQ")  # the metrics that a cut may be chosen by
 CHOSEN_ON = 8  # training scenes at most: scoring a folder's all would take longer than training
 # The last scene is held out.
-RENDERED = {"roads": helsinki, "roads and decoys": partial(helsinki, decoys=DECOYS), "neurons": hemibrain}
+RENDERED = {
+    "roads": helsinki,
+    "roads and decoys": partial(helsinki, decoys=DECOYS),
+    "roads and few decoys": partial(helsinki, decoys=FEW_DECOYS),
+    "neurons": hemibrain,
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Plan:
     Attributes
     ----------
     data : str
-        "roads", "roads and decoys", "neurons" or "folder".
+        "folder", or of `RENDERED`.
     warmup, steps : int
         Of the common start, and of each method after it.
     seeds : tuple of int
