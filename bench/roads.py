@@ -29,7 +29,7 @@ ROOFS = np.array(
     [[0.56, 0.33, 0.26], [0.42, 0.41, 0.42], [0.63, 0.61, 0.58], [0.33, 0.32, 0.32], [0.50, 0.42, 0.35]], np.float32
 )
 SQUARE = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])
-DECOYS, FEW_DECOYS = 0.5, 0.2  # in scenes that have tracks: see `helsinki`
+DECOYS, FEW_DECOYS = 0.5, 0.2  # of `helsinki`, in scenes that have any
 SUN = (6, 5)  # shadows fall so many pixels down and to the right
 
 
@@ -51,7 +51,8 @@ def helsinki(seed: int = 0, height: int | None = None, decoys: float = 0.0) -> t
     height : int, optional
         Only so many rows, from the south; all of them (1663) by default.
     decoys : float
-        This share of the lines, turned by half a turn about the area's middle, is rendered as tracks that are no roads.
+        About this share of the lines, turned by half a turn about the area's middle, are rendered as tracks, too, which
+        are no roads.
     """
     lines = load_lines()
     width, full_height = (int(extent) + 1 for extent in np.concatenate(lines).max(0))
