@@ -82,7 +82,7 @@ def lifted(*maps: Tensor) -> list[Tensor]:
 
 
 def reduced(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str, capacity: int = 0) -> Tensor:
-    """What the losses of windows, shape (B, windows), become.
+    """What the losses of windows, of any shape, become.
 
     status : (k n,) int32, not 0 where one of the n windows of the first, ..., the k-th argument of those names holds a
     NaN or has lost its loops, see `Diagrams`. That must not pass unseen: it raises where looking costs nothing or was

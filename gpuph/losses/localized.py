@@ -183,8 +183,9 @@ class LocalizedPHLoss(torch.nn.Module):
                 for name, (index, value, count) in (("pred", a), ("target", b)):
                     warn_overflow(f"dimension {dim} of {name}", diagram_of(index, (value[:, 0], value[:, 1]), count))
         assert loss is not None  # there is a dimension
-        loss, capacity = loss.view(batch, per_image), capacity_of(self.capacity, framed)
-        return reduced(loss, status, ("pred", "target"), self.reduction, capacity)
+        capacity = capacity_of(self.capacity, framed)
+        loss = reduced(loss, status, ("pred", "target"), self.reduction, capacity)
+        return loss.view(batch, per_image) if self.reduction == "none" else loss
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """The height function on n windows as `ops.localized` takes it, with a length of 1 where all have the same."""
