@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gpuph.kernels.cpu.emit import fill, sort_pairs
+from gpuph.kernels.cpu.sort import no_places
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
@@ -19,7 +20,7 @@ def test_pairs_are_sorted_by_persistence_then_code(n: int, dtype: type, ties: bo
         codes[i], codes[i + 1] = codes[i + 1], codes[i]
     expected = codes[np.lexsort((codes, -lengths))]
     keys = np.zeros((2, n), np.int32 if dtype == np.float32 else np.int64)
-    sort_pairs(lengths, codes, *keys, *np.zeros((2, n), np.int32), np.zeros(256, np.int32), np.zeros(n, np.int64))
+    sort_pairs(lengths, codes, *keys, *np.zeros((2, n), np.int32), no_places(), np.zeros(n, np.int64))
     assert np.array_equal(codes, expected)
 
 

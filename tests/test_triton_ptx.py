@@ -177,7 +177,7 @@ def test_one_call_takes_both_solvers_each_for_its_windows(seed: int) -> None:
     modules = [importlib.import_module(f"gpuph.kernels.{device}.match") for device in ("cpu", "triton")]
     with contextlib.ExitStack() as stack:
         for module in modules:
-            stack.enter_context(mock.patch.dict(module._AUCTION_FROM, auto=7))
+            stack.enter_context(mock.patch.dict(module.AUCTION_FROM, auto=7))
         stack.enter_context(ptx(seed))
         assert_same_matching(*mixed(((3, 30), (25, 28), (9, 8), (6, 6), (40, 12)), seed), True, "auto")
 

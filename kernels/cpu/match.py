@@ -35,7 +35,7 @@ Array = NDArray[np.generic]
 _PAIRS_A_SLICE = 20_000  # fewer pairs of points are not worth a thread
 # From how many points of the smaller side the auction is used. At 1,000 it takes from 0.6 to 2.6 times as long as the
 # augmenting paths, at 3,000 a quarter, but with many ties 1.5 times.
-_AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
+AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
 _SQRT_HALF = 0.5**0.5
 _FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
@@ -60,7 +60,7 @@ def match(
 
     def run(start: int, stop: int) -> None:
         points = [array[start:stop] for array in (*a, *b)]
-        _windows(*points, squared, _AUCTION_FROM[solver], *(array[start:stop] for array in out))
+        _windows(*points, squared, AUCTION_FROM[solver], *(array[start:stop] for array in out))
 
     if out[0].size and out[1].size:
         over_windows(n, run, 1 + _PAIRS_A_SLICE // (size_a * size_b))
