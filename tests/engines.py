@@ -112,8 +112,8 @@ def assert_same_matching(
     for kernels in ("cpu", "triton"):
         with gpuph.use_kernels(kernels):
             partner_a, partner_b, gap = ops.match(*points, squared, solver)
-            costs = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, True)
-            again = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared, True)
+            costs = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
+            again = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
             in_one = torch.ops.gpuph.matched_cost(*points, squared)
         torch.testing.assert_close(costs, again, rtol=0, atol=0, equal_nan=True)
         if solver == "auto":

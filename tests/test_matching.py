@@ -231,7 +231,7 @@ def test_operator_is_well_formed():
         args = (a.birth, a.death, a.count, b.birth, b.death, b.count, True, "auto")
         torch.library.opcheck(torch.ops.gpuph.match.default, args)
         partners = torch.ops.gpuph.match(*args)[:2]
-        torch.library.opcheck(torch.ops.gpuph.cost.default, (*args[:6], *partners, True, True))
+        torch.library.opcheck(torch.ops.gpuph.cost.default, (*args[:6], *partners, True))
         torch.library.opcheck(torch.ops.gpuph.matched_cost.default, args[:7])
 
 

@@ -74,7 +74,7 @@ def launches() -> dict[str, Launch]:
             diagrams = points, points, count, points, points, count
             for squared in (True, False):
                 partners = engine.match(*diagrams, squared, "auto")[:2]
-                engine.cost(*diagrams, *partners, squared, True)
+                engine.cost(*diagrams, *partners, squared)
                 engine.matched_cost(*diagrams, squared)
     by_variant = {}
     for launch in made:

@@ -57,7 +57,7 @@ class Cost(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         out: Tensor
-        out, *slopes = torch.ops.gpuph.cost(*arguments, True)
+        out, *slopes = torch.ops.gpuph.cost(*arguments)
         ctx.save_for_backward(*slopes)
         return out
 

@@ -41,7 +41,7 @@ torch.library.define(
 torch.library.define(
     "gpuph::cost",
     "(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b,"
-    " Tensor partner_a, Tensor partner_b, bool squared, bool padded) -> (Tensor, Tensor, Tensor)",
+    " Tensor partner_a, Tensor partner_b, bool squared) -> (Tensor, Tensor, Tensor)",
 )
 torch.library.define(
     "gpuph::matched_cost",

@@ -25,7 +25,7 @@ def cost(
     partner_a: Array,
     partner_b: Array,
     squared: bool,
-    padded: bool,
+    padded: bool = True,
 ) -> tuple[Array, Array, Array]:
     """Costs (N,) and their slopes (N, 2, K) in births and deaths of both sides, 0 behind the points if `padded`."""
     (n, size_a), size_b, dtype = birth_a.shape, birth_b.shape[1], birth_a.dtype

@@ -18,4 +18,4 @@ def matched_cost(
     """Costs (N,) of the best matchings and their slopes (N, 2, K), of which nothing behind the points is written."""
     diagrams = birth_a, death_a, count_a, birth_b, death_b, count_b
     partner_a, partner_b, _ = match(*diagrams, squared, "auto")
-    return cost(*diagrams, partner_a, partner_b, squared, False)
+    return cost(*diagrams, partner_a, partner_b, squared, padded=False)

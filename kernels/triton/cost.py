@@ -24,25 +24,21 @@ def cost(
     partner_a: Tensor,
     partner_b: Tensor,
     squared: bool,
-    padded: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Costs (N,) and their slopes (N, 2, K) in births and deaths of both sides, 0 behind the points if `padded`."""
+    """Costs (N,) and their slopes (N, 2, K) in births and deaths of both sides, 0 behind the points."""
     (n, size_a), size_b = birth_a.shape, birth_b.shape[1]
-    birth_a, death_a, row_a = in_rows(birth_a, death_a)
-    birth_b, death_b, row_b = in_rows(birth_b, death_b)
-    diagrams = birth_a, death_a, count_a.contiguous(), birth_b, death_b, count_b.contiguous()
+    diagrams, layout = in_rows(birth_a, death_a, count_a, birth_b, death_b, count_b)
     partners = partner_a.contiguous(), partner_b.contiguous()
     new = {"dtype": birth_a.dtype, "device": birth_a.device}
     total, *slopes = (torch.empty(shape, **new) for shape in ((n,), (n, 2, size_a), (n, 2, size_b)))
     if n:
         # Without fusion, a pair costs the same with its sides exchanged.
         meta = {"BLOCK": _BLOCK, "num_warps": 4, "enable_fp_fusion": False}
-        scalars = row_a, row_b, size_a, size_b, int(padded)
-        _cost[(n,)](*diagrams, *partners, total, *slopes, *scalars, SQUARED=squared, **meta)
+        _cost[(n,)](*diagrams, *partners, total, *slopes, *layout, SQUARED=squared, **meta)
     return total, slopes[0], slopes[1]
 
 
-@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b", "padded"])
+@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b"])
 def _cost(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
     death_a,  # [N, size_a] of birth_a's dtype, likewise
@@ -59,7 +55,6 @@ def _cost(
     row_b,
     size_a,
     size_b,
-    padded,
     SQUARED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -72,9 +67,8 @@ def _cost(
     slopes_a += window * 2 * size_a
     slopes_b += window * 2 * size_b
     tl.store(cost + window, cost_window(a, b, slopes_a, slopes_b, size_a, size_b, SQUARED, BLOCK))
-    if padded != 0:
-        _pad(slopes_a, n_a, size_a, BLOCK)
-        _pad(slopes_b, n_b, size_b, BLOCK)
+    _pad(slopes_a, n_a, size_a, BLOCK)
+    _pad(slopes_b, n_b, size_b, BLOCK)
 
 
 @triton.jit

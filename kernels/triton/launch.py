@@ -31,11 +31,17 @@ def registers(most: int) -> dict[str, int]:
     return {} if torch.version.hip else {"maxnreg": most}
 
 
-def in_rows(birth: Tensor, death: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Births and deaths (N, K) whose columns lie side by side, and how far apart the rows of both are.
+def in_rows(
+    birth_a: Tensor, death_a: Tensor, count_a: Tensor, birth_b: Tensor, death_b: Tensor, count_b: Tensor
+) -> tuple[tuple[Tensor, ...], tuple[int, int, int, int]]:
+    """Diagrams whose births and deaths (N, K) have columns side by side, and contiguous counts.
 
-    They are copied only where that is not so; parts of a tensor (N, 2, K) stay where they are.
+    They are copied only where that is not so; parts of a tensor (N, 2, K) stay where they are. Returns also how far
+    apart the rows of each side are, and how many columns it has: row_a, row_b, size_a, size_b.
     """
-    if birth.stride(1) != 1 or birth.stride() != death.stride():
-        birth, death = birth.contiguous(), death.contiguous()
-    return birth, death, birth.stride(0)
+    if birth_a.stride(1) != 1 or birth_a.stride() != death_a.stride():
+        birth_a, death_a = birth_a.contiguous(), death_a.contiguous()
+    if birth_b.stride(1) != 1 or birth_b.stride() != death_b.stride():
+        birth_b, death_b = birth_b.contiguous(), death_b.contiguous()
+    diagrams = birth_a, death_a, count_a.contiguous(), birth_b, death_b, count_b.contiguous()
+    return diagrams, (birth_a.stride(0), birth_b.stride(0), birth_a.shape[1], birth_b.shape[1])

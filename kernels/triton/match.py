@@ -51,14 +51,12 @@ def match(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Partners in N windows and the certified gap; see `gpuph.ops.match`."""
     (n, size_a), size_b = birth_a.shape, birth_b.shape[1]
-    birth_a, death_a, row_a = in_rows(birth_a, death_a)
-    birth_b, death_b, row_b = in_rows(birth_b, death_b)
-    diagrams = birth_a, death_a, count_a.contiguous(), birth_b, death_b, count_b.contiguous()
+    diagrams, layout = in_rows(birth_a, death_a, count_a, birth_b, death_b, count_b)
     new = {"device": birth_a.device}
     partners = [torch.empty(x.shape, dtype=torch.int64, **new) for x in (birth_a, birth_b)]
     gap = torch.empty(n, dtype=torch.float64, **new)
     programs, scratch = scratch_of(n, max(size_a, size_b), birth_a)
-    scalars = n, row_a, row_b, size_a, size_b, AUCTION_FROM[solver]
+    scalars = n, *layout, AUCTION_FROM[solver]
     for meta in launches(min(size_a, size_b), solver) if n else ():
         _match[(programs,)](*diagrams, *partners, gap, *scratch, *scalars, SQUARED=squared, **meta)
     return *partners, gap

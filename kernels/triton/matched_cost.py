@@ -23,13 +23,11 @@ def matched_cost(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Costs (N,) of the best matchings and their slopes (N, 2, K), of which nothing behind the points is written."""
     (n, size_a), size_b = birth_a.shape, birth_b.shape[1]
-    birth_a, death_a, row_a = in_rows(birth_a, death_a)
-    birth_b, death_b, row_b = in_rows(birth_b, death_b)
-    diagrams = birth_a, death_a, count_a.contiguous(), birth_b, death_b, count_b.contiguous()
+    diagrams, layout = in_rows(birth_a, death_a, count_a, birth_b, death_b, count_b)
     total, *slopes = (birth_a.new_empty(shape) for shape in ((n,), (n, 2, size_a), (n, 2, size_b)))
     if n:
         programs, scratch = scratch_of(n, max(size_a, size_b), birth_a)
-        scalars = n, row_a, row_b, size_a, size_b, AUCTION_FROM["auto"]
+        scalars = n, *layout, AUCTION_FROM["auto"]
         for meta in launches(min(size_a, size_b), "auto"):
             _matched_cost[(programs,)](*diagrams, total, *slopes, *scratch, *scalars, SQUARED=squared, **meta)
     return total, slopes[0], slopes[1]
