@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -142,7 +143,7 @@ def raise_status(status: Tensor, names: Sequence[str], capacity: int) -> None:
 
     status, capacity : of `Diagrams`. names : the arguments that the windows came from, in equal parts.
     """
-    if status.cpu().numpy().any():  # for so few numbers, PyTorch takes ten times as long
+    if np.count_nonzero(status.cpu().numpy()):  # for so few numbers, PyTorch takes ten times as long
         window, each = int(status.nonzero()[0]), len(status) // len(names)
         name, place = names[window // each], window % each
         if int(status[window]) == _LOST_LOOPS:

@@ -103,10 +103,9 @@ def diagrams_of(
 ) -> Diagrams:
     """What `persistence` returns, of windows that were checked but for NaN, of which the status tells."""
     status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
-    flat = x.flatten(1)
     by_dim = {}
     for dim, (index, values, count) in pairs.items():
-        by_dim[dim] = diagram_of(index, ops.attach(values.to(x.dtype), flat, index), count)
+        by_dim[dim] = diagram_of(index, ops.attach(values.to(x.dtype), x, index), count)
     return Diagrams(by_dim, status, capacity_of(capacity, x.shape[1:]))
 
 

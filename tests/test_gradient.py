@@ -15,10 +15,9 @@ DIRECTIONS = {1 << (dx + 1 + 3 * (dy + 1)): (dx, dy) for dx in (-1, 0, 1) for dy
 
 def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
     bits = image.view(np.int32 if image.dtype == np.float32 else np.int64)
-    infinity = np.array([np.inf], image.dtype).view(bits.dtype)[0]
     most = bits.dtype.type(np.iinfo(bits.dtype).max)
     key = np.full((image.shape[0] + 2, image.shape[1] + 2), ~most if top else most, bits.dtype)
-    return gradient.order_keys(bits, infinity, most, top, key), key
+    return gradient.order_keys(image, bits, most, top, key), key
 
 
 def star_of(lower: int) -> int:

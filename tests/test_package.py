@@ -13,6 +13,8 @@ seconds = time.process_time() - start
 heavy = {"cupy", "matplotlib", "triton", "skimage", "monai", "gudhi"} & set(sys.modules)
 assert not heavy, heavy
 assert not torch.cuda.is_initialized()
+gpuph.persistence(torch.zeros(1, 4, 4))
+assert "torch._dynamo" not in sys.modules  # a second more, for those who compile nothing
 print(seconds)
 """
 

@@ -260,6 +260,23 @@ def test_traces_under_compile_without_a_graph_break() -> None:
     assert torch.equal(longest(x), (loops.death - loops.birth)[:, :3])
 
 
+def test_compile_looks_into_no_operator_where_it_breaks_a_graph() -> None:
+    traced: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> object:
+        traced.append(graph)
+        return graph.forward
+
+    @torch.compiler.disable(recursive=False)
+    def births(x: torch.Tensor) -> torch.Tensor:
+        return torch.ops.gpuph.persistence(x, [1], True, 0.0, 3)[2][0][:, 0]
+
+    x = torch.randn(2, 16, 16)
+    found = torch.compile(lambda x: births(x) + 1, backend=backend)(x)
+    assert torch.equal(found, gpuph.persistence(x, capacity=3)[1].birth + 1)
+    assert [node.name for node in traced[0].graph.nodes if node.op == "call_function"] == ["add"] and len(traced) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

@@ -11,13 +11,12 @@ class Grid:
 
     def __init__(self, volume: np.ndarray, top: bool) -> None:
         bits = volume.view(np.int32 if volume.dtype == np.float32 else np.int64)
-        infinity = np.array([np.inf], volume.dtype).view(bits.dtype)[0]
         most = bits.dtype.type(np.iinfo(bits.dtype).max)
         self.shape = tuple(size + 2 for size in volume.shape)
         self.width, self.area = self.shape[2], self.shape[1] * self.shape[2]
         keys = np.full(self.shape, ~most if top else most, bits.dtype)
         for z in range(len(volume)):
-            gradient.order_keys(bits[z], infinity, most, top, keys[z + 1])
+            gradient.order_keys(volume[z], bits[z], most, top, keys[z + 1])
         stars = np.zeros(self.shape, np.uint32)
         self.owners, self.masks = gradient3.gradient_rows(keys, stars, 1, self.shape[0] - 1)
         self.key, self.star = keys.ravel(), stars.ravel()

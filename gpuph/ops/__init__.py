@@ -49,7 +49,7 @@ def persistence(
     top : bool
         True for the construction T (pixels are top cells), False for V (pixels are vertices).
     min_persistence : float
-        Only pairs with death - birth above it.
+        Only pairs with death - birth above it, rounded to x's dtype.
     capacity : int or None
         Columns K of the result; None for the largest count of the batch or, on other devices than the CPU, for as many
         as there can be. Triton's kernels set memory for the loops of volumes aside by it, and by the size of windows.
@@ -126,7 +126,7 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]
     ----------
     read, index : Tensor, shape (N, 2, K)
         Births and deaths, and their flat indices, int64, in one of the images; negative for none.
-    values : Tensor, shape (B, P)
+    values : Tensor, shape (B, *image)
         The images, each with its share of the N windows.
 
     Returns
@@ -138,7 +138,7 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]
     if not backward and not forward:
         birth, death = read.unbind(1)
         return birth, death
-    return Attach.apply(read, values, index)  # type: ignore[no-untyped-call]
+    return Attach.apply(read, values.flatten(1), index)  # type: ignore[no-untyped-call]
 
 
 def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:

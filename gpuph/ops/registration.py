@@ -6,10 +6,12 @@ Nothing here is differentiated; `gradients.py` does that.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import math
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -81,20 +83,26 @@ def _tensors(arrays: Any, device: torch.device) -> tuple[Tensor, list[Tensor], l
 def persistence(
     x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    threshold = _rounded(min_persistence, x.dtype)
     if by_triton(x):
         _check_voxels(x.shape[1:])
         from gpuph.kernels import triton
 
         with _device_of(x):
             by_device = triton.persistence if x.dim() == 3 else triton.persistence3
-            status, *pairs = by_device(x, dims, top, min_persistence, capacity)
+            status, *pairs = by_device(x, dims, top, threshold, capacity)
         index, value, count = pairs
         if capacity is None and x.device.type == "cpu":
             index, value = _narrow(index, value, count)
         return status, index, value, count
     on_cpu = cpu.persistence if x.dim() == 3 else cpu.persistence3
-    arrays = on_cpu(_array(x), dims, top, min_persistence, capacity)
+    arrays = on_cpu(_array(x), dims, top, threshold, capacity)
     return _tensors(arrays, x.device)
+
+
+def _rounded(number: float, dtype: torch.dtype) -> float:
+    """A number as tensors of that dtype have it; infinite if it is too large for them."""
+    return ctypes.c_float(number).value if dtype == torch.float32 else number
 
 
 def _check_voxels(window: Sequence[int]) -> None:
@@ -197,7 +205,7 @@ def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Ten
     if x.device.type != "cpu" and by_triton(x):
         _warn_of_the_detour("skeletons")
     on_cpu = cpu.skeleton if x.dim() == 3 else cpu.skeleton3
-    return torch.from_numpy(on_cpu(_array(x), min_persistence, manifolds)).to(x.device)
+    return torch.from_numpy(on_cpu(_array(x), _rounded(min_persistence, x.dtype), manifolds)).to(x.device)
 
 
 IMPLEMENTATIONS = {
@@ -217,5 +225,23 @@ IMPLEMENTATIONS = {
         skeleton,
     )
 }
+
+
+class _UnseenByDynamo:
+    """A function that `torch.compile` does not trace, as `torch.library.register_kernel` has it.
+
+    That imports Dynamo for the purpose, which takes most of a second in the first call of a process that compiles
+    nothing.
+    """
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self.f, self.hidden = f, False
+
+    def __call__(self, *arguments: Any) -> Any:
+        if not self.hidden and "torch._dynamo" in sys.modules:
+            self.f, self.hidden = torch.compiler.disable(self.f), True  # type: ignore[no-untyped-call]
+        return self.f(*arguments)
+
+
 for _name, _implementation in IMPLEMENTATIONS.items():
-    torch.library.register_kernel(f"gpuph::{_name}", ["cpu", "cuda"])(_implementation)  # ROCm says that it is CUDA
+    torch.library.impl(f"gpuph::{_name}", ["cpu", "cuda"])(_UnseenByDynamo(_implementation))  # ROCm says it is CUDA

@@ -20,17 +20,17 @@ _1, _3 = _u(1), _u(3)
 
 
 @device
-def order_keys(bits, infinity, most, top, key):
+def order_keys(x, bits, most, top, key):
     """Turn floats into integers of the same order (V) or of the opposite one (T).
 
-    bits : (H, W) the floats' bits, int32 or int64. infinity, most : the bits of +inf, the largest integer.
+    x : (H, W); bits : the same as int32 or int64. most : the largest integer.
     key : (H + 2, W + 2) written inside its ring. Returns whether there is a NaN.
     """
     height, width = bits.shape
     mirror = -1 if top else 0
     nan = False
-    for b in bits.flat:  # in a loop of its own: gathered in the other, it would be summed up at the end of each row
-        nan |= (b & most) > infinity
+    for v in x.flat:  # in a loop of its own: gathered in the other, it would be summed up at the end of each row
+        nan |= v != v
     for y in range(height):
         source, row = bits[y], key[y + 1, 1:]
         for x in range(width):

@@ -46,18 +46,13 @@ def localized(
     tiling = *images, _height(height, sizes, pred.dtype), sizes, (*[1] * flat, *stride), margin
     n = len(pred) * math.prod(windows_of.py_func(images[0].shape[1:], *tiling[3:5]))
     sides = [rank - 1 - dim if top else dim for dim in dims]
-    wanted = tuple(side in sides for side in range(rank))
+    rules = top, tuple(side in sides for side in range(rank)), 0.0
     # Of each window's prediction and truth.
     lowest, status, counts = np.empty(n, pred.dtype), np.empty((n, 2), np.int32), np.empty((rank, n, 2), np.int64)
 
-    def filtrations() -> tuple[Array, Array, tuple[Any, ...]]:
-        x = np.empty((2, *shape), pred.dtype)
-        bits, infinity, threshold = as_integers(x, 0.0)
-        return x, bits, (infinity, top, wanted, threshold)
-
     def run(taken: Array, stop: int) -> Part:
-        x, bits, rules = filtrations()
-        rest = lowest, status, counts, taken, stop
+        x = np.empty((2, *shape), pred.dtype)
+        bits, rest = as_integers(x), (lowest, status, counts, taken, stop)
         part: Part = (
             _planes(tiling, rules, x, bits, *rest)
             if rank == 2
@@ -66,7 +61,8 @@ def localized(
         return part
 
     def run_large(i: int) -> Part:
-        x, bits, rules = filtrations()
+        x = np.empty((2, *shape), pred.dtype)
+        bits = as_integers(x)
         lowest[i] = _lay(tiling, i, x)
         shared = status.reshape(-1), counts.reshape(rank, -1)
         pair = [large_window(x[k], bits[k], *rules, 2 * i + k, *shared)[1:] for k in range(2)]
@@ -139,7 +135,7 @@ def _planes(tiling, rules, x, bits, lowest, status, counts, taken, stop):
     codes in a row.
     """
     n, used_0, used_1, n_mine = lowest.size, 0, 0, 0
-    _, top, wanted, _ = rules
+    top, wanted, _ = rules
     mine, scratch, room = np.empty(n, np.int64), np.empty((2, tiling[3][2]), x.dtype), room_of(x[:, 0], bits[:, 0], top)
     size_0, size_1 = room_for_codes(x[:, 0], wanted)
     codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)

@@ -29,23 +29,19 @@ def persistence(
     x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Array, list[Array], list[Array], list[Array]]:
     """Pairs of critical pixels of N windows; see `gpuph.ops.persistence`."""
-    bits, infinity, threshold = as_integers(x, min_persistence)
     # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
     sides = [1 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides
     status, counts = np.empty(len(x), np.int32), np.empty((2, len(x)), np.int64)
 
-    run = partial(_windows, x, bits, infinity, top, wanted, threshold, status, counts)
+    run = partial(_windows, x, as_integers(x), top, wanted, min_persistence, status, counts)
     parts = by_turns(len(x), run, least=4, spare=SPARE // math.prod(x.shape[1:]))
     return status, *columns_of(parts, counts, sides, x, capacity)
 
 
-def as_integers(x: Array, min_persistence: float) -> tuple[Array, Any, Any]:
-    """What kernels take for windows x: the same as integers, the bits of +inf, and the threshold in x's dtype."""
-    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
-    with np.errstate(over="ignore"):  # a larger number than the dtype has is infinite
-        threshold = x.dtype.type(min_persistence)
-    return bits, np.array([np.inf], x.dtype).view(bits.dtype)[0], threshold
+def as_integers(x: Array) -> Array:
+    """The bits of floats."""
+    return x.view(np.int32 if x.dtype == np.float32 else np.int64)
 
 
 def columns_of(
@@ -87,11 +83,11 @@ def spread(
 
 
 @kernel
-def _windows(x, bits, infinity, top, wanted, min_persistence, status, counts, taken, stop):
+def _windows(x, bits, top, wanted, min_persistence, status, counts, taken, stop):
     """Pairs of the windows that this thread takes; see `take`.
 
-    x : (N, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : minima, maxima. Written: status
-    (N,), counts (2, N). Returns the windows, and for minima and for maxima their sorted codes in a row.
+    x : (N, H, W); bits : the same as integers. wanted : minima, maxima. Written: status (N,), counts (2, N).
+    Returns the windows, and for minima and for maxima their sorted codes in a row.
     """
     n, used_0, used_1, n_mine = len(x), 0, 0, 0
     mine, room = np.empty(n, np.int64), room_of(x, bits, top)
@@ -102,7 +98,7 @@ def _windows(x, bits, infinity, top, wanted, min_persistence, status, counts, ta
         for i in range(first, last):
             codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
             counts[0, i], counts[1, i], status[i] = window_pairs(
-                x[i], bits[i], infinity, top, wanted, min_persistence, room, codes_0[used_0:], codes_1[used_1:]
+                x[i], bits[i], top, wanted, min_persistence, room, codes_0[used_0:], codes_1[used_1:]
             )
             mine[n_mine] = i
             n_mine += 1
@@ -153,7 +149,7 @@ def room_of(x, bits, top):
 
 
 @device
-def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0, codes_1):
+def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1):
     """Write the sorted codes of a window x (H, W), of minima and of maxima, as far as they are wanted.
 
     bits : x as integers. room : of `room_of`. Returns how many there are of each, and the window's status.
@@ -165,7 +161,7 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room, codes_0,
     spare = lengths, keys[0], keys[1], place, spare_order, counts, spare_codes
     height, width = x.shape[0] + 2, x.shape[1] + 2
     key_rows = key[: height * width].reshape(height, width)
-    if order_keys(bits, infinity, key.dtype.type(np.iinfo(key.dtype).max), top, key_rows):
+    if order_keys(x, bits, key.dtype.type(np.iinfo(key.dtype).max), top, key_rows):
         return 0, 0, 1
     values = x.reshape(x.size)
     lower_stars(key, height, width, star, critical)

@@ -30,12 +30,12 @@ def persistence3(
     x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Array, list[Array], list[Array], list[Array]]:
     """Pairs of critical voxels of N windows (N, D, H, W); see `gpuph.ops.persistence`."""
-    bits, infinity, threshold = as_integers(x, min_persistence)
+    bits = as_integers(x)
     # By duality the dimensions of T are those of V(-f) from behind.
     sides = [2 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides, 2 in sides
     status, counts = np.empty(len(x), np.int32), np.empty((3, len(x)), np.int64)
-    rest = infinity, top, wanted, threshold
+    rest = top, wanted, min_persistence
 
     def run(taken: Array, stop: int) -> Part:
         part: Part = _windows(x, bits, *rest, room_of(bits), status, counts, taken, stop)
@@ -64,10 +64,10 @@ def room_of(bits: Array) -> tuple[Array, Array, Array, Array]:
 
 
 @kernel
-def _windows(x, bits, infinity, top, wanted, min_persistence, room, status, counts, taken, stop):
+def _windows(x, bits, top, wanted, min_persistence, room, status, counts, taken, stop):
     """Pairs of the windows that this thread takes; see `take`.
 
-    x : (N, D, H, W); bits : the same as integers; infinity : the bits of +inf. wanted : for each dimension of V.
+    x : (N, D, H, W); bits : the same as integers. wanted : for each dimension of V.
     Written: status (N,), counts (3, N). Returns the windows, and for each dimension of V their sorted codes in a row.
     """
     n, n_mine = len(x), 0
@@ -76,9 +76,7 @@ def _windows(x, bits, infinity, top, wanted, min_persistence, room, status, coun
     first, last = take(taken, n, stop)
     while first < n:
         for i in range(first, last):
-            found_0, found_1, found_2, status[i] = window_pairs(
-                x[i], bits[i], infinity, top, wanted, min_persistence, room
-            )
+            found_0, found_1, found_2, status[i] = window_pairs(x[i], bits[i], top, wanted, min_persistence, room)
             codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
             codes_2 = appended(codes_2, used[2], found_2)
             counts[0, i], counts[1, i], counts[2, i] = found_0.size, found_1.size, found_2.size
@@ -90,14 +88,14 @@ def _windows(x, bits, infinity, top, wanted, min_persistence, room, status, coun
 
 
 @allocating
-def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
+def window_pairs(x, bits, top, wanted, min_persistence, room):
     """Sorted codes of a window x (D, H, W) for each dimension of V, none for those unwanted, and the window's status.
 
     bits : x as integers. room : of `room_of`.
     """
     key, star, known, chain = room
     depth = len(key)
-    if keys_of(bits, infinity, top, key, star, known, 0, depth):
+    if keys_of(x, bits, top, key, star, known, 0, depth):
         none = np.empty(0, np.int64)
         return none, none, none, 1
     cells = cells_of(*gradient_of(key, star, 0, depth - 2))
@@ -114,10 +112,9 @@ def window_pairs(x, bits, infinity, top, wanted, min_persistence, room):
 def large_window(
     x: Array,
     bits: Array,
-    infinity: Any,
     top: bool,
     wanted: tuple[bool, ...],
-    min_persistence: Any,
+    min_persistence: float,
     i: int,
     status: Array,
     counts: Array,
@@ -125,7 +122,7 @@ def large_window(
     """What `_windows` finds in window i, x (D, H, W), with the threads at each stage that they can share."""
     key, star, known, chain = room_of(bits)
     depth = len(key)
-    status[i] = any(over_windows(depth, lambda i, j: keys_of(bits, infinity, top, key, star, known, i, j)))
+    status[i] = any(over_windows(depth, lambda i, j: keys_of(x, bits, top, key, star, known, i, j)))
     codes = [np.empty(0, np.int64)] * 3
     if not status[i]:
         cells = _cells_of(key, star)
@@ -165,7 +162,7 @@ def _at_once(*tasks: Callable[[], Any]) -> list[Any]:
 
 
 @kernel
-def keys_of(bits, infinity, top, key, star, known, first, last):
+def keys_of(x, bits, top, key, star, known, first, last):
     """Write the slices first, ..., last - 1 of the keys (D + 2, H + 2, W + 2), ring and all; is there a NaN?
 
     Where the ring is, there are no stars (D + 2, H + 2, W + 2), and nothing is known (cells,) of any cell yet.
@@ -178,7 +175,7 @@ def keys_of(bits, infinity, top, key, star, known, first, last):
         _write_ring(key[z], inside, ~most if top else most)
         _write_ring(star[z], inside, np.uint32(0))
         if inside:
-            nan |= order_keys(bits[z - 1], infinity, most, top, key[z])
+            nan |= order_keys(x[z - 1], bits[z - 1], most, top, key[z])
     return nan
 
 

@@ -28,21 +28,21 @@ Array = NDArray[Any]
 def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Pixels of the separatrices of N images; see `gpuph.ops.skeleton`. There are manifolds of dimension 1 only."""
     mask = np.zeros(x.shape, bool)
-    bits, infinity, threshold = as_integers(x, min_persistence)
+    bits = as_integers(x)
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        _skeletons(x[rows], bits[rows], infinity, threshold, mask[rows])
+        _skeletons(x[rows], bits[rows], min_persistence, mask[rows])
 
     over_windows(len(x), run)
     return mask
 
 
 @kernel
-def _skeletons(x, bits, infinity, min_persistence, mask):
+def _skeletons(x, bits, min_persistence, mask):
     """Skeletons of the images of a slice.
 
-    x, mask : (N, H, W); bits : x as integers; infinity : the bits of +inf. Stays False where there is a NaN.
+    x, mask : (N, H, W); bits : x as integers. Stays False where there is a NaN.
     """
     height, width = x.shape[1] + 2, x.shape[2] + 2
     cells = height * width
@@ -61,7 +61,7 @@ def _skeletons(x, bits, infinity, min_persistence, mask):
     marked = np.empty(size, np.bool_)
     marked_rows = marked[:cells].reshape(height, width)
     for i in range(len(x)):
-        if order_keys(bits[i], infinity, most, False, key_rows):
+        if order_keys(x[i], bits[i], most, False, key_rows):
             continue
         value_rows[1:-1, 1:-1] = x[i]
         lower_stars(key, height, width, star, critical)

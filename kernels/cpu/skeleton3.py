@@ -42,24 +42,23 @@ _u = np.uint32
 def skeleton3(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Voxels of the separatrices (1) and surfaces (2) of N volumes; see `gpuph.ops.skeleton`."""
     mask = np.zeros(x.shape, bool)
-    bits, infinity, threshold = as_integers(x, min_persistence)
+    bits = as_integers(x)
     wanted = 1 in manifolds, 2 in manifolds
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        _skeletons(x[rows], bits[rows], infinity, threshold, *wanted, *room_of(bits), mask[rows])
+        _skeletons(x[rows], bits[rows], min_persistence, *wanted, *room_of(bits), mask[rows])
 
     over_windows(len(x), run)
     return mask
 
 
 @kernel
-def _skeletons(x, bits, infinity, min_persistence, curves, surfaces, key, star, known, chain, mask):
+def _skeletons(x, bits, min_persistence, curves, surfaces, key, star, known, chain, mask):
     """Skeletons of the volumes of a slice.
 
-    x, mask : (N, D, H, W); bits : x as integers; infinity : the bits of +inf. key, star, known, chain : of
-    `room_of`.
-    Stays False where there is a NaN.
+    x, mask : (N, D, H, W); bits : x as integers. key, star, known, chain : of `room_of`. Stays False where there is a
+    NaN.
     """
     depth, height, width = key.shape
     area = height * width
@@ -71,7 +70,7 @@ def _skeletons(x, bits, infinity, min_persistence, curves, surfaces, key, star, 
         marked.reshape(-1),
     )
     for i in range(len(x)):
-        if keys_of(bits[i], infinity, False, key, star, known, 0, depth):
+        if keys_of(x[i], bits[i], False, key, star, known, 0, depth):
             continue
         value[1:-1, 1:-1, 1:-1] = x[i]
         cells = cells_of(*gradient_of(key, star, 0, depth - 2))

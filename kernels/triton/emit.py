@@ -9,7 +9,6 @@ pairs, in two passes.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import triton
 import triton.language as tl
@@ -78,15 +77,13 @@ def emit(
     values = [torch.empty((n, 2, k), dtype=x.dtype, device=x.device) for k in columns]
     count = [torch.empty(n, dtype=torch.int64, device=x.device) for _ in columns]
 
-    with np.errstate(over="ignore"):
-        threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
     programs = triton.cdiv(max(bounds), 2**_LOG_RUN)
     grid = (n * programs * len(bounds),)
     shape = height, width, bounds[0], sum(bounds), programs
     meta = {"SIDES": len(bounds), "FIRST": 0 if minima else 1, "LOG_BLOCK": _LOG_BLOCK, "LOG_RUN": _LOG_RUN}
     if n:
         lists = x, extrema, tree, counters, keys, lengths
-        _pairs[grid](*lists, *shape, threshold, TOP=top, PACKED=packed, **meta, **registers(255), num_warps=1)
+        _pairs[grid](*lists, *shape, min_persistence, TOP=top, PACKED=packed, **meta, **registers(255), num_warps=1)
     if n and packed:
         place(x, counters, keys, index, values, count, shape, padded, layout, grid, meta)
     if not packed:

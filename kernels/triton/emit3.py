@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import triton
 import triton.language as tl
@@ -71,8 +70,6 @@ def emit(
     values = [torch.empty((n, 2, k), dtype=x.dtype, device=x.device) for k in columns]
     count = [torch.empty(n, dtype=torch.int64, device=x.device) for _ in columns]
 
-    with np.errstate(over="ignore"):
-        threshold = float(np.float32(min_persistence)) if x.dtype == torch.float32 else min_persistence  # as values are
     programs = min(triton.cdiv(max(slots), RUN * _RUNS_A_PROGRAM), _PROGRAMS)
     order = sum(side << 2 * part for part, side in enumerate(sides))
     rows = slots[0], sum(slots[:2]), sum(slots), programs, len(sides), order
@@ -80,7 +77,7 @@ def emit(
         cells = edges, squares, square_of, extrema, tree, counters
         grid = (n * programs * len(sides),)
         _pairs3[grid](
-            x, *cells, lengths, codes, voxels, edges.shape[1], *rows, threshold, TOP=top, RUN=RUN, num_warps=1
+            x, *cells, lengths, codes, voxels, edges.shape[1], *rows, min_persistence, TOP=top, RUN=RUN, num_warps=1
         )
         sort(x, counters, lengths, codes, index, values, count, voxels, max(slots), rows, grid)
     return index, values, count
