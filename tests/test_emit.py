@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.emit import fill, sort_pairs
+from gpuph.kernels.cpu.emit import fill, read, sort_pairs
 from gpuph.kernels.cpu.sort import no_places
 
 
@@ -32,3 +32,10 @@ def test_fill_keeps_the_first_and_pads_with_none(k: int) -> None:
     fill(codes, np.arange(12, dtype=np.float32) / 2, index, value)
     assert index.T.tolist() == [list(pair) for pair in [*pairs, (-1, -1), (-1, -1)][:k]]
     assert value.T.tolist() == [[3.5, 4.5], [1.0, np.inf], [0.0, 5.5], [0.0, 0.0], [0.0, 0.0]][:k]
+
+
+def test_read_gives_births_and_deaths_in_turn() -> None:
+    codes = np.array([birth << 32 | death + 1 for birth, death in [(7, 9), (2, -1), (0, 11)]], np.int64)
+    levels = np.zeros(8, np.float32)
+    read(codes, np.arange(12, dtype=np.float32) / 2, levels)
+    assert levels.tolist() == [3.5, 4.5, 1.0, np.inf, 0.0, 5.5, 0.0, 0.0]

@@ -75,6 +75,18 @@ def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, place, spar
 
 
 @device
+def read(codes, values, levels):
+    """Write the values of births and deaths in turn into levels (2 n,), +inf for the death of an essential class.
+
+    values : (P,) the window, for one that is not there any more when its columns are filled.
+    """
+    for i in range(codes.size):
+        death = (codes[i] & 0xFFFFFFFF) - 1
+        levels[_i(2 * i)] = values[_i(codes[i] >> 32)]
+        levels[_i(2 * i + 1)] = values[_i(death)] if death >= 0 else np.inf
+
+
+@device
 def fill(codes, values, index, value):
     """Write sorted codes into index (2, K), as many as there is room for, and the values there into value (2, K).
 

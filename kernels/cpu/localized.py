@@ -1,6 +1,7 @@
 """The localized filtration's pairs: windows of a prediction and of its truth, laid in frames, from floats to pairs.
 
-A filtration is laid in memory that is used again for the next window, so that it stays in the cache.
+A filtration is laid in memory that is used again for the next window, so that it stays in the cache. What the pairs
+need of it is read before: a thread's part has, for each dimension of V, their codes in a row and their levels.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .emit import read
 from .jit import device, kernel
 from .persistence import SPARE, Part, as_integers, room_for_codes, room_of, spread, window_pairs, with_room
 from .persistence3 import large, large_window
@@ -20,7 +22,7 @@ from .persistence3 import room_of as room_of_volume
 from .persistence3 import window_pairs as volume_pairs
 from .primitives import appended
 from .threads import by_turns, take
-from .windows import corner_of, fill_from_image, lay, lay_frame, windows_of
+from .windows import corner_of, fill_from_image, lay, lay_frame, places_of, windows_of
 
 Array = NDArray[Any]
 
@@ -48,11 +50,11 @@ def localized(
     sides = [rank - 1 - dim if top else dim for dim in dims]
     rules = top, tuple(side in sides for side in range(rank)), 0.0
     # Of each window's prediction and truth.
-    lowest, status, counts = np.empty(n, pred.dtype), np.empty((n, 2), np.int32), np.empty((rank, n, 2), np.int64)
+    status, counts = np.empty((n, 2), np.int32), np.empty((rank, n, 2), np.int64)
 
     def run(taken: Array, stop: int) -> Part:
         x = np.empty((2, *shape), pred.dtype)
-        bits, rest = as_integers(x), (lowest, status, counts, taken, stop)
+        bits, rest = as_integers(x), (status, counts, taken, stop)
         part: Part = (
             _planes(tiling, rules, x, bits, *rest)
             if rank == 2
@@ -63,21 +65,23 @@ def localized(
     def run_large(i: int) -> Part:
         x = np.empty((2, *shape), pred.dtype)
         bits = as_integers(x)
-        lowest[i] = _lay(tiling, i, x)
+        _lay(tiling, i, x)
         shared = status.reshape(-1), counts.reshape(rank, -1)
         pair = [large_window(x[k], bits[k], *rules, 2 * i + k, *shared)[1:] for k in range(2)]
-        return np.array([i]), *map(np.concatenate, zip(*pair, strict=True))
+        levels = [np.concatenate([*map(_levels, codes, x)]) for codes in zip(*pair, strict=True)]
+        return np.array([i]), *zip(map(np.concatenate, zip(*pair, strict=True)), levels, strict=True)
 
     parts = (
         [run_large(i) for i in range(n)]
         if rank == 3 and large(n, window)
         else by_turns(n, run, 2, SPARE // (2 * math.prod(shape)))
     )
+    places = places_of(images[0].shape[1:], sizes, margin)
     index, value, count = [], [], []
     for side in sides:
         # In the result, all windows of the truth follow all of the prediction.
         count.append(counts[side].T.ravel())
-        write = partial(_fill, tiling, shape, lowest, counts[side])
+        write = partial(_fill, tiling, places, counts[side])
         columns = spread(parts, side, count[-1], pred.dtype, capacity, write)
         index.append(columns[0])
         value.append(columns[1])
@@ -107,7 +111,7 @@ def _place(tiling, i):
 
 @device
 def _lay_pair(tiling, i, x, scratch):
-    """Lay window i of both images in x (2, D, H, W), in frames at their common minimum, which is returned.
+    """Lay window i of both images in x (2, D, H, W), in frames at their common minimum.
 
     scratch : (2, columns of the window).
     """
@@ -117,85 +121,101 @@ def _lay_pair(tiling, i, x, scratch):
     lowest = min(lowest, lay(target[image], corner, up, margin, x[1], scratch[0], scratch[1]))
     for k in range(2):
         lay_frame(x[k], margin, lowest)
-    return lowest
 
 
 @kernel
 def _lay(tiling, i, x):
-    return _lay_pair(tiling, i, x, np.empty((2, tiling[3][2]), x.dtype))
+    _lay_pair(tiling, i, x, np.empty((2, tiling[3][2]), x.dtype))
 
 
 @kernel
-def _planes(tiling, rules, x, bits, lowest, status, counts, taken, stop):
+def _planes(tiling, rules, x, bits, status, counts, taken, stop):
     """Pairs of the windows of images (B, 1, H, W) that this thread takes, prediction and truth in turn.
 
     tiling : the images; the heights, (1 or windows, *window), or (1 or windows, 3) slopes, or empty; sizes of windows,
     strides and margins. rules : as `persistence.window_pairs` has them. x, bits : (2, 1, *framed window), used up.
-    Written: lowest (n,), status (n, 2), counts (2, n, 2). Returns the windows, and for each dimension of V the sorted
-    codes in a row.
+    Written: status (n, 2), counts (2, n, 2). Returns the windows, and for each dimension of V the sorted codes in a row
+    and their levels.
     """
-    n, used_0, used_1, n_mine = lowest.size, 0, 0, 0
+    n, used_0, used_1, n_mine = len(status), 0, 0, 0
     top, wanted, _ = rules
     mine, scratch, room = np.empty(n, np.int64), np.empty((2, tiling[3][2]), x.dtype), room_of(x[:, 0], bits[:, 0], top)
     size_0, size_1 = room_for_codes(x[:, 0], wanted)
     codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)
+    levels_0, levels_1 = np.empty(2 * size_0, x.dtype), np.empty(2 * size_1, x.dtype)
     first, last = take(taken, n, stop)
     while first < n:
         for i in range(first, last):
-            lowest[i] = _lay_pair(tiling, i, x, scratch)
+            _lay_pair(tiling, i, x, scratch)
             for k in range(2):
                 codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
                 n_0, n_1, status[i, k] = window_pairs(
                     x[k, 0], bits[k, 0], *rules, room, codes_0[used_0:], codes_1[used_1:]
                 )
+                levels_0 = with_room(levels_0, 2 * used_0, 2 * size_0)
+                levels_1 = with_room(levels_1, 2 * used_1, 2 * size_1)
+                values = x[k].reshape(x[k].size)
+                read(codes_0[used_0 : used_0 + n_0], values, levels_0[2 * used_0 :])
+                read(codes_1[used_1 : used_1 + n_1], values, levels_1[2 * used_1 :])
                 counts[0, i, k], counts[1, i, k] = n_0, n_1
                 used_0 += n_0
                 used_1 += n_1
             mine[n_mine] = i
             n_mine += 1
         first, last = take(taken, n, stop)
-    return mine[:n_mine], codes_0[:used_0], codes_1[:used_1]
+    return mine[:n_mine], (codes_0[:used_0], levels_0[: 2 * used_0]), (codes_1[:used_1], levels_1[: 2 * used_1])
 
 
 @kernel
-def _volumes(tiling, rules, x, bits, room, lowest, status, counts, taken, stop):
+def _volumes(tiling, rules, x, bits, room, status, counts, taken, stop):
     """What `_planes` does, of images (B, D, H, W). room : of `persistence3.room_of`."""
-    n, n_mine = lowest.size, 0
+    n, n_mine = len(status), 0
     mine, scratch, used = np.empty(n, np.int64), np.empty((2, tiling[3][2]), x.dtype), np.zeros(3, np.int64)
     codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
+    levels_0, levels_1, levels_2 = np.empty(64, x.dtype), np.empty(64, x.dtype), np.empty(64, x.dtype)
     first, last = take(taken, n, stop)
     while first < n:
         for i in range(first, last):
-            lowest[i] = _lay_pair(tiling, i, x, scratch)
+            _lay_pair(tiling, i, x, scratch)
             for k in range(2):
                 found_0, found_1, found_2, status[i, k] = volume_pairs(x[k], bits[k], *rules, room)
                 codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
                 codes_2 = appended(codes_2, used[2], found_2)
+                levels_0 = appended(levels_0, 2 * used[0], _levels(found_0, x[k]))
+                levels_1 = appended(levels_1, 2 * used[1], _levels(found_1, x[k]))
+                levels_2 = appended(levels_2, 2 * used[2], _levels(found_2, x[k]))
                 counts[0, i, k], counts[1, i, k], counts[2, i, k] = found_0.size, found_1.size, found_2.size
                 used += counts[:, i, k]
             mine[n_mine] = i
             n_mine += 1
         first, last = take(taken, n, stop)
-    return mine[:n_mine], codes_0[: used[0]], codes_1[: used[1]], codes_2[: used[2]]
+    found_0, found_1 = (codes_0[: used[0]], levels_0[: 2 * used[0]]), (codes_1[: used[1]], levels_1[: 2 * used[1]])
+    return mine[:n_mine], found_0, found_1, (codes_2[: used[2]], levels_2[: 2 * used[2]])
 
 
 @kernel
-def _fill(tiling, shape, lowest, counts, windows, codes, index, value):
-    """Spread codes over the rows of some windows in index and value (2 N, 2, K); the truth's follow the prediction's.
+def _levels(codes, x):
+    """What `read` writes, of a window x (D, H, W)."""
+    levels = np.empty(2 * codes.size, x.dtype)
+    read(codes, x.reshape(x.size), levels)
+    return levels
 
-    lowest : (N,). counts : (N, 2).
+
+@kernel
+def _fill(tiling, places, counts, windows, found, index, value):
+    """Spread codes and levels over the rows of some windows in index and value (2 N, 2, K).
+
+    The truth's rows follow the prediction's. counts : (N, 2).
     """
-    _fill_rows(tiling, shape, lowest, counts, windows, codes, index, value)
+    _fill_rows(tiling, places, counts, windows, found, index, value)
 
 
 @device
-def _fill_rows(tiling, shape, lowest, counts, windows, codes, index, value):
-    pred, target, _, _, _, margin = tiling
-    used = 0
+def _fill_rows(tiling, places, counts, windows, found, index, value):
+    (_, _, height, width), (codes, levels), used = tiling[0].shape, found, 0
     for i in windows:
-        number, corner, up = _place(tiling, i)
+        _, (z, y, x), _ = _place(tiling, i)
         for k in range(2):
-            image, row = pred if k == 0 else target, k * lowest.size + i
-            found = codes[used : used + counts[i, k]]
-            fill_from_image(found, image[number], corner, up, margin, shape, lowest[i], index[row], value[row])
-            used += counts[i, k]
+            row, stop, first = k * len(counts) + i, used + counts[i, k], (z * height + y) * width + x
+            fill_from_image(codes[used:stop], levels[2 * used : 2 * stop], first, places, index[row], value[row])
+            used = stop

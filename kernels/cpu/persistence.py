@@ -19,7 +19,7 @@ from .threads import by_turns, on_threads, take
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]
-Part = tuple[Array, ...]  # what a thread found: numbers of windows, and for each dimension of V their codes in a row
+Part = tuple[Any, ...]  # what a thread found: numbers of windows, and for each dimension of V their codes in a row
 
 _COLUMNS_A_THREAD = 32_768  # fewer are not worth one
 SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
@@ -64,19 +64,19 @@ def spread(
     counts: Array,
     dtype: Any,
     capacity: int | None,
-    write: Callable[[Array, Array, Array, Array], None],
+    write: Callable[[Array, Any, Array, Array], None],
 ) -> tuple[Array, Array]:
     """Index and values (N, 2, K) of one side of windows with so many pairs.
 
-    write : what fills them, from the windows and codes of a part.
+    write : what fills them, from the windows of a part and what it has of that side.
     """
     k = int(counts.max(initial=0)) if capacity is None else capacity
     index, values = np.empty((len(counts), 2, k), np.int64), np.empty((len(counts), 2, k), dtype)
     todo = iter(parts)
 
     def run() -> None:
-        for windows, *codes in todo:
-            write(windows, codes[side], index, values)
+        for windows, *found in todo:
+            write(windows, found[side], index, values)
 
     on_threads(min(len(parts), index.size // _COLUMNS_A_THREAD), run)
     return index, values

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import device
+from .jit import device, kernel
 from .jit import unsigned as _i
 
 
@@ -97,34 +97,29 @@ def lay_frame(out, margin, value):
                     row[x] = value
 
 
-@device
-def fill_from_image(codes, image, corner, height, margin, shape, lowest, index, value):
-    """What `emit.fill` does, for a window that `lay` has laid: pixels are those of the image, and -1 on the frame.
+@kernel
+def places_of(image, window, margin):
+    """Where the pixels of a window in its frame are in an image of that size, from the window's first on: (cells,).
 
-    shape : of the window in its frame. lowest : the frame's value.
+    -1 on the frame.
     """
-    n = min(codes.size, index.shape[1])
-    size = shape[0] - 2 * margin[0], shape[1] - 2 * margin[1], shape[2] - 2 * margin[2]
-    for i in range(n):
-        for end in range(2):
-            position = codes[i] >> 32 if end == 0 else (codes[i] & 0xFFFFFFFF) - 1
-            if position < 0:
-                index[end, i], value[end, i] = -1, np.inf
-                continue
-            # A division would be slower; half a pixel more keeps the product exact.
-            row = np.int64((position + 0.5) * (1.0 / shape[2]))
-            x = position - row * shape[2] - margin[2]
-            z = np.int64((row + 0.5) * (1.0 / shape[1]))
-            y = row - z * shape[1] - margin[1]
-            z -= margin[0]
-            if (0 <= x < size[2]) & (0 <= y < size[1]) & (0 <= z < size[0]):
-                row = np.int64(corner[0] + z) * image.shape[1] + corner[1] + y
-                index[end, i] = row * image.shape[2] + corner[2] + x
-                v = image[_i(corner[0] + z), _i(corner[1] + y), _i(corner[2] + x)]
-                if height.ndim == 1:
-                    v += _of_row(height, z, y, size) + height[2] * _from_centre(x, size[2], height)
-                elif height.size > 0:
-                    v += height[_i(z), _i(y), _i(x)]
-                value[end, i] = v
-            else:
-                index[end, i], value[end, i] = -1, lowest
+    places = np.full((window[0] + 2 * margin[0], window[1] + 2 * margin[1], window[2] + 2 * margin[2]), -1)
+    for z in range(window[0]):
+        for y in range(window[1]):
+            for x in range(window[2]):
+                place = (z * image[1] + y) * image[2] + x
+                places[z + margin[0], y + margin[1], x + margin[2]] = place
+    return places.reshape(-1)
+
+
+@device
+def fill_from_image(codes, levels, first, places, index, value):
+    """What `emit.fill` does, of a window that `lay` has laid: pixels are those of the image, and -1 on the frame.
+
+    levels : (2 n,), of `emit.read`. first : the window's first pixel in the image. places : of `places_of`.
+    """
+    for i in range(min(codes.size, index.shape[1])):
+        birth, death = places[_i(codes[i] >> 32)], (codes[i] & 0xFFFFFFFF) - 1
+        death = places[_i(death)] if death >= 0 else -1
+        index[0, i], index[1, i] = first + birth if birth >= 0 else -1, first + death if death >= 0 else -1
+        value[0, i], value[1, i] = levels[_i(2 * i)], levels[_i(2 * i + 1)]
