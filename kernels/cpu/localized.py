@@ -22,7 +22,7 @@ from .persistence3 import room_of as room_of_volume
 from .persistence3 import window_pairs as volume_pairs
 from .primitives import appended
 from .threads import by_turns, take
-from .windows import corner_of, fill_from_image, lay, lay_frame, places_of, windows_of
+from .windows import corner_of, fill_from_image, lay, lay_frame, windows_of
 
 Array = NDArray[Any]
 
@@ -76,12 +76,11 @@ def localized(
         if rank == 3 and large(n, window)
         else by_turns(n, run, 2, SPARE // (2 * math.prod(shape)))
     )
-    places = places_of(images[0].shape[1:], sizes, margin)
     index, value, count = [], [], []
     for side in sides:
         # In the result, all windows of the truth follow all of the prediction.
         count.append(counts[side].T.ravel())
-        write = partial(_fill, tiling, places, counts[side])
+        write = partial(_fill, tiling, shape, counts[side])
         columns = spread(parts, side, count[-1], pred.dtype, capacity, write)
         index.append(columns[0])
         value.append(columns[1])
@@ -202,20 +201,21 @@ def _levels(codes, x):
 
 
 @kernel
-def _fill(tiling, places, counts, windows, found, index, value):
+def _fill(tiling, shape, counts, windows, found, index, value):
     """Spread codes and levels over the rows of some windows in index and value (2 N, 2, K).
 
     The truth's rows follow the prediction's. counts : (N, 2).
     """
-    _fill_rows(tiling, places, counts, windows, found, index, value)
+    _fill_rows(tiling, shape, counts, windows, found, index, value)
 
 
 @device
-def _fill_rows(tiling, places, counts, windows, found, index, value):
-    (_, _, height, width), (codes, levels), used = tiling[0].shape, found, 0
+def _fill_rows(tiling, shape, counts, windows, found, index, value):
+    image, margin, (codes, levels), used = tiling[0].shape[1:], tiling[5], found, 0
     for i in windows:
-        _, (z, y, x), _ = _place(tiling, i)
+        corner = _place(tiling, i)[1]
         for k in range(2):
-            row, stop, first = k * len(counts) + i, used + counts[i, k], (z * height + y) * width + x
-            fill_from_image(codes[used:stop], levels[2 * used : 2 * stop], first, places, index[row], value[row])
+            row, stop = k * len(counts) + i, used + counts[i, k]
+            pairs = codes[used:stop], levels[2 * used : 2 * stop]
+            fill_from_image(*pairs, corner, image, margin, shape, index[row], value[row])
             used = stop

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import device, kernel
+from .jit import device
 from .jit import unsigned as _i
 
 
@@ -97,29 +97,25 @@ def lay_frame(out, margin, value):
                     row[x] = value
 
 
-@kernel
-def places_of(image, window, margin):
-    """Where the pixels of a window in its frame are in an image of that size, from the window's first on: (cells,).
+@device
+def fill_from_image(codes, levels, corner, image, margin, shape, index, value):
+    """What `emit.fill` does, of a window that `lay` has laid: pixels are those of the image, and -1 on the frame.
 
-    -1 on the frame.
+    levels : (2 n,), of `emit.read`. image, shape : sizes of the image, and of the window in its frame.
     """
-    places = np.full((window[0] + 2 * margin[0], window[1] + 2 * margin[1], window[2] + 2 * margin[2]), -1)
-    for z in range(window[0]):
-        for y in range(window[1]):
-            for x in range(window[2]):
-                place = (z * image[1] + y) * image[2] + x
-                places[z + margin[0], y + margin[1], x + margin[2]] = place
-    return places.reshape(-1)
+    for i in range(min(codes.size, index.shape[1])):
+        index[0, i] = _located(codes[i] >> 32, corner, image, margin, shape)
+        index[1, i] = _located((codes[i] & 0xFFFFFFFF) - 1, corner, image, margin, shape)
+        value[0, i], value[1, i] = levels[_i(2 * i)], levels[_i(2 * i + 1)]
 
 
 @device
-def fill_from_image(codes, levels, first, places, index, value):
-    """What `emit.fill` does, of a window that `lay` has laid: pixels are those of the image, and -1 on the frame.
-
-    levels : (2 n,), of `emit.read`. first : the window's first pixel in the image. places : of `places_of`.
-    """
-    for i in range(min(codes.size, index.shape[1])):
-        birth, death = places[_i(codes[i] >> 32)], (codes[i] & 0xFFFFFFFF) - 1
-        death = places[_i(death)] if death >= 0 else -1
-        index[0, i], index[1, i] = first + birth if birth >= 0 else -1, first + death if death >= 0 else -1
-        value[0, i], value[1, i] = levels[_i(2 * i)], levels[_i(2 * i + 1)]
+def _located(position, corner, image, margin, shape):
+    """Flat index in the image of a position in a window's frame; -1 on the frame and for -1."""
+    # A division would be slower; half a pixel more keeps the product exact.
+    row = np.int64((position + 0.5) * (1.0 / shape[2]))
+    z = np.int64((row + 0.5) * (1.0 / shape[1]))
+    x, y, z = position - row * shape[2] - margin[2], row - z * shape[1] - margin[1], z - margin[0]
+    inside = (0 <= x < shape[2] - 2 * margin[2]) & (0 <= y < shape[1] - 2 * margin[1])
+    inside &= (0 <= z < shape[0] - 2 * margin[0]) & (position >= 0)
+    return ((corner[0] + z) * image[1] + corner[1] + y) * image[2] + corner[2] + x if inside else -1
