@@ -68,8 +68,8 @@ def localized(
         _lay(tiling, i, x)
         shared = status.reshape(-1), counts.reshape(rank, -1)
         pair = [large_window(x[k], bits[k], *rules, 2 * i + k, *shared)[1:] for k in range(2)]
-        levels = [np.concatenate([*map(_levels, codes, x)]) for codes in zip(*pair, strict=True)]
-        return np.array([i]), *zip(map(np.concatenate, zip(*pair, strict=True)), levels, strict=True)
+        both = [*zip(*pair, strict=True)]  # for each side, the prediction's codes and the truth's
+        return np.array([i]), *((np.concatenate(c), np.concatenate([*map(_levels, c, x)])) for c in both)
 
     parts = (
         [run_large(i) for i in range(n)]

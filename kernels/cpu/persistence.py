@@ -117,7 +117,7 @@ def room_for_codes(x, wanted):
 
 @allocating
 def with_room(codes, used, more):
-    """A list of codes of which so many are used, with room for more."""
+    """A list of codes, or of levels, of which so many are used, with room for more."""
     if used + more <= codes.size:
         return codes
     larger = np.empty(2 * codes.size + more, codes.dtype)
