@@ -26,7 +26,8 @@ def registers(most: int) -> dict[str, int]:
     """The option by which a thread has at most so many registers.
 
     Left alone, one version of ptxas or another spills some, to fit more blocks on a multiprocessor. With the numbers
-    that are given here, none from Triton 3.6 to 3.8 does. ROCm's compiler does not know the option.
+    that are given here, none from Triton 3.6 to 3.8 does, but for 8 bytes in one. ROCm's compiler does not know the
+    option.
     """
     return {} if torch.version.hip else {"maxnreg": most}
 
