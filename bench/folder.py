@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+import tifffile
+from PIL import Image
 from skimage.io import imread
 
 from bench.scenes import Scene
 
 SUFFIXES = (".png", ".tif", ".tiff")
+MOST_PIXELS = 2**27  # of an image: 1.6 GB as float32 RGB, and below the size that Pillow refuses to decode
 
 
 def load_folder(images: Path, masks: Path, held_out: float) -> tuple[list[Scene], list[Scene]]:
@@ -22,8 +26,8 @@ def load_folder(images: Path, masks: Path, held_out: float) -> tuple[list[Scene]
     Raises
     ------
     ValueError
-        If there are fewer than two pairs, a file has no partner, or the sizes, channels or types do not fit; the
-        message names the file.
+        If there are fewer than two pairs, a file has no partner, is damaged or claims more than `MOST_PIXELS`, or the
+        sizes, channels or types do not fit; the message names the file.
     """
     pairs = _pair(_files(images), _files(masks))
     if len(pairs) < 2:
@@ -67,7 +71,11 @@ def _read_pair(image_path: Path, mask_path: Path) -> Scene:
 
 def _read(path: Path) -> np.ndarray:
     """Read a file as (C, H, W), float32 in [0, 1], without an alpha channel."""
-    pixels = imread(path)
+    try:
+        _check_claimed_size(path)
+        pixels = imread(path)
+    except Exception as error:  # a damaged file can make its decoder raise almost anything
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if pixels.dtype not in (np.bool_, np.uint8, np.uint16):
         raise ValueError(f"{path} holds {pixels.dtype}, expected 8- or 16-bit unsigned integers")
     if pixels.ndim == 2:
@@ -78,3 +86,15 @@ def _read(path: Path) -> np.ndarray:
         pixels = pixels[..., :-1]
     scale = 1 if pixels.dtype == np.bool_ else np.iinfo(pixels.dtype).max
     return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / scale
+
+
+def _check_claimed_size(path: Path) -> None:
+    """Raise if the file's header claims more pixels than an image may have, before memory is allocated for them."""
+    if path.suffix.lower() == ".png":
+        with Image.open(path) as image:
+            pixels = math.prod(image.size)
+    else:
+        with tifffile.TiffFile(path) as tiff:
+            pixels = max((page.imagewidth * page.imagelength for page in tiff.pages), default=0)
+    if pixels > MOST_PIXELS:
+        raise ValueError(f"it has {pixels:,} pixels, at most {MOST_PIXELS:,} are supported; cut it into tiles")

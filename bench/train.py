@@ -88,18 +88,28 @@ class Run:
         path.with_suffix(".tmp").replace(path)  # an interrupted save leaves the old one
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises ValueError if it was made with other settings."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        for name, value in state["settings"].items():
-            if value != self.settings[name]:
-                raise ValueError(f"{path} was made with --{name.replace('_', '-')} {value}, not {self.settings[name]}")
-        self.step = state["step"]
+        """Go on from a checkpoint. Raises ValueError if the file is not one, or was made with other settings."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except OSError:
+            raise
+        except Exception as error:  # a file of another kind can make the unpickler raise almost anything
+            raise ValueError(f"{path} is not a checkpoint, or is damaged") from error
+        if not isinstance(state, dict) or not {"settings", "step", "branches", "generator"} <= state.keys():
+            raise ValueError(f"{path} is not a checkpoint of this command")
+        settings, self.step = state["settings"], state["step"]
+        for name, value in self.settings.items():
+            if settings.get(name) != value:
+                raise ValueError(f"{path} was made with --{name.replace('_', '-')} {settings.get(name)}, not {value}")
         if self.step > self.args.warmup + self.args.steps:
             raise ValueError(f"{path} was trained for {self.step - self.args.warmup} steps already")
-        self.branches = {name: self.new_branch() for name in state["branches"]}
-        for name, branch in self.branches.items():
-            branch.load_state_dict(state["branches"][name])
-        self.generator.set_state(state["generator"].cpu())
+        try:
+            self.branches = {name: self.new_branch() for name in state["branches"]}
+            for name, branch in self.branches.items():
+                branch.load_state_dict(state["branches"][name])
+            self.generator.set_state(state["generator"].cpu())
+        except Exception as error:
+            raise ValueError(f"{path} does not fit the network of these settings") from error
 
 
 # What a checkpoint can only be resumed with; the number of steps may grow.
