@@ -3,6 +3,7 @@
 The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss` and `truncated_distance_map`.
 """
 
+from . import _checkout  # noqa: F401 -- before anything that imports the kernels
 from .diagram import Diagram, Diagrams
 from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear
