@@ -1,0 +1,1 @@
+"""A day on a GPU: what the kernels answer there, how long they take, and what the sanitizer and the profiler say."""

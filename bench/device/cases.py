@@ -1,0 +1,225 @@
+"""Inputs that every machine makes alike, bit for bit, so that answers can be compared with those of another machine.
+
+All values are integers or multiples of a power of two, computed without rounding: neither a library's version nor a
+processor changes them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from scipy.ndimage import distance_transform_cdt
+from torch import Tensor
+
+import gpuph
+
+Shape = tuple[int, ...]
+
+
+def noise(shape: Shape, rng: Generator) -> np.ndarray:
+    return rng.integers(-(2**20), 2**20, shape) / 1024
+
+
+def smooth(shape: Shape, rng: Generator) -> np.ndarray:
+    """Noise after two running sums of width 3 along each axis."""
+    x = rng.integers(0, 256, shape)
+    for axis in range(len(shape)):
+        for _ in range(2):
+            x = x + np.roll(x, 1, axis) + np.roll(x, -1, axis)
+    return x.astype(float)
+
+
+def constant(shape: Shape, rng: Generator) -> np.ndarray:
+    return np.zeros(shape)
+
+
+def ties(shape: Shape, rng: Generator) -> np.ndarray:
+    return rng.integers(0, 4, shape).astype(float)
+
+
+def checkerboard(shape: Shape, rng: Generator) -> np.ndarray:
+    return (np.indices(shape).sum(axis=0) % 2).astype(float)
+
+
+def spiral(shape: Shape, rng: Generator) -> np.ndarray:
+    """A corridor that winds inwards and rises slowly, between high walls: one long path, in each slice of a volume."""
+    height, width = shape[-2:]
+    x = np.full(shape, 4096.0)
+    top, left, bottom, right = 0, 0, height - 1, width - 1
+    path: list[tuple[int, int]] = []
+    while top <= bottom and left <= right:
+        path += [(top, j) for j in range(left, right + 1)]
+        path += [(i, right) for i in range(top + 1, bottom + 1)]
+        path += [(bottom, j) for j in range(right - 1, left + 1, -1)] if bottom > top else []
+        path += [(i, left + 2) for i in range(bottom - 1, top + 1, -1)] if right > left + 2 else []
+        top, left, bottom, right = top + 2, left + 2, bottom - 2, right - 2
+    for step, (i, j) in enumerate(path):
+        x[..., i, j] = step / 4
+    return x
+
+
+def infinities(shape: Shape, rng: Generator) -> np.ndarray:
+    x = noise(shape, rng)
+    x[rng.random(shape) < 0.1] = np.inf
+    x[rng.random(shape) < 0.1] = -np.inf
+    return x
+
+
+def roads(shape: Shape, rng: Generator) -> np.ndarray:
+    """Distances, along the axes and up to 20, to a few straight lines, plus a ramp."""
+    mask = np.zeros(shape, bool)
+    for _ in range(3):
+        start, stop = (np.array([rng.integers(0, side) for side in shape]) for _ in range(2))
+        steps = int(np.abs(stop - start).max()) + 1
+        for k in range(steps + 1):
+            mask[tuple(start + (stop - start) * k // steps)] = True
+    distance = np.minimum(distance_transform_cdt(~mask, metric="taxicab"), 20)
+    ramp = sum((axis + 1) * index for axis, index in enumerate(np.indices(shape)))
+    return distance + ramp / 16
+
+
+def with_a_nan(shape: Shape, rng: Generator) -> np.ndarray:
+    x = noise(shape, rng)
+    x.flat[rng.integers(x.size)] = np.nan
+    return x
+
+
+KINDS: dict[str, Callable[[Shape, Generator], np.ndarray]] = {
+    kind.__name__.replace("_", " "): kind
+    for kind in (noise, smooth, constant, ties, checkerboard, spiral, infinities, roads, with_a_nan)
+}
+
+
+def windows(kind: str, n: int, shape: Shape, dtype: torch.dtype) -> Tensor:
+    """Make n windows (n, *shape) of a kind; of those with a NaN, every other one has it."""
+    rng = np.random.default_rng([len(KINDS), list(KINDS).index(kind), n, *shape])
+    makers = [KINDS["noise"], KINDS[kind]] if kind == "with a nan" else [KINDS[kind]]
+    images = [make(shape, rng) for make in itertools.islice(itertools.cycle(makers), n)]
+    return torch.from_numpy(np.stack(images)).to(dtype)
+
+
+class Windows(NamedTuple):
+    """Windows to compute the diagrams of."""
+
+    kind: str
+    n: int
+    shape: Shape
+    dtype: torch.dtype
+    construction: str
+
+    @property
+    def name(self) -> str:
+        size = "x".join(map(str, self.shape))
+        return f"{self.kind}-N{self.n}-{size}-{str(self.dtype).removeprefix('torch.')}-{self.construction}"
+
+    def make(self) -> Tensor:
+        return windows(self.kind, self.n, self.shape, self.dtype)
+
+
+class Points(NamedTuple):
+    """Diagrams to match: so many points on either side of each window."""
+
+    sizes: tuple[tuple[int, int], ...]
+    dtype: torch.dtype
+    squared: bool
+    solver: str
+
+    @property
+    def name(self) -> str:
+        most = max(max(pair) for pair in self.sizes)
+        unmatched = "squared" if self.squared else "distance"
+        return f"N{len(self.sizes)}-K{most}-{str(self.dtype).removeprefix('torch.')}-{unmatched}-{self.solver}"
+
+    def make(self) -> tuple[gpuph.Diagram, gpuph.Diagram]:
+        rng = np.random.default_rng([len(self.sizes), *itertools.chain(*self.sizes)])
+
+        def side(numbers: Sequence[int]) -> gpuph.Diagram:
+            points = []
+            for n in numbers:
+                birth = rng.integers(0, 256, n) / 16
+                points.append(torch.from_numpy(np.stack((birth, birth + rng.integers(1, 256, n) / 16), axis=1)))
+            return gpuph.Diagram.from_list([window.to(self.dtype) for window in points])
+
+        a, b = zip(*self.sizes, strict=True)
+        return side(a), side(b)
+
+
+class Maps(NamedTuple):
+    """Predicted and true maps (B, 1, *shape) to compute a loss of."""
+
+    loss: str
+    batch: int
+    shape: Shape
+    dtype: torch.dtype
+
+    @property
+    def name(self) -> str:
+        size = "x".join(map(str, self.shape))
+        return f"{self.loss}-B{self.batch}-{size}-{str(self.dtype).removeprefix('torch.')}"
+
+    def make(self) -> tuple[Tensor, Tensor]:
+        """Distance maps, the prediction with errors and noise; or, for losses of probabilities, maps in [0, 1]."""
+        truth, errors = (windows(kind, self.batch, self.shape, torch.float64)[:, None] for kind in ("roads", "ties"))
+        pred = (truth + windows("roads", self.batch + 1, self.shape, torch.float64)[:-1, None]) / 2 + errors / 4
+        if self.loss in ("TopoLoss", "LikelihoodPHLoss", "BettiPriorLoss"):
+            return (pred / 64).clamp(0, 1).to(self.dtype), (truth < 8).to(self.dtype)
+        return pred.to(self.dtype), truth.to(self.dtype)
+
+    def loss_fn(self) -> torch.nn.Module:
+        """The loss, with a height function that is the same in every call."""
+        size = min(self.shape) // 2 + 1
+        if self.loss == "LocalizedPHLoss":
+            slopes = (0.25, 0.0625, 0.125)[: len(self.shape)]
+            return gpuph.LocalizedPHLoss(window=size, dims=(0, 1), height=gpuph.Linear(slopes))
+        if self.loss == "BettiPriorLoss":
+            return gpuph.BettiPriorLoss({0: 1, 1: 2})
+        loss_class: type[torch.nn.Module] = getattr(gpuph, self.loss)
+        return loss_class(window=size)
+
+    def step(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the loss and its gradient in `pred`."""
+        pred = pred.detach().requires_grad_()
+        loss_fn = self.loss_fn()
+        loss = loss_fn(pred) if self.loss == "BettiPriorLoss" else loss_fn(pred, target)
+        return loss.detach(), torch.autograd.grad(loss, pred)[0]
+
+
+FLOATS = (torch.float32, torch.float64)
+SMALL_IMAGES = ((1, 1), (1, 13), (9, 1), (2, 2), (12, 11))
+LARGE_IMAGES = ((31, 33), (64, 64), (127, 65))
+SMALL_VOLUMES = ((1, 1, 1), (1, 5, 4), (5, 6, 4))
+LARGE_VOLUMES = ((16, 17, 15), (32, 32, 32))
+
+
+def diagrams(rank: int, small: bool) -> list[Windows]:
+    """The cases of images or volumes; the small ones are quick without a GPU."""
+    shapes = {2: (SMALL_IMAGES, LARGE_IMAGES), 3: (SMALL_VOLUMES, LARGE_VOLUMES)}[rank][not small]
+    n = 2 if small else 5 if rank == 2 else 3
+    cases = [
+        Windows(kind, n, shape, dtype, construction)
+        for kind, shape, dtype, construction in itertools.product(KINDS, shapes, FLOATS, "TV")
+    ]
+    if rank == 2 and not small:
+        cases += [Windows(kind, 1024, (64, 64), torch.float32, "T") for kind in ("noise", "roads", "with a nan")]
+    return cases
+
+
+def matchings(small: bool) -> list[Points]:
+    """The cases of matching."""
+    sizes: tuple[tuple[tuple[int, int], ...], ...] = (((0, 3), (2, 0), (1, 1), (7, 5)),)
+    if not small:
+        sizes = (((0, 30), (20, 0), (1, 17), (31, 33), (9, 140)), ((300, 300),) * 64, ((1200, 1100), (2500, 2400)))
+    solvers = ("auto", "augment", "auction")
+    return [Points(*case) for case in itertools.product(sizes, FLOATS, (True, False), solvers)]
+
+
+def losses(small: bool) -> list[Maps]:
+    """The cases of losses and their gradients."""
+    names = ("LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss", "TopoLoss", "BettiPriorLoss")
+    shapes: tuple[Shape, ...] = ((18, 15), (7, 8, 6)) if small else ((96, 80), (200, 131), (40, 36, 33))
+    return [Maps(name, 2, shape, dtype) for name, shape, dtype in itertools.product(names, shapes, FLOATS)]

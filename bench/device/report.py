@@ -1,0 +1,57 @@
+"""What a section of the day writes: one JSON line a figure, on disk the moment that it is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+FILE = "day.jsonl"
+
+
+class Report:
+    """Appends figures of one section to a file in a folder."""
+
+    def __init__(self, folder: Path, section: str) -> None:
+        self.path, self.section = folder / FILE, section
+
+    def __call__(self, name: str, value: Any, unit: str = "", **more: Any) -> None:
+        """Write a figure, or any other finding, and flush it to the disk."""
+        row = {"section": self.section, "name": name, "value": value, "unit": unit, **more, "at": round(time.time(), 1)}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        print(f"[{self.section}] {name}: {_short(value)} {unit}", flush=True)
+
+    def skipped(self, name: str, reason: str) -> None:
+        """Write that a check was left out, and why."""
+        self(name, "skipped", reason=reason)
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The figures of all sections, in the order of writing."""
+    path = folder / FILE
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """A table of all figures, sections apart, with what failed repeated at the end."""
+    lines, section = [], None
+    for row in rows:
+        if row["section"] != section:
+            section = row["section"]
+            lines += ["", section, "-" * len(section)]
+        more = {key: value for key, value in row.items() if key not in ("section", "name", "value", "unit", "at")}
+        tail = "  " + ", ".join(f"{key} {_short(value)}" for key, value in more.items()) if more else ""
+        lines.append(f"  {row['name']:<60} {_short(row['value']):>12} {row['unit']}{tail}")
+    failed = [row for row in rows if row["value"] in ("FAILED", "TIMED OUT")]
+    lines += ["", f"{len(failed)} failed" + (":" if failed else "")]
+    lines += [f"  {row['section']}: {row['name']} {row['value']} {row.get('reason', '')[:300]}" for row in failed]
+    return "\n".join(lines[1:])
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

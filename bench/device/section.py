@@ -1,0 +1,93 @@
+"""`python -m bench.device.section NAME --out DIR`: one section of the day, in this process."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .report import Report
+
+
+class Day(NamedTuple):
+    """What a section is given."""
+
+    report: Report
+    out: Path
+    rehearse: bool
+
+    @property
+    def repeats(self) -> int:
+        """How often an answer is asked for: races show in some of many runs."""
+        return 2 if self.rehearse else 30
+
+    def capture(self, run: Callable[[], tuple[Tensor, ...]]) -> tuple[tuple[Tensor, ...], Callable[[], None]]:
+        """Record a call in a CUDA graph; returns its results, and a function that computes them anew in place."""
+        if not self.rehearse:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                results = run()
+            return results, graph.replay
+        results = run()
+
+        def replay() -> None:
+            for old, new in zip(results, run(), strict=True):
+                old.copy_(new)
+
+        return results, replay
+
+
+@contextlib.contextmanager
+def emulated() -> Iterator[None]:
+    """Let tensors and kernels for a GPU live on the CPU, the kernels as compiled PTX."""
+    from bench.counts import PTXRUN, as_on_a_device
+
+    sys.path.insert(0, PTXRUN)
+    import ptxrun.triton
+
+    with ptxrun.triton.emulated(checks=(), stats=False, fake_cuda=True), as_on_a_device():
+        yield
+
+
+def sections() -> dict[str, Callable[[Day], None]]:
+    """The sections by name. Each module is imported when one of its sections runs, since a package may be missing."""
+    from . import answers, modes, times, tools
+
+    return {
+        "machine": times.machine_section,
+        "compile": times.compile_section,
+        "images": answers.images,
+        "volumes": answers.volumes,
+        "matching": answers.matching,
+        "losses": answers.losses_section,
+        "modes": modes.modes,
+        "kernels": times.kernels,
+        "calls": times.calls,
+        "training": times.training,
+        "rivals": times.rivals,
+        "sanitizer": tools.sanitizer,
+        "profiler": tools.profiler,
+        "tiny": tools.tiny,
+        "profiled": tools.profiled,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rehearse", action="store_true")
+    args = parser.parse_args()
+    day = Day(Report(args.out, args.name), args.out, args.rehearse)
+    with emulated() if args.rehearse else contextlib.nullcontext():
+        sections()[args.name](day)
+
+
+if __name__ == "__main__":
+    main()
