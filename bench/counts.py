@@ -7,10 +7,12 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -24,32 +26,64 @@ Counts = dict[str, float]
 PARTS = ("trace.py", "trace3.py")  # stages that run within the kernels of others
 
 
+class Launch(NamedTuple):
+    """What one launch of a kernel did."""
+
+    stage: str  # the kernel's name
+    counts: Counts
+    parts: dict[str, Counts]  # see `count`
+    cycles: NDArray[np.uint64]  # of each block, alone on its multiprocessor, by ptxrun's model of latency
+    warps: int  # of a block
+    registers: int  # of a thread
+    shared: int  # bytes of a block
+
+
+def launches(run: Callable[[], object]) -> list[Launch]:
+    """Run a function on CPU tensors through the compiled kernels, and return what each launch did, in order."""
+    if PTXRUN not in sys.path:
+        sys.path.insert(0, PTXRUN)
+    import ptxrun.triton
+
+    options = {"checks": (), "schedule": "warp", "resident_blocks": 16, "latency": True, "ptxas": True}
+    with ptxrun.triton.emulated(**options) as emulation, as_on_a_device():
+        run()
+    return [_launch(did) for did in emulation.launches]
+
+
 def count(run: Callable[[], object]) -> tuple[dict[str, Counts], dict[str, Counts]]:
     """What the kernels that a function on CPU tensors uses do, by name, in order of launch; and parts of them.
 
     A part is what the lines of a file of PARTS, and all that is inlined into them, do in a kernel of another file. It
     has no launches and barriers of its own, and its longest thread is taken to be the kernel's.
     """
-    if PTXRUN not in sys.path:
-        sys.path.insert(0, PTXRUN)
-    import ptxrun.triton
+    return by_stage(launches(run))
 
-    with ptxrun.triton.emulated(checks=(), schedule="warp", resident_blocks=16) as emulation, as_on_a_device():
-        run()
+
+def by_stage(made: list[Launch]) -> tuple[dict[str, Counts], dict[str, Counts]]:
+    """Add up launches of a kernel, and their parts."""
     stages: dict[str, Counts] = {}
     parts: dict[str, Counts] = {}
-    for launch in emulation.launches:
-        name, blocks = launch.kernel.strip("_"), launch.grid[0] * launch.grid[1] * launch.grid[2]
-        longest = {"longest thread": launch.max_thread_instructions}
-        own = {"launches": 1, "barriers": launch.barriers_per_block * blocks}
-        _add(stages, name, _counts(launch) | longest | own)
-        *_, own_file = next(iter(launch.by_source))
-        for file in PARTS:
-            shares = [_counts(share) for files, share in launch.by_source.items() if file in files]
-            if shares and file != own_file:
-                whole = {what: sum(share[what] for share in shares) for what in shares[0]}
-                _add(parts, f"{file.removesuffix('.py')} in {name}", whole | longest | {"launches": 0, "barriers": 0})
+    for launch in made:
+        _add(stages, launch.stage, launch.counts)
+        for name, part in launch.parts.items():
+            _add(parts, name, part)
     return stages, parts
+
+
+def _launch(did: Any) -> Launch:
+    name, blocks = did.kernel.strip("_"), did.grid[0] * did.grid[1] * did.grid[2]
+    longest = {"longest thread": did.max_thread_instructions}
+    own = {"launches": 1, "barriers": did.barriers_per_block * blocks}
+    parts = {}
+    *_, own_file = next(iter(did.by_source))
+    for file in PARTS:
+        shares = [_counts(share) for files, share in did.by_source.items() if file in files]
+        if shares and file != own_file:
+            whole = {what: sum(share[what] for share in shares) for what in shares[0]}
+            parts[f"{file.removesuffix('.py')} in {name}"] = whole | longest | {"launches": 0, "barriers": 0}
+    warps = -(-did.block[0] * did.block[1] * did.block[2] // 32)
+    counts = _counts(did) | longest | own
+    return Launch(name, counts, parts, did.block_cycles, warps, did.registers, did.shared)
 
 
 def _counts(did: Any) -> Counts:

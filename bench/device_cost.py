@@ -1,4 +1,4 @@
-"""`python -m bench.device_cost`: what the Triton kernels do for a pixel, and the time that predicts on an H100.
+"""`python -m bench.device_cost`: what the Triton kernels do for a pixel, and the times that predicts on an H100.
 
 The compiled kernels run as PTX on the CPU (tests/ptxrun), which counts, by stage, a stage being a kernel: instructions
 of threads, sectors of 32 bytes that warps read and write, atomics and barriers. No GPU takes part. The counts are of
@@ -10,11 +10,20 @@ compiler notes beside the instructions, and takes as long as its own tightest li
 A compiler moves and merges instructions, but little between files: `merge` with its joins taken out counts the same for
 these lines, within 1 %, and for all others what a program starts with, 1.4 instructions a pixel.
 
-The times are predictions from the counts and the limits below. A stage takes as long as the tightest of its limits,
-and LAUNCH: each distinct sector comes from memory once, or goes there; every sector that a warp asks for comes from
-the L2, none from a nearer cache; nothing waits for an answer, and work is spread evenly, but for the longest thread.
-A GPU is least like that in `reduce`, where what a thread reads next depends on what it has read. PyTorch's own launches
-are not counted.
+Two times are predicted for each stage. "Throughput" is a bound from below: a stage takes as long as the tightest of the
+limits below, and LAUNCH. Each distinct sector comes from memory once, or goes there; every sector that a warp asks for
+comes from the L2, none from a nearer cache; nothing waits for an answer, and work is spread evenly, but for the longest
+thread, of which a warp issues an instruction a cycle.
+
+"With latency" is what to expect. ptxrun's model of latency says how many cycles each block takes when it is alone on a
+multiprocessor (tests/ptxrun/ptxrun/latency.py has the latencies, and where they are from), and bench/schedule.py
+starts the blocks in order, as many at a time as registers and warps permit. A stage takes until the last block ends,
+or as long as its tightest limit, whichever is longer, and LAUNCH. The latencies are good to 20 %; where chains of
+dependent loads decide, expect the times within 0.7 to 1.8 of the truth. Warps that share a multiprocessor do not delay
+each other; all that is read is taken to be in the L2, so that times of stages that wait for memory are too short.
+
+Of larger batches the same blocks are repeated. PyTorch's own launches are not counted. "Host us a call" is what the CPU
+of this machine takes until all kernels are launched (bench/host.py).
 """
 
 from __future__ import annotations
@@ -33,8 +42,11 @@ from torch import Tensor
 import gpuph
 
 from . import inputs3
-from .counts import Counts, Scratch, count
+from .counts import Scratch, by_stage, launches
+from .h100 import BANDWIDTH, CLOCK, INTEGERS, ISSUE, L2, LAUNCH, predicted, with_latency
+from .host import host_costs
 from .inputs import KINDS, predictions, tiles
+from .schedule import H100
 from .timing import machine
 
 RESULTS = Path(__file__).parent / "results" / "device_cost.json"
@@ -45,52 +57,26 @@ SIZE = 64
 BATCHES3 = (2, 4)
 EXTRAPOLATED3 = 64
 SIZE3 = 32
-
-# An H100 SXM, a second. From "NVIDIA H100 Tensor Core GPU Architecture" and the H100's data sheet: 3.35 TB/s; 132
-# multiprocessors with 66.9 TFLOPS in float32 and 33.5 TOPS in int32, where a multiply-add is two: 128 lanes of floats,
-# or of any instructions, and 64 of integers, at 1.98 GHz.
-BANDWIDTH = 3.35e12
-ISSUE = 66.9e12 / 2
-INTEGERS = 33.5e12 / 2
-CLOCK = 1.98e9  # a warp issues one instruction at a time
-# From "NVIDIA A100 Tensor Core GPU Architecture", as the H100's is not published: 5,120 bytes a cycle of 1.41 GHz.
-L2 = 5120 * 1.41e9
-# From "Getting Started with CUDA Graphs", NVIDIA's technical blog: a kernel of 2.9 us takes 3.8 us where launches
-# overlap (V100). Host code that cannot keep ahead costs more.
-LAUNCH = 1e-6
+# Of pairs of diagrams, one of which takes as long as hundreds of windows:
+PAIRS, POINTS, EXTRAPOLATED_PAIRS = 2, 300, 1024
+MAPS = (256, 512)
 
 # Aims, of batches of EXTRAPOLATED windows and more: times in units of reading the input and writing the result once.
 TRACED = ("gradient", "trace in merge", "ascents", "gradient3", "trace3 in merge3")
 MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 
 
-def limits(counts: Counts, times: float = 1.0) -> dict[str, float]:
-    """Seconds that a stage takes at least, by each limit, with a batch so many times larger."""
-    return {
-        "memory": times * 32 * counts["distinct sectors"] / BANDWIDTH,
-        "L2": times * 32 * counts["sectors"] / L2,
-        "instructions": times * counts["instructions"] / ISSUE,
-        "integers": times * counts["integer instructions"] / INTEGERS,
-        "longest thread": counts["longest thread"] / CLOCK,
-    }
-
-
-def predicted(counts: Counts, times: float = 1.0) -> tuple[float, str]:
-    """Predicted seconds of a stage, with a batch so many times larger, and which limit it is."""
-    seconds, bound = max((seconds, name) for name, seconds in limits(counts, times).items())
-    return seconds + LAUNCH * counts["launches"], bound
-
-
 def cost(
     run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, windows: int, later: int = EXTRAPOLATED
 ) -> dict[str, Any]:
-    """Count what a function does that makes results of inputs, a pixel, and predict its time, with `later` windows too.
+    """Count what a function does that makes results of inputs, a pixel, and predict its times, also of `later` windows.
 
     The ideal is the time to read the inputs and write the results once.
     """
     results: list[Tensor] = []
     with Scratch() as scratch:
-        stages, parts = count(lambda: results.extend(run()))
+        made = launches(lambda: results.extend(run()))
+    stages, parts = by_stage(made)
     moved = sum(tensor.nbytes for tensor in (*inputs, *results))
     times = later / windows
     ideal = 1e6 * times * moved / BANDWIDTH
@@ -104,8 +90,14 @@ def cost(
             f"predicted us, {later} windows": 1e6 * later_seconds,
             f"bound, {later} windows": later_bound,
         }
+    for name in stages:
+        own = [launch for launch in made if launch.stage == name]
+        table[name] |= with_latency(own) | {
+            f"{what}, {later} windows": n for what, n in with_latency(own, times).items() if "with latency" in what
+        }
     us = {name: row[f"predicted us, {later} windows"] for name, row in table.items()}
     whole = sum(us[name] for name in stages)
+    latent = sum(table[name][f"us with latency, {later} windows"] for name in stages)
     return {
         "windows": windows,
         "stages": {name: table[name] for name in stages},
@@ -114,8 +106,10 @@ def cost(
         "input and result bytes": moved / pixels,
         f"predicted, {later} windows": {
             "us": whole,
+            "us with latency": latent,
             "ideal us": ideal,
             "times the ideal": whole / ideal,
+            "times the ideal, with latency": latent / ideal,
             "gradient and trace, times the ideal": sum(us.get(name, 0.0) for name in TRACED) / ideal,
         },
     }
@@ -132,10 +126,29 @@ def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, An
     return cost(run, [windows], windows.numel(), len(windows), later)
 
 
+def matching_cost(short: bool, pairs: int = PAIRS, points: int = POINTS) -> dict[str, Any]:
+    """Cost of matching pairs of diagrams of so many points. Windows are pairs here, and pixels points.
+
+    Where most bars are short for how far apart they are, as in predictions of a network, few points compete for a
+    partner. Bars as long as all births are apart are the hard case.
+    """
+    rng = torch.Generator().manual_seed(0)
+    birth, length = torch.rand(2, 2, pairs, points, generator=rng)
+    if short:
+        birth, length = 20 * birth, -torch.log1p(-length)
+    death = birth + length
+    sides = [gpuph.Diagram.from_list(list(torch.stack(side, -1))) for side in zip(birth, death, strict=True)]
+
+    def run() -> list[Tensor]:
+        return list(vars(gpuph.match(*sides)).values())
+
+    return cost(run, [birth, death], birth.numel(), pairs, EXTRAPOLATED_PAIRS)
+
+
 def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
     """Cost of the loss of maps (B, 1, H, W), and of its gradient, which is the result.
 
-    Windows are those of both maps. What has no Triton kernel yet runs as on the CPU and counts nothing.
+    Windows are those of both maps, 64 x 64. What has no Triton kernel yet runs as on the CPU and counts nothing.
     """
     pred = pred.clone().requires_grad_()
     loss_fn = gpuph.LocalizedPHLoss(SIZE).eval()
@@ -150,33 +163,41 @@ def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
 
 def show(title: str, case: dict[str, Any]) -> None:
     """Print the table of a case."""
-    print(f"\n{title}, {case['windows']} windows: counts a pixel, and predicted microseconds")
-    columns = ("instructions", "integer", "read", "written", "distinct", "atomics", "barriers", "us", "bound by")
+    print(f"\n{title}, {case['windows']} windows: counts a pixel, and microseconds by throughput and with latency")
+    columns = ("instructions", "integer", "read", "written", "distinct", "atomics", "barriers", "throughput", "latency")
     print(f"  {'stage':<17}" + "".join(f"{column:>13}" for column in columns))
     counted = ["instructions", "integer instructions", "sectors read", "sectors written", "distinct sectors"]
     counted += ["atomics", "barriers"]
     for name, stage in (case["stages"] | case["parts of stages"]).items():
         numbers = "".join(f"{stage[what]:>13.3f}" for what in counted)
-        print(f"  {name:<17}{numbers}{stage['predicted us']:>13.2f}{stage['bound']:>16}")
+        latent = f"{stage['us with latency']:>13.2f}   {stage['bound with latency']}" if name in case["stages"] else ""
+        print(f"  {name:<17}{numbers}{stage['predicted us']:>13.2f}{latent}")
 
 
 def show_aims(title: str, case: dict[str, Any]) -> None:
     """Print a case's prediction for a larger batch, and for images, against the aims."""
     key = next(key for key in case if key.startswith("predicted"))
     whole, stages = case[key], case["stages"]
-    slowest = max(stages, key=lambda name: stages[name][key.replace("predicted,", "predicted us,")])
-    print(f"\n{title}: {key}, {whole['us']:.0f} us, longest in {slowest}")
+    slowest = max(stages, key=lambda name: stages[name][key.replace("predicted,", "us with latency,")])
+    print(f"\n{title}: {key}, {whole['us with latency']:.0f} us with latency, longest in {slowest}")
+    print(f"  {whole['us']:.0f} us by throughput alone")
     print(f"  ({case['input and result bytes']:.1f} bytes a pixel, read and written once: {whole['ideal us']:.0f} us)")
     if "gradient" not in stages:
-        print(f"  {whole['times the ideal']:.1f} times that, with {case['scratch bytes']:.0f} bytes of scratch a pixel")
+        times = whole["times the ideal, with latency"]
+        print(f"  {times:.1f} times that, with {case['scratch bytes']:.0f} bytes of scratch a pixel")
         return
     for what, value, most in (
-        ("gradient and trace, times the ideal", whole["gradient and trace, times the ideal"], MOST_TRACED),
-        ("everything, times the ideal", whole["times the ideal"], MOST_TIME),
+        (
+            "gradient and trace, throughput, times the ideal",
+            whole["gradient and trace, times the ideal"],
+            MOST_TRACED,
+        ),
+        ("everything, throughput, times the ideal", whole["times the ideal"], MOST_TIME),
+        ("everything, with latency, times the ideal", whole["times the ideal, with latency"], MOST_TIME),
         ("instructions a pixel, gradient", stages["gradient"]["instructions"], MOST_INSTRUCTIONS),
         ("bytes of scratch a pixel", case["scratch bytes"], MOST_SCRATCH),
     ):
-        print(f"  {what:<38}{value:>8.1f}   aim: {most:>3}   {'reached' if value < most else 'MISSED'}")
+        print(f"  {what:<50}{value:>8.1f}   aim: {most:>3}   {'reached' if value < most else 'MISSED'}")
 
 
 def images() -> dict[str, list[dict[str, Any]]]:
@@ -188,6 +209,8 @@ def images() -> dict[str, list[dict[str, Any]]]:
     cases["loss and its gradient, of predictions and truth"] = [
         loss_cost(pred[: n // 2], target[: n // 2]) for n in BATCHES
     ]
+    for size in MAPS:
+        cases[f"loss and its gradient, maps of {size} x {size}"] = [loss_cost(*predictions(1, size))]
     return cases
 
 
@@ -199,23 +222,35 @@ def volumes() -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def matchings() -> dict[str, list[dict[str, Any]]]:
+    """The cases of matching."""
+    kinds = {"short bars": True, "long bars": False}
+    return {f"matching of pairs of {POINTS} points, {kind}": [matching_cost(short)] for kind, short in kinds.items()}
+
+
+GROUPS = {"images": images, "volumes": volumes, "matchings": matchings}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--save", action="store_true", help="write bench/results/device_cost.json")
-    parser.add_argument("--only", choices=("images", "volumes"), help="leave the other cases as they were saved")
+    parser.add_argument("--only", choices=GROUPS, help="leave the other cases as they were saved")
     options = parser.parse_args()
     if not shutil.which("gcc") or sys.platform != "linux":
         sys.exit("bench.device_cost runs PTX on the CPU, which needs Linux and gcc.")
     cases: dict[str, list[dict[str, Any]]] = {}
-    if options.only != "volumes":
-        cases |= images()
-    if options.only != "images":
-        cases |= volumes()
+    for group, make in GROUPS.items():
+        if options.only in (None, group):
+            cases |= make()
     for title, batches in cases.items():
         for case in batches:
             show(title, case)
     for title, batches in cases.items():
         show_aims(title, batches[-1])
+    host = host_costs()
+    print(f"\nHost us a call, on one core of {host['processor']}, and launches")
+    for name, of_call in host["calls"].items():
+        print(f"  {name:<25}{of_call['host us a call']:>8.0f}{of_call['launches']:>4}")
     if options.save:
         if options.only:
             cases = json.loads(RESULTS.read_text())["cases"] | cases
@@ -227,7 +262,8 @@ def main() -> None:
             "clock": CLOCK,
             "launch": LAUNCH,
         }
-        results = {"machine": machine(), "predicted for": "H100 SXM", "limits a second": assumed, "cases": cases}
+        results = {"machine": machine(), "predicted for": "H100 SXM", "limits a second": assumed}
+        results |= {"resident": H100._asdict(), "host": host, "cases": cases}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 

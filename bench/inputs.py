@@ -54,13 +54,14 @@ def noise(n: int, size: int = 64, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, size, size), np.float32))
 
 
-def predictions(n: int) -> tuple[Tensor, Tensor]:
-    """Predictions as a network makes them (the truth, noisy and smoothed), and truth: (n, 1, 256, 256).
+def predictions(n: int, size: int = 256) -> tuple[Tensor, Tensor]:
+    """Predictions as a network makes them (the truth, noisy and smoothed), and truth: (n, 1, size, size).
 
     There are four true maps, which repeat; the noise does not.
     """
     distances = gpuph.truncated_distance_map(road_mask(), TRUNCATION)[0, 0]
-    maps = [distances[300 : 300 + 256, 256 * i : 256 * (i + 1)] for i in range(4)]
+    starts = [min(256 * i, distances.shape[1] - size) for i in range(4)]
+    maps = [distances[300 : 300 + size, x : x + size] for x in starts]
     target = torch.stack([maps[i % 4] for i in range(n)])[:, None]
     noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
     return torch.nn.functional.avg_pool2d(target + 3 * noise, 5, 1, 2, count_include_pad=False), target

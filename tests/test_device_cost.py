@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import gpuph
-from bench import counts, device_cost, neurons
+from bench import counts, device_cost, h100, host, inputs, neurons
 
 triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
@@ -78,6 +79,62 @@ class TestCounts:
         assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
         assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps, and the gradient of one
 
+    def test_latency_is_stated_beside_throughput(self, roads: torch.Tensor) -> None:
+        case = device_cost.persistence_cost(roads[:2])
+        whole, stages = case["predicted, 1024 windows"], case["stages"]
+        assert whole["us with latency"] == pytest.approx(
+            sum(s["us with latency, 1024 windows"] for s in stages.values())
+        )
+        assert whole["times the ideal, with latency"] == pytest.approx(whole["us with latency"] / whole["ideal us"])
+        for name, stage in stages.items():
+            assert stage["us with latency"] <= stage["us with latency, 1024 windows"], name
+            assert (
+                8 < stage["registers"] <= 255
+                and stage["warps"] in (1, 4)
+                and 1 <= stage["blocks on a multiprocessor"] <= 32
+            )
+            # A chain of instructions takes 2 cycles each at the least, and seldom more than a journey to the L2 each.
+            cycles = stage["cycles of the longest block"]
+            assert 2 * stage["longest thread"] < cycles < 280 * stage["longest thread"] * stage["launches"], name
+            assert stage["us with latency"] > stage["predicted us"] or stage["bound with latency"] != "latency"
+        assert stages["merge"]["bound with latency, 1024 windows"] == "latency"
+
+    def test_blocks_of_a_larger_batch_are_those_of_a_smaller_again(self, roads: torch.Tensor) -> None:
+        one, four = (device_cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
+        for name in ("gradient", "place"):
+            a, b = (case["stages"][name] for case in (one, four))
+            assert b["blocks"] == 4 * a["blocks"]
+            assert b["us with latency, 1024 windows"] == pytest.approx(a["us with latency, 1024 windows"], rel=0.1)
+
+    def test_maps_of_many_windows_are_counted_as_maps(self) -> None:
+        """A block adds up the gradient of a part of a map: the more windows lie there, the longer it takes."""
+        pred, target = (maps[..., :128, :128] for maps in inputs.predictions(1))
+        of_maps = device_cost.loss_cost(pred, target)
+        of_tiles = device_cost.loss_cost(inputs.tiles(pred, 64), inputs.tiles(target, 64))
+        assert of_maps["windows"] == of_tiles["windows"] == 8
+        assert of_maps["stages"]["merge"]["blocks"] == of_tiles["stages"]["merge"]["blocks"]
+        long, short = (case["stages"]["scatter_slopes"]["cycles of the longest block"] for case in (of_maps, of_tiles))
+        assert long > 1.5 * short
+
+    def test_matching_is_counted_by_pairs_of_diagrams(self) -> None:
+        few, many = (device_cost.matching_cost(short=True, points=n) for n in (8, 40))
+        assert few["windows"] == 2 and list(few["stages"]) == ["match", "cost"]
+        assert few["stages"]["match"]["blocks"] == 2
+        key = "predicted, 1024 windows"
+        assert 3 * few[key]["us with latency"] < many[key]["us with latency"] and few[key]["us"] < many[key]["us"]
+
+    def test_the_hosts_part_of_a_call_is_measured_with_its_launches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(host, "ROUNDS", 1)
+        monkeypatch.setattr(host, "CALLS", 2)
+        threads = torch.get_num_threads()
+        costs = host.host_costs()
+        assert torch.get_num_threads() == threads and costs["processor"]
+        launches = {name: call["launches"] for name, call in costs["calls"].items()}
+        assert launches == {"persistence": 6, "loss": 7, "loss and its gradient": 8}
+        assert all(50 < call["host us a call"] < 1e6 for call in costs["calls"].values())
+        gradient, loss = (costs["calls"][name]["host us a call"] for name in ("loss and its gradient", "loss"))
+        assert gradient > loss
+
 
 def trace_alone(x: torch.Tensor) -> None:
     """Trace the saddles of a window down to minima, in a kernel that does nothing else."""
@@ -118,6 +175,35 @@ def test_the_tightest_limit_is_the_prediction() -> None:
     assert device_cost.predicted(counts, 4) == (pytest.approx(launches + 4 * memory), "memory")
     counts["integer instructions"] = 16.75e12
     assert device_cost.predicted(counts) == (pytest.approx(launches + 1), "integers")
+
+
+def launch(cycles: list[int], sectors: float = 0.0, warps: int = 1, registers: int = 32) -> counts.Launch:
+    """A launch of blocks that take so many cycles, and read so many sectors in all."""
+    did = dict.fromkeys(("sectors", "instructions", "integer instructions"), 0.0)
+    did |= {"launches": 1, "longest thread": 1e12, "distinct sectors": sectors}
+    return counts.Launch("kernel", did, {}, np.array(cycles, np.uint64), warps, registers, 0)
+
+
+def test_with_latency_a_launch_lasts_until_its_last_block_ends() -> None:
+    slots, launching = 132 * 32, 1e-6
+    one = h100.predicted_with_latency(launch([1000, 3960]))
+    assert one == (pytest.approx(3960 / 1.98e9 + launching), "latency")
+    assert h100.predicted_with_latency(launch([1000]), slots)[0] == pytest.approx(1000 / 1.98e9 + launching)
+    assert h100.predicted_with_latency(launch([1000]), slots + 1)[0] == pytest.approx(2000 / 1.98e9 + launching)
+    fat = launch([1000], warps=4, registers=168)  # three on a multiprocessor
+    assert h100.predicted_with_latency(fat, 132 * 3 + 1)[0] == pytest.approx(2000 / 1.98e9 + launching)
+
+
+def test_with_latency_a_launch_takes_what_its_throughput_needs_at_least() -> None:
+    seconds, bound = h100.predicted_with_latency(launch([1000], sectors=1e6), 10)
+    assert (seconds, bound) == (pytest.approx(32e7 / 3.35e12 + 1e-6), "memory")
+
+
+def test_a_stage_of_several_launches_takes_their_sum() -> None:
+    own = [launch([1980] * 3), launch([3960], sectors=1e6, registers=64)]
+    stage = h100.with_latency(own)
+    assert stage["us with latency"] == pytest.approx(1 + 1 + 1e6 * 32e6 / 3.35e12 + 1)
+    assert (stage["bound with latency"], stage["registers"], stage["blocks"]) == ("memory", 64, 4)
 
 
 def test_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,66 @@
+"""The host's part of a call: what Python, PyTorch and Triton do on the CPU until all kernels are launched."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import torch
+
+import gpuph
+
+from .counts import PTXRUN, as_on_a_device
+from .timing import machine
+
+WARM_UP, ROUNDS, CALLS = 3, 5, 20
+
+
+def host_costs() -> dict[str, Any]:
+    """Measure microseconds of the CPU that calls take when their kernels do nothing, and count the launches.
+
+    The tensors are small, as PyTorch's own operators run on the CPU here. Of Triton everything runs but the last step,
+    its launcher in C and the driver, for which a function in Python stands in. The times are the CPU time of this
+    process, of the fastest of several rounds.
+    """
+    if PTXRUN not in sys.path:
+        sys.path.insert(0, PTXRUN)
+    import ptxrun.triton
+
+    windows = torch.zeros(4, 64, 64)
+    pred, target = torch.zeros(2, 1, 128, 128, requires_grad=True), torch.zeros(2, 1, 128, 128)
+    loss_fn = gpuph.LocalizedPHLoss(64)
+    calls: dict[str, Callable[[], object]] = {
+        "persistence": lambda: gpuph.persistence(windows),
+        "loss": lambda: loss_fn(pred, target),
+        "loss and its gradient": lambda: torch.autograd.grad(loss_fn(pred, target), pred),
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with (
+            mock.patch.object(ptxrun.triton.Launcher, "run") as launched,
+            ptxrun.triton.emulated(checks=(), stats=False),
+            as_on_a_device(),
+        ):
+            costs = {name: _cost(call, launched) for name, call in calls.items()}
+    finally:
+        torch.set_num_threads(threads)
+    return {"processor": machine()["processor"], "calls": costs}
+
+
+def _cost(call: Callable[[], object], launched: mock.Mock) -> dict[str, float]:
+    for _ in range(WARM_UP):
+        call()
+    launched.reset_mock()
+    call()
+    launches = launched.call_count
+    seconds = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        for _ in range(CALLS):
+            call()
+        seconds.append((time.process_time() - start) / CALLS)
+    return {"host us a call": 1e6 * min(seconds), "launches": launches}

@@ -1,0 +1,68 @@
+"""How the cost model spreads blocks over multiprocessors."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.schedule import Device, makespan, resident
+
+
+def test_blocks_that_all_fit_take_as_long_as_the_longest() -> None:
+    assert makespan([3, 9, 4], slots=3) == 9 == makespan([3, 9, 4], slots=100)
+
+
+def test_a_block_starts_where_one_ends_first() -> None:
+    """On two slots: 5 and 3; 4 after the 3, until 7; 2 after the 5, until 7; 6 after either."""
+    assert makespan([5, 3, 4, 2, 6], slots=2) == 13
+    assert makespan([6, 5, 4, 3, 2], slots=2) == 11  # in order: 6 and 3 beside 5 and 4, then 2
+    assert makespan([5, 3, 4, 2, 6], slots=1) == 20
+
+
+def test_one_long_block_at_the_end_is_waited_for() -> None:
+    assert makespan([1] * 100 + [50], slots=10) == 10 + 50
+    assert makespan([50] + [1] * 100, slots=10) == 50
+
+
+@pytest.mark.parametrize("slots", [1, 3, 4, 64])
+def test_copies_are_the_blocks_again(slots: int) -> None:
+    blocks = [7, 1, 5]
+    assert makespan(blocks, slots, copies=6) == makespan(blocks * 6, slots)
+
+
+def test_equal_blocks_run_in_waves() -> None:
+    assert makespan([10] * 7, slots=3) == 30 and makespan([10], slots=132, copies=132 * 4 + 1) == 50
+
+
+def test_no_blocks_take_no_time() -> None:
+    assert makespan([], slots=4) == 0
+
+
+def test_a_block_that_fits_nowhere_is_refused() -> None:
+    too_much = resident(warps=1, registers=32, shared=228 * 1024)
+    assert too_much == 0
+    with pytest.raises(ValueError, match="slots must be at least 1, got 0"):
+        makespan([1], slots=132 * too_much)
+
+
+@pytest.mark.parametrize(
+    ("warps", "registers", "shared", "blocks"),
+    [
+        (1, 16, 0, 32),  # as many blocks as there may be
+        (4, 32, 0, 16),  # 64 warps
+        (1, 72, 0, 28),  # 28 warps of 72 x 32 registers in 65536
+        (4, 168, 0, 3),  # 12 warps of 168 x 32 registers
+        (1, 255, 0, 8),  # rounded up to 256 x 32
+        (1, 73, 0, 24),  # rounded up to 80 x 32: 25 warps, of which four register files take 6 each
+        (4, 32, 48 * 1024, 4),  # 49 KiB of 228 each
+        (32, 64, 0, 1),  # 32 warps of 1024 threads
+    ],
+)
+def test_blocks_on_a_multiprocessor_are_those_of_cudas_occupancy_calculator(
+    warps: int, registers: int, shared: int, blocks: int
+) -> None:
+    assert resident(warps, registers, shared) == blocks
+
+
+def test_another_device_holds_other_numbers_of_blocks() -> None:
+    small = Device(multiprocessors=2, registers=32768, warps=16, blocks=8, shared=64 * 1024)
+    assert resident(1, 32, 0, small) == 8 and resident(4, 32, 0, small) == 4 and resident(1, 128, 40 * 1024, small) == 1
