@@ -74,6 +74,8 @@ def test_latencies_can_be_given():
     assert each(lambda i: 'add.u32 %r2, %r2, %r2;', latency=slow) == 17
     assert each(lambda i: f'add.u32 %r{i + 2}, %r0, %r0;', latency=slow) == 3
     assert each(lambda i: 'add.u32 %r2, %r2, %r2;', latency=True) == LAT.arithmetic.result
+    with pytest.raises(TypeError, match='must be True or Latencies'):
+        cycles('', latency=280)
 
 
 def test_a_result_is_waited_for_where_it_is_read():
