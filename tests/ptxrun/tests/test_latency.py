@@ -110,9 +110,13 @@ def test_a_chase_round_a_few_sectors_stays_in_the_l1():
     assert each(lambda i: CHASE + 'fence.acq_rel.cta;', **few) == LAT.l1
 
 
-def test_a_block_does_not_find_what_another_has_loaded():
-    x = links(32, 8)
-    assert len(set(cycles(CHASE * 16, x=x, grid=3))) == 1
+@pytest.mark.parametrize('resident', [1, 3])
+def test_a_block_does_not_find_what_another_has_loaded(resident):
+    """Block 1 is late by 100 additions, and by nothing else."""
+    late = 'mov.u32 %r9, %ctaid.x; setp.ne.u32 %p1, %r9, 1; @%p1 bra L;' + 'add.u32 %r2, %r2, 1;' * 100 + 'L:'
+    chase = 'and.b32 %r3, %r2, 0; cvt.u64.u32 %d9, %r3; add.u64 %d0, %d0, %d9;' + CHASE * 16       # once the additions are done
+    first, second, third = cycles(late + chase, x=links(32, 8), grid=3, resident_blocks=resident)
+    assert first == third == pytest.approx(second - 100 * LAT.arithmetic.result, abs=20)
 
 
 def test_a_sector_that_is_on_its_way_comes_when_it_comes():
@@ -141,35 +145,41 @@ def test_stores_are_not_waited_for():
     assert each(lambda i: f'st.global.u32 [%d0+{4 * i}], %r1;') == LAT.store
 
 
+WORK = 'setp.ne.u32 %p{0}, {1}, {0}; @%p{0} bra L{0};' + 'add.u32 %r2, %r2, 1;' * 100 + 'L{0}:'    # 100 dependent additions, where {1} is {0}
+
+
 def test_a_shuffle_waits_for_the_slowest_lane():
-    """Of 32 lanes, lane 7 has 100 dependent additions to do before."""
-    slow = 'setp.ne.u32 %p1, %r1, 7; @%p1 bra L;' + 'add.u32 %r2, %r2, 1;' * 100 + 'L: shfl.sync.idx.b32 %r3, %r2, 0, 31, -1; add.u32 %r4, %r3, 1;'
-    store = 'st.global.u32 [%d0], %r4;'
-    assert cycles(slow + store, block=32) - cycles(store, block=32) == pytest.approx(100 * LAT.arithmetic.result + LAT.shuffle.result, abs=20)
-    # Only lanes that take part meet.
-    alone = slow.replace('31, -1', '31, %r5').replace('L: ', 'L: mov.u32 %r6, 1; shl.b32 %r5, %r6, %r1; ')
-    both = [cycles(alone + f'setp.eq.u32 %p2, %r1, 7; @%p2 bra M; {"add.u32 %r4, %r4, 1;" * n} M:', block=32) for n in (0, 90)]
-    assert both[0] == both[1]
+    """Lane 7 has 100 additions to do before, and lane 3 as many afterwards."""
+    before, after = WORK.format(7, '%r1'), WORK.format(3, '%r1')
+    meet = 'shfl.sync.idx.b32 %r3, %r2, 0, 31, {}; add.u32 %r2, %r3, 0;'
+    all_, few = meet.format(-1), meet.format('%r6')
+    assert cycles(before + all_ + after, block=32) == pytest.approx(200 * LAT.arithmetic.result + LAT.shuffle.result, abs=40)
+    pairs = 'and.b32 %r4, %r1, 30; mov.u32 %r5, 3; shl.b32 %r6, %r5, %r4;'                     # lanes 6 and 7 meet, 2 and 3, ...
+    assert cycles(pairs + before + few + after, block=32) == pytest.approx(100 * LAT.arithmetic.result + LAT.shuffle.result, abs=60)
 
 
 def test_a_barrier_waits_for_the_slowest_warp():
     """Warp 2 of 4 has 100 additions to do before, and warp 1 as many afterwards."""
-    work = 'setp.ne.u32 %p{0}, %r9, {0}; @%p{0} bra L{0};' + 'add.u32 %r2, %r2, 1;' * 100 + 'L{0}:'
-    first = 'shr.u32 %r9, %r1, 5;'
-    after = cycles(first + work.format(2) + 'bar.sync 0;' + work.format(1), block=128)
-    assert after == pytest.approx(200 * LAT.arithmetic.result + LAT.barrier, abs=60)
-    without = cycles(first + work.format(2) + work.format(1), block=128)
-    assert without == pytest.approx(100 * LAT.arithmetic.result, abs=60)
+    warp, before, after = 'shr.u32 %r9, %r1, 5;', WORK.format(2, '%r9'), WORK.format(1, '%r9')
+    assert cycles(warp + before + 'bar.sync 0;' + after, block=128) == pytest.approx(200 * LAT.arithmetic.result + LAT.barrier, abs=60)
+    assert cycles(warp + before + after, block=128) == pytest.approx(100 * LAT.arithmetic.result, abs=60)
 
 
-def test_who_only_arrives_at_a_barrier_does_not_wait():
-    """Warp 1 arrives after 100 additions, where warp 0 waits; then it arrives at once, after warp 0 has."""
-    def both(before, after):
-        return cycles('setp.lt.u32 %p1, %r1, 32; @%p1 bra L;' + before + 'bar.arrive 1, 64;' + after + 'bra M; L:' +
-                      'add.u32 %r3, %r3, 1;' * 100 + 'bar.sync 1, 64; M:', block=64)
-    late = both('add.u32 %r2, %r2, 1;' * 300, '')
-    assert late == pytest.approx(300 * LAT.arithmetic.result + LAT.barrier, abs=40)
-    assert both('', 'add.u32 %r2, %r2, 1;' * 80) == pytest.approx(100 * LAT.arithmetic.result + LAT.barrier, abs=40)
+@pytest.mark.parametrize('seed', range(6))
+def test_a_warp_that_only_arrives_at_a_barrier_does_not_wait(seed):
+    """Warp 0 waits for warp 1, whichever comes first in the emulation, and warp 1 does not wait for warp 0."""
+    def both(first, second, arrive, after):
+        add = 'add.u32 %r2, %r2, 1;'
+        return cycles('setp.lt.u32 %p1, %r1, 32; @%p1 bra L;' + add * arrive + 'bar.arrive 1, 64;' + add * after + 'bra M; L:' + add * first +
+                      'bar.sync 1, 64;' + add * second + 'M:', block=64, seed=seed)
+    assert both(10, 100, 300, 0) == pytest.approx(400 * LAT.arithmetic.result + LAT.barrier, abs=40)
+    assert both(100, 0, 0, 80) == pytest.approx(100 * LAT.arithmetic.result + LAT.barrier, abs=40)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_a_barrier_waits_for_threads_to_exit_that_do_not_come(seed):
+    body = 'setp.ge.u32 %p1, %r1, 32; @%p1 bra L;' + 'bar.sync 0;' + 'add.u32 %r2, %r2, 1;' * 100 + 'bra M; L:' + 'add.u32 %r2, %r2, 1;' * 300 + 'M:'
+    assert cycles(body, block=64, seed=seed) == pytest.approx(400 * LAT.arithmetic.result + LAT.barrier, abs=40)
 
 
 def test_a_block_takes_as_long_as_its_slowest_thread():
