@@ -1,9 +1,9 @@
-"""`python -m bench.device_cost`: what the Triton kernels do for a pixel, and the times that predicts on an H100.
+"""`python -m bench.device_cost`: count what the Triton kernels do for a pixel, and predict their times on an H100.
 
 The compiled kernels run as PTX on the CPU (tests/ptxrun), which counts, by stage, a stage being a kernel: instructions
 of threads, sectors of 32 bytes that warps read and write, atomics and barriers. No GPU takes part. The counts are of
 PTX, before its assembler merges and splits instructions; those of `merge` and `reduce` vary a little with the schedule.
-Atomics and barriers are counted only: what they take is not published.
+Throughput leaves atomics and barriers out.
 
 Trace runs within the kernels of `merge`. "trace in merge" is what stems from the lines of trace.py there, which the
 compiler notes beside the instructions, and takes as long as its own tightest limit; the launch is that of `merge`.
@@ -11,9 +11,9 @@ A compiler moves and merges instructions, but little between files: `merge` with
 these lines, within 1 %, and for all others what a program starts with, 1.4 instructions a pixel.
 
 Two times are predicted for each stage. "Throughput" is a bound from below: a stage takes as long as the tightest of the
-limits below, and LAUNCH. Each distinct sector comes from memory once, or goes there; every sector that a warp asks for
-comes from the L2, none from a nearer cache; nothing waits for an answer, and work is spread evenly, but for the longest
-thread, of which a warp issues an instruction a cycle.
+limits in bench/h100.py, and LAUNCH. Each distinct sector comes from memory once, or goes there; every sector that a
+warp asks for comes from the L2, none from a nearer cache; nothing waits for an answer, and work is spread evenly, but
+for the longest thread, of which a warp issues an instruction a cycle.
 
 "With latency" is what to expect. ptxrun's model of latency says how many cycles each block takes when it is alone on a
 multiprocessor (tests/ptxrun/ptxrun/latency.py has the latencies, and where they are from), and bench/schedule.py
@@ -22,8 +22,8 @@ or as long as its tightest limit, whichever is longer, and LAUNCH. The latencies
 dependent loads decide, expect the times within 0.7 to 1.8 of the truth. Warps that share a multiprocessor do not delay
 each other; all that is read is taken to be in the L2, so that times of stages that wait for memory are too short.
 
-Of larger batches the same blocks are repeated. PyTorch's own launches are not counted. "Host us a call" is what the CPU
-of this machine takes until all kernels are launched (bench/host.py).
+For larger batches the same blocks are repeated. PyTorch's own launches are not counted. "Host us a call" is the time
+that the CPU of this machine takes until all kernels are launched (bench/host.py).
 """
 
 from __future__ import annotations

@@ -113,6 +113,7 @@ class TestCounts:
         of_tiles = device_cost.loss_cost(inputs.tiles(pred, 64), inputs.tiles(target, 64))
         assert of_maps["windows"] == of_tiles["windows"] == 8
         assert of_maps["stages"]["merge"]["blocks"] == of_tiles["stages"]["merge"]["blocks"]
+        assert all(maps.shape == (4, 1, 512, 512) for maps in inputs.predictions(4, 512))
         long, short = (case["stages"]["scatter_slopes"]["cycles of the longest block"] for case in (of_maps, of_tiles))
         assert long > 1.5 * short
 
