@@ -45,7 +45,7 @@ from . import inputs3
 from .counts import Scratch, by_stage, launches
 from .h100 import BANDWIDTH, CLOCK, INTEGERS, ISSUE, L2, LAUNCH, predicted, with_latency
 from .host import host_costs
-from .inputs import KINDS, predictions, tiles
+from .inputs import KINDS, bars, predictions, tiles
 from .schedule import H100
 from .timing import machine
 
@@ -127,22 +127,14 @@ def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, An
 
 
 def matching_cost(short: bool, pairs: int = PAIRS, points: int = POINTS) -> dict[str, Any]:
-    """Cost of matching pairs of diagrams of so many points. Windows are pairs here, and pixels points.
-
-    Where most bars are short for how far apart they are, as in predictions of a network, few points compete for a
-    partner. Bars as long as all births are apart are the hard case.
-    """
-    rng = torch.Generator().manual_seed(0)
-    birth, length = torch.rand(2, 2, pairs, points, generator=rng)
-    if short:
-        birth, length = 20 * birth, -torch.log1p(-length)
-    death = birth + length
-    sides = [gpuph.Diagram.from_list(list(torch.stack(side, -1))) for side in zip(birth, death, strict=True)]
+    """Cost of matching pairs of diagrams of so many points. Windows are pairs here, and pixels points."""
+    sides = bars(short, pairs, points)
+    coordinates = [coordinate for side in sides for coordinate in (side.birth, side.death)]
 
     def run() -> list[Tensor]:
         return list(vars(gpuph.match(*sides)).values())
 
-    return cost(run, [birth, death], birth.numel(), pairs, EXTRAPOLATED_PAIRS)
+    return cost(run, coordinates, sum(side.birth.numel() for side in sides), pairs, EXTRAPOLATED_PAIRS)
 
 
 def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:

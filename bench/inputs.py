@@ -72,4 +72,18 @@ def tiles(maps: Tensor, size: int) -> Tensor:
     return maps.unfold(2, size, size).unfold(3, size, size).reshape(-1, 1, size, size)
 
 
+def bars(short: bool, pairs: int, points: int) -> tuple[gpuph.Diagram, gpuph.Diagram]:
+    """Diagrams to match, of so many points in each window.
+
+    Where most bars are short for how far apart they are, as in predictions of a network, few points compete for a
+    partner. Bars as long as all births are apart are the hard case.
+    """
+    rng = torch.Generator().manual_seed(0)
+    birth, length = torch.rand(2, 2, pairs, points, generator=rng)
+    if short:
+        birth, length = 20 * birth, -torch.log1p(-length)
+    a, b = torch.stack((birth, birth + length), dim=-1)
+    return gpuph.Diagram.from_list([*a]), gpuph.Diagram.from_list([*b])
+
+
 KINDS = {"roads": roads, "smooth": smooth, "noise": noise}

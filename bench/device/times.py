@@ -130,14 +130,13 @@ def workloads(day: Day) -> dict[str, Callable[[], object]]:
     for kind, make in inputs3.KINDS.items():
         x = make(n3, size3).cuda()
         found[f"persistence of volumes, {kind}"] = functools.partial(gpuph.persistence, x)
-    cut, window = (24, 12) if day.rehearse else (256, 64)
-    pred, target = (x[..., :cut, :cut].contiguous().cuda() for x in inputs.predictions(1 if day.rehearse else 32))
-    found["loss and its gradient, of maps"] = _loss_step(pred, target, window)
-    k = 5 if day.rehearse else 300
-    for solver in ("augment", "auction"):
-        a, b = Points(((k, k),) * (2 if day.rehearse else 1024), torch.float32, True, solver).make()
-        a, b = (gpuph.Diagram(*(part.cuda() for part in vars(d).values())) for d in (a, b))
-        found[f"matching of {k} points, {solver}"] = functools.partial(gpuph.match, a, b, solver=solver)
+    for size in (24,) if day.rehearse else (256, 512):
+        pred, target = (x.cuda() for x in inputs.predictions(1 if day.rehearse else 32 * 256**2 // size**2, size))
+        found[f"loss and its gradient, maps of {size} x {size}"] = _loss_step(pred, target, min(size // 2, 64))
+    pairs, points = (2, 5) if day.rehearse else (1024, 300)
+    for kind, short in (("short bars", True), ("long bars", False)):
+        a, b = (gpuph.Diagram(*(part.cuda() for part in vars(d).values())) for d in inputs.bars(short, pairs, points))
+        found[f"matching of pairs of {points} points, {kind}"] = functools.partial(gpuph.match, a, b)
     return found
 
 
@@ -192,7 +191,11 @@ def _predictions() -> dict[tuple[str, str], dict[str, float]]:
     found: dict[tuple[str, str], dict[str, float]] = {}
     for title, batches in json.loads(COST.read_text())["cases"].items():
         for name, stage in batches[-1]["stages"].items():
-            found[title, name] = {key: value for key, value in stage.items() if key.startswith("predicted us,")}
+            found[title, name] = {
+                key.partition(",")[0]: value
+                for key, value in stage.items()
+                if key.startswith(("predicted us,", "us with latency,"))
+            }
     return found
 
 
