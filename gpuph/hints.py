@@ -1,0 +1,81 @@
+"""Warnings about inputs that are valid but probably not what is meant.
+
+Each kind of warning is a UserWarning that is given once in a process, also where the filters of `warnings` would repeat
+it. The filter "ignore" silences it, and "error" raises it. None may be called under tracing, and only `slices`, which
+needs no data, for tensors of other devices than the CPU.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from torch import Tensor
+
+_given: set[str] = set()  # the kinds of warning that this process has given
+
+_BEYOND = 1e-3  # how far rounding, or a resampled mask, may leave [0, 1]
+_CHANNELS = 4  # as many slices or fewer are taken for channels
+_PIXELS = 256  # if they have as many pixels as this, or more
+
+
+def probabilities(name: str, x: Tensor) -> bool:
+    """Warn if values are not probabilities; returns whether there are any values."""
+    return _from_0_to_1(name, x, "probabilities", "These look like logits: apply sigmoid or softmax first.")
+
+
+def mask(name: str, x: Tensor) -> bool:
+    """Warn if values are not those of a mask, 0 and 1; returns whether there are any values."""
+    return _from_0_to_1(name, x, "a mask of 0 and 1", "Divide a mask of 0 and 255 by 255.")
+
+
+def _from_0_to_1(name: str, x: Tensor, expected: str, advice: str) -> bool:
+    if expected in _given or x.numel() == 0:
+        return x.numel() > 0
+    low, high = (float(value) for value in x.detach().aminmax())
+    if low < -_BEYOND or high > 1 + _BEYOND:
+        _warn(expected, f"{name} must hold {expected}, but its values are from {low:g} to {high:g}. {advice}")
+    return True
+
+
+def distances(target: Tensor) -> bool:
+    """Warn if a mask was given for a distance map; returns whether the map has more than one value.
+
+    A mask holds two values, mostly 0. So does a distance map that is truncated at the size of a pixel, but that is 0 on
+    curves only, which are the smaller part.
+    """
+    if target.numel() == 0:
+        return False
+    x = target.detach()
+    low, high = x.aminmax()
+    if not low < high:  # without an object, or with a NaN, which raises elsewhere
+        return False
+    on = x == high
+    if "distances" not in _given and low == 0 and 2 * int(on.sum()) < on.numel() and bool((on | (x == 0)).all()):
+        _warn(
+            "distances",
+            f"target must be a distance map, 0 on curves, but its values are 0 and {float(high):g} alone, mostly 0,"
+            " like those of a mask. gpuph.truncated_distance_map makes a distance map of a mask.",
+        )
+    return True
+
+
+def slices(name: str, shape: Sequence[int]) -> None:
+    """Warn if volumes of that shape (N, D, H, W) look like images with channels."""
+    if len(shape) == 4 and shape[1] <= _CHANNELS and shape[2] * shape[3] >= _PIXELS and "channels" not in _given:
+        _warn(
+            "channels",
+            f"{name} has the shape {tuple(shape)}, which is read as {shape[0]} volumes of {shape[1]} slices. If the"
+            f" second axis holds channels, fold it into the batch: {name}.flatten(0, 1). If volumes are meant, silence"
+            f' this warning with warnings.filterwarnings("ignore", message="{name} has the shape").',
+        )
+
+
+def _warn(kind: str, message: str) -> None:
+    """Give a warning, and remember its kind unless it was raised."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("gpuph", "torch"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)
+    _given.add(kind)
