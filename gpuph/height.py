@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import checks
+
 
 class Linear:
     """g(p) = w . p.
@@ -24,7 +26,7 @@ class Linear:
     """
 
     def __init__(self, w: Sequence[float]) -> None:
-        self.w = _numbers("w", w)
+        self.w = checks.numbers("w", w)
 
     def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return w, shape (1, axes)."""
@@ -53,10 +55,8 @@ class RandomLinear:
     """
 
     def __init__(self, slope: float = 0.2, per_window: bool = True) -> None:
-        if not (slope > 0 and math.isfinite(slope)):
-            raise ValueError(f"slope must be a positive number, got {slope!r}")
-        self.slope = float(slope)
-        self.per_window = per_window
+        self.slope = checks.number("slope", slope, positive=True)
+        self.per_window = checks.boolean("per_window", per_window)
 
     def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return w of n windows, shape (n, axes) or (1, axes)."""
@@ -78,7 +78,7 @@ class RandomLinear:
 
         Neither an axis nor a diagonal, along which the pixels of a row would be level.
         """
-        direction = [math.cos(1.0 + axis) for axis in range(axes)]
+        direction = [math.cos(1.0 + axis) for axis in range(checks.integer("axes", axes, 1, 3))]
         return Linear([self.slope * part / math.hypot(*direction) for part in direction])
 
     def __repr__(self) -> str:
@@ -97,8 +97,8 @@ class Radial:
     """
 
     def __init__(self, a: float, q: Sequence[float] | None = None) -> None:
-        self.a = _numbers("a", [a])[0]
-        self.q = None if q is None else _numbers("q", q)
+        self.a = checks.number("a", a)
+        self.q = None if q is None else checks.numbers("q", q)
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return g on a window, shape (1, *window)."""
@@ -122,7 +122,7 @@ class Quadratic:
     """
 
     def __init__(self, w: Sequence[float]) -> None:
-        self.w = _numbers("w", w)
+        self.w = checks.numbers("w", w)
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return g on a window, shape (1, *window)."""
@@ -150,13 +150,6 @@ def _linear(w: Tensor, window: Sequence[int]) -> Tensor:
     for other in others:
         first = first + other
     return first
-
-
-def _numbers(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    numbers = tuple(float(value) for value in values)
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError(f"{name} must be finite, got {numbers}")
-    return numbers
 
 
 def _fitting(name: str, values: tuple[float, ...], window: Sequence[int]) -> tuple[float, ...]:

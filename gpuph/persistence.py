@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import is_fake
 
-from . import ops
+from . import checks, hints, ops
 from .diagram import Diagram, Diagrams, raise_status
 
-CONSTRUCTIONS = ("T", "V")
 _debug = False
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def persistence(
@@ -31,7 +30,8 @@ def persistence(
     Parameters
     ----------
     x : Tensor, shape (N, H, W) or (N, D, H, W), floating point
-        Windows, with any strides; N may be 0. Infinite values are allowed.
+        Windows, with any strides; N may be 0. Infinite values are allowed. Four axes are those of volumes: pass images
+        with channels, (B, C, H, W), as `x.flatten(0, 1)`.
     dims : sequence of int, optional
         Homology dimensions: 0 for connected components, 1 for loops, 2 for the voids of volumes. All of them by
         default.
@@ -56,12 +56,17 @@ def persistence(
     Raises
     ------
     TypeError
-        If `x` is no floating-point tensor.
+        If `x` is not a floating-point tensor, or another argument has a wrong type.
     ValueError
         If `x` has the wrong rank, an empty or too large window or a NaN, or another argument is not one of those above.
         A NaN on another device than the CPU raises in `Diagrams.check` only, or with `set_debug`; its window's diagrams
         are empty. So does a RuntimeError where a volume's loops outgrow the memory set aside for them there: raise
         `capacity` then.
+
+    Warns
+    -----
+    UserWarning
+        Once in a process, if volumes look like images with channels: 4 slices or fewer, of 256 pixels or more.
 
     Notes
     -----
@@ -79,19 +84,26 @@ def persistence(
     >>> loops.birth, loops.death, loops.death_index
     (tensor([[0.]]), tensor([[5.]]), tensor([[4]]))
     """
-    check_floats("x", x)
-    if x.dim() not in (3, 4):
-        raise ValueError(f"x must have the shape (N, H, W) or (N, D, H, W), got {tuple(x.shape)}")
-    if 0 in x.shape[1:]:
-        raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
-    if math.prod([size + 2 for size in x.shape[1:]]) >= 2**31:
-        raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
+    check_windows(x)
+    if not torch.compiler.is_compiling():
+        hints.slices("x", x.shape)
     diagrams = diagrams_of(x, dims, construction, min_persistence, capacity)
     if data_decides(x):
         raise_status(diagrams.status, ("x",), diagrams.capacity)
     if debugging():
         diagrams.check()
     return diagrams
+
+
+def check_windows(x: Tensor) -> None:
+    """Raise unless x is a batch of windows, of a size that kernels can number the pixels of."""
+    checks.floats("x", x)
+    if x.dim() not in (3, 4):
+        raise ValueError(f"x must have the shape (N, H, W) or (N, D, H, W), got {tuple(x.shape)}")
+    if 0 in x.shape[1:]:
+        raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
+    if math.prod([size + 2 for size in x.shape[1:]]) >= 2**31:
+        raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
 
 
 def diagrams_of(
@@ -121,14 +133,12 @@ def pairs_of(
     First comes the status of each window, see `Diagrams`.
     """
     window = x.shape[1:]
-    dims = check_dims(dims, len(window))
-    check_construction(construction)
-    if not min_persistence >= 0:
-        raise ValueError(f"min_persistence must be 0 or more, got {min_persistence!r}")
-    check_capacity(capacity)
-    capacity = columns_of(capacity, x, window)
+    dims = list(range(len(window))) if dims is None else checks.dims(dims, len(window))
+    top = checks.construction(construction) == "T"
+    min_persistence = checks.number("min_persistence", min_persistence, 0.0)
+    capacity = columns_of(checks.capacity(capacity), x, window)
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
-    status, *parts = ops.persistence(x, dims, construction == "T", float(min_persistence), capacity)
+    status, *parts = ops.persistence(x, dims, top, min_persistence, capacity)
     return status, dict(zip(dims, zip(*parts, strict=True), strict=True))
 
 
@@ -156,8 +166,11 @@ def diagram_of(index: Tensor, values: tuple[Tensor, Tensor], count: Tensor) -> D
 
 
 def data_decides(x: Tensor) -> bool:
-    """Whether shapes may depend on data and a look at the data costs nothing: on the CPU, outside of tracing."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether shapes may depend on data and a look at the data costs nothing: on the CPU, outside of tracing.
+
+    A tensor of `FakeTensorMode` has no data, so it counts as traced.
+    """
+    return x.is_cpu and not torch.compiler.is_compiling() and (type(x) is Tensor or not is_fake(x))
 
 
 def set_debug(on: bool) -> None:
@@ -173,41 +186,9 @@ def set_debug(on: bool) -> None:
         Whether to look.
     """
     global _debug
-    _debug = bool(on)
+    _debug = checks.boolean("on", on)
 
 
 def debugging() -> bool:
     """Whether `set_debug` is on, outside of tracing."""
     return _debug and not torch.compiler.is_compiling()
-
-
-def check_floats(name: str, x: object) -> None:
-    """Raise unless x is a real floating-point tensor."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
-    if x.dtype not in FLOATS:
-        raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}")
-
-
-def check_dims(dims: Sequence[int] | None, rank: int, name: str = "dims") -> list[int]:
-    """Return the homology dimensions asked for, all by default; raise unless a window of that rank has them."""
-    if dims is None:
-        return list(range(rank))
-    if not isinstance(dims, Iterable):
-        raise TypeError(f"{name} must be a sequence of ints, got {dims!r}")
-    dims = list(dims)
-    if not dims or len(set(dims)) < len(dims) or any(dim not in range(rank) for dim in dims):
-        raise ValueError(f"{name} must be distinct numbers from 0 to {rank - 1}, got {dims}")
-    return dims
-
-
-def check_capacity(capacity: int | None) -> None:
-    """Raise unless it is a number of columns, or None for the default."""
-    if capacity is not None and capacity < 1:
-        raise ValueError(f"capacity must be 1 or more, got {capacity!r}")
-
-
-def check_construction(construction: str) -> None:
-    """Raise unless the construction is known."""
-    if construction not in CONSTRUCTIONS:
-        raise ValueError(f'construction must be "T" or "V", got {construction!r}')

@@ -153,7 +153,7 @@ def test_losses_name_the_capacity_that_is_to_be_raised(device: None, debug: None
             pytest.raises(RuntimeError, match=f"pred: the loops of its window 0 .* raise capacity, which was {named},"),
         ):
             loss_fn(*maps[: 1 if isinstance(loss_fn, gpuph.BettiPriorLoss) else 2])
-    with pytest.raises(ValueError, match="capacity must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="capacity must be an int of 1 or more, got 0"):
         make(0)
 
 

@@ -268,7 +268,7 @@ def test_on_the_cpu_nothing_is_said_about_devices() -> None:
     [
         ({"window": 1}, "window must be 2 or more pixels an axis, got 1"),
         ({"stride": 0}, "stride must be 1 or more pixels an axis, got 0"),
-        ({"truncation": -1.0}, "truncation must be a number of 0 or more"),
+        ({"truncation": -1.0}, "truncation must be a positive number, got -1.0"),
         ({"dilation": 1.5}, "dilation must be an int of 0 or more, got 1.5"),
         ({"connections": float("inf")}, "connections must be a number of 0 or more, got inf"),
         ({"reduction": "max"}, "reduction must be"),

@@ -291,9 +291,13 @@ def test_compile_looks_into_no_operator_where_it_breaks_a_graph() -> None:
         ((torch.zeros(1, 4, 4), ()), ValueError, "dims"),
         ((torch.zeros(1, 4, 4), 1), TypeError, "dims must be a sequence of ints, got 1"),
         ((torch.zeros(1, 4, 4), None, "X"), ValueError, 'construction must be "T" or "V", got \'X\''),
-        ((torch.zeros(1, 4, 4), None, "T", -1.0), ValueError, "min_persistence must be 0 or more, got -1.0"),
+        (
+            (torch.zeros(1, 4, 4), None, "T", -1.0),
+            ValueError,
+            "min_persistence must be a number of 0 or more, got -1.0",
+        ),
         ((torch.zeros(1, 4, 4), None, "T", float("nan")), ValueError, "min_persistence"),
-        ((torch.zeros(1, 4, 4), None, "T", 0.0, 0), ValueError, "capacity must be 1 or more, got 0"),
+        ((torch.zeros(1, 4, 4), None, "T", 0.0, 0), ValueError, "capacity must be an int of 1 or more, got 0"),
     ],
 )
 def test_bad_input_is_named(arguments: tuple[object, ...], error: type[Exception], message: str) -> None:

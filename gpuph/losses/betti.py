@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from .. import checks, hints
 from ..diagram import warn_overflow
-from ..persistence import check_capacity, check_construction, check_dims, debugging, diagrams_of
-from .common import check_map, check_number, check_reduction, described, lifted, reduced
+from ..persistence import data_decides, debugging, diagrams_of
+from .common import described, lifted, reduced
 
 
 class BettiPriorLoss(torch.nn.Module):
@@ -38,6 +39,12 @@ class BettiPriorLoss(torch.nn.Module):
         (B, 1, H, W) or (B, 1, D, H, W), has not the dimensions, or holds a NaN. On other devices than the CPU, a NaN
         makes the loss NaN, and raises with `gpuph.set_debug` only.
 
+    Warns
+    -----
+    UserWarning
+        Once in a process, if `pred` has values outside of [0, 1], as logits have. Only tensors on the CPU are looked
+        at, outside of tracing, and each loss object looks at its first batch only.
+
     Notes
     -----
     A dimension costs the sum of 1 - l^2 over the lengths l of its k longest bars, and that of l^2 over the rest. Bars
@@ -64,6 +71,8 @@ class BettiPriorLoss(torch.nn.Module):
     tensor(0.7500)
     """
 
+    _looked = False  # whether `hints` have seen the input of a call
+
     def __init__(
         self,
         betti: Mapping[int, int],
@@ -74,23 +83,22 @@ class BettiPriorLoss(torch.nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(betti, Mapping):
-            raise TypeError(f"betti must be a mapping of dimensions to Betti numbers, got {betti!r}")
-        self.betti = dict(betti)
-        check_dims([*self.betti], 3, "betti's dimensions")
-        for dim, number in self.betti.items():
-            if not (isinstance(number, int) and number >= 0):
-                raise ValueError(f"the Betti number of dimension {dim} must be an int of 0 or more, got {number!r}")
+            raise TypeError(f"betti must be a mapping of dimensions to Betti numbers, got {checks.shown(betti)}")
+        dims = checks.dims([*betti], 3, "betti's dimensions")
+        numbers = [checks.integer(f"betti: the Betti number of dimension {dim}", betti[dim]) for dim in betti]
+        self.betti = dict(zip(dims, numbers, strict=True))
         self.weights = dict.fromkeys(self.betti, 1.0)
-        for dim, weight in (weights or {}).items():
-            if dim not in self.betti:
-                raise ValueError(f"weights must be of dimensions of betti, {tuple(self.betti)}, got one of {dim!r}")
-            self.weights[dim] = check_number(f"the weight of dimension {dim}", weight)
-        check_construction(construction)
-        self.construction = construction
-        check_reduction(reduction)
-        self.reduction = reduction
-        check_capacity(capacity)
-        self.capacity = capacity
+        if weights is not None:
+            if not isinstance(weights, Mapping):
+                raise TypeError(f"weights must be a mapping of dimensions to weights, got {checks.shown(weights)}")
+            if not self.betti.keys() >= weights.keys():
+                other = next(dim for dim in weights if dim not in self.betti)
+                raise ValueError(f"weights must be of dimensions of betti, {tuple(self.betti)}, got one of {other!r}")
+            if weights:
+                self.weights.update(checks.weights(weights, "weights"))
+        self.construction = checks.construction(construction)
+        self.reduction = checks.reduction(reduction)
+        self.capacity = checks.capacity(capacity)
 
     def forward(self, pred: Tensor) -> Tensor:
         """Compute the loss.
@@ -105,9 +113,11 @@ class BettiPriorLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B,) if reduction="none"; in squared probabilities.
         """
-        check_map("pred", pred)
+        checks.maps("pred", pred)
+        dims = checks.dims([*self.betti], pred.dim() - 2, "betti's dimensions")
+        if data_decides(pred) and not self._looked:
+            self._looked = hints.probabilities("pred", pred)
         (x,) = lifted(pred)
-        dims = check_dims([*self.betti], pred.dim() - 2, "betti's dimensions")
         diagrams = diagrams_of(-x[:, 0], dims, self.construction, capacity=self.capacity)
         loss = x.new_zeros(len(x))
         for dim, bars in diagrams.items():

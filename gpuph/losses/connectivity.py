@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .. import ops
+from .. import checks, hints, ops
+from ..persistence import data_decides
 from ..windows import cut_windows, windows_of
-from .common import check_number, check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of
+from .common import described, lifted, reduced
 
 _WINDOW = {2: 32, 3: 48}
 _TRUNCATION = {2: 20.0, 3: 15.0}
@@ -33,7 +34,8 @@ class ConnectivityLoss(torch.nn.Module):
         Distance between windows, in pixels; by default the window's size. The last window is shifted inwards where it
         would leave the image.
     truncation : float, optional
-        The truncation of the distance maps, in pixels; by default 20, and 15 in volumes.
+        The truncation of the distance maps, in their units (see `spacing` of `gpuph.truncated_distance_map`); by
+        default 20 pixels, and 15 in volumes.
     dilation : int
         By how many pixels, along the axes, true curves are thickened before they divide a window.
     disconnections, connections : float
@@ -52,6 +54,9 @@ class ConnectivityLoss(torch.nn.Module):
     -----
     UserWarning
         Once, if maps are on another device than the CPU: the weights of pixels are computed on the CPU.
+        Once in a process, if `target` looks like a mask, with two values, of which 0 is the more frequent, instead of a
+        distance map. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its first
+        batch with an object only.
 
     Notes
     -----
@@ -92,6 +97,8 @@ class ConnectivityLoss(torch.nn.Module):
     tensor(1.)
     """
 
+    _looked = False  # whether `hints` have seen the input of a call
+
     def __init__(
         self,
         window: int | Sequence[int] | None = None,
@@ -103,16 +110,13 @@ class ConnectivityLoss(torch.nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        self.window = None if window is None else sizes_of("window", window, 2)
-        self.stride = None if stride is None else sizes_of("stride", stride, 1)
-        self.truncation = None if truncation is None else check_number("truncation", truncation)
-        if not (isinstance(dilation, int) and dilation >= 0):
-            raise ValueError(f"dilation must be an int of 0 or more, got {dilation!r}")
-        self.dilation = dilation
-        self.disconnections = check_number("disconnections", disconnections)
-        self.connections = check_number("connections", connections)
-        check_reduction(reduction)
-        self.reduction = reduction
+        self.window = None if window is None else checks.sizes("window", window, 2)
+        self.stride = None if stride is None else checks.sizes("stride", stride, 1)
+        self.truncation = None if truncation is None else checks.number("truncation", truncation, positive=True)
+        self.dilation = checks.integer("dilation", dilation)
+        self.disconnections = checks.number("disconnections", disconnections, 0.0)
+        self.connections = checks.number("connections", connections, 0.0)
+        self.reduction = checks.reduction(reduction)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compute the loss.
@@ -127,11 +131,13 @@ class ConnectivityLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B, windows) if reduction="none"; in squared pixels.
         """
-        check_pair(pred, target)
+        checks.pair(pred, target)
         size = pred.shape[2:]
         rank = len(size)
-        window = fitting("window", _WINDOW[rank] if self.window is None else self.window, rank)
-        stride = window if self.stride is None else fitting("stride", self.stride, rank)
+        window = checks.fitting("window", _WINDOW[rank] if self.window is None else self.window, rank)
+        stride = window if self.stride is None else checks.fitting("stride", self.stride, rank)
+        if data_decides(target) and not self._looked:
+            self._looked = hints.distances(target)
         truncation = _TRUNCATION[rank] if self.truncation is None else self.truncation
         per_image, _ = windows_of(size, window, stride)
         y, true = (cut_windows(image[:, 0], window, stride) for image in lifted(pred, target))
@@ -162,7 +168,7 @@ def _sums(x: Tensor) -> Tensor:
 
 def _at_ends(pairs: Tensor, counted: Tensor, dtype: torch.dtype) -> Tensor:
     """Weights of pixels (N, *window): the share of all pairs (N, axes, *window) that the counted edges at them have."""
-    shares = pairs.double()
+    shares = pairs.to(torch.float32 if pairs.device.type == "mps" else torch.float64)  # MPS has no float64
     shares = shares / shares.flatten(1).sum(dim=1).clamp(min=1.0).view(-1, *[1] * (pairs.dim() - 1))
     shares = shares.where(counted, 0.0).to(dtype)
     ends = [share + share.roll(1, axis) for axis, share in enumerate(shares.unbind(dim=1), start=1)]

@@ -23,6 +23,13 @@ class DistancePHLoss(LocalizedPHLoss):
     TypeError, ValueError
         As `LocalizedPHLoss` does.
 
+    Warns
+    -----
+    UserWarning
+        Once in a process, if `target` looks like a mask, with two values, of which 0 is the more frequent, instead of a
+        distance map. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its first
+        batch with an object only.
+
     References
     ----------
     F. Wang, H. Liu, D. Samaras, C. Chen: TopoGAN: A topology-aware generative adversarial network. ECCV 2020. Its

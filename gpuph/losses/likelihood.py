@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from torch import Tensor
+
+from .. import hints
 from .localized import LocalizedPHLoss
 
 
@@ -22,6 +25,13 @@ class LikelihoodPHLoss(LocalizedPHLoss):
     ------
     TypeError, ValueError
         As `LocalizedPHLoss` does; the truth is a map of 0 and 1, of a floating-point dtype.
+
+    Warns
+    -----
+    UserWarning
+        Once in a process, if `pred` has values outside of [0, 1], as logits have, or `target` has, as a mask of 0 and
+        255. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its first batch
+        only.
 
     References
     ----------
@@ -53,3 +63,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         super().__init__(
             window, stride, dims, None, border, construction, True, unmatched, reduction, capacity=capacity
         )
+
+    def _look(self, pred: Tensor, target: Tensor) -> bool:
+        """Warn if the maps do not look like probabilities and a mask."""
+        return hints.probabilities("pred", pred) & hints.mask("target", target)

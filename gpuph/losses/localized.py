@@ -8,21 +8,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from .. import ops
+from .. import checks, hints, ops
 from ..diagram import warn_overflow
 from ..height import Height, Linear, RandomLinear
 from ..matching import UNMATCHED
-from ..persistence import (
-    capacity_of,
-    check_capacity,
-    check_construction,
-    check_dims,
-    columns_of,
-    debugging,
-    diagram_of,
-)
+from ..persistence import capacity_of, columns_of, data_decides, debugging, diagram_of
 from ..windows import windows_of
-from .common import check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of, weights_of
+from .common import described, lifted, reduced
 
 _REMEMBERED = 8
 _T = TypeVar("_T")
@@ -74,10 +66,18 @@ class LocalizedPHLoss(torch.nn.Module):
         the loss NaN, and raises with `gpuph.set_debug` only; so does a volume with more loops than their memory holds,
         which is told to raise `capacity`.
 
+    Warns
+    -----
+    UserWarning
+        Once in a process, if `target` looks like a mask, with two values, of which 0 is the more frequent, instead of a
+        distance map, unless `superlevel`. Only tensors on the CPU are looked at, outside of tracing, and each loss
+        object looks at its first batch with an object only.
+
     Notes
     -----
     Filtration values, cost and gradient are in the dtype of the input, but float32 for half precision. The matching is
-    held constant under the gradient, and g has none.
+    held constant under the gradient, and g has none. Distances are in pixels, or in the units of the `spacing` of
+    `gpuph.truncated_distance_map`; slopes of g are then in these units a pixel.
 
     The loss of "Persistent Homology with Improved Locality Information for more Effective Delineation", which adds
     0.01 times it, with dims=(1,) and windows of 64, to the mean squared error of distances.
@@ -96,6 +96,8 @@ class LocalizedPHLoss(torch.nn.Module):
     (True, 0.0)
     """
 
+    _looked = False  # whether `hints` have seen the input of a call
+
     def __init__(
         self,
         window: int | Sequence[int] = 64,
@@ -111,26 +113,19 @@ class LocalizedPHLoss(torch.nn.Module):
         capacity: int | None = None,
     ) -> None:
         super().__init__()
-        self.window = sizes_of("window", window, 2)
-        self.stride = self.window if stride is None else sizes_of("stride", stride, 1)
-        self.weights = weights_of(dims)
+        self.window = checks.sizes("window", window, 2)
+        self.stride = self.window if stride is None else checks.sizes("stride", stride, 1)
+        self.weights = checks.weights(dims)
         if height is not None and not isinstance(height, Height):
-            raise TypeError(f"height must be one of gpuph's height functions or None, got {height!r}")
+            raise TypeError(f"height must be one of gpuph's height functions or None, got {checks.shown(height)}")
         self.height = height
-        self.border = border
-        check_construction(construction)
-        self.construction = construction
-        self.superlevel = superlevel
-        if unmatched not in UNMATCHED:
-            raise ValueError(f"unmatched must be one of {UNMATCHED}, got {unmatched!r}")
-        self.unmatched = unmatched
-        check_reduction(reduction)
-        self.reduction = reduction
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
-        self.generator = generator
-        check_capacity(capacity)
-        self.capacity = capacity
+        self.border = checks.boolean("border", border)
+        self.construction = checks.construction(construction)
+        self.superlevel = checks.boolean("superlevel", superlevel)
+        self.unmatched = checks.choice("unmatched", unmatched, UNMATCHED)
+        self.reduction = checks.reduction(reduction)
+        self.generator = checks.generator(generator)
+        self.capacity = checks.capacity(capacity)
         self._made: dict[tuple[object, ...], Any] = {}
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -146,10 +141,13 @@ class LocalizedPHLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B, windows) if reduction="none"; in squared filtration values.
         """
-        check_pair(pred, target)
+        checks.pair(pred, target)
         batch, size = len(pred), pred.shape[2:]
-        dims = check_dims([*self.weights], len(size))
-        window, stride = fitting("window", self.window, len(size)), fitting("stride", self.stride, len(size))
+        dims = checks.dims([*self.weights], len(size))
+        window = checks.fitting("window", self.window, len(size))
+        stride = checks.fitting("stride", self.stride, len(size))
+        if data_decides(pred) and not self._looked:
+            self._looked = self._look(pred, target)
         images = [-x if self.superlevel else x for x in lifted(pred, target)]
 
         per_image, sizes = windows_of(size, window, stride)
@@ -187,6 +185,10 @@ class LocalizedPHLoss(torch.nn.Module):
         loss = reduced(loss, status, ("pred", "target"), self.reduction, capacity)
         return loss.view(batch, per_image) if self.reduction == "none" else loss
 
+    def _look(self, pred: Tensor, target: Tensor) -> bool:
+        """Warn if the maps do not look like distance maps; returns whether there was anything to judge by."""
+        return self.superlevel or hints.distances(target)
+
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """The height function on n windows as `ops.localized` takes it, with a length of 1 where all have the same."""
         height = self.height
@@ -200,8 +202,7 @@ class LocalizedPHLoss(torch.nn.Module):
                 return made(1, window, torch.empty(0, dtype=like.dtype), None).to(like.device)
 
             return self._once(draw, self.height, window, like.dtype, like.device)
-        if self.generator is not None and self.generator.device.type != like.device.type:
-            raise ValueError(f"generator must be on {like.device}, as the input is; it is on {self.generator.device}")
+        checks.generator_on(like.device, self.generator)
         return height.slopes(n, window, like, self.generator)
 
     def _once(self, make: Callable[[], _T], *key: object) -> _T:

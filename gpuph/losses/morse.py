@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-from .. import ops
+from .. import checks, hints, ops
+from ..persistence import data_decides
 from ..windows import cut_windows, windows_of
-from .common import check_number, check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of
+from .common import described, lifted, reduced
 
 
 class MorseSkeletonLoss(torch.nn.Module):
@@ -53,6 +54,9 @@ class MorseSkeletonLoss(torch.nn.Module):
     -----
     UserWarning
         Once, if maps are on another device than the CPU: skeletons are computed on the CPU.
+        Once in a process, if `pred` has values outside of [0, 1], as logits have, or `target` has, as a mask of 0 and
+        255, and `base` is the cross entropy. Only tensors on the CPU are looked at, outside of tracing, and each loss
+        object looks at its first batch only.
 
     Notes
     -----
@@ -93,6 +97,8 @@ class MorseSkeletonLoss(torch.nn.Module):
     tensor(0.5625)
     """
 
+    _looked = False  # whether `hints` have seen the input of a call
+
     def __init__(
         self,
         min_persistence: float = 0.05,
@@ -104,18 +110,15 @@ class MorseSkeletonLoss(torch.nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        self.min_persistence = check_number("min_persistence", min_persistence)
-        if not isinstance(manifolds, Sequence):
-            raise TypeError(f"manifolds must be a sequence of ints, got {manifolds!r}")
-        self.manifolds = tuple(manifolds)
-        if not self.manifolds or len(set(self.manifolds)) < len(self.manifolds) or not {1, 2}.issuperset(manifolds):
-            raise ValueError(f"manifolds must be 1, 2 or both, got {manifolds!r}")
-        self.superlevel = superlevel
+        self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
+        self.manifolds = checks.manifolds(manifolds)
+        self.superlevel = checks.boolean("superlevel", superlevel)
+        if base is not None and not callable(base):
+            raise TypeError(f"base must be a callable or None, got {checks.shown(base)}")
         self.base = base
-        self.window = sizes_of("window", window, 2)
-        self.stride = self.window if stride is None else sizes_of("stride", stride, 1)
-        check_reduction(reduction)
-        self.reduction = reduction
+        self.window = checks.sizes("window", window, 2)
+        self.stride = self.window if stride is None else checks.sizes("stride", stride, 1)
+        self.reduction = checks.reduction(reduction)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compute the loss.
@@ -130,11 +133,14 @@ class MorseSkeletonLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B, windows) if reduction="none"; in the units of `base`.
         """
-        check_pair(pred, target)
+        checks.pair(pred, target)
         size = pred.shape[2:]
         if 2 in self.manifolds and len(size) == 2:
             raise ValueError("manifolds must be (1,) for images: surfaces are in volumes only")
-        window, stride = fitting("window", self.window, len(size)), fitting("stride", self.stride, len(size))
+        window = checks.fitting("window", self.window, len(size))
+        stride = checks.fitting("stride", self.stride, len(size))
+        if self.base is None and data_decides(pred) and not self._looked:
+            self._looked = hints.probabilities("pred", pred) & hints.mask("target", target)
         per_image, _ = windows_of(size, window, stride)
         p, t = (cut_windows(image[:, 0], window, stride) for image in lifted(pred, target))
         with torch.no_grad():

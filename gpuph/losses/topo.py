@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from .. import checks, hints
 from ..diagram import Diagram, warn_overflow
-from ..persistence import check_capacity, check_construction, check_dims, debugging, diagrams_of
+from ..persistence import data_decides, debugging, diagrams_of
 from ..windows import cut_windows, frame, windows_of
-from .common import check_number, check_pair, check_reduction, described, fitting, lifted, reduced, sizes_of, weights_of
+from .common import described, lifted, reduced
 
 
 class TopoLoss(torch.nn.Module):
@@ -49,6 +50,13 @@ class TopoLoss(torch.nn.Module):
         shape (B, 1, H, W) or (B, 1, D, H, W) on one device, or hold a NaN. On other devices than the CPU, a NaN makes
         the loss NaN, and raises with `gpuph.set_debug` only.
 
+    Warns
+    -----
+    UserWarning
+        Once in a process, if `pred` has values outside of [0, 1], as logits have, or `target` has, as a mask of 0 and
+        255. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its first batch
+        only.
+
     Notes
     -----
     A bar (b, d) that is kept costs b^2 + (1 - d)^2, and one that is removed (d - b)^2, whose gradient draws the pixels
@@ -76,6 +84,8 @@ class TopoLoss(torch.nn.Module):
     tensor(0.2500)
     """
 
+    _looked = False  # whether `hints` have seen the input of a call
+
     def __init__(
         self,
         window: int | Sequence[int] = 100,
@@ -88,16 +98,14 @@ class TopoLoss(torch.nn.Module):
         capacity: int | None = None,
     ) -> None:
         super().__init__()
-        self.window = sizes_of("window", window, 2)
-        self.weights = weights_of(dims)
-        self.border = border
-        self.threshold, self.perfect = check_number("threshold", threshold), check_number("perfect", perfect)
-        check_construction(construction)
-        self.construction = construction
-        check_reduction(reduction)
-        self.reduction = reduction
-        check_capacity(capacity)
-        self.capacity = capacity
+        self.window = checks.sizes("window", window, 2)
+        self.weights = checks.weights(dims)
+        self.border = checks.boolean("border", border)
+        self.threshold = checks.number("threshold", threshold, 0.0)
+        self.perfect = checks.number("perfect", perfect, 0.0)
+        self.construction = checks.construction(construction)
+        self.reduction = checks.reduction(reduction)
+        self.capacity = checks.capacity(capacity)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compute the loss.
@@ -112,10 +120,12 @@ class TopoLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B, tiles) if reduction="none"; in squared probabilities.
         """
-        check_pair(pred, target)
+        checks.pair(pred, target)
         size = pred.shape[2:]
-        dims = check_dims([*self.weights], len(size))
-        window = fitting("window", self.window, len(size))
+        dims = checks.dims([*self.weights], len(size))
+        window = checks.fitting("window", self.window, len(size))
+        if data_decides(pred) and not self._looked:
+            self._looked = hints.probabilities("pred", pred) & hints.mask("target", target)
         per_image, _ = windows_of(size, window, window)
 
         tiles = 1 - torch.cat([cut_windows(image[:, 0], window, window) for image in lifted(pred, target)])

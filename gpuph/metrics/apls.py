@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 from torch import Tensor
 
+from .. import checks
 from .masks import as_graphs
 from .network import Network
 
@@ -85,7 +86,18 @@ def apls(
     >>> [round(value, 3) for value in result]
     [0.5, 0.333, 1.0]
     """
-    return result(totals(pred, target, spacing, snap, metres_per_pixel, points, seed))
+    return result(totals(pred, target, **settings(spacing, snap, metres_per_pixel, points, seed)))
+
+
+def settings(spacing: float, snap: float, metres_per_pixel: float, points: int | None, seed: int) -> dict[str, Any]:
+    """Return the settings of `totals` by name; raise unless they are what `apls` documents."""
+    return {
+        "spacing": checks.number("spacing", spacing, positive=True),
+        "snap": checks.number("snap", snap, positive=True),
+        "metres_per_pixel": checks.number("metres_per_pixel", metres_per_pixel, positive=True),
+        "points": None if points is None else checks.integer("points", points, 2),
+        "seed": checks.seed(seed),
+    }
 
 
 def totals(
@@ -98,11 +110,6 @@ def totals(
     seed: int,
 ) -> np.ndarray:
     """Sums over the images: the three fields of APLS, and how many images there are."""
-    for name, value in (("spacing", spacing), ("snap", snap), ("metres_per_pixel", metres_per_pixel)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
-    if points is not None and points < 2:
-        raise ValueError(f"points must be at least 2, got {points}")
     rng = np.random.default_rng(seed)
     sums = np.zeros(4)
     for graph, true_graph in as_graphs(pred, target):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gpuph.persistence import persistence
-
+from .. import checks
+from ..persistence import check_windows, diagrams_of
 from .masks import as_drawn
 
 
@@ -79,10 +81,39 @@ def betti_error(
     >>> betti_error(pred, target)
     tensor(1.)
     """
-    for name, value in (("window", window), ("patches", patches), ("trials", trials)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    return measure(pred, target, generator=generator, **settings(dim, window, patches, trials, border, construction))
+
+
+def settings(
+    dim: int, window: int, patches: int | None, trials: int, border: bool, construction: str
+) -> dict[str, Any]:
+    """Return the settings of `measure` by name; raise unless they are what `betti_error` documents."""
+    return {
+        "dim": checks.integer("dim", dim, 0, 2),
+        "window": checks.integer("window", window, 1),
+        "patches": None if patches is None else checks.integer("patches", patches, 1),
+        "trials": checks.integer("trials", trials, 1),
+        "border": checks.boolean("border", border),
+        "construction": checks.construction(construction),
+    }
+
+
+def measure(
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    generator: torch.Generator | None,
+    dim: int,
+    window: int,
+    patches: int | None,
+    trials: int,
+    border: bool,
+    construction: str,
+) -> Tensor:
+    """The metric, of settings that were checked."""
+    checks.generator(generator)
     pred, target = as_drawn(pred, target)
+    checks.integer("dim", dim, 0, pred.dim() - 2)
+    checks.generator_on(pred.device, generator)
     if len(pred) == 0:
         raise ValueError("pred and target must hold at least one image, got none")
     sides = [min(window, side) for side in pred.shape[1:]]
@@ -120,5 +151,7 @@ def _betti(masks: Tensor, dim: int, border: bool, construction: str) -> Tensor:
         masks = pad(masks, (1, 1) * (masks.dim() - 1), value=1)
     # In -mask every feature is born at -1, with the object, and dies at 0, with the background, or never.
     # Only where there is no object is the essential component one of the background.
-    diagram = persistence(-masks.float(), dims=(dim,), construction=construction)[dim]
+    x = -masks.float()
+    check_windows(x)
+    diagram = diagrams_of(x, (dim,), construction)[dim]
     return diagram.count * masks.flatten(1).any(1)

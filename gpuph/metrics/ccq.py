@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from .. import checks
 from .graph import skeleton
 from .masks import as_batches, as_graphs
 from .network import Network
@@ -70,13 +71,11 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
     >>> ccq(pred, target, tolerance=2.0)
     CCQ(correctness=1.0, completeness=0.75, quality=0.75)
     """
-    return result(totals(pred, target, tolerance))
+    return result(totals(pred, target, checks.number("tolerance", tolerance, 0.0)))
 
 
 def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float) -> np.ndarray:
     """Sums over the images: lengths of the prediction, of the truth, and of what is matched of each."""
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance must be at least 0 pixels, got {tolerance}")
     sums = np.zeros(4)
     if isinstance(pred, nx.Graph) or isinstance(target, nx.Graph):
         for graph, true_graph in as_graphs(pred, target):

@@ -14,6 +14,8 @@ from scipy.ndimage import find_objects, label
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from .. import checks
+
 
 def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -> nx.MultiGraph:
     """Thin an object to its skeleton, by scikit-image, and return that as a graph.
@@ -37,8 +39,11 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
 
     Raises
     ------
+    TypeError
+        If `image` is not an array of bools or real numbers, or `threshold` is not a number.
     ValueError
-        If `image` is not 2D or 3D, or if there is a threshold for a mask or none for a distance map.
+        If `image` is not 2D or 3D, if `threshold` is not finite, or if there is a threshold for a mask or none for a
+        distance map.
     ImportError
         If scikit-image is not installed.
 
@@ -59,8 +64,11 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
     [4.0, 4.0, 4.0, 4.0]
     """
     array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise TypeError(f"image must be an array of bools or real numbers, got {checks.shown(image)}")
     if array.ndim not in (2, 3):
         raise ValueError(f"image must have the shape (H, W) or (D, H, W), got {array.shape}")
+    threshold = None if threshold is None else checks.number("threshold", threshold)
     if (array.dtype == bool) != (threshold is None):
         raise ValueError(f"a threshold is for distance maps, and only for them; got {threshold} for {array.dtype}")
     pixels = np.argwhere(skeleton(array if threshold is None else array < threshold))
@@ -237,8 +245,10 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        As the metrics do for what is no graph, or if positions and shape differ in their number of axes.
+        As the metrics do for what is not a graph, or if `shape` is not 2 or 3 ints of 0 or more, as many as positions
+        have coordinates.
     """
+    shape = checks.shape(shape)
     position, edges = _checked(graph)
     points = list(position.values())
     if points and len(points[0]) != len(shape):

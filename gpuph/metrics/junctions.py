@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from .. import checks
 from .masks import as_graphs
 from .network import Network, Places
 
@@ -83,15 +84,16 @@ def junction_score(
     >>> score.recall, score.precision, score.error_rate
     (0.75, 1.0, 0.0)
     """
-    return result(totals(pred, target, radius, merge))
+    return result(totals(pred, target, **settings(radius, merge)))
+
+
+def settings(radius: float, merge: float) -> dict[str, Any]:
+    """Return the settings of `totals` by name; raise unless they are what `junction_score` documents."""
+    return {"radius": checks.number("radius", radius, positive=True), "merge": checks.number("merge", merge, 0.0)}
 
 
 def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, radius: float, merge: float) -> np.ndarray:
     """Sums over the images: shares found, true junctions, shares false, predicted junctions."""
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius}")
-    if not merge >= 0:
-        raise ValueError(f"merge must be at least 0, got {merge}")
     sums = np.zeros(4)
     for graph, true_graph in as_graphs(pred, target):
         junctions = _junctions(Network(graph), radius, merge)

@@ -22,20 +22,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import checks
 from .apls import result as apls_result
+from .apls import settings as apls_settings
 from .apls import totals as apls_totals
-from .betti import betti_error
+from .betti import measure as betti_measure
+from .betti import settings as betti_settings
 from .ccq import result as ccq_result
 from .ccq import totals as ccq_totals
 from .junctions import result as junction_result
+from .junctions import settings as junction_settings
 from .junctions import totals as junction_totals
 from .too_long_too_short import result as path_result
+from .too_long_too_short import settings as path_settings
 from .too_long_too_short import totals as path_totals
 
 try:
     from torchmetrics import Metric
 except Exception as error:  # it loads torchvision where that is installed, which raises anything if it does not fit
-    raise ImportError("these classes need torchmetrics, which comes with `pip install gpuph[metrics]`") from error
+    if isinstance(error, ModuleNotFoundError) and error.name == "torchmetrics":
+        message = "these classes need torchmetrics, which comes with `pip install gpuph[metrics]`"
+    else:
+        message = f"these classes need torchmetrics, which is installed, but cannot be imported: {error}"
+    raise ImportError(message) from error
 
 
 class _Totals(Metric):
@@ -82,9 +91,7 @@ class APLSMetric(_Totals):
         seed: int = 0,
         **options: Any,
     ) -> None:
-        measure = partial(
-            apls_totals, spacing=spacing, snap=snap, metres_per_pixel=metres_per_pixel, points=points, seed=seed
-        )
+        measure = partial(apls_totals, **apls_settings(spacing, snap, metres_per_pixel, points, seed))
         super().__init__(measure, apls_result, **options)
 
 
@@ -102,7 +109,7 @@ class TooLongTooShortMetric(_Totals):
     def __init__(
         self, radius: float = 25.0, tolerance: float = 0.05, paths: int = 1000, seed: int = 0, **options: Any
     ) -> None:
-        measure = partial(path_totals, radius=radius, tolerance=tolerance, paths=paths, seed=seed)
+        measure = partial(path_totals, **path_settings(radius, tolerance, paths, seed))
         super().__init__(measure, path_result, **options)
 
 
@@ -118,7 +125,7 @@ class JunctionScoreMetric(_Totals):
     """
 
     def __init__(self, radius: float = 25.0, merge: float = 5.0, **options: Any) -> None:
-        super().__init__(partial(junction_totals, radius=radius, merge=merge), junction_result, **options)
+        super().__init__(partial(junction_totals, **junction_settings(radius, merge)), junction_result, **options)
 
 
 class CCQMetric(_Totals):
@@ -133,7 +140,8 @@ class CCQMetric(_Totals):
     """
 
     def __init__(self, tolerance: float = 5.0, **options: Any) -> None:
-        super().__init__(partial(ccq_totals, tolerance=tolerance), ccq_result, **options)
+        measure = partial(ccq_totals, tolerance=checks.number("tolerance", tolerance, 0.0))
+        super().__init__(measure, ccq_result, **options)
 
 
 class BettiErrorMetric(Metric):
@@ -165,15 +173,9 @@ class BettiErrorMetric(Metric):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._seed = seed
-        self._measure = partial(
-            betti_error,
-            dim=dim,
-            window=window,
-            patches=patches,
-            trials=trials,
-            border=border,
-            construction=construction,
+        self._seed = checks.seed(seed)
+        self._measure: Callable[..., Tensor] = partial(
+            betti_measure, **betti_settings(dim, window, patches, trials, border, construction)
         )
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")

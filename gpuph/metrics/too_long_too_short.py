@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 from torch import Tensor
 
+from .. import checks
 from .masks import as_graphs
 from .network import Network
 
@@ -80,19 +81,23 @@ def too_long_too_short(
     >>> {name: round(share, 1) for name, share in too_long_too_short(pred, target)._asdict().items()}
     {'correct': 0.5, 'too_long': 0.1, 'too_short': 0.0, 'infeasible': 0.4}
     """
-    return result(totals(pred, target, radius, tolerance, paths, seed))
+    return result(totals(pred, target, **settings(radius, tolerance, paths, seed)))
+
+
+def settings(radius: float, tolerance: float, paths: int, seed: int) -> dict[str, Any]:
+    """Return the settings of `totals` by name; raise unless they are what `too_long_too_short` documents."""
+    return {
+        "radius": checks.number("radius", radius, positive=True),
+        "tolerance": checks.number("tolerance", tolerance, 0.0),
+        "paths": checks.integer("paths", paths, 1),
+        "seed": checks.seed(seed),
+    }
 
 
 def totals(
     pred: Tensor | nx.Graph, target: Tensor | nx.Graph, radius: float, tolerance: float, paths: int, seed: int
 ) -> np.ndarray:
     """Numbers of paths, over the images, in the order of TooLongTooShort's fields."""
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance must be at least 0, got {tolerance}")
-    if paths < 1:
-        raise ValueError(f"paths must be at least 1, got {paths}")
     rng = np.random.default_rng(seed)
     counts = np.zeros(4)
     for graph, true_graph in as_graphs(pred, target):
