@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
-import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
+from torch._subclasses.fake_tensor import is_fake
+
+from . import checks
 
 
-def truncated_distance_map(mask: Tensor, truncation: float) -> Tensor:
+def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | Sequence[float] = 1.0) -> Tensor:
     """Compute the Euclidean distance of every pixel to the nearest pixel of a mask, truncated.
 
     Parameters
@@ -20,20 +23,24 @@ def truncated_distance_map(mask: Tensor, truncation: float) -> Tensor:
     mask : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), bool
         True on the centre lines. An image without any gives `truncation` everywhere.
     truncation : float
-        Largest distance, in pixels.
+        Largest distance, in the units of `spacing`: in pixels, unless that is given.
+    spacing : float or sequence of float, one an axis, optional
+        Size of a pixel along (y, x), or of a voxel along (z, y, x), in units of length such as um. The default of 1
+        gives distances in pixels. For voxels of 4 x 1 x 1 um, take `spacing=(4.0, 1.0, 1.0)`.
 
     Returns
     -------
     Tensor, of mask's shape, float32
-        Distances in pixels, 0 on the mask, on the mask's device. CUDA masks stay there if cupy is installed (the
-        extra `cuda`); otherwise they go by way of the CPU, with one warning.
+        Distances in the units of `spacing`, 0 on the mask, on the mask's device. CUDA masks stay there if cupy is
+        installed (the extra `cuda`); otherwise they go by way of the CPU, with one warning.
 
     Raises
     ------
     TypeError
-        If `mask` is not a bool tensor.
+        If `mask` is not a bool tensor, or `truncation` or `spacing` is not made of numbers.
     ValueError
-        If `mask` has the wrong rank, or `truncation` is not positive and finite.
+        If `mask` has the wrong rank, `truncation` or `spacing` is not positive and finite, or `spacing` has not one
+        number for each axis.
 
     Examples
     --------
@@ -41,14 +48,22 @@ def truncated_distance_map(mask: Tensor, truncation: float) -> Tensor:
     >>> road = torch.tensor([[[[True, False, False, False, False]]]])
     >>> gpuph.truncated_distance_map(road, truncation=3.0)
     tensor([[[[0., 1., 2., 3., 3.]]]])
+    >>> gpuph.truncated_distance_map(road, truncation=9.0, spacing=(1.0, 2.5))
+    tensor([[[[0.0000, 2.5000, 5.0000, 7.5000, 9.0000]]]])
     """
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        raise TypeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    if isinstance(mask, np.ndarray):
+        raise TypeError("mask must be a bool tensor, got a NumPy array; torch.from_numpy makes a tensor of it")
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"mask must be a bool tensor, got {checks.shown(mask)}")
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask must be a bool tensor, got {mask.dtype}")
     if mask.dim() not in (4, 5) or mask.shape[1] != 1:
         raise ValueError(f"mask must have the shape (B, 1, H, W) or (B, 1, D, H, W), got {tuple(mask.shape)}")
-    if not (truncation > 0 and math.isfinite(truncation)):
-        raise ValueError(f"truncation must be a positive number, got {truncation!r}")
+    truncation = checks.number("truncation", truncation, positive=True)
+    sampling = checks.spacing(spacing, mask.dim() - 2)
     out = torch.empty(mask.shape, dtype=torch.float32, device=mask.device)
+    if is_fake(mask):
+        return out
     if mask.device.type == "cuda":
         try:
             from cupyx.scipy.ndimage import distance_transform_edt as distance_transform_on_gpu
@@ -59,12 +74,11 @@ def truncated_distance_map(mask: Tensor, truncation: float) -> Tensor:
 
             with cupy.cuda.ExternalStream(torch.cuda.current_stream(mask.device).cuda_stream, mask.device.index):
                 for image, distances in zip(~mask[:, 0], out[:, 0], strict=True):
-                    distances.copy_(
-                        torch.utils.dlpack.from_dlpack(distance_transform_on_gpu(cupy.from_dlpack(image.byte())))
-                    )
+                    found = distance_transform_on_gpu(cupy.from_dlpack(image.byte()), sampling)
+                    distances.copy_(torch.utils.dlpack.from_dlpack(found))
             return _truncate(out, mask, truncation)
     for image, distances in zip(~mask[:, 0].cpu().numpy(), out[:, 0], strict=True):
-        distances.copy_(torch.from_numpy(distance_transform_edt(image).astype(np.float32)))
+        distances.copy_(torch.from_numpy(distance_transform_edt(image, sampling).astype(np.float32)))
     return _truncate(out, mask, truncation)
 
 
