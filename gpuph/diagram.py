@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import checks
+
 _LOST_LOOPS = 2  # as a status
 
 
 @dataclass(frozen=True)
 class Diagram:
     """The points of one dimension for N windows, padded to K columns.
+
+    `diagram[index]` is the diagram of some of the windows. The index is a slice, as in `diagram[:n]`, a mask of shape
+    (N,), or window numbers of shape (M,); the latter are tensors, arrays or lists. A single number is not an index:
+    `diagram[i : i + 1]` is the diagram of window i, and `diagram.to_list()[i]` are its points.
 
     Attributes
     ----------
@@ -35,6 +42,15 @@ class Diagram:
     death_index: Tensor
     count: Tensor
 
+    def __post_init__(self) -> None:
+        checks.tensors(
+            birth=self.birth,
+            death=self.death,
+            birth_index=self.birth_index,
+            death_index=self.death_index,
+            count=self.count,
+        )
+
     @classmethod
     def from_list(cls, points: Sequence[Tensor]) -> Diagram:
         """Make a diagram from N tensors of shape (n_i, 2) with births and deaths; the inverse of `to_list`.
@@ -48,13 +64,19 @@ class Diagram:
         >>> Diagram.from_list([torch.tensor([[0.0, 2.0], [1.0, 4.0]]), torch.zeros(0, 2)]).count
         tensor([2, 0])
         """
+        listed = isinstance(points, Sequence) and not isinstance(points, (str, bytes))
+        if not listed and not (isinstance(points, Tensor) and points.dim() > 0):
+            raise TypeError(f"points must be a sequence of tensors of shape (n, 2), got {checks.shown(points)}")
         for window in points:
-            if not isinstance(window, Tensor) or not window.is_floating_point():
-                raise TypeError("points must be a sequence of floating-point tensors of shape (n, 2)")
+            if not isinstance(window, Tensor) or window.dtype not in checks.FLOATS:
+                came = f"one of {window.dtype}" if isinstance(window, Tensor) else f"with {checks.shown(window)}"
+                raise TypeError(f"points must be a sequence of floating-point tensors of shape (n, 2), got {came}")
             if window.dim() != 2 or window.shape[1] != 2:
                 raise ValueError(f"points: every tensor must have the shape (n, 2), got {tuple(window.shape)}")
         if len({window.dtype for window in points}) > 1:
             raise TypeError(f"points must be of one dtype, got {sorted({str(window.dtype) for window in points})}")
+        if len({window.device for window in points}) > 1:
+            raise ValueError(f"points must be on one device, got {sorted({str(window.device) for window in points})}")
         if len(points) == 0:
             empty = torch.zeros(0, 0)
             index = torch.zeros(0, 0, dtype=torch.int64)
@@ -64,8 +86,10 @@ class Diagram:
         count = torch.tensor([len(window) for window in points], device=padded.device)
         return cls(padded[..., 0], padded[..., 1], index, index, count)
 
-    def __getitem__(self, windows: slice) -> Diagram:
-        """The diagram of some of the windows: `diagram[:n]`."""
+    def __getitem__(self, windows: slice | Tensor | np.ndarray | list[int] | list[bool]) -> Diagram:
+        """Return the diagram of some of the windows: those of a slice, a mask or a list of window numbers."""
+        if not isinstance(windows, slice):
+            windows = _window_numbers(windows)
         parts = (self.birth, self.death, self.birth_index, self.death_index, self.count)
         return Diagram(*(part[windows] for part in parts))
 
@@ -85,6 +109,45 @@ class Diagram:
         return [window[:n] for window, n in zip(points, self.count.tolist(), strict=True)]
 
 
+def _window_numbers(index: object) -> Tensor:
+    """Return a mask or window numbers as a tensor of shape (n,); raise for anything else."""
+    if isinstance(index, (Tensor, np.ndarray, list)):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):  # a list of something else
+            found = torch.as_tensor(index, dtype=None if len(index) else torch.int64)
+            if found.dtype in (torch.bool, torch.int32, torch.int64) and found.dim() == 1:
+                return found
+    raise TypeError(
+        "a Diagram's index must be a slice, a mask of shape (N,) or a list of window numbers, got"
+        f" {checks.shown(index)}; for window i, diagram[i : i + 1] is its diagram and diagram.to_list()[i] its points"
+    )
+
+
+def check_diagram(name: str, diagram: object) -> None:
+    """Raise unless the births, deaths and counts of a Diagram belong together, as kernels read them.
+
+    Pixels may be anything, as a matching does not depend on them. The values of counts are not looked at.
+    """
+    if not isinstance(diagram, Diagram):
+        raise TypeError(f"{name} must be a gpuph.Diagram, got {type(diagram).__name__}")
+    birth, death, count = diagram.birth, diagram.death, diagram.count
+    shape, device = birth.shape, birth.device
+    if birth.dtype not in checks.FLOATS or death.dtype != birth.dtype:
+        raise TypeError(
+            f"{name} must have births and deaths of one floating-point dtype, got {birth.dtype} and {death.dtype}"
+        )
+    if len(shape) != 2 or death.shape != shape:
+        raise ValueError(
+            f"{name} must have births and deaths of one shape (N, K), got {tuple(shape)} and {tuple(death.shape)}"
+        )
+    if len(count.shape) != 1 or len(count) != shape[0]:
+        raise ValueError(f"{name} must have counts of shape ({shape[0]},), got {tuple(count.shape)}")
+    if count.dtype != torch.int64:
+        raise TypeError(f"{name}.count must be int64, got {count.dtype}")
+    for field, other in (("death", death.device), ("count", count.device)):
+        if other != device:
+            raise ValueError(f"{name}.{field} must be on the device of the births, {device}, got {other}")
+
+
 class Diagrams(Mapping[int, Diagram]):
     """The diagrams of a batch by dimension: `diagrams[1]` is the `Diagram` of its loops.
 
@@ -98,9 +161,12 @@ class Diagrams(Mapping[int, Diagram]):
     """
 
     def __init__(self, by_dim: dict[int, Diagram], status: Tensor, capacity: int) -> None:
+        if not isinstance(by_dim, dict) or not all(isinstance(diagram, Diagram) for diagram in by_dim.values()):
+            raise TypeError(f"by_dim must be a dict of dimensions to Diagrams, got {checks.shown(by_dim)}")
+        checks.tensors(status=status)
         self._by_dim = by_dim
         self.status = status
-        self.capacity = capacity
+        self.capacity = checks.integer("capacity", capacity)
 
     def __getitem__(self, dim: int) -> Diagram:
         try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import ops
-from .diagram import Diagram
+from . import checks, ops
+from .diagram import Diagram, check_diagram
 from .persistence import data_decides, debugging
 
 UNMATCHED = ("half_squared", "distance")
@@ -30,7 +30,7 @@ class Matching:
         Cost of the matching, in squared filtration values, in the dtype of the diagrams (float32 for half precision)
         and differentiable with respect to the births and deaths of both. inf where the diagrams have different numbers
         of essential classes of some kind, and NaN where a point has a NaN; the gradient is that of all the other terms.
-    gap : Tensor, shape (N,), float64
+    gap : Tensor, shape (N,), float64 (float32 on MPS)
         Certified upper bound, but for rounding, on how much more than the optimum the matching costs; of a window
         whose cost is inf or NaN, that of its finite points. A few roundings of the costs unless the solver gave up
         early.
@@ -40,6 +40,9 @@ class Matching:
     partner_b: Tensor
     cost: Tensor
     gap: Tensor
+
+    def __post_init__(self) -> None:
+        checks.tensors(partner_a=self.partner_a, partner_b=self.partner_b, cost=self.cost, gap=self.gap)
 
 
 def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str = "auto") -> Matching:
@@ -67,10 +70,12 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     Raises
     ------
     TypeError
-        If `a` or `b` is no Diagram, or their births and deaths are not floating-point tensors of one dtype.
+        If `a` or `b` is not a Diagram, its births and deaths are not floating-point tensors of the same dtype for both
+        diagrams, or its counts are not int64.
     ValueError
-        If `a` and `b` differ in N or device, a point has a NaN, or `unmatched` or `solver` is none of the above. A NaN
-        on another device than the CPU makes its window's cost NaN, and raises with `set_debug` only.
+        If `a` and `b` differ in N or device, or births, deaths and counts do so in shape or device, a count is
+        negative, a point has a NaN, or `unmatched` or `solver` is none of the above. On other devices than the CPU, a
+        NaN makes its window's cost NaN, and raises with `set_debug` only, as a negative count does, which is 0 there.
 
     Notes
     -----
@@ -97,11 +102,8 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     tensor([2.1250])
     """
     _check(a, b)
-    if unmatched not in UNMATCHED:
-        raise ValueError(f"unmatched must be one of {UNMATCHED}, got {unmatched!r}")
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {SOLVERS}, got {solver!r}")
-    squared = unmatched == "half_squared"
+    squared = checks.choice("unmatched", unmatched, UNMATCHED) == "half_squared"
+    checks.choice("solver", solver, SOLVERS)
     dtype = torch.promote_types(a.birth.dtype, torch.float32)  # no kernel computes in half precision
     birth_a, death_a, birth_b, death_b = (x.to(dtype) for x in (a.birth, a.death, b.birth, b.death))
     partner_a, partner_b, gap = ops.match(
@@ -147,29 +149,19 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
 
 
 def _check(a: Diagram, b: Diagram) -> None:
-    for name, diagram in (("a", a), ("b", b)):
-        if not isinstance(diagram, Diagram):
-            raise TypeError(f"{name} must be a gpuph.Diagram, got {type(diagram).__name__}")
-        if not diagram.birth.is_floating_point() or diagram.death.dtype != diagram.birth.dtype:
-            raise TypeError(
-                f"{name} must have births and deaths of one floating-point dtype,"
-                f" got {diagram.birth.dtype} and {diagram.death.dtype}"
-            )
-        if diagram.birth.dim() != 2 or diagram.death.shape != diagram.birth.shape:
-            raise ValueError(
-                f"{name} must have births and deaths of one shape (N, K),"
-                f" got {tuple(diagram.birth.shape)} and {tuple(diagram.death.shape)}"
-            )
-        if diagram.count.shape != diagram.birth.shape[:1]:
-            raise ValueError(
-                f"{name} must have counts of shape ({diagram.birth.shape[0]},), got {tuple(diagram.count.shape)}"
-            )
+    check_diagram("a", a)
+    check_diagram("b", b)
     if a.birth.dtype != b.birth.dtype:
         raise TypeError(f"b must have a's dtype {a.birth.dtype}, got {b.birth.dtype}")
     if a.birth.device != b.birth.device:
         raise ValueError(f"b must be on a's device {a.birth.device}, got {b.birth.device}")
     if len(a.count) != len(b.count):
         raise ValueError(f"b must have as many windows as a, {len(a.count)}, got {len(b.count)}")
+    if (data_decides(a.count) or debugging()) and len(a.count):
+        for name, count in (("a", a.count), ("b", b.count)):
+            least = int(count.min())
+            if least < 0:
+                raise ValueError(f"{name}.count must be 0 or more, got {least}")
 
 
 def _check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:

@@ -60,8 +60,8 @@ def _cost(
 ):
     """Cost and slopes of one window."""
     window = tl.program_id(0).to(tl.int64)
-    n_a = tl.minimum(tl.load(count_a + window), size_a).to(tl.int32)
-    n_b = tl.minimum(tl.load(count_b + window), size_b).to(tl.int32)
+    n_a = tl.maximum(tl.minimum(tl.load(count_a + window), size_a), 0).to(tl.int32)  # a caller's count may be wrong
+    n_b = tl.maximum(tl.minimum(tl.load(count_b + window), size_b), 0).to(tl.int32)
     a = Side(birth_a + window * row_a, death_a + window * row_a, partner_a + window * size_a, n_a)
     b = Side(birth_b + window * row_b, death_b + window * row_b, partner_b + window * size_b, n_b)
     slopes_a += window * 2 * size_a

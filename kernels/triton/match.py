@@ -115,8 +115,8 @@ def _match(
     ints += program * 10 * room
     for window in range(tl.program_id(0), windows, tl.num_programs(0)):
         row = tl.cast(window, tl.int64)
-        n_a = tl.minimum(tl.load(count_a + window), size_a).to(tl.int32)
-        n_b = tl.minimum(tl.load(count_b + window), size_b).to(tl.int32)
+        n_a = tl.maximum(tl.minimum(tl.load(count_a + window), size_a), 0).to(tl.int32)  # a caller's count may be wrong
+        n_b = tl.maximum(tl.minimum(tl.load(count_b + window), size_b), 0).to(tl.int32)
         a = Side(birth_a + row * row_a, death_a + row * row_a, partner_a + row * size_a, n_a)
         b = Side(birth_b + row * row_b, death_b + row * row_b, partner_b + row * size_b, n_b)
         if by_this(a, b, auction_from, AUCTION):

@@ -1,0 +1,156 @@
+"""What a Diagram lets itself be indexed by, and which fields it may have."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+import gpuph
+from gpuph import Diagram
+
+FIELDS = ("birth", "death", "birth_index", "death_index", "count")
+
+
+def loops() -> Diagram:
+    return gpuph.persistence(torch.rand(4, 9, 10, generator=torch.Generator().manual_seed(0)))[1]
+
+
+@pytest.mark.parametrize(
+    ("index", "windows"),
+    [
+        (slice(1, 3), [1, 2]),
+        (slice(None, None, 2), [0, 2]),
+        (slice(9, None), []),
+        ([2, 0, 0], [2, 0, 0]),
+        ([], []),
+        ([False, True, False, True], [1, 3]),
+        (torch.tensor([3, -4]), [3, 0]),
+        (torch.tensor([True, False, False, True]), [0, 3]),
+        (torch.tensor([2], dtype=torch.int32), [2]),
+        (np.array([1, 2]), [1, 2]),
+        (np.zeros(4, bool), []),
+    ],
+    ids=str,
+)
+def test_an_index_takes_windows(index: Any, windows: list[int]) -> None:
+    diagram = loops()
+    found = diagram[index]
+    for field in FIELDS:
+        part, whole = getattr(found, field), getattr(diagram, field)
+        assert part.shape == (len(windows), *whole.shape[1:])
+        assert all(torch.equal(part[i], whole[window]) for i, window in enumerate(windows))
+    assert gpuph.match(found, found).cost.tolist() == [0.0] * len(windows)
+
+
+@pytest.mark.parametrize("index", [0, -1, np.int64(0), torch.tensor(0), True, None, (0, 1), "0", 1.0, [[0]]], ids=str)
+def test_one_number_is_told_how_to_take_a_window(index: Any) -> None:
+    message = r"index must be a slice, .* diagram\[i : i \+ 1\] is its diagram and diagram\.to_list\(\)\[i\] its points"
+    with pytest.raises(TypeError, match=message):
+        loops()[index]
+
+
+def test_a_diagram_is_not_iterated() -> None:
+    with pytest.raises(TypeError, match=r"diagram\.to_list"):
+        next(iter(loops()))
+
+
+def test_a_window_out_of_range_is_an_index_error() -> None:
+    for index in ([4], torch.tensor([-5]), torch.ones(3, dtype=torch.bool)):
+        with pytest.raises(IndexError):
+            loops()[index]
+
+
+def test_gradients_pass_through_an_index() -> None:
+    x = torch.rand(3, 8, 9, requires_grad=True)
+    gpuph.persistence(x)[1][torch.tensor([True, False, True])].death.sum().backward()
+    assert x.grad is not None and x.grad[0].any() and not x.grad[1].any() and x.grad[2].any()
+
+
+def with_counts(count: torch.Tensor) -> Diagram:
+    points = torch.tensor([[[0.0, 2.0], [0.0, 1.0]], [[1.0, 3.0], [5.0, 6.0]]])
+    return Diagram(**{**vars(Diagram.from_list(points)), "count": count})
+
+
+def test_counts_above_the_columns_are_those_of_an_overflow() -> None:
+    matching, full = (
+        gpuph.match(a, a) for a in (with_counts(torch.tensor([7, 2**62])), with_counts(torch.tensor([2, 2])))
+    )
+    assert matching.cost.tolist() == full.cost.tolist() and torch.equal(matching.partner_a, full.partner_a)
+
+
+def test_negative_counts_raise_on_the_cpu() -> None:
+    wrong, right = with_counts(torch.tensor([2, -1])), with_counts(torch.tensor([2, 2]))
+    for call in (gpuph.match, gpuph.wasserstein_distance):
+        with pytest.raises(ValueError, match=r"a\.count must be 0 or more, got -1"):
+            call(wrong, right)
+        with pytest.raises(ValueError, match=r"b\.count must be 0 or more, got -1"):
+            call(right, wrong)
+
+
+def test_negative_counts_are_0_where_nothing_is_read_from_the_device() -> None:
+    with mock.patch("gpuph.matching.data_decides", lambda x: False):
+        found = gpuph.match(with_counts(torch.tensor([2, -(2**60)])), with_counts(torch.tensor([2, -1])))
+        expected = gpuph.match(with_counts(torch.tensor([2, 0])), with_counts(torch.tensor([2, 0])))
+        assert all(torch.equal(a, b) for a, b in zip(vars(found).values(), vars(expected).values(), strict=True))
+        gpuph.set_debug(True)
+        try:
+            with pytest.raises(ValueError, match=r"b\.count must be 0 or more, got -1"):
+                gpuph.match(with_counts(torch.tensor([2, 0])), with_counts(torch.tensor([2, -1])))
+        finally:
+            gpuph.set_debug(False)
+
+
+TRITON = """
+import torch
+from gpuph import ops
+points = torch.tensor([[0.0, 1.0], [1.0, 5.0]]), torch.tensor([[2.0, 4.0], [3.0, 6.0]])
+def slopes(count):
+    count = torch.tensor(count)
+    partners = ops.match(*points, count, *points, 0 * count, True, "auto")
+    a = [x.clone().requires_grad_() for x in points]
+    ops.cost(*a, count, *points, 0 * count, *partners[:2], True).sum().backward()
+    return [*partners, *(x.grad for x in a)]
+for wrong in ([2, -1], [-2, 2], [2, -(2**60)]):
+    right = [max(count, 0) for count in wrong]
+    for found, expected in zip(slopes(wrong), slopes(right), strict=True):
+        assert torch.equal(found, expected), (wrong, found, expected)
+"""
+
+
+@pytest.mark.interpret
+def test_triton_writes_nothing_in_front_of_a_window_with_a_negative_count() -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "GPUPH_KERNELS": "triton"}
+    run = subprocess.run([sys.executable, "-c", TRITON], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("count", torch.tensor([2, 2], dtype=torch.int32), r"b\.count must be int64, got torch\.int32"),
+        ("count", torch.tensor([2]), r"b must have counts of shape \(2,\), got \(1,\)"),
+        (
+            "count",
+            torch.empty(2, dtype=torch.int64, device="meta"),
+            r"b\.count must be on the device of the births, cpu",
+        ),
+        ("death", torch.empty(2, 2, device="meta"), r"b\.death must be on the device of the births, cpu, got meta"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_fields_that_do_not_belong_together_are_named(field: str, value: torch.Tensor, message: str) -> None:
+    right = with_counts(torch.tensor([2, 2]))
+    with pytest.raises((TypeError, ValueError), match=message):
+        gpuph.match(right, Diagram(**{**vars(right), field: value}))
+
+
+def test_points_on_two_devices_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"points must be on one device, got \['cpu', 'meta'\]"):
+        Diagram.from_list([torch.zeros(1, 2), torch.zeros(1, 2, device="meta")])
