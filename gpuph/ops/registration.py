@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gpuph.kernels import cpu
 
-from .choice import by_triton
+from .choice import by_triton, finest, triton_kernels
 
 _HALVES = (torch.float16, torch.bfloat16)
 
@@ -68,6 +68,11 @@ def _array(x: Tensor) -> Any:
     return x.contiguous().cpu().numpy()
 
 
+def _tensor(array: Any, device: torch.device) -> Tensor:
+    x = torch.from_numpy(array)
+    return x.to(device, finest(device)) if x.dtype == torch.float64 else x.to(device)
+
+
 def _tensors(arrays: Any, device: torch.device) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     """Status, and indices, values and counts of each dimension, as tensors of a device."""
     status, *pairs = torch.from_numpy(arrays[0]), *([*map(torch.from_numpy, part)] for part in arrays[1:])
@@ -77,7 +82,7 @@ def _tensors(arrays: Any, device: torch.device) -> tuple[Tensor, list[Tensor], l
     return status, index, value, count
 
 
-# What every device does. Triton is imported when it is first needed: it is slow to import, and not everywhere.
+# What every device does.
 
 
 def persistence(
@@ -86,8 +91,7 @@ def persistence(
     threshold = _rounded(min_persistence, x.dtype)
     if by_triton(x):
         _check_voxels(x.shape[1:])
-        from gpuph.kernels import triton
-
+        triton = triton_kernels(x)
         with _device_of(x):
             by_device = triton.persistence if x.dim() == 3 else triton.persistence3
             status, *pairs = by_device(x, dims, top, threshold, capacity)
@@ -127,8 +131,7 @@ def localized(
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     if by_triton(pred):
         _check_voxels([size + 2 * arguments[2] for size in arguments[0]])
-        from gpuph.kernels import triton
-
+        triton = triton_kernels(pred)
         with _device_of(pred):
             status, index, value, count = triton.localized(pred, target, height, *arguments)
         if arguments[-1] is None and pred.device.type == "cpu":
@@ -142,14 +145,13 @@ def _by_device(name: str, *arguments: Any) -> Any:
     """Call the kernels of that name, Triton's or the CPU's, as the first argument, a tensor, decides."""
     device = arguments[0].device
     if by_triton(arguments[0]):
-        from gpuph.kernels import triton
-
+        triton = triton_kernels(arguments[0])
         with _device_of(arguments[0]):
             return getattr(triton, name)(*arguments)
     found = getattr(cpu, name)(*(_array(x) if isinstance(x, Tensor) else x for x in arguments))
     if isinstance(found, tuple):
-        return tuple(torch.from_numpy(x).to(device) for x in found)
-    return torch.from_numpy(found).to(device)
+        return tuple(_tensor(x, device) for x in found)
+    return _tensor(found, device)
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -244,4 +246,5 @@ class _UnseenByDynamo:
 
 
 for _name, _implementation in IMPLEMENTATIONS.items():
-    torch.library.impl(f"gpuph::{_name}", ["cpu", "cuda"])(_UnseenByDynamo(_implementation))  # ROCm says it is CUDA
+    # For all devices, also those that only `use_kernels("cpu")` serves, such as MPS.
+    torch.library.impl(f"gpuph::{_name}", "default")(_UnseenByDynamo(_implementation))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import registration  # noqa: F401 -- the schemas come first
+from .choice import finest
 
 
 @torch.library.register_fake("gpuph::persistence")
@@ -62,7 +63,7 @@ def _(values: Tensor, index: Tensor, size: int) -> Tensor:
 @torch.library.register_fake("gpuph::match")
 def _(*arguments: Any) -> tuple[Tensor, ...]:
     birth_a, _, count_a, birth_b = arguments[:4]
-    gap = birth_a.new_empty((birth_a.shape[0],), dtype=torch.float64)
+    gap = birth_a.new_empty((birth_a.shape[0],), dtype=finest(birth_a.device))
     return count_a.new_empty(birth_a.shape), count_a.new_empty(birth_b.shape), gap
 
 
