@@ -1,0 +1,169 @@
+"""Every public function and class refuses wrong arguments with an error that names them.
+
+Each parameter has a kind, and each kind its right and wrong values. A parameter without a kind, such as a new one,
+fails the test.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from wrong_values import HUGE, RIGHT, WRONG
+
+import gpuph
+import gpuph.metrics
+from gpuph.metrics import modules
+
+# The kind of each parameter, by the function's name and its own, or by its own alone. A kind that ends in "or None" has
+# the wrong values of the kind without that.
+KINDS: dict[str, str] = {
+    **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on"), "bool"),
+    **dict.fromkeys(("dilation", "Diagrams.capacity"), "int from 0"),
+    **dict.fromkeys(("betti_error.window", "BettiErrorMetric.window", "trials", "paths"), "int from 1"),
+    **dict.fromkeys(("capacity", "patches"), "int from 1 or None"),
+    **dict.fromkeys(("RandomLinear.fixed.axes",), "axes"),
+    **dict.fromkeys(("betti_error.dim",), "dimension"),
+    "BettiErrorMetric.dim": "dimension of any rank",
+    "apls.points": "int from 2 or None",
+    "APLSMetric.points": "int from 2 or None",
+    "seed": "seed",
+    "Radial.a": "number",
+    **dict.fromkeys(("min_persistence", "threshold", "perfect", "disconnections", "connections"), "number from 0"),
+    **dict.fromkeys(("merge", "tolerance"), "number from 0"),
+    **dict.fromkeys(("slope", "radius", "snap", "metres_per_pixel", "spacing"), "number above 0"),
+    "truncated_distance_map.truncation": "number above 0",
+    "ConnectivityLoss.truncation": "number above 0 or None",
+    "truncated_distance_map.spacing": "spacing",
+    "skeleton_graph.threshold": "threshold or None",
+    "w": "vector",
+    "q": "vector or None",
+    "window": "sizes from 2",
+    "ConnectivityLoss.window": "sizes from 2 or None",
+    "stride": "sizes from 1 or None",
+    "persistence.dims": "dims",
+    "dims": "dims or weights",
+    "betti": "Betti numbers",
+    "weights": "weights or None",
+    "height": "height or None",
+    "generator": "generator or None",
+    "base": "callable or None",
+    "which": "kernels",
+    **{name: name for name in ("manifolds", "construction", "unmatched", "reduction", "solver")},
+    "persistence.x": "windows",
+    **dict.fromkeys(("pred", "target"), "map"),
+    "truncated_distance_map.mask": "mask",
+    **{f"{name}.{which}": "mask or graph" for which in ("pred", "target") for name in ("apls", "ccq", "betti_error")},
+    **{
+        f"{name}.{which}": "mask or graph"
+        for which in ("pred", "target")
+        for name in ("junction_score", "too_long_too_short")
+    },
+    **{
+        f"{name}Metric.update.{which}": "mask or graph"
+        for which in ("pred", "target")
+        for name in ("APLS", "CCQ", "BettiError", "JunctionScore", "TooLongTooShort")
+    },
+    "draw_graph.graph": "graph",
+    "draw_graph.shape": "shape",
+    "skeleton_graph.image": "image",
+    **{f"Diagram.{field}": "tensor" for field in ("birth", "death", "birth_index", "death_index", "count")},
+    **{f"Matching.{field}": "tensor" for field in ("partner_a", "partner_b", "cost", "gap")},
+    "Diagrams.by_dim": "diagrams",
+    "Diagrams.status": "tensor",
+    **dict.fromkeys(("match.a", "match.b", "wasserstein_distance.a", "wasserstein_distance.b"), "diagram"),
+    "points": "points",
+    "Diagram.__getitem__.windows": "index",
+}
+# Losses call these, users do not; a mapping's key that is missing is a KeyError.
+EXEMPT = ("slopes", "__call__", "Diagrams.__getitem__")
+
+
+PLAIN = (str, bytes, bool, float, int, type(None))
+
+
+def public() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Functions, constructors and methods, by name; the results' named tuples are made by the library alone."""
+    classes = {name: value for name, value in vars(modules).items() if not name.startswith("_")}
+    owned = {name: value for name, value in classes.items() if getattr(value, "__module__", "") == modules.__name__}
+    names = [(gpuph, name) for name in gpuph.__all__] + [(gpuph.metrics, name) for name in gpuph.metrics.__all__]
+    for name, value in [*((name, getattr(module, name)) for module, name in names), *owned.items()]:
+        if isinstance(value, type) and issubclass(value, tuple):
+            continue
+        yield name, value
+        if isinstance(value, type):
+            for method, function in inspect.getmembers(value, inspect.isroutine):
+                inside = getattr(function, "__module__", None) or ""
+                if inside.startswith("gpuph") and (method[0] != "_" or method in ("__call__", "__getitem__")):
+                    yield f"{name}.{method}", function
+
+
+def parameters() -> Iterator[tuple[str, str]]:
+    for name, function in public():
+        if name.endswith(EXEMPT):
+            continue
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.name != "self" and parameter.kind != parameter.VAR_KEYWORD:
+                yield name, parameter.name
+
+
+def kind_of(name: str, parameter: str) -> str:
+    return KINDS.get(f"{name}.{parameter}") or KINDS[parameter]
+
+
+def wrong_values(kind: str) -> list[Any]:
+    plain = kind.removesuffix(" or None")
+    return [value for value in WRONG[plain] if value is not None or plain == kind]
+
+
+def call(name: str, **given: Any) -> Any:
+    """Call a function, or a method of an object made with right arguments, with right arguments for all but `given`."""
+    owner, _, method = name.partition(".")
+    function = next(value for found, value in public() if found == owner)
+    if method:
+        function = getattr(call(owner), method)
+    required = {
+        parameter.name: RIGHT[kind_of(name, parameter.name)][0]
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind != parameter.VAR_KEYWORD
+    }
+    return function(**{**required, **given})
+
+
+def test_every_public_parameter_has_a_kind() -> None:
+    missing = []
+    for name, parameter in parameters():
+        try:
+            kind = kind_of(name, parameter)
+            assert RIGHT[kind] and wrong_values(kind)
+        except KeyError:
+            missing.append(f"{name}.{parameter}")
+    assert not missing
+    assert sum(len(wrong_values(kind_of(*each))) for each in parameters()) >= 1000
+
+
+@pytest.mark.parametrize(("name", "parameter"), [*parameters()], ids=str)
+def test_a_wrong_value_raises_an_error_that_names_the_argument(name: str, parameter: str) -> None:
+    faults = []
+    for value in wrong_values(kind_of(name, parameter)):
+        try:
+            call(name, **{parameter: value})
+            faults.append(f"{value!r} is accepted")
+        except (TypeError, ValueError) as error:
+            message = str(error)
+            named = parameter in message or name.endswith("__getitem__") or "a graph must be" in message
+            shown = repr(value) in message or f"got {type(value).__name__}" in message or not isinstance(value, PLAIN)
+            shown = shown or (type(value) is int and value > HUGE)  # its digits are left out
+            if not (named and shown and ("got" in message or "NaN" in message)) or len(message) > 400:
+                faults.append(f"{value!r} gives {message!r}")
+        except Exception as error:
+            faults.append(f"{value!r} gives {error!r}")
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(("name", "parameter"), [*parameters()], ids=str)
+def test_a_right_value_of_any_type_is_accepted(name: str, parameter: str) -> None:
+    for value in RIGHT[kind_of(name, parameter)]:
+        call(name, **{parameter: value})

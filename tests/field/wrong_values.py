@@ -1,0 +1,211 @@
+"""Right and wrong values for each kind of parameter."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import torch
+from torch.nn.functional import mse_loss
+
+import gpuph
+
+HUGE = 2**70
+ROAD = torch.zeros(1, 1, 12, 12, dtype=torch.bool)
+ROAD[..., 6, :] = True
+MAP = ROAD.float()
+WINDOW = torch.zeros(1, 4, 4)
+LINE = nx.Graph([(0, 1)])
+nx.set_node_attributes(LINE, {0: (2.0, 3.0), 1: (9.0, 3.0)}, "pos")
+DIAGRAM = gpuph.Diagram.from_list([torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 4.0]])])
+
+
+def changed(**fields: torch.Tensor) -> gpuph.Diagram:
+    return gpuph.Diagram(**{**vars(DIAGRAM), **fields})
+
+
+class Nothing:
+    pass
+
+
+# What is neither a number nor a bool nor a sequence, a mapping or a string.
+OBJECTS: list[Any] = [Nothing(), Nothing, print, 1j, Decimal(1), torch.float32]
+STRINGS: list[Any] = ["", "1", "no", b"", b"ab", bytearray(b"ab"), memoryview(b"ab"), np.str_("1")]
+BOOLS: list[Any] = [True, False, np.True_, np.array(True), torch.tensor(True)]
+SEQUENCES: list[Any] = [[], [1], (1.0,), {1}, {1: 1.0}, np.ones(1), torch.ones(1), torch.ones(2, dtype=torch.int64)]
+NOT_FINITE: list[Any] = [math.nan, math.inf, -math.inf, np.float32("nan"), torch.tensor(math.nan), 10**400]
+NOT_NUMBERS = OBJECTS + STRINGS + BOOLS + SEQUENCES + [None]
+NOT_WHOLE: list[Any] = [1.5, 3.0, np.float64(3.0), Fraction(7, 2), torch.tensor(3.0), *NOT_FINITE[:5]]
+
+# Of each kind of parameter, what is right (the first value is taken for a parameter without a default) ...
+RIGHT: dict[str, list[Any]] = {
+    "bool": [True, False, np.True_, np.array(False)],
+    "int from 0": [0, 3, np.int64(2), np.array(2), torch.tensor(2)],
+    "int from 1": [1, 3, np.uint8(2)],
+    "int from 1 or None": [None, 1, 3, np.uint8(2), torch.tensor(2)],
+    "int from 2 or None": [None, 2, np.int32(7)],
+    "axes": [2, 3, np.int64(2)],
+    "dimension": [1, 0, np.int64(1)],
+    "dimension of any rank": [1, 0, 2],
+    "seed": [0, np.int64(3), 2**63],
+    "number": [0.5, -3, np.float32(2.0), np.array(1.0), torch.tensor(1), Fraction(1, 2)],
+    "number from 0": [0.5, 0, np.float32(2.0), np.array(1.0), torch.tensor(1)],
+    "number above 0": [0.5, 3, np.float16(2.0), np.int64(1), torch.tensor(1.0)],
+    "number above 0 or None": [None, 0.5, 3],
+    "threshold or None": [None],
+    "vector": [(1.0, 2.0), [1, 2], np.ones(2), torch.ones(2), range(2)],
+    "vector or None": [None, (1.0, 2.0), np.ones(2)],
+    "spacing": [1.0, 2, (1.0, 2.0), np.array([1.0, 4.0]), np.float32(2.0)],
+    "sizes from 2": [8, (8, 9), [8, 9], np.int64(8), np.array([8, 9]), torch.Size((8, 9))],
+    "sizes from 2 or None": [None, 8, (8, 9)],
+    "sizes from 1 or None": [None, 1, (8, 1), np.int64(8)],
+    "dims": [None, (0,), [1, 0], {0, 1}, range(2), np.array([0, 1]), torch.tensor([1]), (np.int64(1),)],
+    "dims or weights": [(0,), [1, 0], {0: 0.5}, {1: 1, 0: np.float32(2.0)}, np.array([0, 1]), {np.int64(1): 0}],
+    "Betti numbers": [{0: 1}, {0: 1, 1: 0}, {np.int64(1): np.int64(2)}],
+    "weights or None": [None, {}, {0: 2.0}, {np.int64(0): np.float32(1.0)}],
+    "manifolds": [(1,), [1], (np.int64(1),), range(1, 2)],
+    "construction": ["T", "V", np.str_("T")],
+    "unmatched": ["half_squared", "distance"],
+    "reduction": ["mean", "sum", "none"],
+    "solver": ["auto", "augment", "auction"],
+    "kernels": ["auto", "cpu"],
+    "height or None": [None, gpuph.Linear((1.0, 2.0)), gpuph.RandomLinear(), gpuph.Radial(1.0)],
+    "generator or None": [None, torch.Generator()],
+    "callable or None": [None, partial(mse_loss, reduction="none")],
+    "windows": [torch.rand(1, 8, 9), torch.rand(2, 3, 4, 5), torch.rand(1, 8, 9).half()],
+    "map": [MAP, MAP.double(), MAP.half()],
+    "mask": [ROAD],
+    "mask or graph": [ROAD],
+    "graph": [LINE, nx.MultiGraph(LINE)],
+    "image": [ROAD[0, 0], ROAD[0, 0].numpy()],
+    "shape": [(12, 12), [12, 12], torch.Size((12, 12)), (np.int64(12), 0)],
+    "tensor": [DIAGRAM.birth],
+    "diagram": [DIAGRAM, changed(count=torch.tensor([1, 7]))],
+    "diagrams": [{0: DIAGRAM}],
+    "points": [[torch.zeros(3, 2)], (torch.zeros(0, 2), torch.zeros(1, 2)), torch.zeros(2, 3, 2), []],
+    "index": [slice(1), slice(None), [0], [True, False], torch.tensor([True, False]), np.array([1, 0])],
+}
+
+# ... and what is wrong.
+WRONG_DIMS: list[Any] = [
+    *(0, 1, 1.0, HUGE, math.nan, (), [], (3,), (-1,), (HUGE,), (0, 0), (1.0,), (0.5,), (True,), ("1",), (None,)),
+    *([[0]], (b"1",), np.array([0.0]), np.array([[0], [1]]), torch.tensor([1.0]), torch.tensor(1)),
+]
+WRONG_MAPS: list[Any] = [
+    *(None, 1, 1.0, "map", b"map", True, [[0.0]], Nothing(), MAP.numpy(), ROAD, MAP.int(), MAP.to(torch.complex64)),
+    *(MAP[0], MAP[0, 0], MAP[None, None], MAP.expand(1, 3, 12, 12), MAP[..., :0], MAP.to_sparse(), MAP * math.nan),
+]
+WRONG_MASKS: list[Any] = [None, 1, "mask", True, [[True]], Nothing(), MAP, ROAD.int(), ROAD[0, 0, 0], ROAD.numpy()]
+NOT_CHOICES: list[Any] = [
+    None,
+    0,
+    True,
+    1.5,
+    "",
+    "x",
+    "t",
+    "Auto",
+    b"T",
+    ["T"],
+    ("mean",),
+    {"T"},
+    *OBJECTS,
+    np.array("T"),
+]
+WRONG: dict[str, list[Any]] = {
+    "bool": [0, 1, 1.0, np.int64(1), torch.tensor(1), None, *OBJECTS, *STRINGS, *SEQUENCES],
+    "int from 0": [-1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "int from 1": [0, -1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "int from 2": [1, 0, -1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "axes": [0, -1, 4, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "dimension": [-1, 2, 3, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "dimension of any rank": [-1, 3, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "seed": [-1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "number": [*NOT_FINITE, *NOT_NUMBERS],
+    "number from 0": [-1, -0.1, np.float32(-1), *NOT_FINITE, *NOT_NUMBERS],
+    "number above 0": [0, 0.0, -0.1, torch.tensor(0.0), *NOT_FINITE, *NOT_NUMBERS],
+    "vector": [
+        *(1, 0.5, math.nan, (), (math.nan, 0.0), (0.0, math.inf), ("a",), (True, 1.0), (None,), [[1.0]], None),
+        *({1.0, 2.0}, {1.0: 2.0}, 10**400, (10**400, 1), np.ones((2, 2)), np.array("a"), *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "spacing": [
+        *(0, -1.0, (1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, -1.0), (1.0, math.nan), (), ("a", 1.0), (True, 1.0)),
+        *({1.0, 2.0}, {1: 1.0, 2: 1.0}, None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "sizes from 2": [
+        *(0, 1, -1, 1.5, HUGE, (), (8, 0), (8, -1), (8, 1.5), (8, "a"), (8, True), (8, None), (8, HUGE), ((8, 8),)),
+        *({8, 9}, {8: 9}, np.array([8.0, 8.0]), np.array([[8]]), None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "sizes from 1": [
+        *(0, -1, 1.5, HUGE, (), (8, 0), (8, 1.5), (8, "a"), (8, True), (8, HUGE), {8, 9}, {8: 9}),
+        *(*NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "dims": [{0: 1.0}, {}, *WRONG_DIMS, *OBJECTS, *STRINGS, *BOOLS],
+    "dims or weights": [
+        *({}, {3: 1.0}, {0: -1.0}, {0: math.nan}, {0: "a"}, {0: None}, {0: True}, {True: 1.0}, {1.0: 1.0}, {"0": 1.0}),
+        *({None: 1.0}, None, *WRONG_DIMS, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "Betti numbers": [
+        *({}, {3: 1}, {-1: 1}, {0: -1}, {0: 1.5}, {0: "1"}, {0: True}, {0: None}, {0: HUGE}, {True: 1}, {1.0: 1}),
+        *({"0": 1}, [1, 0], (1,), 1, None, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "weights": [
+        *({1: 1.0}, {0: -1.0}, {0: math.nan}, {0: math.inf}, {0: "a"}, {0: None}, {0: True}, {"0": 1.0}, {False: 1.0}),
+        *({0.0: 1.0}, [(0, 1.0)], [], 0, 1.0, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "manifolds": [
+        *(1, 1.0, (), (0,), (3,), (1, 1), (1.0,), (True,), ("1",), (None,), {1}, {1: 1.0}, None),
+        *(*OBJECTS, *STRINGS, *BOOLS),
+    ],
+    **dict.fromkeys(("construction", "unmatched", "reduction", "solver", "kernels"), NOT_CHOICES),
+    "height": [0.2, 1, "linear", b"linear", True, [1.0], gpuph.Linear, lambda *_: MAP, torch.zeros(2), Nothing()],
+    "generator": [0, 1.5, "cpu", True, [0], Nothing(), np.random.default_rng(), torch.Generator],
+    "callable": ["bce", b"bce", 1, 0.5, True, ["mse"], {}, Nothing(), torch.zeros(1)],
+    "windows": [
+        *(None, 1, "x", b"x", True, [[0.0]], Nothing(), np.zeros((1, 4, 4)), WINDOW.int(), WINDOW.bool(), WINDOW[0]),
+        *(WINDOW[0, 0, 0], WINDOW[None, None], WINDOW[:, :0], WINDOW * math.nan, WINDOW.to_sparse()),
+        *(WINDOW.to(torch.complex64), torch.zeros(1, 1, 1).expand(1, 2**16, 2**16)),
+    ],
+    "map": WRONG_MAPS,
+    "mask": [*WRONG_MASKS, ROAD[0], ROAD[0, 0], ROAD.expand(1, 2, 12, 12), ROAD[None, None]],
+    "mask or graph": [*WRONG_MASKS, ROAD[..., :0], ROAD.expand(1, 2, 12, 12), ROAD.expand(2, 2, 12, 12)],
+    "graph": [None, 1, "graph", [(0, 1)], ROAD, nx.DiGraph(), {0: (1.0, 2.0)}, Nothing()],
+    "image": [
+        *(None, 1, "image", b"image", Nothing(), ROAD[0, 0, 0], np.zeros(3, bool), np.array(["a"])),
+        np.zeros((2, 2), complex),
+    ],
+    "threshold": [1.0, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS, *SEQUENCES],
+    "shape": [
+        *(None, 5, 5.0, (), (5,), (5, 5, 5, 5), (5, -1), (5, 1.5), (5, "a"), (5, True), (5, HUGE), "ab", b"ab"),
+        *({5, 6}, {5: 6}, Nothing()),
+    ],
+    "tensor": [None, 1, 0.5, True, "x", [1.0], np.ones((2, 1)), Nothing()],
+    "diagram": [
+        *(None, 1, "a", [DIAGRAM], torch.zeros(1, 2), {0: DIAGRAM}, gpuph.Diagram, Nothing()),
+        *(
+            changed(birth=DIAGRAM.birth[0]),
+            changed(birth=DIAGRAM.count[:, None]),
+            changed(birth=DIAGRAM.birth * math.nan),
+        ),
+        *(changed(death=DIAGRAM.death[:1]), changed(death=DIAGRAM.death.double())),
+        *(changed(count=DIAGRAM.count[:1]), changed(count=DIAGRAM.count[:, None]), changed(count=DIAGRAM.count.int())),
+        *(changed(count=DIAGRAM.count.float()), changed(count=DIAGRAM.count.to("meta")), changed(count=-DIAGRAM.count)),
+        changed(count=torch.tensor([1, -(2**60)])),
+    ],
+    "diagrams": [None, 1, "x", [DIAGRAM], {0: torch.zeros(1)}, {0: None}, DIAGRAM],
+    "points": [
+        *(None, 1, "points", b"points", {0: torch.zeros(1, 2)}, {1}, iter([torch.zeros(1, 2)]), [None], [[0.0, 1.0]]),
+        *([torch.zeros(2)], [torch.zeros(2, 3)], [torch.zeros(1, 2).int()], [np.zeros((1, 2))], torch.zeros(2, 3)),
+        *(torch.zeros(()), [torch.zeros(1, 2), torch.zeros(1, 2).double()]),
+        [torch.zeros(1, 2), torch.zeros(1, 2, device="meta")],
+    ],
+    "index": [
+        *(0, -1, 1, np.int64(0), True, None, 0.5, "0", ..., (0,), (slice(1), 0), torch.tensor(0), torch.tensor([0.5])),
+        *(torch.zeros(1, 1, dtype=torch.int64), [0.5], ["a"], [None], [[0], [1, 2]], {0}, Nothing()),
+    ],
+}
