@@ -28,10 +28,14 @@ def merge(key, extrema, order, ends, reverse, saddle_of, elder_of, partner):
         saddle = _i(order[m - 1 - i if reverse else i])
         a, b = _i(ends[0, saddle]), _i(ends[1, saddle])
         # How far the eldest are is hard to predict: both share a loop, and the first steps are taken without looking.
+        # The loop halves the paths, so that a saddle takes a logarithmic number of steps on average; see Tarjan and van
+        # Leeuwen (1984).
         u, v = _i(elder_of[_i(elder_of[a])]), _i(elder_of[_i(elder_of[b])])
         above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
         while (above_u != u) | (above_v != v):
-            u, v = _i(elder_of[above_u]), _i(elder_of[above_v])
+            top_u, top_v = _i(elder_of[above_u]), _i(elder_of[above_v])
+            elder_of[u], elder_of[v] = top_u, top_v
+            u, v = top_u, top_v
             above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
         elder_of[a], elder_of[b] = u, v
         if u != v:

@@ -22,7 +22,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .launch import INTERPRETED
-from .tree import empty_trees
+from .tree import empty_trees, zero_counters
 
 ROWS_LOG2 = tl.constexpr(3)
 ROWS = tl.constexpr(8)
@@ -57,7 +57,8 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
         The word of a root at each extremum and, in the last column, at the outside; see `tree`.
     counters : Tensor, shape (N, COUNTERS), int32
         How many saddles, minima and maxima are listed, and the status: 1 where there is a NaN. The lists of such a
-        window mean nothing, yet stay in their bounds. The order of a list depends on the schedule.
+        window mean nothing, yet stay in their bounds. The order of a list depends on the schedule. The memory of the
+        hints is behind them; see `tree`.
     """
     n, height, width = x.shape
     pixels, strips = height * width, triton.cdiv(height, ROWS.value)
@@ -67,7 +68,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     most = triton.cdiv(pixels, 2) + triton.cdiv(height, 2) * triton.cdiv(width, 2)
     saddles, extrema = torch.empty((n, most), **int32), torch.empty((n, pixels), **int32)
     tree = empty_trees(n, pixels, 4, x.device)
-    counters = torch.zeros((n, COUNTERS.value), **int32)
+    counters = zero_counters(n, COUNTERS.value, pixels, x.device)
     # Who is first in a program has nobody to its west: it needs nobody, or else it is there for the second one only.
     lanes, own = strips * width, _BLOCK if _BLOCK % width == 0 else _BLOCK - 1
     tiles = triton.cdiv(lanes, own)

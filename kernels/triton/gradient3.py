@@ -15,7 +15,7 @@ from torch import Tensor
 from ..cells import DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
 from .gradient import COUNTERS, lower, ones
 from .launch import INTERPRETED
-from .tree import empty_trees
+from .tree import empty_trees, zero_counters
 
 DEPTH = tl.constexpr(8)
 _BLOCK = 512 if INTERPRETED else 64  # strips a program; a window of 32 x 32 x 32 has 4096
@@ -67,7 +67,8 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, ...]:
         As in 2D.
     counters : Tensor, shape (N, COUNTERS), int32
         How many of each there are, and the status: 1 where there is a NaN. The lists of such a window mean nothing, yet
-        stay in their bounds. But for an owner's cells, the order of a list depends on the schedule.
+        stay in their bounds. But for an owner's cells, the order of a list depends on the schedule. The memory of the
+        hints is behind them, as in 2D.
     """
     n, depth, height, width = x.shape
     voxels = depth * height * width
@@ -79,7 +80,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, ...]:
     edges, squares = torch.empty((n, most), **int32), torch.empty((n, most), **int32)
     first_edge, first_square, extrema = (torch.empty((n, voxels), **int32) for _ in range(3))
     tree = empty_trees(n, voxels, 12, x.device)
-    counters = torch.zeros((n, COUNTERS.value), **int32)
+    counters = zero_counters(n, COUNTERS.value, voxels, x.device)
     tiles = triton.cdiv(triton.cdiv(depth, DEPTH.value) * height * width, _BLOCK)
     lists = edges, squares, first_edge, first_square, extrema, tree
     if n:

@@ -9,6 +9,10 @@ No swap fails. Links in words and in lanes' hands together keep the classes at e
 was read some time ago is still true. It ends, as hands pass links on to ever older extrema; only what comes before the
 link that replaced it stays where it was, but then a word has got a later saddle, which cannot go on for ever.
 
+Where the saddles rise along the tree, chains of links are long, and to climb them link by link would take quadratic time.
+A block that has taken more than a few steps a saddle takes long climbs at once and leaves hints as it goes (see `climb`
+and `tree`), so that others find their way in a number of steps that grows as the square of the logarithm.
+
 Minima are joined in the order of V from the lowest saddle up, maxima from the highest down, in exactly the opposite
 order. An edge that joins two classes of minima joins no two of maxima, and the other way round: the minimum spanning
 tree of a planar graph and the maximum spanning tree of its dual are each other's complement. Who joins minima ends with
@@ -25,9 +29,10 @@ from torch import Tensor
 from .gradient import COUNTERS, ROWS, SADDLES, STATUS
 from .launch import INTERPRETED
 from .trace import ascents, trace
-from .tree import packed, unpacked
+from .tree import hints_behind, packed, packed_hint, rank, slot_of, unpacked, unpacked_hint
 
 _BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
+_PATIENCE = tl.constexpr(16)  # steps of a block, and four more for each saddle of a lane, before it takes hints
 _SHARE = 2  # saddles a lane at least: a block goes on until its slowest lane is done
 _PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn
 
@@ -54,12 +59,13 @@ def merge(
     n, height, width = x.shape
     programs = triton.cdiv(height * width, _PIXELS_A_PROGRAM)
     ends = torch.empty_like(saddles, dtype=tree.dtype)
+    hints = hints_behind(counters, height * width)
     for side, wanted in enumerate((minima, maxima)):
         if n and wanted:
             ways = ascents(squares, height) if side == 1 else descents
             shape = height, width, saddles.shape[1], programs
             meta = {"TOP": top, "SIDE": side, "BOTH": minima and maxima, "BLOCK": _BLOCK, "SHARE": _SHARE}
-            _merge[(n * programs,)](x, ways, saddles, ends, tree, counters, *shape, **meta, num_warps=1)
+            _merge[(n * programs,)](x, ways, saddles, ends, tree, hints, counters, *shape, **meta, num_warps=1)
 
 
 @triton.jit(do_not_specialize=["height", "width", "most", "programs"])
@@ -69,6 +75,7 @@ def _merge(
     saddles,  # [N, most] int32, changed if BOTH
     ends,  # [N, most] int32 or int64, written: the extrema that a saddle's paths end in
     tree,  # [N, H * W + 1] int32 or int64, changed
+    hints,  # [N, slots] int64, changed; zeros, or those of the other side
     counters,  # [N, COUNTERS] int32
     height,
     width,
@@ -85,8 +92,8 @@ def _merge(
     All saddles of the share are traced, and then joined: joins differ in length, so each lane goes through its own
     saddles, every BLOCK-th of the share, without waiting for the others.
 
-    Programs meet in `tree` only, where all reads are volatile and all writes atomic swaps. Relaxed ones, as nothing
-    else that a program writes is read by another.
+    Programs meet in `tree` and `hints` only, where all reads are volatile and all writes atomic swaps. Relaxed ones, as
+    each word is true by itself, and nothing else that a program writes is read by another.
     """
     program = tl.program_id(0)
     window = (program // programs).to(tl.int64)
@@ -97,6 +104,7 @@ def _merge(
     saddles += window * most
     ends += window * most
     tree += window * (pixels + 1)
+    hints += window * (slot_of(pixels) + 1)
     # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
     turn: tl.constexpr = 1 - 2 * SIDE
     DOWN: tl.constexpr = (turn == 1) == TOP
@@ -117,6 +125,7 @@ def _merge(
     v, saddle = u, u
     value = tl.zeros((BLOCK,), values.dtype.element_ty)
     active = u != 0
+    patience = _PATIENCE + 4 * tl.cdiv(end - head, BLOCK)
     busy = tl.where(head < end, 2, 0)  # 2 if lanes can take a saddle, 1 if they only have to go on
     while busy != 0:
         if busy == 2:
@@ -128,6 +137,10 @@ def _merge(
             value = tl.where(m_next, tl.load(values + (saddle >> 2), mask=m_next, other=0.0), value)
             active |= m_next
         m_joins = active
+        patience -= 1
+        if patience < 0:
+            u = climb(u, saddle, value, active, values, tree, hints, turn, 1, DOWN, 4)
+            v = climb(v, saddle, value, active, values, tree, hints, turn, 1, DOWN, 4)
         u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, pixels, turn, 1, DOWN, 4)
         if BOTH and SIDE == 0:
             tl.store(saddles + i, tl.where(u == v, saddle, -1), mask=m_joins & (active == 0))
@@ -187,6 +200,45 @@ def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, DOWN: 
     v = tl.where(ready, elder_taken, tl.where(climb_v, elder_v, v))
     saddle, value = tl.where(ready, s_taken, saddle), tl.where(ready, value_taken, value)
     return u, v, saddle, value, (active & (ready == 0) | linked) & (u != v)
+
+
+@triton.jit
+def climb(u, saddle, value, active, values, tree, hints, turn, mirror, DOWN: tl.constexpr, EACH: tl.constexpr):
+    """Climb from u as far as links come before a saddle of that value, in each active lane, and leave hints.
+
+    A hint is worth most if others can take it as well. As in a skip list, each extremum has a random rank, and its hint
+    leads to the next one up that has a higher rank, or to one before that as long as no climb has come so far: of two
+    hops in turn, from x to u and from u on, the hint of x is made of both where the rank of x is higher. Of the extrema
+    that share a slot, the highest in rank takes it.
+    """
+    x, rank_x, saddle_x, value_x = u, rank(u), saddle, value  # the hop from x to u
+    hopped = active & (u != u)
+    while tl.max(active.to(tl.int32), 0) != 0:
+        next_saddle, elder = unpacked(tl.load(tree + u, mask=active, other=0, volatile=True))
+        hint = tl.load(hints + slot_of(u), mask=active, other=0, volatile=True)
+        far_saddle, far_elder, owner = unpacked_hint(hint, u)
+        m_far = active & (owner == u)
+        far_value = tl.load(values + _owner(far_saddle, EACH), mask=m_far, other=0.0) * mirror
+        m_far &= before(far_value, far_saddle, value, saddle, turn, DOWN)
+        m_near = active & (m_far == 0) & (elder != u)
+        next_value = tl.load(values + _owner(next_saddle, EACH), mask=m_near, other=0.0) * mirror
+        m_near &= before(next_value, next_saddle, value, saddle, turn, DOWN)
+        active = m_far | m_near
+        elder, next_saddle = tl.where(m_far, far_elder, elder), tl.where(m_far, far_saddle, next_saddle)
+        next_value = tl.where(m_far, far_value, next_value)
+
+        rank_u = rank(u)
+        m_hint = active & hopped & (rank_u < rank_x)
+        _, _, owner = unpacked_hint(tl.load(hints + slot_of(x), mask=m_hint, other=0, volatile=True), x)
+        m_hint &= (owner < 0) | (rank(owner) <= rank_x)
+        x_is_later = before(next_value, next_saddle, value_x, saddle_x, turn, DOWN)
+        hint = packed_hint(tl.where(x_is_later, saddle_x, next_saddle), elder, x)
+        tl.atomic_xchg(hints + slot_of(x), hint, mask=m_hint, sem="relaxed")
+
+        x, rank_x, saddle_x, value_x = u, rank_u, next_saddle, next_value
+        hopped = active
+        u = tl.where(active, elder, u)
+    return u
 
 
 @triton.jit

@@ -14,12 +14,13 @@ from torch import Tensor
 from .gradient import COUNTERS
 from .gradient3 import EDGES, MAXIMA, MINIMA, SQUARES, STATUS
 from .launch import INTERPRETED
-from .merge import join
+from .merge import climb, join
 from .trace3 import edge_bit, maxima_above, minima_below, parts_of, square_bit
-from .tree import unpacked
+from .tree import hints_behind, slot_of, unpacked
 
 _BLOCK = 1024 if INTERPRETED else 32  # edges a program at a time, one a lane of a warp: its loops need no barrier
 _FEW = _BLOCK // 4  # when so few lanes still join, the others take new edges
+_PATIENCE = tl.constexpr(32)  # steps of a block, in one go, before it takes hints
 _VOXELS_A_PROGRAM = 32 * _BLOCK  # one with more edges than lanes takes them in turn
 
 EACH = tl.constexpr(12)  # a saddle in a word of a tree is EACH * owner + direction, that of an edge too
@@ -66,10 +67,11 @@ def merge(
     claims = torch.empty(room, dtype=torch.int64, device=x.device)
     opened = torch.empty(room, dtype=torch.int8, device=x.device)
     used = torch.empty(n, dtype=torch.int64, device=x.device)
+    hints = hints_behind(counters, extrema.shape[1])
     programs = triton.cdiv(extrema.shape[1], _VOXELS_A_PROGRAM)
     if n:
         _merge3[(n * programs * (minima + maxima),)](
-            x, star, edges, squares, claims, opened, used, tree, counters, *size, most, programs,
+            x, star, edges, squares, claims, opened, used, tree, hints, counters, *size, most, programs,
             TOP=top, SIDES=minima + maxima, FIRST=0 if minima else 1, LOOPS=loops, BLOCK=_BLOCK, FEW=_FEW, num_warps=1,
         )  # fmt: skip
     if n and loops:
@@ -90,6 +92,7 @@ def _merge3(
     opened,  # [N, most] int8, zeros written for every square if LOOPS
     used,  # [N] int64, zeros written if LOOPS
     tree,  # [N, D * H * W + 1] int32 or int64, changed
+    hints,  # [N, slots] int64, zeros before, changed
     counters,  # [N, COUNTERS] int32
     depth,
     height,
@@ -105,7 +108,8 @@ def _merge3(
 ):
     """Trace and merge a share of the critical cells of one window, on one side (0: edges, 1: squares).
 
-    What `merge` does with saddles. Programs meet in `tree` only, by volatile reads and atomic swaps.
+    What `merge` does with saddles. Programs meet in `tree` and `hints` only, by volatile reads and atomic
+    swaps.
     """
     side = tl.program_id(0) % 2 if SIDES == 2 else FIRST
     program = tl.program_id(0) // SIDES
@@ -114,6 +118,7 @@ def _merge3(
     values += window * voxels
     star += window * voxels
     tree += window * (voxels + 1)
+    hints += window * (slot_of(voxels) + 1)
     counters += window * COUNTERS
     # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
     turn = 1 - 2 * side
@@ -161,7 +166,12 @@ def _merge3(
         saddle = tl.where(m_new, owner * EACH + direction, saddle)
         value = tl.where(m_new, tl.load(values + owner, mask=m_new, other=0.0) * mirror, value)
         active |= m_new
+        patience = _PATIENCE
         while tl.sum(active.to(tl.int32), 0) > tl.where(head < end, FEW, 0):
+            patience -= 1
+            if patience < 0:
+                u = climb(u, saddle, value, active, values, tree, hints, turn, mirror, False, EACH)
+                v = climb(v, saddle, value, active, values, tree, hints, turn, mirror, False, EACH)
             u, v, saddle, value, active = join(
                 u, v, saddle, value, active, values, tree, voxels, turn, mirror, False, EACH
             )
