@@ -9,9 +9,10 @@ No swap fails. Links in words and in lanes' hands together keep the classes at e
 was read some time ago is still true. It ends, as hands pass links on to ever older extrema; only what comes before the
 link that replaced it stays where it was, but then a word has got a later saddle, which cannot go on for ever.
 
-Where the saddles rise along the tree, chains of links are long, and to climb them link by link would take quadratic time.
-A block that has taken more than a few steps a saddle takes long climbs at once and leaves hints as it goes (see `climb`
-and `tree`), so that others find their way in a number of steps that grows as the square of the logarithm.
+Where saddles rise along a path of the image, the tree is a long chain, and climbing it link by link would take
+quadratic time. A block that has taken more than a few steps a saddle therefore climbs by hints, which are shortcuts
+that it also leaves for others; see `climb` and `tree`. A climb then takes a number of steps that grows like the square
+of the logarithm of the chain's length.
 
 Minima are joined in the order of V from the lowest saddle up, maxima from the highest down, in exactly the opposite
 order. An edge that joins two classes of minima joins no two of maxima, and the other way round: the minimum spanning
@@ -29,10 +30,10 @@ from torch import Tensor
 from .gradient import COUNTERS, ROWS, SADDLES, STATUS
 from .launch import INTERPRETED
 from .trace import ascents, trace
-from .tree import hints_behind, packed, packed_hint, rank, slot_of, unpacked, unpacked_hint
+from .tree import hints_behind, packed, packed_hint, rank, slot_of, slots_of, unpacked, unpacked_hint
 
 _BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
-_PATIENCE = tl.constexpr(16)  # steps of a block, and four more for each saddle of a lane, before it takes hints
+_PATIENCE = tl.constexpr(32)  # steps of a block before it takes hints, and one more for each 8 saddles of its share
 _SHARE = 2  # saddles a lane at least: a block goes on until its slowest lane is done
 _PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn
 
@@ -104,7 +105,6 @@ def _merge(
     saddles += window * most
     ends += window * most
     tree += window * (pixels + 1)
-    hints += window * (slot_of(pixels) + 1)
     # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
     turn: tl.constexpr = 1 - 2 * SIDE
     DOWN: tl.constexpr = (turn == 1) == TOP
@@ -125,7 +125,8 @@ def _merge(
     v, saddle = u, u
     value = tl.zeros((BLOCK,), values.dtype.element_ty)
     active = u != 0
-    patience = _PATIENCE + 4 * tl.cdiv(end - head, BLOCK)
+    first_slot = program // programs * slots_of(pixels)  # in 32 bits, as it takes registers and is rarely needed
+    patience = _PATIENCE + ((end - head) >> 3)
     busy = tl.where(head < end, 2, 0)  # 2 if lanes can take a saddle, 1 if they only have to go on
     while busy != 0:
         if busy == 2:
@@ -139,8 +140,8 @@ def _merge(
         m_joins = active
         patience -= 1
         if patience < 0:
-            u = climb(u, saddle, value, active, values, tree, hints, turn, 1, DOWN, 4)
-            v = climb(v, saddle, value, active, values, tree, hints, turn, 1, DOWN, 4)
+            u = climb(u, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, 4)
+            v = climb(v, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, 4)
         u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, pixels, turn, 1, DOWN, 4)
         if BOTH and SIDE == 0:
             tl.store(saddles + i, tl.where(u == v, saddle, -1), mask=m_joins & (active == 0))
@@ -203,19 +204,20 @@ def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, DOWN: 
 
 
 @triton.jit
-def climb(u, saddle, value, active, values, tree, hints, turn, mirror, DOWN: tl.constexpr, EACH: tl.constexpr):
+def climb(
+    u, saddle, value, active, values, tree, hints, first_slot, turn, mirror, DOWN: tl.constexpr, EACH: tl.constexpr
+):
     """Climb from u as far as links come before a saddle of that value, in each active lane, and leave hints.
 
-    A hint is worth most if others can take it as well. As in a skip list, each extremum has a random rank, and its hint
-    leads to the next one up that has a higher rank, or to one before that as long as no climb has come so far: of two
-    hops in turn, from x to u and from u on, the hint of x is made of both where the rank of x is higher. Of the extrema
-    that share a slot, the highest in rank takes it.
+    The hints form a skip list. Each extremum has a random rank, and its hint grows until it leads to the next extremum
+    of a higher rank: after the hops from x to u and from u to its elder, the hint of x joins both if u ranks lower. Of
+    the extrema that share a slot, the highest in rank has it.
     """
     x, rank_x, saddle_x, value_x = u, rank(u), saddle, value  # the hop from x to u
     hopped = active & (u != u)
     while tl.max(active.to(tl.int32), 0) != 0:
         next_saddle, elder = unpacked(tl.load(tree + u, mask=active, other=0, volatile=True))
-        hint = tl.load(hints + slot_of(u), mask=active, other=0, volatile=True)
+        hint = tl.load(hints + first_slot + slot_of(u), mask=active, other=0, volatile=True)
         far_saddle, far_elder, owner = unpacked_hint(hint, u)
         m_far = active & (owner == u)
         far_value = tl.load(values + _owner(far_saddle, EACH), mask=m_far, other=0.0) * mirror
@@ -229,11 +231,11 @@ def climb(u, saddle, value, active, values, tree, hints, turn, mirror, DOWN: tl.
 
         rank_u = rank(u)
         m_hint = active & hopped & (rank_u < rank_x)
-        _, _, owner = unpacked_hint(tl.load(hints + slot_of(x), mask=m_hint, other=0, volatile=True), x)
+        _, _, owner = unpacked_hint(tl.load(hints + first_slot + slot_of(x), mask=m_hint, other=0, volatile=True), x)
         m_hint &= (owner < 0) | (rank(owner) <= rank_x)
         x_is_later = before(next_value, next_saddle, value_x, saddle_x, turn, DOWN)
         hint = packed_hint(tl.where(x_is_later, saddle_x, next_saddle), elder, x)
-        tl.atomic_xchg(hints + slot_of(x), hint, mask=m_hint, sem="relaxed")
+        tl.atomic_xchg(hints + first_slot + slot_of(x), hint, mask=m_hint, sem="relaxed")
 
         x, rank_x, saddle_x, value_x = u, rank_u, next_saddle, next_value
         hopped = active

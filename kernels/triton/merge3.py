@@ -16,7 +16,7 @@ from .gradient3 import EDGES, MAXIMA, MINIMA, SQUARES, STATUS
 from .launch import INTERPRETED
 from .merge import climb, join
 from .trace3 import edge_bit, maxima_above, minima_below, parts_of, square_bit
-from .tree import hints_behind, slot_of, unpacked
+from .tree import hints_behind, slots_of, unpacked
 
 _BLOCK = 1024 if INTERPRETED else 32  # edges a program at a time, one a lane of a warp: its loops need no barrier
 _FEW = _BLOCK // 4  # when so few lanes still join, the others take new edges
@@ -118,7 +118,7 @@ def _merge3(
     values += window * voxels
     star += window * voxels
     tree += window * (voxels + 1)
-    hints += window * (slot_of(voxels) + 1)
+    first_slot = program // programs * slots_of(voxels)
     counters += window * COUNTERS
     # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
     turn = 1 - 2 * side
@@ -170,8 +170,8 @@ def _merge3(
         while tl.sum(active.to(tl.int32), 0) > tl.where(head < end, FEW, 0):
             patience -= 1
             if patience < 0:
-                u = climb(u, saddle, value, active, values, tree, hints, turn, mirror, False, EACH)
-                v = climb(v, saddle, value, active, values, tree, hints, turn, mirror, False, EACH)
+                u = climb(u, saddle, value, active, values, tree, hints, first_slot, turn, mirror, False, EACH)
+                v = climb(v, saddle, value, active, values, tree, hints, first_slot, turn, mirror, False, EACH)
             u, v, saddle, value, active = join(
                 u, v, saddle, value, active, values, tree, voxels, turn, mirror, False, EACH
             )

@@ -44,7 +44,7 @@ def hints_behind(counters: Tensor, pixels: int) -> Tensor:
 
 
 def _slots(pixels: int) -> int:
-    return pixels // _SHARING.value + 1  # also of the outside
+    return pixels // _SHARING.value + 1
 
 
 @triton.jit
@@ -65,8 +65,14 @@ def packed(saddle, elder, dtype: tl.constexpr):
 
 @triton.jit
 def slot_of(u):
-    """The slot that extrema share."""
+    """The slot of extrema among those of their window."""
     return u >> _LOG_SHARING
+
+
+@triton.jit
+def slots_of(pixels):
+    """How many slots a window has; the outside, whose number is that of pixels, has one too."""
+    return slot_of(pixels) + 1
 
 
 @triton.jit

@@ -1,0 +1,120 @@
+"""Merging takes near-linear time whatever the order of minima and saddles, on the CPU and as compiled PTX."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gpuph.kernels.cpu.merge import merge
+from merge_inputs import LAYOUTS, ORDERS, chain
+
+import gpuph
+import oracle
+from engines import assert_same_pairs
+from test_triton_ptx import ptx
+
+needs_ptx = [
+    pytest.mark.ptx,
+    pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="ptxrun needs Linux"),
+]
+FAR, NEAR = ("left to right", "right to left", "right to left"), ("left to right", "left to right", "left to right")
+
+
+class Counted(np.ndarray):
+    """An array that counts how often it is read."""
+
+    reads = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        type(self).reads += 1
+        return super().__getitem__(index)
+
+
+def reads_per_saddle(minima: str, saddles: str, teeth: str, n: int, reverse: bool) -> float:
+    """Reads of elders in merging a chain of n extrema that have a tooth each, which joins them later."""
+    age = np.concatenate((ORDERS[minima](n), n + np.arange(n))).astype(np.int32)
+    path, tooth = np.arange(n - 1), np.arange(n)
+    ends = np.concatenate((np.stack((path, path + 1)), np.stack((tooth, n + tooth))), axis=1).astype(np.int32)
+    order = np.argsort(np.concatenate((ORDERS[saddles](n - 1), n + ORDERS[teeth](n)))).astype(np.int32)
+    if reverse:  # the greatest comes first, and the last saddle of the order
+        age, order = -age, order[::-1]
+    saddle_of, partner = np.empty(2 * n, np.int32), np.empty(2 * n, np.int32)
+    elder_of = np.empty(2 * n, np.int32).view(Counted)
+    Counted.reads = 0
+    merge.py_func(age, np.arange(2 * n), order, ends, reverse, saddle_of, elder_of, partner)
+    assert np.count_nonzero(partner[: order.size] >= 0) == 2 * n - 1  # a tree: each saddle ends a class
+    return Counted.reads / order.size
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_saddle_takes_a_logarithmic_number_of_steps_in_any_order(reverse: bool) -> None:
+    n = 256
+    for orders in itertools.product(ORDERS, repeat=3):
+        assert reads_per_saddle(*orders, n, reverse) < 4 + 2 * np.log2(n), orders
+
+
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_a_comb_takes_the_same_time_from_either_end(construction: str) -> None:
+    def seconds(orders: tuple[str, str, str]) -> float:
+        x = torch.from_numpy(chain("comb", 240_000, *orders))[None]
+        times = []
+        for _ in range(3):
+            begin = time.thread_time()  # of this process alone, however busy the machine is
+            gpuph.persistence(x, construction=construction)
+            times.append(time.thread_time() - begin)
+        return min(times)
+
+    gpuph.persistence(torch.zeros(1, 3, 4), construction=construction)  # compiles
+    assert seconds(FAR) < 8 * seconds(NEAR)
+
+
+@pytest.mark.parametrize("construction", ["T", "V"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pairs_of_chains_are_those_of_the_boundary_matrix(layout: str, construction: str) -> None:
+    size = 27 if layout == "snake" else 49
+    for number, orders in enumerate(itertools.product(ORDERS, repeat=3)):
+        if number % 7:  # each pair of orders a few times
+            continue
+        for sign in (1, -1):
+            x = sign * chain(layout, size, *orders)
+            found = gpuph.persistence(torch.from_numpy(x)[None], dims=range(x.ndim), construction=construction)
+            for dim, expected in oracle.pairs(x, construction).items():
+                diagram = found[dim]
+                index = torch.stack((diagram.birth_index, diagram.death_index), 2)[0, : int(diagram.count[0])]
+                assert sorted(map(tuple, index.tolist())) == sorted(expected), (orders, sign, dim)
+
+
+class TestPtx:
+    pytestmark = needs_ptx
+
+    @pytest.mark.parametrize("block_order", ["linear", "random"])
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_a_pixel_takes_as_many_instructions_in_a_larger_chain(self, layout: str, block_order: str) -> None:
+        """Merging takes 300 to 2,000 instructions a pixel; link by link, it took up to 40,000 in the larger comb."""
+        schedule = {"checks": (), "resident_blocks": 16, "block_order": block_order}
+        for orders in (FAR, ("right to left", "left to right", "random"), ("random", "inside out", "bit-reversed")):
+            taken = []
+            for pixels in (4_000, 40_000):
+                x = torch.from_numpy(chain(layout, pixels, *orders))[None]
+                with ptx(0, **schedule) as emulation:
+                    assert_same_pairs(x, dims=(0, x.ndim - 2), construction="V")
+                kernel = "_merge" if x.ndim == 3 else "_merge3"
+                taken.append(sum(run.instructions for run in emulation.launches if run.kernel == kernel) / x.numel())
+            assert taken[1] < 2 * taken[0] + 300, orders
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_pairs_of_chains_equal_the_cpu_on_any_schedule(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for layout in LAYOUTS:
+            orders = rng.choice(list(ORDERS), 3)
+            dtype = (np.float32, np.float64)[seed % 2]
+            x = torch.from_numpy((-1) ** seed * chain(layout, 1_500, *orders, dtype=dtype))[None]
+            with ptx(seed):
+                assert_same_pairs(x, dims=(0, x.ndim - 2), construction="TV"[seed // 2 % 2])
