@@ -213,8 +213,9 @@ def climb(
     of a higher rank: after the hops from x to u and from u to its elder, the hint of x joins both if u ranks lower. Of
     the extrema that share a slot, the highest in rank has it.
     """
-    x, rank_x, saddle_x, value_x = u, rank(u), saddle, value  # the hop from x to u
-    hopped = active & (u != u)
+    # The hop from x to u. Were x to begin as u, Triton would take x = u in the loop for no change, and not carry it on.
+    x = tl.full(u.shape, -1, tl.int32)
+    rank_x, saddle_x, value_x = rank(x), saddle, value
     while tl.max(active.to(tl.int32), 0) != 0:
         next_saddle, elder = unpacked(tl.load(tree + u, mask=active, other=0, volatile=True))
         hint = tl.load(hints + first_slot + slot_of(u), mask=active, other=0, volatile=True)
@@ -230,7 +231,7 @@ def climb(
         next_value = tl.where(m_far, far_value, next_value)
 
         rank_u = rank(u)
-        m_hint = active & hopped & (rank_u < rank_x)
+        m_hint = active & (x >= 0) & (rank_u < rank_x)
         _, _, owner = unpacked_hint(tl.load(hints + first_slot + slot_of(x), mask=m_hint, other=0, volatile=True), x)
         m_hint &= (owner < 0) | (rank(owner) <= rank_x)
         x_is_later = before(next_value, next_saddle, value_x, saddle_x, turn, DOWN)
@@ -238,7 +239,6 @@ def climb(
         tl.atomic_xchg(hints + first_slot + slot_of(x), hint, mask=m_hint, sem="relaxed")
 
         x, rank_x, saddle_x, value_x = u, rank_u, next_saddle, next_value
-        hopped = active
         u = tl.where(active, elder, u)
     return u
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import shutil
 import sys
 import time
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -91,8 +93,55 @@ def test_pairs_of_chains_are_those_of_the_boundary_matrix(layout: str, construct
                 assert sorted(map(tuple, index.tolist())) == sorted(expected), (orders, sign, dim)
 
 
+def connected_by(saddles: np.ndarray, ends: np.ndarray, rank: np.ndarray, hints: list[tuple[int, int, int]]) -> int:
+    """How many hints (saddle, owner, elder) are true: both are connected by saddles that are not later."""
+    position = {int(saddle): int(place) for saddle, place in zip(saddles, rank, strict=True)}
+    root = {int(u): int(u) for u in ends.ravel()}
+
+    def find(u: int) -> int:
+        while root[u] != u:
+            root[u] = root[root[u]]
+            u = root[u]
+        return u
+
+    by_position = sorted((position[saddle], owner, elder) for saddle, owner, elder in hints)
+    joined, true = np.argsort(rank), 0
+    done = 0
+    for last, owner, elder in by_position:
+        for a, b in ends[:, joined[done : last + 1]].T:
+            root[find(int(a))] = find(int(b))
+        done = last + 1
+        true += find(owner) == find(elder)
+    return true
+
+
 class TestPtx:
     pytestmark = needs_ptx
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_every_hint_is_true(self, seed: int) -> None:
+        """Also where it is not used, as a false hint spoils a diagram only on some schedules."""
+        stages = [importlib.import_module(f"gpuph.kernels.triton.{name}") for name in ("gradient", "merge", "tree")]
+        image = chain("staircase", 25_000, "random", "inside out", "bit-reversed")
+        x, value = torch.from_numpy(image)[None], image.ravel()
+        made, allocate = [], torch.empty_like
+
+        def empty_like(*args: Any, **kwargs: Any) -> torch.Tensor:
+            made.append(allocate(*args, **kwargs))
+            return made[-1]
+
+        with ptx(seed, checks=(), resident_blocks=16), mock.patch.object(torch, "empty_like", empty_like):
+            descents, squares, saddles, _, tree, counters = stages[0].gradient(x, False)
+            stages[1].merge(x, descents, squares, saddles, tree, counters, False, True, False)
+        n = int(counters[0, 0])
+        words, saddles = made[-1][0, :n].numpy(), saddles[0, :n].numpy()  # both ends of a saddle are packed like a link
+        rank = np.argsort(np.lexsort((saddles, value[saddles >> 2])))
+        slots = stages[2].hints_behind(counters, value.size)[0].numpy()
+        owners = np.flatnonzero(slots) * 16 + ((slots[slots != 0] >> 29) & 15)
+        found = zip(slots[slots != 0] >> 33, owners, slots[slots != 0] & (2**29 - 1), strict=True)
+        hints = [(int(saddle), int(owner), int(elder)) for saddle, owner, elder in found]
+        assert len(hints) > 100
+        assert connected_by(saddles, np.stack((words >> 15, words & (2**15 - 1))), rank, hints) == len(hints)
 
     @pytest.mark.parametrize("block_order", ["linear", "random"])
     @pytest.mark.parametrize("layout", LAYOUTS)
