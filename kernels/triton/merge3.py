@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .gradient import COUNTERS
 from .gradient3 import EDGES, MAXIMA, MINIMA, SQUARES, STATUS
-from .launch import INTERPRETED
+from .launch import INTERPRETED, registers
 from .merge import climb, join
 from .trace3 import edge_bit, maxima_above, minima_below, parts_of, square_bit
 from .tree import hints_behind, slots_of, unpacked
@@ -72,7 +72,8 @@ def merge(
     if n:
         _merge3[(n * programs * (minima + maxima),)](
             x, star, edges, squares, claims, opened, used, tree, hints, counters, *size, most, programs,
-            TOP=top, SIDES=minima + maxima, FIRST=0 if minima else 1, LOOPS=loops, BLOCK=_BLOCK, FEW=_FEW, num_warps=1,
+            TOP=top, SIDES=minima + maxima, FIRST=0 if minima else 1, LOOPS=loops, BLOCK=_BLOCK, FEW=_FEW,
+            **registers(80), num_warps=1,
         )  # fmt: skip
     if n and loops:
         lists = edges, squares, first_edge, first_square
@@ -108,8 +109,8 @@ def _merge3(
 ):
     """Trace and merge a share of the critical cells of one window, on one side (0: edges, 1: squares).
 
-    What `merge` does with saddles. Programs meet in `tree` and `hints` only, by volatile reads and atomic
-    swaps.
+    What `merge` does with saddles. Programs meet in `tree` and `hints` only, by volatile reads and
+    atomic swaps.
     """
     side = tl.program_id(0) % 2 if SIDES == 2 else FIRST
     program = tl.program_id(0) // SIDES
