@@ -146,7 +146,7 @@ class TestPtx:
     @pytest.mark.parametrize("block_order", ["linear", "random"])
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_a_pixel_takes_as_many_instructions_in_a_larger_chain(self, layout: str, block_order: str) -> None:
-        """Merging takes 300 to 2,000 instructions a pixel; link by link, it took up to 40,000 in the larger comb."""
+        """Climbing link by link took 2,000 and 11,200 instructions a pixel in the two combs in linear order."""
         schedule = {"checks": (), "resident_blocks": 16, "block_order": block_order}
         for orders in (FAR, ("right to left", "left to right", "random"), ("random", "inside out", "bit-reversed")):
             taken = []
