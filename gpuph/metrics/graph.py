@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .. import checks
+from .polylines import join, read
 
 
 def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -> nx.MultiGraph:
@@ -140,6 +141,10 @@ def _collapsed(pixels: np.ndarray) -> list[set[int]]:
 def simplified(graph: nx.Graph) -> nx.MultiGraph:
     """Join the edges that meet in nodes of degree 2, and give each its `path` and `length`.
 
+    A `path` may start at either end of its edge: its direction is the one in which the distances of its ends from their
+    nodes have the smaller sum. Each end may be up to 1 % of the path's extent, the diagonal of its bounding box, away
+    from its node, wherever the origin is, and is moved to the node.
+
     Parameters
     ----------
     graph : networkx.Graph or MultiGraph
@@ -148,84 +153,32 @@ def simplified(graph: nx.Graph) -> nx.MultiGraph:
     Returns
     -------
     networkx.MultiGraph
-        New, with the remaining nodes under their names; `pos` (ndim,) and `path` (n, ndim) are float64.
+        New, with the remaining nodes under their names; `pos` (ndim,) and `path` (n, ndim) are float64. A path begins
+        and ends exactly at the positions of its nodes.
 
     Raises
     ------
     TypeError
         If `graph` is no networkx graph, or is directed.
     ValueError
-        If a node has no `pos` of 2 or 3 finite numbers, as many as the others, or a `path` does not lead from one end
-        of its edge to the other.
+        If a node has no `pos` of 2 or 3 finite numbers, as many as the others, or a `path` is not an array of at least
+        two such points, or does not lead from one end of its edge to the other.
     """
-    position, edges = _checked(graph)
-    incident: dict[Any, list[int]] = {node: [] for node in position}
-    for index, (u, v, _) in enumerate(edges):
-        incident[u].append(index)
-        incident[v].append(index)
+    nodes, position, ends, vertices, first = join(read(graph))
     new = nx.MultiGraph()
-    new.add_nodes_from((node, {"pos": position[node]}) for node, around in incident.items() if len(around) != 2)
-    used = [False] * len(edges)
-
-    def follow(start: Any, index: int) -> None:
-        """Walk along edge `index` from a kept node to the next and add what was walked."""
-        node, path = start, [position[start][None]]
-        while True:
-            used[index] = True
-            u, v, vertices = edges[index]
-            forth = u == node
-            path.append(vertices[1:] if forth else vertices[-2::-1])
-            node = v if forth else u
-            if node in new:
-                break
-            first, second = incident[node]
-            index = second if first == index else first
-        joined = np.concatenate(path)
-        new.add_edge(start, node, path=joined, length=float(np.linalg.norm(np.diff(joined, axis=0), axis=1).sum()))
-
-    for node in list(new):
-        for index in incident[node]:
-            if not used[index]:
-                follow(node, index)
-    for index, (u, _, _) in enumerate(edges):  # what is left are rings
-        if not used[index]:
-            new.add_node(u, pos=position[u])
-            follow(u, index)
+    new.add_nodes_from((node, {"pos": pos}) for node, pos in zip(nodes, position, strict=True))
+    steps = np.linalg.norm(np.diff(vertices, axis=0), axis=1)
+    for (u, v), start, stop in zip(ends.tolist(), first[:-1].tolist(), first[1:].tolist(), strict=True):
+        new.add_edge(nodes[u], nodes[v], path=vertices[start:stop], length=float(steps[start : stop - 1].sum()))
     return new
 
 
 def _checked(graph: nx.Graph) -> tuple[dict[Any, np.ndarray], list[tuple[Any, Any, np.ndarray]]]:
     """Positions of a graph's nodes, and its edges as (u, v, vertices from u to v)."""
-    if not isinstance(graph, nx.Graph) or graph.is_directed():
-        raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}")
-    position = {}
-    for node, pos in graph.nodes(data="pos"):
-        place = np.array([] if pos is None else pos, float)
-        if place.shape not in ((2,), (3,)) or not np.isfinite(place).all():
-            raise ValueError(f"node {node!r} must have a `pos` of 2 or 3 finite numbers, got {pos!r}")
-        position[node] = place
-    if len({len(place) for place in position.values()}) > 1:
-        raise ValueError("the nodes of a graph must all have 2 coordinates, or all 3")
-    edges = []
-    for u, v, path in graph.edges(data="path"):
-        ends = np.array((position[u], position[v]))
-        edges.append((u, v, ends if path is None else _directed(path, ends)))
-    return position, edges
-
-
-def _directed(path: Any, ends: np.ndarray) -> np.ndarray:
-    """The vertices of a path from the first of an edge's `ends` (2, ndim) to the second.
-
-    networkx does not keep the direction of an edge, so that a path may start at either.
-    """
-    vertices = np.array(path, float)
-    if vertices.ndim != 2 or vertices.shape[1] != ends.shape[1] or len(vertices) < 2 or not np.isfinite(vertices).all():
-        raise ValueError(f"a `path` must be finite and have the shape (n > 1, {ends.shape[1]}), got {vertices.shape}")
-    if not np.allclose(vertices[[0, -1]], ends):
-        vertices = vertices[::-1]
-    if not np.allclose(vertices[[0, -1]], ends):
-        raise ValueError(f"a `path` must lead from {ends[0]} to {ends[1]}, got {vertices[-1]} to {vertices[0]}")
-    return vertices
+    nodes, position, ends, vertices, first = read(graph)
+    paths = np.split(vertices, first[1:-1])
+    edges = [(nodes[u], nodes[v], path) for (u, v), path in zip(ends.tolist(), paths, strict=False)]
+    return dict(zip(nodes, position, strict=True)), edges
 
 
 def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:

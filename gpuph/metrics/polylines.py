@@ -1,0 +1,167 @@
+"""The edges of a graph as arrays: how they are read, and joined where only two of them meet."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import networkx as nx
+import numpy as np
+from torch import Tensor
+
+# How far the ends of a path may be from their nodes, as a share of the diagonal of the path's bounding box.
+END_TOLERANCE = 0.01
+
+
+class Polylines(NamedTuple):
+    """The nodes and edges of a graph.
+
+    Edge i leads from node `ends[i, 0]` to node `ends[i, 1]` along `vertices[first[i]:first[i + 1]]`, of which the first
+    and the last are the positions of these nodes.
+    """
+
+    nodes: list[Any]
+    """Names of the nodes."""
+    position: np.ndarray
+    """Positions of the nodes, shape (n, ndim), float64."""
+    ends: np.ndarray
+    """Numbers of the nodes at the ends of each edge, shape (m, 2), int64."""
+    vertices: np.ndarray
+    """Vertices of all edges, one edge after another, shape (p, ndim), float64."""
+    first: np.ndarray
+    """Where the vertices of each edge begin, and the total number of vertices, shape (m + 1,), int64."""
+
+
+def read(graph: nx.Graph) -> Polylines:
+    """Check a graph and convert its positions and paths to arrays; see `simplified` for the errors."""
+    if not isinstance(graph, nx.Graph) or graph.is_directed():
+        raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}")
+    nodes = list(graph)
+    position = _positions(nodes, [pos for _, pos in graph.nodes(data="pos")])
+    number = {node: index for index, node in enumerate(nodes)}
+    edges = list(graph.edges(data="path"))
+    ends = np.array([(number[u], number[v]) for u, v, _ in edges], int).reshape(-1, 2)
+    if all(path is None for _, _, path in edges):
+        return Polylines(nodes, position, ends, position[ends.ravel()], 2 * np.arange(len(edges) + 1))
+    straight = position[ends]
+    paths = [straight[i] if path is None else _path(u, v, path) for i, (u, v, path) in enumerate(edges)]
+    ndim = position.shape[1]
+    for (u, v, _), path in zip(edges, paths, strict=True):
+        if path.ndim != 2 or path.shape[1] != ndim or len(path) < 2:
+            raise ValueError(f"the `path` of edge {(u, v)!r} must have the shape (n > 1, {ndim}), got {path.shape}")
+    first = np.append(0, np.cumsum([len(path) for path in paths]))
+    vertices = np.concatenate(paths)
+    finite = np.isfinite(vertices).all(1)
+    if not finite.all():
+        u, v, _ = edges[int(np.searchsorted(first, finite.argmin(), side="right")) - 1]
+        raise ValueError(f"the `path` of edge {(u, v)!r} must be finite, got {vertices[finite.argmin()]}")
+    return Polylines(nodes, position, ends, _directed(edges, straight, vertices, first), first)
+
+
+def _array(numbers: Any) -> np.ndarray:
+    return np.array(numbers.detach().cpu().double() if isinstance(numbers, Tensor) else numbers, float)
+
+
+def _positions(nodes: list[Any], values: list[Any]) -> np.ndarray:
+    """Positions as one array, shape (n, ndim)."""
+    if not nodes:
+        return np.zeros((0, 2))
+    try:
+        if any(isinstance(pos, Tensor) for pos in values):  # numpy would read them number by number
+            values = [_array(pos) if isinstance(pos, Tensor) else pos for pos in values]
+        position = np.array(values, float)
+        if position.ndim == 2 and position.shape[1] in (2, 3) and np.isfinite(position).all():
+            return position
+    except (TypeError, ValueError):
+        pass  # the node at fault is looked for below
+    for node, pos in zip(nodes, values, strict=True):
+        try:
+            place = np.array([]) if pos is None else _array(pos)
+        except (TypeError, ValueError):
+            place = np.array([])
+        if place.shape not in ((2,), (3,)) or not np.isfinite(place).all():
+            raise ValueError(f"node {node!r} must have a `pos` of 2 or 3 finite numbers, got {pos!r}")
+    raise ValueError("the nodes of a graph must all have 2 coordinates, or all 3")
+
+
+def _path(u: Any, v: Any, path: Any) -> np.ndarray:
+    try:
+        return _array(path)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the `path` of edge {(u, v)!r} must be an array of numbers, shape (n > 1, ndim)") from error
+
+
+def _directed(edges: list[Any], ends: np.ndarray, vertices: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Vertices that lead from the first of an edge's `ends` (m, 2, ndim) to the second, and begin and stop there.
+
+    networkx does not keep the direction of an edge, so that a path may start at either end.
+    """
+    start, stop = first[:-1], first[1:] - 1
+    low, high = np.minimum.reduceat(vertices, start), np.maximum.reduceat(vertices, start)
+    forth = np.linalg.norm(vertices[np.stack((start, stop), 1)] - ends, axis=2)
+    back = np.linalg.norm(vertices[np.stack((stop, start), 1)] - ends, axis=2)
+    reverse = back.sum(1) < forth.sum(1)
+    gap = np.where(reverse[:, None], back, forth).max(1)
+    apart = gap > END_TOLERANCE * np.linalg.norm(high - low, axis=1)
+    if apart.any():
+        index = int(apart.argmax())
+        u, v, _ = edges[index]
+        raise ValueError(
+            f"the `path` of edge {(u, v)!r} must lead from {ends[index, 0]} to {ends[index, 1]}, "
+            f"got {vertices[start[index]]} to {vertices[stop[index]]}"
+        )
+    if reverse.any():
+        edge = np.repeat(np.arange(len(start)), np.diff(first))
+        index = np.arange(len(vertices))
+        vertices = vertices[np.where(reverse[edge], (start + stop)[edge] - index, index)]
+    vertices[start], vertices[stop] = ends[:, 0], ends[:, 1]
+    return vertices
+
+
+def join(lines: Polylines) -> Polylines:
+    """Join the edges that meet in nodes of degree 2; a ring of such nodes keeps the first end of its first edge."""
+    # Half-edge 2 * i leaves the first end of edge i, and 2 * i + 1 the second.
+    nodes, position, ends, vertices, first = lines
+    leaves = ends.ravel()
+    degree = np.bincount(leaves, minlength=len(nodes))
+    around = np.argsort(leaves, kind="stable")
+    pairs = around[degree[leaves[around]] == 2].reshape(-1, 2)
+    partner = np.full(len(leaves), -1)
+    partner[pairs], partner[pairs[:, ::-1]] = pairs[:, ::-1], pairs
+    following = partner.reshape(-1, 2)[:, ::-1].ravel().tolist()  # of a half-edge, or -1 where it reaches a kept node
+    walk: list[int] = []
+    chains: list[int] = []  # where each chain starts in the walk
+    used = [False] * len(ends)
+
+    def follow(half: int) -> None:
+        chains.append(len(walk))
+        while half >= 0 and not used[half // 2]:
+            used[half // 2] = True
+            walk.append(half)
+            half = following[half]
+
+    for half in around[degree[leaves[around]] != 2].tolist():
+        if not used[half // 2]:
+            follow(half)
+    rings = []
+    for edge in range(len(ends)):
+        if not used[edge]:
+            rings.append(int(ends[edge, 0]))
+            follow(2 * edge)
+
+    kept = np.append(np.flatnonzero(degree != 2), np.array(rings, int))
+    number = np.full(len(nodes), -1)
+    number[kept] = np.arange(len(kept))
+    halves, begins = np.array(walk, int), np.array(chains, int)
+    stops = np.append(begins, len(halves))[1:] - 1
+    joined = np.stack((leaves[halves[begins]], leaves[halves[stops] ^ 1]), 1)
+    # The vertices of each half-edge in its direction, without its last; then the last of each chain.
+    edge, backwards = halves // 2, halves % 2 == 1
+    counts = np.diff(first)[edge] - 1
+    which = np.repeat(np.arange(len(halves)), counts)
+    step = np.arange(len(which)) - (np.cumsum(counts) - counts)[which]
+    index = np.where(backwards[which], first[edge + 1][which] - 1 - step, first[edge][which] + step)
+    sums = np.append(0, np.cumsum(counts))
+    chain_stops = sums[stops + 1]
+    path = np.insert(vertices[index], chain_stops, position[joined[:, 1]], axis=0)
+    offsets = np.append(0, chain_stops + np.arange(1, len(begins) + 1))
+    return Polylines([nodes[i] for i in kept.tolist()], position[kept], number[joined], path, offsets)
