@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import checks
 from .masks import as_graphs
-from .network import Network
+from .network import Network, networks
 
 
 class APLS(NamedTuple):
@@ -113,7 +113,7 @@ def totals(
     rng = np.random.default_rng(seed)
     sums = np.zeros(4)
     for graph, true_graph in as_graphs(pred, target):
-        network, true_network = Network(graph, metres_per_pixel), Network(true_graph, metres_per_pixel)
+        network, true_network = networks(graph, true_graph, metres_per_pixel)
         there = _similarity(true_network, network, spacing, snap, points, rng)
         back = _similarity(network, true_network, spacing, snap, points, rng)
         if there is None and back is None:
@@ -140,12 +140,12 @@ def _similarity(
     snapped, found = other.snap(network.positions(places), snap)
     number = np.cumsum(found) - 1  # of those that were found
     cost = paths = 0.0
-    for rows in np.array_split(np.arange(len(places)), len(places) // 500 + 1):  # so that memory grows with n only
+    for rows in np.array_split(np.arange(len(places)), -(-len(places) // 512) or 1):  # so that memory grows with n only
         length = network.distances(places, rows)
         length_there = np.full_like(length, np.inf)
         length_there[np.ix_(found[rows], found)] = other.distances(snapped[found], number[rows[found[rows]]])
-        path = np.isfinite(length) & (length > 0)
-        relative = np.abs(length[path] - length_there[path]) / length[path]
-        cost += np.minimum(relative, 1).sum()
-        paths += path.sum()
+        path = np.isfinite(length) & (length > network.rounding)
+        length, length_there = length[path], length_there[path]
+        cost += np.minimum(np.abs(length - length_there) / length, 1).sum()
+        paths += len(length)
     return float(1 - cost / paths) if paths else None

@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import checks
 from .graph import skeleton
 from .masks import as_batches, as_graphs
-from .network import Network
+from .network import Network, networks
 
 
 class CCQ(NamedTuple):
@@ -33,8 +33,8 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
     - quality: matched predicted length / (predicted length + length of the true skeleton that is not matched).
 
     Of two masks the length is the number of the skeletons' pixels. If one of them is a graph, it is the length of the
-    edges, cut into pieces of at most a pixel of which the middles are looked at; single nodes have none. The images of
-    a batch are pooled. Computed on the CPU, wherever the masks are.
+    edges, cut into pieces of at most a fifth of the tolerance (a pixel by default), whose middles are looked at; single
+    nodes have none. The images of a batch are pooled. Computed on the CPU, wherever the masks are.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float)
     sums = np.zeros(4)
     if isinstance(pred, nx.Graph) or isinstance(target, nx.Graph):
         for graph, true_graph in as_graphs(pred, target):
-            network, true_network = Network(graph), Network(true_graph)
+            network, true_network = networks(graph, true_graph)
             length, matched = _length_near(network, true_network, tolerance)
             true_length, true_matched = _length_near(true_network, network, tolerance)
             sums += (length, true_length, matched, true_matched)
@@ -114,5 +114,6 @@ def _count_near(points: np.ndarray, others: np.ndarray, tolerance: float) -> int
 
 def _length_near(network: Network, other: Network, tolerance: float) -> tuple[float, float]:
     """The length of all edges, and of those pieces that lie within `tolerance` of the other's edges."""
-    places, length = network.middles(1.0)
-    return float(length.sum()), float(length[other.snap(network.positions(places), tolerance)[1]].sum())
+    # A millionth of all edges at least, so that the number of pieces is bounded.
+    places, length = network.middles(max(tolerance / 5, 1e-6 * network.length.sum()) or 1.0)
+    return float(length.sum()), float(length[other.near(network.positions(places), tolerance)].sum())

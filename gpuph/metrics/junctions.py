@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import checks
 from .masks import as_graphs
-from .network import Network, Places
+from .network import Network, Places, networks
 
 
 class JunctionScore(NamedTuple):
@@ -33,16 +33,27 @@ def junction_score(
 ) -> JunctionScore:
     """Match junctions, and the edges that leave them.
 
-    A junction is a node with three or more edges. Junctions of truth and prediction are paired, and the edges of a
-    pair are matched one to one where their directions differ by less than a right angle; a direction leads from the
-    junction to the point `radius` along the edge, or to its end. If m of d true and e predicted edges are matched,
-    m / d were found and 1 - m / e are false. Of a junction without a counterpart none is found, or all are false.
-    Two junctions are paired only if the share found is above the share false; of all ways to pair them the one is
-    taken with the largest sum of (found - false) + (1 - distance / radius).
+    Junctions of truth and prediction are paired, and the edges of a pair are matched one to one where their directions
+    differ by less than a right angle; a direction leads from the centre of the junction to the point `radius` along the
+    edge, or to its end. If m of d true and e predicted edges are matched, m / d were found and 1 - m / e are false. Of
+    a junction without a counterpart none is found, or all are false. Two junctions are paired only if the share found
+    is above the share false; of all ways to pair them the one is taken with the largest sum of
+    (found - false) + (1 - distance / radius).
+
+    A junction is a node with three or more edges, with those around it. The rule is that of Bastani et al. In the
+    truth, nodes become centres of junctions in the order of their positions, except those that are part of a junction
+    already. A junction has all nodes within `merge` of its centre to which a way shorter than 2 * `merge` leads, so
+    that one node may be part of two junctions, but a row of nodes is not one junction. In the prediction, each node
+    goes to the true junction with the nearest centre. The nearest of its nodes is the centre of one predicted junction,
+    with all others to which a way shorter than 3 * `merge` leads; each of the rest is a junction of its own. Where the
+    truth has no junction, the rule for the truth is applied. Edges shorter than 2 * `merge` between nodes of a junction
+    are inside it, and what fewer than three edges leave is no junction: two roads round a tiny hole are one. Edges of
+    different nodes of a junction may be matched with the same edge, such as both roads of a dual carriageway.
 
     Bastani et al. sum the shares found to F and the false ones to E, and report the recall and E / (E + F). Their
-    program takes an edge for found if any of the other's leads in its direction, and pairs junctions in turn; it has a
-    radius of 65 m and treats junctions closer than 50 m as one.
+    program takes an edge for found if any of the other's leads in its direction, leaves out dead ends that are shorter
+    than `radius`, takes nodes in the order of the file and pairs junctions in turn; it has a radius of 65 m and merges
+    within 50 m.
 
     Parameters
     ----------
@@ -51,7 +62,8 @@ def junction_score(
     radius : float
         How far apart two junctions may be, and how far along an edge its direction is taken, in pixels.
     merge : float
-        Junctions joined by an edge shorter than this are one, in pixels: a skeleton makes two of a skewed crossing.
+        How close to the centre of a junction other nodes are part of it, in pixels: a skeleton makes two nodes of a
+        skewed crossing.
 
     Returns
     -------
@@ -96,9 +108,15 @@ def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, radius: float, me
     """Sums over the images: shares found, true junctions, shares false, predicted junctions."""
     sums = np.zeros(4)
     for graph, true_graph in as_graphs(pred, target):
-        junctions = _junctions(Network(graph), radius, merge)
-        true_junctions = _junctions(Network(true_graph), radius, merge)
-        found, false = _compare(junctions, true_junctions, radius)
+        network, true_network = networks(graph, true_graph)
+        true_junctions = _junctions(true_network, _clusters(true_network, merge), radius, merge)
+        if true_junctions:
+            places = np.array([junction.place for junction in true_junctions])
+            clusters = _counterparts(network, places, merge)
+        else:
+            clusters = _clusters(network, merge)
+        junctions = _junctions(network, clusters, radius, merge)
+        found, false = _compare(junctions, true_junctions, radius, network.rounding)
         sums += (found, len(true_junctions), false, len(junctions))
     return sums
 
@@ -117,63 +135,130 @@ def result(sums: np.ndarray) -> JunctionScore:
 class _Junction(NamedTuple):
     place: np.ndarray  # (ndim,)
     directions: np.ndarray  # (edges, ndim), unit vectors
+    nodes: list[slice]  # the edges of each of its nodes
 
 
-def _junctions(network: Network, reach: float, merge: float) -> list[_Junction]:
-    """The junctions of a graph; those that edges shorter than `merge` join are one, in their centre."""
-    degree = np.bincount(network.ends.ravel(), minlength=network.nodes)
-    short = (network.length < merge) & (degree[network.ends] >= 3).all(1)
-    joined = nx.Graph()
-    joined.add_nodes_from(np.flatnonzero(degree >= 3).tolist())
-    joined.add_edges_from(network.ends[short].tolist())
-    group = np.full(network.nodes, -1)
-    for number, nodes in enumerate(nx.connected_components(joined)):
-        group[list(nodes)] = number
+def _crossings(network: Network, merge: float) -> np.ndarray:
+    """Nodes with three or more edges, in the order of their positions."""
+    nodes = np.flatnonzero(np.bincount(network.ends.ravel(), minlength=network.nodes) >= 3)
+    # Coordinates that differ by rounding only count as equal.
+    place = np.round(network.place[nodes] / (1e-6 * merge)) if merge > 0 else network.place[nodes]
+    return nodes[np.lexsort(place.T[::-1])]
 
-    # Both ends of every edge that leaves a group. The two ends of an edge that comes back to where it began look at
+
+def _clusters(network: Network, merge: float) -> list[np.ndarray]:
+    """The nodes of each junction, its centre first, by the rule for the truth."""
+    crossings = _crossings(network, merge)
+    if len(crossings) == 0:
+        return []
+    place = network.place[crossings]
+    pairs = cKDTree(place).query_pairs(merge, output_type="ndarray")
+    pairs = pairs[np.linalg.norm(place[pairs[:, 0]] - place[pairs[:, 1]], axis=1) < merge - network.rounding]
+    ways = network.node_distances(crossings[pairs[:, 0]], crossings[pairs[:, 1]], limit=2 * merge)
+    near: list[list[int]] = [[] for _ in crossings]
+    for index, other in pairs[ways < 2 * merge - network.rounding].tolist():
+        near[index].append(other)
+        near[other].append(index)
+    clusters, taken = [], [False] * len(crossings)
+    for index, others in enumerate(near):
+        if not taken[index]:
+            clusters.append(crossings[[index, *others]])
+            for other in others:
+                taken[other] = True
+    return clusters
+
+
+def _counterparts(network: Network, true_centres: np.ndarray, merge: float) -> list[np.ndarray]:
+    """The nodes of each junction, its centre first, by the rule for the prediction."""
+    crossings = _crossings(network, merge)
+    if len(crossings) == 0:
+        return []
+    place = network.place[crossings]
+    tree = cKDTree(true_centres)
+    around = tree.query_ball_point(place, tree.query(place)[0] + network.rounding)
+    nearest = np.array([min(found) for found in around])  # the first of several
+    apart = np.linalg.norm(place - true_centres[nearest], axis=1)
+    least = np.full(len(true_centres), np.inf)
+    np.minimum.at(least, nearest, apart)
+    centre = np.full(len(true_centres), -1)
+    for index in np.flatnonzero(apart <= least[nearest] + network.rounding)[::-1].tolist():  # the first stays
+        centre[nearest[index]] = index
+    ways = network.node_distances(crossings[centre[nearest]], crossings, limit=3 * merge)
+    clusters: dict[int, list[int]] = {}
+    for index, (middle, way) in enumerate(zip(centre[nearest].tolist(), ways.tolist(), strict=True)):
+        joins = way < 3 * merge - network.rounding
+        members = clusters.setdefault(middle if joins else index, [])
+        members.insert(0 if index == middle else len(members), index)
+    return [crossings[members] for members in clusters.values()]
+
+
+def _junctions(network: Network, clusters: list[np.ndarray], reach: float, merge: float) -> list[_Junction]:
+    """The junctions of such nodes, without those that fewer than three edges leave: roads round a tiny hole are one."""
+    if not clusters:
+        return []
+    sizes = [len(nodes) for nodes in clusters]
+    node = np.concatenate(clusters)
+    cluster = np.repeat(np.arange(len(clusters)), sizes)
+    # Both ends of every edge that leaves a cluster. The two ends of an edge that comes back to where it began look at
     # different thirds of it.
-    edge = np.tile(np.flatnonzero(~short), 2)
-    side = np.repeat((0, 1), len(edge) // 2)
-    node = network.ends[edge, side]
-    back = group[network.ends[edge, 0]] == group[network.ends[edge, 1]]
+    leaves = network.ends.ravel()
+    order = np.argsort(leaves, kind="stable")
+    degree = np.bincount(leaves, minlength=network.nodes)
+    member = np.repeat(np.arange(len(node)), degree[node])
+    step = np.arange(len(member)) - (np.cumsum(degree[node]) - degree[node])[member]
+    half = order[(np.cumsum(degree) - degree)[node[member]] + step]
+    edge, side = half // 2, half % 2
     length = network.length[edge]
+    key = cluster * network.nodes
+    back = np.isin(key[member] + network.ends[edge, 1 - side], key + node)
+    leaving = ~back | (length >= 2 * merge - network.rounding)
+    member, edge, side, length, back = (each[leaving] for each in (member, edge, side, length, back))
     ahead = np.minimum(reach, np.where(back, length / 3, length))
     points = network.positions(Places(edge, np.where(side == 0, ahead, length - ahead)))
-    nodes = np.zeros((network.nodes, points.shape[1]))
-    nodes[node] = network.positions(Places(edge, np.where(side == 0, 0.0, length)))
-    for e, (u, v) in zip(np.flatnonzero(short), network.ends[short], strict=True):
-        nodes[[u, v]] = network.positions(Places(np.array([e, e]), np.array([0.0, network.length[e]])))
-
+    centre = network.place[[nodes[0] for nodes in clusters]]
+    vector = points - centre[cluster[member]]
+    norm = np.linalg.norm(vector, axis=1, keepdims=True)
+    directions = vector / np.where(norm > 0, norm, 1)
+    counts = np.bincount(member, minlength=len(node)).tolist()
     junctions = []
-    leaves: dict[int, list[int]] = {}
-    for index, number in enumerate(group[node].tolist()):
-        if number >= 0:
-            leaves.setdefault(number, []).append(index)
-    for number, ends in leaves.items():
-        if len(ends) < 3:  # two roads round a tiny hole are one
-            continue
-        place = nodes[group == number].mean(0)
-        vector = points[ends] - place
-        junctions.append(_Junction(place, vector / np.linalg.norm(vector, axis=1, keepdims=True).clip(1e-9)))
+    first = 0
+    for place, nodes in zip(centre, np.split(np.array(counts), np.cumsum(sizes)[:-1]), strict=True):
+        stops = np.cumsum(nodes)
+        if stops[-1] >= 3:
+            parts = [slice(stop - count, stop) for stop, count in zip(stops.tolist(), nodes.tolist(), strict=True)]
+            junctions.append(_Junction(place, directions[first : first + stops[-1]], parts))
+        first += int(stops[-1])
     return junctions
 
 
-def _compare(junctions: list[_Junction], true_junctions: list[_Junction], radius: float) -> tuple[float, float]:
+def _compare(
+    junctions: list[_Junction], true_junctions: list[_Junction], radius: float, rounding: float
+) -> tuple[float, float]:
     """Pair junctions; returns the sum of the shares found and the sum of the shares false."""
     if not junctions or not true_junctions:
         return 0.0, float(len(junctions))
     shape = (len(true_junctions), len(junctions))
     gain, found, false = np.zeros(shape), np.zeros(shape), np.ones(shape)
     trees = [cKDTree([junction.place for junction in side]) for side in (true_junctions, junctions)]
-    for i, near in enumerate(trees[0].query_ball_tree(trees[1], radius)):
+    for i, near in enumerate(trees[0].query_ball_tree(trees[1], radius + rounding)):
         for j in near:
             a, b = true_junctions[i], junctions[j]
             close = a.directions @ b.directions.T > 1e-6  # less than a right angle, which rounding must not become
-            matched = close[linear_sum_assignment(close, maximize=True)].sum()
-            found[i, j], false[i, j] = matched / len(a.directions), 1 - matched / len(b.directions)
+            matched = _matched(close, a)
+            found[i, j] = matched / len(a.directions)
+            if len(a.nodes) + len(b.nodes) > 2:
+                matched = _matched(close.T, b)
+            false[i, j] = 1 - matched / len(b.directions)
             if found[i, j] > false[i, j]:
-                gain[i, j] = found[i, j] - false[i, j] + 1 - np.linalg.norm(a.place - b.place) / radius
+                distance = min(float(np.linalg.norm(a.place - b.place)), radius)
+                gain[i, j] = found[i, j] - false[i, j] + 1 - distance / radius
     pairs = linear_sum_assignment(gain, maximize=True)
     paired = gain[pairs] > 0
     alone = len(junctions) - paired.sum()
     return float(found[pairs][paired].sum()), float(false[pairs][paired].sum() + alone)
+
+
+def _matched(close: np.ndarray, junction: _Junction) -> int:
+    """How many edges of a junction have a counterpart among another's, one to one for the edges of the same node."""
+    parts = [close[part] for part in junction.nodes]
+    return sum(int(part[linear_sum_assignment(part, maximize=True)].sum()) for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -10,7 +11,8 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
-from .graph import cut, simplified
+from .graph import cut
+from .polylines import Polylines, join, read
 
 
 @dataclass(frozen=True)
@@ -41,42 +43,57 @@ class Places:
 class Network:
     """The edges of a simplified graph, as arrays. Nodes without an edge are left out: nothing leads there.
 
-    Attributes: `ends` (m, 2), the numbers of an edge's nodes; `length` (m,); `nodes`, how many there are; `component`
-    (m,), which piece of the graph an edge belongs to; and of the straight segments of all edges, one after another,
-    `start`, `stop` (s, ndim), `edge` (s,) and `along` (s,), how far along their edge they start.
+    Attributes: `nodes`, how many there are, and `place` (nodes, ndim), where; `ends` (m, 2), the numbers of an edge's
+    nodes; `length` (m,); `component` (m,), which piece of the graph an edge belongs to; and of the straight segments of
+    all edges, one after another, `start`, `stop` (s, ndim), `edge` (s,), `step` (s,), their lengths, and `along` (s,),
+    how far along their edge they start. Positions are relative to an origin. Differences of lengths up to `rounding`,
+    1e-12 of the largest coordinate, mean nothing, since coordinates are rounded.
     """
 
-    def __init__(self, graph: nx.Graph, scale: float = 1.0) -> None:
-        """Take over a graph, its positions times `scale`."""
-        graph = simplified(graph)
-        places = {node: pos for (node, pos) in graph.nodes(data="pos") if graph.degree[node]}
-        numbers = {node: number for number, node in enumerate(places)}
-        self.nodes = len(numbers)
-        ends, paths = [], []
-        for u, v, path in graph.edges(data="path"):
-            # networkx does not keep the direction of an edge: its path may start at either end.
-            ends.append((numbers[u], numbers[v]) if (path[0] == places[u]).all() else (numbers[v], numbers[u]))
-            paths.append(path * scale)
-        self.ends = np.array(ends, int).reshape(-1, 2)
-        lines = paths or [np.zeros((1, 2))]  # a point has no segment
-        self.start = np.concatenate([line[:-1] for line in lines])
-        self.stop = np.concatenate([line[1:] for line in lines])
-        counts = np.array([len(path) - 1 for path in paths], int)
-        self.edge = np.repeat(np.arange(len(ends)), counts)
+    def __init__(self, graph: nx.Graph | Polylines, scale: float = 1.0, origin: np.ndarray | float = 0.0) -> None:
+        """Take over a graph, its positions relative to `origin` times `scale`."""
+        lines = graph if isinstance(graph, Polylines) else join(read(graph))
+        self.rounding = 1e-12 * scale * float(np.abs(lines.position).max(initial=0))
+        degree = np.bincount(lines.ends.ravel(), minlength=len(lines.nodes))
+        number = np.cumsum(degree > 0) - 1
+        self.nodes = int((degree > 0).sum())
+        # The edges in the order of `simplified(graph).edges`, which random draws go by.
+        low, high = np.sort(lines.ends, axis=1).T
+        _, earliest, pair = np.unique(low * len(lines.nodes) + high, return_index=True, return_inverse=True)
+        order = np.lexsort((earliest[pair], low))
+        self.ends = number[lines.ends[order]]
+        self.place = (lines.position[degree > 0] - origin) * scale if self.nodes else lines.position[:0]
+        counts = np.diff(lines.first)[order] - 1
         self._first = np.cumsum(counts) - counts  # an edge's first segment
         self._last = np.cumsum(counts) - 1
-        steps = np.linalg.norm(self.stop - self.start, axis=1)
-        self.length = np.bincount(self.edge, steps, len(ends))
-        total = np.cumsum(steps) - steps
-        self.along = total - total[self._first][self.edge] if ends else total
-        links = csr_matrix((np.ones(len(ends)), (self.ends[:, 0], self.ends[:, 1])), (self.nodes, self.nodes))
-        labels = connected_components(links, directed=False)[1] if self.nodes else np.zeros(0, int)
+        self.edge = np.repeat(np.arange(len(order)), counts)
+        vertex = np.arange(len(self.edge)) + (lines.first[order] - self._first)[self.edge]
+        vertices = (lines.vertices - origin) * scale if len(lines.vertices) else lines.vertices
+        self.start, self.stop = vertices[vertex], vertices[vertex + 1]
+        self.step = np.linalg.norm(self.stop - self.start, axis=1)
+        self.length = np.bincount(self.edge, self.step, len(order))
+        total = np.cumsum(self.step) - self.step
+        self.along = total - total[self._first][self.edge]
+        self._links = self._shortest_links()
+        self._middles: tuple[float, _Middles] | None = None  # for the last radius of `snap`
+        labels = connected_components(self._links, directed=False)[1] if self.nodes else np.zeros(0, int)
         self.component = labels[self.ends[:, 0]]
+
+    def _shortest_links(self) -> csr_matrix:
+        """Lengths of the edges between nodes, (nodes, nodes), symmetric; of parallel edges the shortest."""
+        low, high = np.sort(self.ends, axis=1).T
+        order = np.lexsort((self.length, high, low))
+        order = order[low[order] < high[order]]  # an edge from a node to itself is no way to another
+        low, high, weight = low[order], high[order], self.length[order]
+        first = (np.diff(low, prepend=-1) != 0) | (np.diff(high, prepend=-1) != 0)
+        low, high, weight = low[first], high[first], weight[first]
+        index = (np.append(low, high), np.append(high, low))
+        return csr_matrix((np.append(weight, weight), index), (self.nodes, self.nodes))
 
     def positions(self, places: Places) -> np.ndarray:
         """Where places are, shape (n, ndim)."""
         # Segments of one edge after another, each edge a number above the last, so that one search finds all.
-        unit = 2 * np.maximum(self.length, 1e-300)
+        unit = np.where(self.length > 0, 2 * self.length, 1)
         key = self.edge + self.along / unit[self.edge]
         index = np.searchsorted(key, places.edge + places.along / unit[places.edge], side="right") - 1
         index = index.clip(self._first[places.edge], self._last[places.edge])
@@ -103,7 +120,7 @@ class Network:
 
     def _pieces(self, spacing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cut each edge into equal pieces: of every piece the edge, its number along it and its length."""
-        counts = np.ceil(self.length / spacing).astype(int).clip(1)
+        counts = np.ceil((self.length - self.rounding) / spacing).astype(int).clip(1)
         edge = np.repeat(np.arange(len(counts)), counts)
         piece = np.arange(len(edge)) - (np.cumsum(counts) - counts)[edge]
         return edge, piece, (self.length / counts)[edge]
@@ -125,71 +142,164 @@ class Network:
 
         return places(), places()
 
+    def near(self, points: np.ndarray, radius: float) -> np.ndarray:
+        """Whether each of `points` (n, ndim) lies within `radius` of an edge, shape (n,) bool."""
+        if len(self.edge) == 0 or len(points) == 0:
+            return np.zeros(len(points), bool)
+        middles = self._middles_of_segments(radius)
+        nearest = middles.tree.query(points, distance_upper_bound=radius + middles.half + self.rounding)[0]
+        found: np.ndarray = nearest <= radius
+        unclear = np.flatnonzero(~found & np.isfinite(nearest))
+        found[unclear] = self.snap(points[unclear], radius)[1]
+        return found
+
     def snap(self, points: np.ndarray, radius: float) -> tuple[Places, np.ndarray]:
-        """The nearest place to each of `points` (n, ndim), and whether it is within `radius`, shape (n,) bool."""
+        """The nearest place to each of `points` (n, ndim), and whether it is within `radius`, shape (n,) bool.
+
+        Of several places that are equally near the one on the first segment is taken.
+        """
         found = np.zeros(len(points), bool)
         places = Places(np.zeros(len(points), int), np.zeros(len(points)))
         if len(self.edge) == 0 or len(points) == 0:
             return places, found
-        # Look among the middles of short pieces, at most `reach` long. The nearest piece's middle is at most half a
-        # piece farther than the nearest middle of all.
-        steps = np.linalg.norm(self.stop - self.start, axis=1)
-        reach = max(radius, steps.mean()) or 1.0
-        counts = np.ceil(steps / reach).astype(int).clip(1)
-        piece_start, segment = cut(self.start, self.stop, counts)
-        half = (self.stop - self.start)[segment] / (2 * counts[segment])[:, None]
-        tree = cKDTree(piece_start + half)
-        nearest = tree.query(points, distance_upper_bound=radius + reach / 2 + 1e-6)[0]
+        tree, segment, half = self._middles_of_segments(radius)
+        nearest = tree.query(points, distance_upper_bound=radius + half + self.rounding)[0]
         near = np.flatnonzero(np.isfinite(nearest))
         if len(near) == 0:
             return places, found
-        candidates = tree.query_ball_point(points[near], nearest[near] + reach / 2 + 1e-6)
-        which = np.repeat(near, [len(pieces) for pieces in candidates])
-        index = segment[np.concatenate(candidates).astype(int)]
+        # The nearest piece's middle is at most half a piece farther than the nearest middle of all.
+        which, index = _within(tree, points[near], nearest[near] + half + self.rounding)
+        index = segment[index]
         vector = self.stop[index] - self.start[index]
-        share = ((points[which] - self.start[index]) * vector).sum(1) / np.maximum((vector**2).sum(1), 1e-300)
-        share = share.clip(0, 1)
-        distance = np.linalg.norm(self.start[index] + share[:, None] * vector - points[which], axis=1)
-        best = np.lexsort((distance, which))
+        square = (vector**2).sum(1)
+        from_start = points[near[which]] - self.start[index]
+        share = ((from_start * vector).sum(1) / np.where(square > 0, square, 1)).clip(0, 1)
+        distance = np.linalg.norm(share[:, None] * vector - from_start, axis=1)
+        begin = np.flatnonzero(np.diff(which, prepend=-1))
+        least = np.minimum.reduceat(distance, begin)
+        tied = np.flatnonzero(distance <= least[which] + self.rounding)
+        best = tied[np.lexsort((index[tied], which[tied]))]
         best = best[np.diff(which[best], prepend=-1) > 0]  # the first of every point
-        found[near] = distance[best] <= radius + 1e-9  # rounding must not cost a match
+        found[near] = least <= radius + self.rounding  # rounding must not cost a match
         places.edge[near] = self.edge[index[best]]
-        places.along[near] = self.along[index[best]] + share[best] * steps[index[best]]
+        places.along[near] = self.along[index[best]] + share[best] * self.step[index[best]]
         np.minimum(places.along, self.length[places.edge], out=places.along)
         return places, found
+
+    def _middles_of_segments(self, radius: float) -> _Middles:
+        """The middles of pieces of the segments, which are cut where they are longer than `radius` and their mean."""
+        reach = max(radius, self.step.mean())
+        if self._middles is None or self._middles[0] != reach:
+            counts = np.ceil(self.step / (reach or 1.0)).astype(int).clip(1)
+            piece_start, segment = cut(self.start, self.stop, counts)
+            offset = (self.stop - self.start) / (2 * counts)[:, None]
+            tree = cKDTree(piece_start + offset[segment], balanced_tree=False, compact_nodes=False)  # built faster
+            half = float((self.step / counts).max()) / 2
+            self._middles = reach, _Middles(tree, segment, half)
+        return self._middles[1]
 
     def distances(self, places: Places, sources: np.ndarray) -> np.ndarray:
         """Lengths of the shortest ways from some of the places to all, shape (len(sources), n), inf for no way."""
         if len(places) == 0 or len(sources) == 0:
             return np.zeros((len(sources), len(places)))
-        # All that lies on an edge in turn: its start, places, its end. Places at an end are its node.
-        edges = np.arange(len(self.ends))
-        inner = (places.along > 0) & (places.along < self.length[places.edge])
-        vertex = np.where(places.along > 0, self.ends[places.edge, 1], self.ends[places.edge, 0])
-        vertex[inner] = self.nodes + np.arange(inner.sum())
-        edge = np.concatenate((edges, places.edge[inner], edges))
-        along = np.concatenate((np.zeros(len(edges)), places.along[inner], self.length))
-        label = np.concatenate((self.ends[:, 0], vertex[inner], self.ends[:, 1]))
-        order = np.lexsort((along, edge))
-        edge, along, label = edge[order], along[order], label[order]
-        same = edge[1:] == edge[:-1]
-        low, high = np.minimum(label[1:], label[:-1])[same], np.maximum(label[1:], label[:-1])[same]
-        weight = np.diff(along)[same]
-        # Of parallel edges the shortest: a sparse matrix would add them up.
-        order = np.lexsort((weight, high, low))
-        low, high, weight = low[order], high[order], weight[order]
-        first = np.append(True, (np.diff(low) != 0) | (np.diff(high) != 0))
-        size = self.nodes + len(places)
-        links = csr_matrix((weight[first], (low[first], high[first])), (size, size))
-        starts, back = np.unique(vertex[sources], return_inverse=True)
-        return np.asarray(dijkstra(links, directed=False, indices=starts)[:, vertex][back])
+        begin = places[sources]
+        to_nodes = self._to_nodes(begin)
+        ends, rest = self.ends[places.edge], self._to_ends(places)
+        ways: np.ndarray = to_nodes.take(ends[:, 0], 1) + rest[:, 0]
+        np.minimum(ways, to_nodes.take(ends[:, 1], 1) + rest[:, 1], out=ways)
+        row, column = np.nonzero(begin.edge[:, None] == places.edge)
+        ways[row, column] = np.minimum(ways[row, column], np.abs(begin.along[row] - places.along[column]))
+        return ways
 
     def pair_distances(self, starts: Places, stops: Places) -> np.ndarray:
         """Lengths of the shortest ways from `starts` to `stops`, pair by pair, shape (n,), inf for no way."""
-        lengths = np.empty(len(starts))
-        for first in range(0, len(starts), 256):  # so that memory grows with n only
-            some = slice(first, first + 256)
-            sources = np.arange(len(starts[some]))
-            table = self.distances(starts[some] + stops[some], sources)
-            lengths[some] = table[sources, len(sources) + sources]
+        along = np.abs(starts.along - stops.along)
+        lengths = np.where(starts.edge == stops.edge, along, np.inf)
+        ends, rest = self.ends[stops.edge], self._to_ends(stops)
+        size = max(256, 2**22 // max(self.nodes, 1))  # so that memory grows with n only
+        for first in range(0, len(starts), size):
+            some = slice(first, first + size)
+            ways = np.take_along_axis(self._to_nodes(starts[some]), ends[some], 1) + rest[some]
+            lengths[some] = np.minimum(lengths[some], ways.min(1))
         return lengths
+
+    def node_distances(self, starts: np.ndarray, stops: np.ndarray, limit: float) -> np.ndarray:
+        """Lengths of the shortest ways between nodes, pair by pair, shape (n,), inf for those beyond a `limit`."""
+        lengths = np.empty(len(starts))
+        rows, row = np.unique(starts, return_inverse=True)
+        size = 2**22 // max(self.nodes, 1) + 1  # so that memory grows with n only
+        for first in range(0, len(rows), size):
+            some = np.flatnonzero((row >= first) & (row < first + size))
+            table = dijkstra(self._links, indices=rows[first : first + size], limit=limit)
+            lengths[some] = table[row[some] - first, stops[some]]
+        return lengths
+
+    def _to_ends(self, places: Places) -> np.ndarray:
+        """How far places are from the ends of their edges, shape (n, 2)."""
+        return np.stack((places.along, self.length[places.edge] - places.along), 1)
+
+    def _to_nodes(self, places: Places) -> np.ndarray:
+        """Lengths of the shortest ways from places to all nodes, shape (n, nodes), inf for no way."""
+        ends, reach = self.ends[places.edge], self._to_ends(places)
+        # The other end of an edge is no shorter way from one end.
+        ends = np.where(reach[:, :1] <= 0, ends[:, :1], np.where(reach[:, 1:] <= 0, ends[:, 1:], ends))
+        rows, back = np.unique(ends, return_inverse=True)
+        back = back.reshape(ends.shape)
+        if len(rows) <= len(places):
+            table = dijkstra(self._links, indices=rows)
+            ways: np.ndarray = table[back[:, 0]] + reach[:, :1]
+            np.minimum(ways, table[back[:, 1]] + reach[:, 1:], out=ways)
+            return ways
+        # From fewer places than ends: each is one more vertex, from which two links lead to the ends of its edge.
+        size = self.nodes + len(places)
+        links = csr_matrix(
+            (
+                np.append(self._links.data, reach),
+                np.append(self._links.indices, ends),
+                np.append(self._links.indptr, self._links.nnz + 2 * np.arange(1, len(places) + 1)),
+            ),
+            (size, size),
+        )
+        found: np.ndarray = dijkstra(links, indices=np.arange(self.nodes, size))[:, : self.nodes]
+        return found
+
+
+def _within(tree: cKDTree, points: np.ndarray, radius: np.ndarray, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a point and an entry of the tree that are within a `radius` for each point, in the points' order.
+
+    Most points have few such entries: up to `count` are found at once.
+    """
+    distance, index = tree.query(points, min(count, tree.n))
+    distance, index = distance.reshape(len(points), -1), index.reshape(len(points), -1)
+    inside = distance <= radius[:, None]
+    more = np.flatnonzero(inside.all(1)) if tree.n > count else np.zeros(0, int)
+    inside[more] = False
+    which, column = np.nonzero(inside)
+    index = index[which, column]
+    if len(more):
+        lists = tree.query_ball_point(points[more], radius[more])
+        which = np.append(which, np.repeat(more, [len(entries) for entries in lists]))
+        index = np.append(index, np.concatenate(lists).astype(int))
+        order = np.argsort(which, kind="stable")
+        which, index = which[order], index[order]
+    return which, index
+
+
+class _Middles(NamedTuple):
+    """Middles of pieces of segments: a tree of them, the segment of each, and half the length of the longest piece."""
+
+    tree: cKDTree
+    segment: np.ndarray
+    half: float
+
+
+def networks(graph: nx.Graph, true_graph: nx.Graph, scale: float = 1.0) -> tuple[Network, Network]:
+    """Both graphs as networks with one origin, near the graphs, so that results do not depend on where that is."""
+    lines, true_lines = join(read(graph)), join(read(true_graph))
+    if lines.nodes and true_lines.nodes and lines.position.shape[1] != true_lines.position.shape[1]:
+        axes = f"{lines.position.shape[1]} and {true_lines.position.shape[1]}"
+        raise ValueError(f"the nodes of pred and target must have as many coordinates, got {axes}")
+    origin = (true_lines if true_lines.nodes else lines).position.min(0, initial=np.inf)
+    pair = Network(lines, scale, origin), Network(true_lines, scale, origin)
+    pair[0].rounding = pair[1].rounding = max(pair[0].rounding, pair[1].rounding)
+    return pair

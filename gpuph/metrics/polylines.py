@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -37,28 +38,49 @@ def read(graph: nx.Graph) -> Polylines:
         raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}")
     nodes = list(graph)
     position = _positions(nodes, [pos for _, pos in graph.nodes(data="pos")])
-    number = {node: index for index, node in enumerate(nodes)}
-    edges = list(graph.edges(data="path"))
-    ends = np.array([(number[u], number[v]) for u, v, _ in edges], int).reshape(-1, 2)
-    if all(path is None for _, _, path in edges):
-        return Polylines(nodes, position, ends, position[ends.ravel()], 2 * np.arange(len(edges) + 1))
+    ends, paths = _edges(graph, nodes)
+    if all(path is None for path in paths):
+        return Polylines(nodes, position, ends, position[ends.ravel()], 2 * np.arange(len(ends) + 1))
+    names = [(nodes[u], nodes[v]) for u, v in ends.tolist()]
     straight = position[ends]
-    paths = [straight[i] if path is None else _path(u, v, path) for i, (u, v, path) in enumerate(edges)]
     ndim = position.shape[1]
-    for (u, v, _), path in zip(edges, paths, strict=True):
-        if path.ndim != 2 or path.shape[1] != ndim or len(path) < 2:
-            raise ValueError(f"the `path` of edge {(u, v)!r} must have the shape (n > 1, {ndim}), got {path.shape}")
-    first = np.append(0, np.cumsum([len(path) for path in paths]))
-    vertices = np.concatenate(paths)
+    arrays = []
+    for edge, path in enumerate(paths):
+        array = straight[edge] if path is None else _path(path, names[edge])
+        if array.ndim != 2 or array.shape[1] != ndim or len(array) < 2:
+            raise ValueError(
+                f"the `path` of edge {names[edge]!r} must have the shape (n > 1, {ndim}), got {array.shape}"
+            )
+        arrays.append(array)
+    first = np.append(0, np.cumsum([len(array) for array in arrays]))
+    vertices = np.concatenate(arrays)
     finite = np.isfinite(vertices).all(1)
     if not finite.all():
-        u, v, _ = edges[int(np.searchsorted(first, finite.argmin(), side="right")) - 1]
-        raise ValueError(f"the `path` of edge {(u, v)!r} must be finite, got {vertices[finite.argmin()]}")
-    return Polylines(nodes, position, ends, _directed(edges, straight, vertices, first), first)
+        vertex = int(finite.argmin())
+        edge = int(np.searchsorted(first, vertex, side="right")) - 1
+        raise ValueError(f"the `path` of edge {names[edge]!r} must be finite, got a vertex at {vertices[vertex]}")
+    return Polylines(nodes, position, ends, _directed(names, straight, vertices, first), first)
+
+
+def _edges(graph: nx.Graph, nodes: list[Any]) -> tuple[np.ndarray, list[Any]]:
+    """Numbers of the nodes at both ends of each edge, shape (m, 2), and its `path` or None; `graph.edges` is slower."""
+    number = {node: index for index, node in enumerate(nodes)}
+    adjacent = [around for _, around in graph.adjacency()]
+    starts = np.repeat(np.fromiter((number[node] for node, _ in graph.adjacency()), int), list(map(len, adjacent)))
+    stops = np.fromiter(map(number.__getitem__, chain.from_iterable(adjacent)), int)
+    attributes = list(chain.from_iterable(around.values() for around in adjacent))
+    if graph.is_multigraph():  # the attributes of parallel edges are in a dictionary
+        counts = list(map(len, attributes))
+        starts, stops = np.repeat(starts, counts), np.repeat(stops, counts)
+        attributes = list(chain.from_iterable(parallel.values() for parallel in attributes))
+    once = np.flatnonzero(starts <= stops)
+    return np.stack((starts, stops), 1)[once], [attributes[index].get("path") for index in once.tolist()]
 
 
 def _array(numbers: Any) -> np.ndarray:
-    return np.array(numbers.detach().cpu().double() if isinstance(numbers, Tensor) else numbers, float)
+    if isinstance(numbers, Tensor):
+        numbers = numbers.detach().cpu().double().numpy()
+    return np.array(numbers, float)
 
 
 def _positions(nodes: list[Any], values: list[Any]) -> np.ndarray:
@@ -66,7 +88,7 @@ def _positions(nodes: list[Any], values: list[Any]) -> np.ndarray:
     if not nodes:
         return np.zeros((0, 2))
     try:
-        if any(isinstance(pos, Tensor) for pos in values):  # numpy would read them number by number
+        if any(issubclass(kind, Tensor) for kind in set(map(type, values))):  # NumPy would read number by number
             values = [_array(pos) if isinstance(pos, Tensor) else pos for pos in values]
         position = np.array(values, float)
         if position.ndim == 2 and position.shape[1] in (2, 3) and np.isfinite(position).all():
@@ -83,14 +105,14 @@ def _positions(nodes: list[Any], values: list[Any]) -> np.ndarray:
     raise ValueError("the nodes of a graph must all have 2 coordinates, or all 3")
 
 
-def _path(u: Any, v: Any, path: Any) -> np.ndarray:
+def _path(path: Any, names: tuple[Any, Any]) -> np.ndarray:
     try:
         return _array(path)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the `path` of edge {(u, v)!r} must be an array of numbers, shape (n > 1, ndim)") from error
+        raise ValueError(f"the `path` of edge {names!r} must be an array of numbers, got {path!r}") from error
 
 
-def _directed(edges: list[Any], ends: np.ndarray, vertices: np.ndarray, first: np.ndarray) -> np.ndarray:
+def _directed(names: list[tuple[Any, Any]], ends: np.ndarray, vertices: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Vertices that lead from the first of an edge's `ends` (m, 2, ndim) to the second, and begin and stop there.
 
     networkx does not keep the direction of an edge, so that a path may start at either end.
@@ -104,15 +126,14 @@ def _directed(edges: list[Any], ends: np.ndarray, vertices: np.ndarray, first: n
     apart = gap > END_TOLERANCE * np.linalg.norm(high - low, axis=1)
     if apart.any():
         index = int(apart.argmax())
-        u, v, _ = edges[index]
         raise ValueError(
-            f"the `path` of edge {(u, v)!r} must lead from {ends[index, 0]} to {ends[index, 1]}, "
+            f"the `path` of edge {names[index]!r} must lead from {ends[index, 0]} to {ends[index, 1]}, "
             f"got {vertices[start[index]]} to {vertices[stop[index]]}"
         )
     if reverse.any():
         edge = np.repeat(np.arange(len(start)), np.diff(first))
-        index = np.arange(len(vertices))
-        vertices = vertices[np.where(reverse[edge], (start + stop)[edge] - index, index)]
+        order = np.arange(len(vertices))
+        vertices = vertices[np.where(reverse[edge], (start + stop)[edge] - order, order)]
     vertices[start], vertices[stop] = ends[:, 0], ends[:, 1]
     return vertices
 
@@ -155,12 +176,12 @@ def join(lines: Polylines) -> Polylines:
     stops = np.append(begins, len(halves))[1:] - 1
     joined = np.stack((leaves[halves[begins]], leaves[halves[stops] ^ 1]), 1)
     # The vertices of each half-edge in its direction, without its last; then the last of each chain.
-    edge, backwards = halves // 2, halves % 2 == 1
-    counts = np.diff(first)[edge] - 1
-    which = np.repeat(np.arange(len(halves)), counts)
-    step = np.arange(len(which)) - (np.cumsum(counts) - counts)[which]
-    index = np.where(backwards[which], first[edge + 1][which] - 1 - step, first[edge][which] + step)
+    edges, backwards = halves // 2, halves % 2 == 1
+    counts = np.diff(first)[edges] - 1
     sums = np.append(0, np.cumsum(counts))
+    which = np.repeat(np.arange(len(halves)), counts)
+    step = np.arange(len(which)) - sums[which]
+    index = np.where(backwards[which], first[edges + 1][which] - 1 - step, first[edges][which] + step)
     chain_stops = sums[stops + 1]
     path = np.insert(vertices[index], chain_stops, position[joined[:, 1]], axis=0)
     offsets = np.append(0, chain_stops + np.arange(1, len(begins) + 1))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import checks
 from .masks import as_graphs
-from .network import Network
+from .network import Network, networks
 
 
 class TooLongTooShort(NamedTuple):
@@ -101,7 +101,7 @@ def totals(
     rng = np.random.default_rng(seed)
     counts = np.zeros(4)
     for graph, true_graph in as_graphs(pred, target):
-        counts += _count(Network(graph), Network(true_graph), radius, tolerance, paths, rng)
+        counts += _count(*networks(graph, true_graph), radius, tolerance, paths, rng)
     return counts
 
 
@@ -125,8 +125,8 @@ def _count(
     length = np.full(paths, np.inf)
     length[found] = network.pair_distances(found_starts[found], found_stops[found])
     feasible = np.isfinite(length)
-    # A millionth of a pixel for rounding: a prediction that is the truth must be correct with a tolerance of 0, too.
-    margin = tolerance * true_length + 1e-6
+    # A prediction that is the truth must be correct with a tolerance of 0, too.
+    margin = tolerance * true_length + true_network.rounding
     too_long = int((feasible & (length - true_length > margin)).sum())
     too_short = int((true_length - length > margin).sum())
     infeasible = int((~feasible).sum())
