@@ -139,13 +139,14 @@ def _similarity(
         places = places[rng.choice(len(places), points, replace=False)]
     snapped, found = other.snap(network.positions(places), snap)
     number = np.cumsum(found) - 1  # of those that were found
-    cost = paths = 0.0
+    similar, paths = 0.0, 0
     for rows in np.array_split(np.arange(len(places)), -(-len(places) // 512) or 1):  # so that memory grows with n only
         length = network.distances(places, rows)
-        length_there = np.full_like(length, np.inf)
-        length_there[np.ix_(found[rows], found)] = other.distances(snapped[found], number[rows[found[rows]]])
         path = np.isfinite(length) & (length > network.rounding)
-        length, length_there = length[path], length_there[path]
-        cost += np.minimum(np.abs(length - length_there) / length, 1).sum()
-        paths += len(length)
-    return float(1 - cost / paths) if paths else None
+        paths += np.count_nonzero(path)
+        length_there = other.distances(snapped[found], number[rows[found[rows]]])
+        length = np.where(path, length, np.inf).take(np.flatnonzero(found[rows]), 0).take(np.flatnonzero(found), 1)
+        with np.errstate(invalid="ignore"):  # infinity minus infinity, where neither has a path
+            share = 1 - np.abs(length - length_there) / length
+        similar += np.fmax(share, 0).sum()
+    return float(similar / paths) if paths else None

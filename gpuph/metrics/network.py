@@ -207,7 +207,10 @@ class Network:
         ends, rest = self.ends[places.edge], self._to_ends(places)
         ways: np.ndarray = to_nodes.take(ends[:, 0], 1) + rest[:, 0]
         np.minimum(ways, to_nodes.take(ends[:, 1], 1) + rest[:, 1], out=ways)
-        row, column = np.nonzero(begin.edge[:, None] == places.edge)
+        order = np.argsort(places.edge, kind="stable")
+        first, last = (np.searchsorted(places.edge[order], begin.edge, side) for side in ("left", "right"))
+        row = np.repeat(np.arange(len(begin)), last - first)
+        column = order[np.arange(len(row)) - (np.cumsum(last - first) - last)[row]]
         ways[row, column] = np.minimum(ways[row, column], np.abs(begin.along[row] - places.along[column]))
         return ways
 
