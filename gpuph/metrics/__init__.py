@@ -4,10 +4,14 @@ All take two masks, or a mask and a graph, and all but `betti_error` two graphs.
 object, of shape (*spatial) or (B, 1, *spatial), where `spatial` is (H, W) or (D, H, W). A graph is an undirected
 networkx graph whose nodes have `pos`, their place in pixels, and whose edges may have `path`, their vertices, as those
 of `skeleton_graph`; the mask that it is compared with is a single one. Nodes of degree 2 are points of an edge, not
-nodes.
+nodes. A path may start at either end of its edge, and may end at most 1 % of its extent away from the nodes: see
+`gpuph.metrics.graph.simplified`. Two graphs may be in another unit than pixels, such as metres or degrees, and have
+their origin anywhere; distances are then in that unit. Where points are drawn at random, the draw depends on the order
+of nodes and edges, but not on their names.
 
 TypeError is raised for what is neither a bool tensor nor an undirected graph; ValueError if the shapes or devices of
-masks differ, a shape is none of the above, a graph lacks positions, or the graphs differ in their number of axes; and
+masks differ, a shape is none of the above, a graph lacks positions, a path does not lead from one node of its edge to
+the other, or the graphs differ in their number of axes; and
 ImportError if a mask's skeleton is needed and scikit-image is not installed.
 
 `gpuph.metrics.modules` has them as `torchmetrics.Metric`. It is not imported here, since it needs torchmetrics.

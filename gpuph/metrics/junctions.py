@@ -40,20 +40,21 @@ def junction_score(
     is above the share false; of all ways to pair them the one is taken with the largest sum of
     (found - false) + (1 - distance / radius).
 
-    A junction is a node with three or more edges, with those around it. The rule is that of Bastani et al. In the
-    truth, nodes become centres of junctions in the order of their positions, except those that are part of a junction
-    already. A junction has all nodes within `merge` of its centre to which a way shorter than 2 * `merge` leads, so
-    that one node may be part of two junctions, but a row of nodes is not one junction. In the prediction, each node
-    goes to the true junction with the nearest centre. The nearest of its nodes is the centre of one predicted junction,
-    with all others to which a way shorter than 3 * `merge` leads; each of the rest is a junction of its own. Where the
-    truth has no junction, the rule for the truth is applied. Edges shorter than 2 * `merge` between nodes of a junction
-    are inside it, and what fewer than three edges leave is no junction: two roads round a tiny hole are one. Edges of
-    different nodes of a junction may be matched with the same edge, such as both roads of a dual carriageway.
+    A junction is a node with three or more edges, its centre, together with all such nodes that are closer to it than
+    `merge` and joined to it by a path shorter than 2 * `merge`. In the truth, nodes become centres in the order of
+    their positions, except those that are part of a junction already. In the prediction, the first centres are chosen
+    for the true ones: each node is assigned to the nearest true centre, and of the nodes assigned to one, the closest
+    becomes a centre. Nodes that are part of no junction then join the centre chosen for the same true one if a path
+    shorter than 3 * `merge` leads there; the rest become centres as in the truth. A node may be part of two junctions,
+    but a row of nodes is not one junction. Edges shorter than 2 * `merge` between nodes of a junction are inside it. If
+    fewer than three edges leave it, it is not counted: two roads around a tiny hole are one road. Edges that leave
+    different nodes of a junction may be matched with the same edge, as the two roads of a dual carriageway.
 
     Bastani et al. sum the shares found to F and the false ones to E, and report the recall and E / (E + F). Their
     program takes an edge for found if any of the other's leads in its direction, leaves out dead ends that are shorter
-    than `radius`, takes nodes in the order of the file and pairs junctions in turn; it has a radius of 65 m and merges
-    within 50 m.
+    than `radius`, takes nodes in the order of the file and pairs junctions in turn. No predicted node is part of two
+    junctions there, so that the score of a graph with itself may be below 1. It has a radius of 65 m and merges within
+    50 m.
 
     Parameters
     ----------
@@ -109,12 +110,10 @@ def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, radius: float, me
     sums = np.zeros(4)
     for graph, true_graph in as_graphs(pred, target):
         network, true_network = networks(graph, true_graph)
-        true_junctions = _junctions(true_network, _clusters(true_network, merge), radius, merge)
-        if true_junctions:
-            places = np.array([junction.place for junction in true_junctions])
-            clusters = _counterparts(network, places, merge)
-        else:
-            clusters = _clusters(network, merge)
+        true_clusters = _clusters(true_network, merge, np.zeros((0, 1)))
+        centres = true_network.place[[nodes[0] for nodes in true_clusters]]
+        clusters = _clusters(network, merge, centres)
+        true_junctions = _junctions(true_network, true_clusters, radius, merge)
         junctions = _junctions(network, clusters, radius, merge)
         found, false = _compare(junctions, true_junctions, radius, network.rounding)
         sums += (found, len(true_junctions), false, len(junctions))
@@ -146,8 +145,8 @@ def _crossings(network: Network, merge: float) -> np.ndarray:
     return nodes[np.lexsort(place.T[::-1])]
 
 
-def _clusters(network: Network, merge: float) -> list[np.ndarray]:
-    """The nodes of each junction, its centre first, by the rule for the truth."""
+def _clusters(network: Network, merge: float, true_centres: np.ndarray) -> list[np.ndarray]:
+    """The nodes of each junction, its centre first; of a prediction, given the centres (n, ndim) of true junctions."""
     crossings = _crossings(network, merge)
     if len(crossings) == 0:
         return []
@@ -159,37 +158,37 @@ def _clusters(network: Network, merge: float) -> list[np.ndarray]:
     for index, other in pairs[ways < 2 * merge - network.rounding].tolist():
         near[index].append(other)
         near[other].append(index)
-    clusters, taken = [], [False] * len(crossings)
+    centres: list[int] = []
+    taken: set[int] = set()
+    if len(true_centres):
+        closest = _closest(place, true_centres, network.rounding)
+        centres = np.unique(closest).tolist()
+        taken = set(centres).union(*(near[centre] for centre in centres))
+        alone = np.setdiff1d(np.arange(len(crossings)), list(taken))
+        ways = network.node_distances(crossings[closest[alone]], crossings[alone], limit=3 * merge)
+        for index in alone[ways < 3 * merge - network.rounding].tolist():
+            near[closest[index]].append(index)
+            taken.add(index)
     for index, others in enumerate(near):
-        if not taken[index]:
-            clusters.append(crossings[[index, *others]])
-            for other in others:
-                taken[other] = True
-    return clusters
+        if index not in taken:
+            centres.append(index)
+            taken.update(others)
+    return [crossings[[centre, *near[centre]]] for centre in centres]
 
 
-def _counterparts(network: Network, true_centres: np.ndarray, merge: float) -> list[np.ndarray]:
-    """The nodes of each junction, its centre first, by the rule for the prediction."""
-    crossings = _crossings(network, merge)
-    if len(crossings) == 0:
-        return []
-    place = network.place[crossings]
+def _closest(place: np.ndarray, true_centres: np.ndarray, rounding: float) -> np.ndarray:
+    """For each node, the one that is closest to the true centre nearest to both; of equals always the first."""
     tree = cKDTree(true_centres)
-    around = tree.query_ball_point(place, tree.query(place)[0] + network.rounding)
-    nearest = np.array([min(found) for found in around])  # the first of several
-    apart = np.linalg.norm(place - true_centres[nearest], axis=1)
+    around = tree.query_ball_point(place, tree.query(place)[0] + rounding)
+    centre = np.array([min(found) for found in around])
+    apart = np.linalg.norm(place - true_centres[centre], axis=1)
     least = np.full(len(true_centres), np.inf)
-    np.minimum.at(least, nearest, apart)
-    centre = np.full(len(true_centres), -1)
-    for index in np.flatnonzero(apart <= least[nearest] + network.rounding)[::-1].tolist():  # the first stays
-        centre[nearest[index]] = index
-    ways = network.node_distances(crossings[centre[nearest]], crossings, limit=3 * merge)
-    clusters: dict[int, list[int]] = {}
-    for index, (middle, way) in enumerate(zip(centre[nearest].tolist(), ways.tolist(), strict=True)):
-        joins = way < 3 * merge - network.rounding
-        members = clusters.setdefault(middle if joins else index, [])
-        members.insert(0 if index == middle else len(members), index)
-    return [crossings[members] for members in clusters.values()]
+    np.minimum.at(least, centre, apart)
+    closest = np.flatnonzero(apart <= least[centre] + rounding)
+    first = np.full(len(true_centres), -1)
+    first[centre[closest[::-1]]] = closest[::-1]
+    found: np.ndarray = first[centre]
+    return found
 
 
 def _junctions(network: Network, clusters: list[np.ndarray], reach: float, merge: float) -> list[_Junction]:

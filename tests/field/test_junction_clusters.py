@@ -11,8 +11,9 @@ from math import acos, dist, hypot, pi
 import networkx as nx
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from gpuph.metrics import junction_score
+from gpuph.metrics import junction_score, skeleton_graph
 from graphs import graph
 
 Point = tuple[float, float]
@@ -201,6 +202,14 @@ def test_a_row_of_junctions_is_not_one_junction():
         pred = comb(spacing, teeth=[0, 1, 2, 3, 7, 8, 9, 10])
         score = junction_score(pred, comb(spacing), radius=radius, merge=merge)
         assert score == pytest.approx((5 / 6, 1, 10 / 11, 0))
+
+
+def test_clustered_junctions_of_a_graph_with_itself_are_perfect():
+    noise = gaussian_filter(np.random.default_rng(0).standard_normal((200, 200)), 2.0)
+    skeleton = skeleton_graph(abs(noise) < 0.3 * noise.std())  # with many junctions close to one another
+    for given in [skeleton, *(each for pred, target, *_ in CASES.values() for each in (pred, target))]:
+        for radius, merge in ((25, 5), (25, 10), (65, 50)):
+            assert junction_score(given, given, radius=radius, merge=merge) == pytest.approx((1, 1, 1, 0))
 
 
 def test_junctions_do_not_depend_on_the_order_or_the_names_of_nodes():
