@@ -101,7 +101,7 @@ def result(sums: np.ndarray) -> CCQ:
     return CCQ(
         correctness=matched_predicted / predicted if predicted else 0.0,
         completeness=matched_true / true if true else 0.0,
-        quality=matched_predicted / (predicted + true - matched_true),
+        quality=matched_predicted / (predicted + true - matched_true) if matched_predicted else 0.0,
     )
 
 

@@ -140,9 +140,10 @@ class _Junction(NamedTuple):
 def _crossings(network: Network, merge: float) -> np.ndarray:
     """Nodes with three or more edges, in the order of their positions."""
     nodes = np.flatnonzero(np.bincount(network.ends.ravel(), minlength=network.nodes) >= 3)
-    # Coordinates that differ by rounding only count as equal.
-    place = np.round(network.place[nodes] / (1e-6 * merge)) if merge > 0 else network.place[nodes]
-    return nodes[np.lexsort(place.T[::-1])]
+    place = network.place[nodes]
+    # Coordinates that differ by rounding only count as equal, as long as others differ.
+    rounded = np.round(place / (1e-6 * merge)) if merge > 0 else place
+    return nodes[np.lexsort((*place.T[::-1], *rounded.T[::-1]))]
 
 
 def _clusters(network: Network, merge: float, true_centres: np.ndarray) -> list[np.ndarray]:

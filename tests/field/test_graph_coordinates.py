@@ -13,7 +13,7 @@ from scipy.spatial import Delaunay
 from gpuph.metrics import apls, ccq, draw_graph, junction_score, too_long_too_short
 from gpuph.metrics.graph import simplified
 from gpuph.metrics.network import Network, Places, networks
-from graphs import graph, grid, oddities
+from graphs import graph, grid, oddities, ring
 
 ORIGINS = [(1e7, 1e7), (4e6, 66e4), (-123456.7, 0.3)]
 
@@ -261,3 +261,19 @@ def test_ways_between_few_and_many_places_are_networkx_s():
             assert np.allclose(network.distances(places, np.array([a])), table[a])
             pairs = places[np.full(40, a)], places
             assert np.allclose(network.pair_distances(*pairs), table[a])
+
+
+def test_ccq_of_an_edge_without_length_is_zero():
+    point, line = graph(["ab"], a=(5, 5), b=(5, 5)), graph(["ab"], a=(5, 4), b=(5, 6))
+    assert ccq(point, line) == (0.0, 1.0, 0.0)
+    assert ccq(line, point) == (1.0, 0.0, 1.0)
+
+
+def test_a_graph_with_itself_is_perfect_in_any_form():
+    forms = [nx.Graph(), ring(), oddities(), graph(["aa", "aa"], a=(3, 4)), graph(["ab"] * 2, a=(0, 0), b=(0, 9))]
+    forms += [graph(["ab"] * 3, a=(1, 1), b=(1, 1)), oddities().subgraph("abcd"), nx.freeze(nx.Graph(grid()))]
+    for given in forms:
+        assert apls(given, given) == pytest.approx((1, 1, 1))
+        assert too_long_too_short(given, given, radius=0.1, tolerance=0.0) == (1, 0, 0, 0)
+        assert junction_score(given, given) == pytest.approx((1, 1, 1, 0))
+        assert ccq(given, given, tolerance=0.0) == (1, 1, 1)
