@@ -270,7 +270,13 @@ def test_ccq_of_an_edge_without_length_is_zero():
 
 
 def test_a_graph_with_itself_is_perfect_in_any_form():
-    forms = [nx.Graph(), ring(), oddities(), graph(["aa", "aa"], a=(3, 4)), graph(["ab"] * 2, a=(0, 0), b=(0, 9))]
+    forms = [
+        nx.Graph(),
+        ring(),
+        oddities(),
+        graph(["aa", "aa"], a=(3, 4)),
+        graph(["ab", ("a", "b", [(0, 0), (4, 4), (0, 9)])], a=(0, 0), b=(0, 9)),
+    ]
     forms += [graph(["ab"] * 3, a=(1, 1), b=(1, 1)), oddities().subgraph("abcd"), nx.freeze(nx.Graph(grid()))]
     for given in forms:
         assert apls(given, given) == pytest.approx((1, 1, 1))
