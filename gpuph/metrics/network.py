@@ -53,7 +53,7 @@ class Network:
     def __init__(self, graph: nx.Graph | Polylines, scale: float = 1.0, origin: np.ndarray | float = 0.0) -> None:
         """Take over a graph, its positions relative to `origin` times `scale`."""
         lines = graph if isinstance(graph, Polylines) else join(read(graph))
-        self.rounding = 1e-12 * scale * float(np.abs(lines.position).max(initial=0))
+        self.rounding = 1e-12 * scale * float(np.abs(lines.vertices).max(initial=0))
         degree = np.bincount(lines.ends.ravel(), minlength=len(lines.nodes))
         number = np.cumsum(degree > 0) - 1
         self.nodes = int((degree > 0).sum())
