@@ -61,6 +61,7 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
         raise ValueError(f"mask must have the shape (B, 1, H, W) or (B, 1, D, H, W), got {tuple(mask.shape)}")
     truncation = checks.number("truncation", truncation, positive=True)
     sampling = checks.spacing(spacing, mask.dim() - 2)
+    mask = mask.view(torch.uint8) != 0  # a bool that was made by a view may be any byte
     out = torch.empty(mask.shape, dtype=torch.float32, device=mask.device)
     if is_fake(mask):
         return out

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .. import checks
-from .graph import skeleton
 from .masks import as_batches, as_graphs
 from .network import Network, networks
+from .skeletons import curves, weights
 
 
 class CCQ(NamedTuple):
@@ -32,9 +32,10 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
     - completeness: the share of the true skeleton that is matched (recall);
     - quality: matched predicted length / (predicted length + length of the true skeleton that is not matched).
 
-    Of two masks the length is the number of the skeletons' pixels. If one of them is a graph, it is the length of the
-    edges, cut into pieces of at most a fifth of the tolerance (a pixel by default), whose middles are looked at; single
-    nodes have none. The images of a batch are pooled. Computed on the CPU, wherever the masks are.
+    Of two masks the length is the number of the skeletons' pixels; where a skeleton runs between pixels, half a pixel
+    beside them, their number along it. If one of them is a graph, it is the length of the edges, cut into pieces of at
+    most a fifth of the tolerance (a pixel by default), whose middles are looked at; single nodes have none. The images
+    of a batch are pooled. Computed on the CPU, wherever the masks are.
 
     Parameters
     ----------
@@ -86,9 +87,11 @@ def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float)
         return sums
     pred, target = as_batches(pred, target)
     for mask, true_mask in zip(pred.cpu().numpy(), target.cpu().numpy(), strict=True):
-        thin, true_thin = skeleton(mask), skeleton(true_mask)
-        matched, true_matched = _count_near(thin, true_thin, tolerance), _count_near(true_thin, thin, tolerance)
-        sums += (thin.sum(), true_thin.sum(), matched, true_matched)
+        curve, true_curve = curves(mask), curves(true_mask)
+        count, true_count = weights(curve), weights(true_curve)
+        near = _near(curve.places, true_curve.places, tolerance)
+        true_near = _near(true_curve.places, curve.places, tolerance)
+        sums += (count.sum(), true_count.sum(), count[near].sum(), true_count[true_near].sum())
     return sums
 
 
@@ -105,11 +108,12 @@ def result(sums: np.ndarray) -> CCQ:
     )
 
 
-def _count_near(points: np.ndarray, others: np.ndarray, tolerance: float) -> int:
-    """Count the True pixels of `points` that lie within `tolerance` of one in `others`."""
-    if not others.any():  # the distance transform has no meaning without one
-        return 0
-    return int((distance_transform_edt(~others)[points] <= tolerance).sum())
+def _near(points: np.ndarray, others: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which of some points (n, ndim) lie within `tolerance` of one of the others, shape (n,)."""
+    if len(points) == 0 or len(others) == 0:
+        return np.zeros(len(points), bool)
+    near: np.ndarray = cKDTree(others).query(points)[0] <= tolerance
+    return near
 
 
 def _length_near(network: Network, other: Network, tolerance: float) -> tuple[float, float]:

@@ -44,7 +44,8 @@ def as_drawn(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> tuple[Tensor
 
 def _as_batch(name: str, mask: Tensor) -> Tensor:
     if not isinstance(mask, Tensor):
-        raise TypeError(f"{name} must be a bool tensor, got {type(mask).__name__}")
+        hint = "; torch.from_numpy makes a tensor of an array" if isinstance(mask, np.ndarray) else ""
+        raise TypeError(f"{name} must be a bool tensor, got {type(mask).__name__}{hint}")
     if mask.dtype != torch.bool:
         raise TypeError(f"{name} must be a bool tensor, got {mask.dtype}")
     batched = mask.dim() in (4, 5) and mask.shape[1] == 1
@@ -54,7 +55,8 @@ def _as_batch(name: str, mask: Tensor) -> Tensor:
             f"{name} must have the shape (H, W), (D, H, W), (B, 1, H, W) or (B, 1, D, H, W) "
             f"with sides of at least 1, got {tuple(mask.shape)}"
         )
-    return mask.reshape(-1, *spatial)
+    # A bool that was made by a view may be any byte.
+    return (mask.view(torch.uint8) != 0).reshape(-1, *spatial)
 
 
 def _as_image(name: str, mask: Tensor) -> Tensor:

@@ -1,0 +1,228 @@
+"""Thinning of masks in 2D and 3D to curves, on the cells of their cubical complex.
+
+The complex of a mask consists of its pixels (or voxels) as closed squares (or cubes), with all their faces: edges and
+vertices. Two cells are comparable if one is a face of the other. The *link* of a cell in a set of cells consists of the
+members that are comparable to it, its faces and its cofaces; if either are contractible, so is the link, and the cell
+can be removed without a change of the set's homotopy type.
+
+Cells are stored in a grid of 2n + 3 along each axis of n pixels: pixel i is at 2i + 2, the faces are between, and one
+layer of the grid remains empty on each side. The *kind* of a cell says along which axes it extends, as bits. A *side*
+is 0 for faces and 1 for cofaces.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import device, kernel
+from .primitives import bits_set, trailing_zeros, twice
+
+PRESENT, KEPT, ISOLATED, LISTED = 1, 2, 4, 8  # bits of a cell's state; LISTED << side
+
+
+@device
+def contractible(axes, bits, octagon, near, squares, vertices):
+    """Whether a subset of the faces of a line (2), a square (8) or a cube (26) is contractible.
+
+    The cofaces of a cell that has so many axes less than a pixel are ordered in the same way. Such a subset of a
+    sphere is contractible if it is connected and its Euler characteristic is 1.
+    """
+    if axes == 1:
+        return bits == 1 or bits == 2
+    if axes == 2:
+        return octagon[bits]
+    if bits == 0:
+        return False
+    # Count chains of one face minus those of two plus those of three, which run through an edge.
+    twos, threes = 0, 0
+    rest = bits
+    while rest:
+        face = trailing_zeros(rest)
+        rest &= rest - np.uint64(1)
+        around = bits & near[face]
+        twos += bits_set(around)
+        if not ((squares | vertices) >> face) & np.uint64(1):
+            threes += bits_set(around & squares) * bits_set(around & vertices)
+    if 2 * np.int64(bits_set(bits)) - np.int64(twos) + 2 * np.int64(threes) != 2:
+        return False
+    reached = bits & (~bits + np.uint64(1))
+    fresh = reached
+    while fresh:
+        face = trailing_zeros(fresh)
+        fresh &= fresh - np.uint64(1)
+        more = bits & near[face] & ~reached
+        reached |= more
+        fresh |= more
+    return reached == bits
+
+
+@device
+def link(state, cell, offsets, count):
+    """The cells at these offsets that are present, as bits."""
+    bits = np.uint64(0)
+    for i in range(count):
+        if state[cell + offsets[i]] & PRESENT:
+            bits |= np.uint64(1) << np.uint64(i)
+    return bits
+
+
+@device
+def antichain(axes, bits, near):
+    """Whether no two of these faces are comparable."""
+    rest = bits
+    while rest:
+        if bits & near[axes, trailing_zeros(rest)]:
+            return False
+        rest &= rest - np.uint64(1)
+    return True
+
+
+@kernel
+def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, patience, ratio):
+    """Remove cells from the outside in, as long as the homotopy type allows, and keep what is long and thin.
+
+    In odd steps go cells whose cofaces are contractible, in even steps those whose faces are: each step takes half a
+    pixel. Cells of one dimension are not comparable, so the result does not depend on the order of their removal and
+    has the symmetries of the mask. A cell is *isolated* when the set is a curve there: no two members of its link are
+    comparable. If it is still there `patience` steps later, and at `ratio` times the step at which it became isolated,
+    it is kept for good.
+
+    Parameters
+    ----------
+    state : (cells,) uint8
+        PRESENT, and LISTED << 1 where the cell is in the list. Changed to the result, with KEPT.
+    room : (m,) int32 or int64
+        Where the lists are: the cells whose link changed, for each side and kind `used` of them from `begin` on.
+    begin, used, axes : (2, kinds) int64
+        `axes` is how many axes the faces or the cofaces of a kind of cell extend along, or do not.
+    order : (2, kinds) int64
+        Kinds by their dimension: descending for cofaces, ascending for faces.
+    offset, kind_of : (2, kinds, 26) int64
+        Where the faces and the cofaces of a cell are, and of what kind.
+    octagon : (256,) bool
+        Which subsets of the faces of a square are contractible.
+    near : (4, 26) uint64
+        Faces comparable to a face, for each number of axes.
+
+    Returns
+    -------
+    end, next_to_end, end_at : (e,) int64
+        Cells that were removed when they were the end of a curve, the next cell of the curve, and the step.
+    """
+    kinds = axes.shape[1]
+    squares, vertices = np.uint64(0), np.uint64(0)
+    for i in range(26):
+        nearby = bits_set(near[3, i])
+        if nearby == 8:
+            squares |= np.uint64(1) << np.uint64(i)
+        elif nearby == 6:
+            vertices |= np.uint64(1) << np.uint64(i)
+    end, next_to_end, end_at, ends = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64), 0
+    isolated, due, waiting, first = np.empty(64, np.int64), np.empty(64, np.int64), 0, 0
+    step = 0
+    while used.sum() > 0:
+        step += 1
+        side = step & 1
+        while first < waiting and due[first] <= step:
+            cell = isolated[first]
+            if state[cell] & PRESENT:
+                state[cell] |= KEPT
+            first += 1
+        for place in range(kinds):
+            kind = order[side, place]
+            count = used[side, kind]
+            used[side, kind] = 0
+            sides = axes[side, kind]
+            others = axes[1 - side, kind]
+            for i in range(begin[side, kind], begin[side, kind] + count):
+                cell = room[i]
+                state[cell] &= ~np.uint8(LISTED << side)
+                if (state[cell] & (PRESENT | KEPT)) != PRESENT:
+                    continue
+                bits = link(state, cell, offset[side, kind], 3**sides - 1)
+                gone = contractible(sides, bits, octagon, near[3], squares, vertices)
+                if not gone and state[cell] & ISOLATED:
+                    continue
+                single = gone and bits_set(bits) == 1
+                rest = np.uint64(0)
+                if not gone or single:
+                    rest = link(state, cell, offset[1 - side, kind], 3**others - 1)
+                if gone:
+                    state[cell] = 0
+                    if single and rest == 0:
+                        if ends == end.size:
+                            end, next_to_end, end_at = twice(end), twice(next_to_end), twice(end_at)
+                        end[ends], end_at[ends] = cell, step
+                        next_to_end[ends] = cell + offset[side, kind, trailing_zeros(bits)]
+                        ends += 1
+                    for beside in range(2):
+                        for j in range(3 ** axes[beside, kind] - 1):
+                            other = cell + offset[beside, kind, j]
+                            # A face lost a coface, and the other way round.
+                            flag = np.uint8(LISTED << (1 - beside))
+                            if (state[other] & (PRESENT | KEPT | flag)) == PRESENT:
+                                state[other] |= flag
+                                its = kind_of[beside, kind, j]
+                                room[begin[1 - beside, its] + used[1 - beside, its]] = other
+                                used[1 - beside, its] += 1
+                elif (bits == 0 and antichain(others, rest, near)) or (rest == 0 and antichain(sides, bits, near)):
+                    state[cell] |= ISOLATED
+                    if bits | rest:
+                        if waiting == isolated.size:
+                            isolated, due = twice(isolated), twice(due)
+                        isolated[waiting] = cell
+                        due[waiting] = max(step + patience, np.int64(np.ceil(ratio * (step - 1))) + 1)
+                        waiting += 1
+    return end[:ends], next_to_end[:ends], end_at[:ends]
+
+
+@kernel
+def chains(first, others, degree):
+    """Follow a graph from branching to branching.
+
+    Parameters
+    ----------
+    first : (n + 1,) int64
+        Where the neighbours of a vertex begin in `others`.
+    others : (m,) int64
+        Neighbours, each edge from both ends.
+    degree : (n,) int64
+        How many neighbours a vertex has. Those with two are points of a chain, and the others are its ends; of a ring
+        without any others the first vertex is both ends.
+
+    Returns
+    -------
+    walked : (w,) int64
+        The vertices of all chains, each from one end to the other.
+    start : (chains + 1,) int64
+        Where each begins.
+    """
+    walked, start = np.empty(others.size, np.int64), np.empty(others.size + 1, np.int64)
+    seen = np.zeros(degree.size, np.bool_)
+    count, used = 0, 0
+    for rings in range(2):
+        for vertex in range(degree.size):
+            if (degree[vertex] == 2) != rings or (rings and seen[vertex]):
+                continue
+            for i in range(first[vertex], first[vertex + 1]):
+                before, here = vertex, others[i]
+                # Each chain once: not from its other end, and not back through a ring.
+                if seen[here] if degree[here] == 2 else here < vertex:
+                    continue
+                start[count] = used
+                count += 1
+                seen[vertex] = True
+                walked[used] = vertex
+                used += 1
+                while degree[here] == 2 and here != vertex:
+                    seen[here] = True
+                    walked[used] = here
+                    used += 1
+                    after = others[first[here]]
+                    if after == before:
+                        after = others[first[here] + 1]
+                    before, here = here, after
+                walked[used] = here
+                used += 1
+    start[count] = used
+    return walked[:used], start[: count + 1]
