@@ -6,11 +6,11 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import binary_fill_holes, gaussian_filter
+from scipy.ndimage import binary_dilation, binary_fill_holes, gaussian_filter
 from skimage.measure import euler_number, label
 
 from gpuph.metrics import draw_graph, skeleton_graph
-from gpuph.metrics.graph import simplified, skeleton
+from gpuph.metrics.graph import simplified
 from gpuph.metrics.network import Network, Places
 from graphs import graph, grid, oddities, ring
 
@@ -32,22 +32,14 @@ def betti(mask: np.ndarray) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
-@pytest.mark.parametrize("scale", [0.4, 1.0, 2.0])
-def test_skeleton_graph_has_the_skeleton_s_components_and_loops(shape, scale):
+@pytest.mark.parametrize("scale", [0.4, 1.0, 2.0, 3.0])
+def test_skeleton_graph_has_the_mask_s_components_and_loops(shape, scale):
     for seed in range(8):
         mask = blobs(shape, scale, (seed + 1) / 10, seed)
-        made, thin = skeleton_graph(mask), skeleton(mask)
+        made = skeleton_graph(mask)
         components = nx.number_connected_components(made)
         loops = made.number_of_edges() - made.number_of_nodes() + components
-        assert (components, loops) == betti(thin)
-
-
-@pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
-@pytest.mark.parametrize("scale", [1.0, 2.0, 3.0])
-def test_skeletons_keep_components_and_loops(shape, scale):
-    for seed in range(8):
-        mask = blobs(shape, scale, (seed + 1) / 10, seed)
-        assert betti(skeleton(mask)) == betti(mask)
+        assert (components, loops) == betti(mask)
 
 
 @pytest.mark.parametrize("sides", [(1, 1, 1), (2, 2, 2), (4, 4, 4), (2, 4, 30), (4, 4, 29), (5, 4, 30)])
@@ -60,9 +52,11 @@ def test_a_bar_with_even_sides_has_a_skeleton(sides):
 
 
 @pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
-def test_drawing_a_skeleton_s_graph_gives_the_skeleton(shape):
+def test_drawing_a_skeleton_s_graph_gives_lines_on_the_mask(shape):
     mask = blobs(shape, 1.5, 0.4, 0)
-    assert (draw_graph(skeleton_graph(mask), shape) == skeleton(mask)).all()
+    drawn = draw_graph(skeleton_graph(mask), shape)
+    assert not (drawn & ~binary_dilation(mask)).any()  # a point between pixels is drawn on one of them
+    assert betti(drawn)[0] == betti(mask)[0]
 
 
 def test_skeleton_graph_of_hand_made_lines():

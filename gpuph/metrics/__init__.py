@@ -11,8 +11,7 @@ of nodes and edges, but not on their names.
 
 TypeError is raised for what is neither a bool tensor nor an undirected graph; ValueError if the shapes or devices of
 masks differ, a shape is none of the above, a graph lacks positions, a path does not lead from one node of its edge to
-the other, or the graphs differ in their number of axes; and
-ImportError if a mask's skeleton is needed and scikit-image is not installed.
+the other, or the graphs differ in their number of axes.
 
 `gpuph.metrics.modules` has them as `torchmetrics.Metric`. It is not imported here, since it needs torchmetrics.
 """

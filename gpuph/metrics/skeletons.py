@@ -210,13 +210,16 @@ def curve_graph(mask: np.ndarray) -> nx.MultiGraph:
     ends = np.stack((walked[start[:-1]], walked[start[1:] - 1]), 1)
     nodes = np.union1d(ends, np.flatnonzero(degree != 2))
     graph = nx.MultiGraph()
-    graph.add_nodes_from((number, {"pos": points[node]}) for number, node in enumerate(nodes))
+    graph.add_nodes_from((number, {"pos": pos}) for number, pos in enumerate(points[nodes]))
     kept = _bends(points[walked], start)
     start = np.append(0, np.cumsum(kept))[start]
     line = points[walked[kept]]
     steps = np.linalg.norm(np.diff(line, axis=0, append=line[-1:]), axis=1)
-    for (u, v), (a, b) in zip(np.searchsorted(nodes, ends).tolist(), pairwise(start.tolist()), strict=True):
-        graph.add_edge(u, v, path=line[a:b].copy(), length=float(steps[a : b - 1].sum()))
+    steps[start[1:] - 1] = 0
+    lengths = np.add.reduceat(steps, start[:-1]) if len(ends) else steps
+    names = np.searchsorted(nodes, ends).tolist()
+    for (u, v), (a, b), length in zip(names, pairwise(start.tolist()), lengths.tolist(), strict=True):
+        graph.add_edge(u, v, path=line[a:b], length=length)
     return graph
 
 
