@@ -51,7 +51,7 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
 
     Raises
     ------
-    TypeError, ValueError, ImportError
+    TypeError, ValueError
         As all metrics do: see `gpuph.metrics`. ValueError also if `tolerance` is negative.
 
     References

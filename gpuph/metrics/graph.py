@@ -22,12 +22,13 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
     """Thin an object to its skeleton, and return that as a graph.
 
     The graph has the components and the loops of the object, whose pixels touch across corners: Betti numbers 0 and 1
-    in construction "T". In 3D this holds if each cavity is a ball, of any shape.
+    in construction "T". In 3D this does not hold for cavities that have a tunnel or contain an object.
 
     The skeleton runs along the middle of the object: along pixels where it is an odd number of pixels thick, and half a
     pixel beside them where it is even. It has the symmetries of the grid: the graph of a flipped mask is the flipped
-    graph. What is longer than it is wide, by a factor of 1.4 or by 1.5 pixels, whichever is more, has a branch of its
-    own, which ends half the thickness before the end of the object. A line one pixel wide is its own skeleton.
+    graph. A part of the object has a branch of its own if it reaches out by more than half its thickness plus 1.5
+    pixels, and by more than 0.7 times its thickness. The branch ends about half the thickness before the end of the
+    part. A line one pixel wide is its own skeleton.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Skeletons of masks, as pixels and as graphs.
+"""Skeletons of masks, as curves and as graphs.
 
 A mask is taken as a complex of closed pixels with all their edges and vertices, and the complex is thinned from the
 outside in to curves, which run along the middle of the mask: through pixels where it is an odd number of pixels thick,
@@ -17,7 +17,8 @@ from scipy.ndimage import label
 
 from gpuph.kernels.cpu.thinning import KEPT, LISTED, PRESENT, chains, peel
 
-# A curve is kept if it is longer than the mask is wide there by so many half pixels and by this factor.
+# A point of a curve is kept if its distance from the end of the mask exceeds half the thickness of the mask by so many
+# half pixels, and by this factor. Smaller numbers let curves grow to the bumps of a rough border.
 LONGER, RATIO = 3, 1.4
 
 
@@ -38,14 +39,14 @@ class Curves(NamedTuple):
 
 @functools.cache
 def _faces(axes: int) -> np.ndarray:
-    """Steps from a cell that extends along so many axes to its faces, shape (3**axes - 1, axes)."""
+    """Return the steps from a cell that extends along so many axes to its faces, shape (3**axes - 1, axes)."""
     steps = [step for step in product((-1, 0, 1), repeat=axes) if any(step)]
     return np.array(steps, int).reshape(3**axes - 1, axes)
 
 
 @functools.cache
 def _bits(axes: int) -> np.ndarray:
-    """The faces that lie in the closure of a face, as bits, shape (faces,), uint64; the face is one of them."""
+    """Return the faces in the closure of each face, itself included, as bits, shape (faces,), uint64."""
     faces = _faces(axes)
     inside = ((faces[:, None] == faces) | (faces[:, None] == 0)).all(2)
     bits: np.ndarray = np.where(inside, np.uint64(1) << np.arange(len(faces), dtype=np.uint64), np.uint64(0)).sum(1)
@@ -54,7 +55,7 @@ def _bits(axes: int) -> np.ndarray:
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """`octagon` and `near`, as the kernels take them."""
+    """Return `octagon` and `near` for the kernel."""
     near = np.zeros((4, 26), np.uint64)
     for axes in (1, 2, 3):
         places = np.arange(len(_faces(axes)), dtype=np.uint64)
@@ -98,7 +99,7 @@ def curves(mask: np.ndarray) -> Curves:
         cells = (2 * cells + 1 - extends[kind]) @ strides
         begin[:, kind] = top, top + len(cells)
         top += 2 * len(cells)
-        if kind < kinds - 1:  # all cells that have cofaces
+        if kind < kinds - 1:  # all cells that can have cofaces
             used[1, kind] = len(cells)
             room[begin[1, kind] : top] = cells
             state[cells] |= LISTED << 1
@@ -111,9 +112,10 @@ def curves(mask: np.ndarray) -> Curves:
 
 
 def weights(curve: Curves) -> np.ndarray:
-    """How many pixels each cell of the curves counts for, shape (n,): 1 for pixels and 0 for the sides between them.
+    """Return how many pixels each cell of the curves counts for, shape (n,).
 
-    Between pixels, too, every other cell counts, so that the sum is the length in steps of a pixel.
+    A pixel counts as 1 and the side between two pixels as 0. Where a curve runs between pixels, every second cell
+    counts, so that the sum is the number of pixels along the curves.
     """
     cofaces = np.bincount(curve.links[:, 1], minlength=len(curve.places))
     counts: np.ndarray = (1 - cofaces / 2).clip(0)
@@ -121,11 +123,14 @@ def weights(curve: Curves) -> np.ndarray:
 
 
 def _without_cavities(mask: np.ndarray) -> np.ndarray:
-    """Fill those cavities of a volume that are balls: its components and loops stay, and there are curves then."""
+    """Fill the cavities of a volume that are balls, so that it can be thinned to curves.
+
+    This does not change its components and loops.
+    """
     labels, count = label(np.pad(~mask, 1, constant_values=True))
     if count == 1:
         return mask
-    # Euler characteristics of the components of the background: voxels - pairs + squares - cubes, all of them inside.
+    # Euler characteristics of the components of the background: voxels - pairs + squares - cubes of voxels.
     characteristic = np.zeros(count + 1, int)
     for sides in product((1, 2), repeat=3):
         whole = labels
@@ -144,7 +149,7 @@ def _without_cavities(mask: np.ndarray) -> np.ndarray:
 
 
 def _extent(mask: np.ndarray, axis: int) -> slice:
-    """Where a mask is True along an axis."""
+    """Return the range along an axis in which a mask is True."""
     index = np.flatnonzero(mask.any(tuple(other for other in range(mask.ndim) if other != axis)))
     return slice(int(index[0]), int(index[-1]) + 1)
 
@@ -156,7 +161,7 @@ def _places(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _links(
     state: np.ndarray, cells: np.ndarray, offset: np.ndarray, axes: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Pairs of cells of which the second is a face of the first, as indices into sorted `cells`, shape (m, 2)."""
+    """Return pairs of cells of which the second is a face of the first, as indices into sorted `cells` (m, 2)."""
     kind = (1 - (_places(cells, shape) & 1)) @ (1 << np.arange(len(shape)))
     pairs = [np.zeros((0, 2), int)]
     for number in range(2 ** len(shape)):
@@ -176,7 +181,7 @@ def _restore(
     beside: np.ndarray,
     step: np.ndarray,
 ) -> None:
-    """Give kept curves back what they lost at their ends before they were kept, as far as it does not fork."""
+    """Give kept curves back what they lost at their ends before they were kept, up to the first fork."""
     order = np.lexsort((-step, beside))
     end, beside, step = end[order], beside[order], step[order]
 
@@ -201,7 +206,7 @@ def _restore(
 
 
 def curve_graph(mask: np.ndarray) -> nx.MultiGraph:
-    """The graph of a mask's curves; see `gpuph.metrics.skeleton_graph`."""
+    """Return the graph of a mask's curves; see `gpuph.metrics.skeleton_graph`."""
     points, links = curves(mask)
     degree = np.bincount(links.ravel(), minlength=len(points))
     both = np.concatenate((links, links[:, ::-1]))
@@ -224,7 +229,7 @@ def curve_graph(mask: np.ndarray) -> nx.MultiGraph:
 
 
 def _bends(line: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Which points of chains (n, ndim) stay: both ends, and bends, but for those of stairs, which become straight."""
+    """Return which points of chains (n, ndim) to keep: the ends and the bends, but not the corners of stairs."""
     kept = np.ones(len(line), bool)
     inner = np.ones(len(line), bool)
     inner[start[:-1]] = inner[start[1:] - 1] = False
@@ -232,7 +237,7 @@ def _bends(line: np.ndarray, start: np.ndarray) -> np.ndarray:
     before, after = (np.zeros_like(line) for _ in range(2))
     before[index], after[index] = line[index] - line[index - 1], line[index + 1] - line[index]
     turns = inner & ((before * after).sum(1) == 0)
-    # Two right angles one after another, a pixel or less apart, that do not lead back.
+    # Stairs are two right angles in a row, a pixel or less apart, that do not lead back.
     for gap in (1, 2):
         first = np.flatnonzero(turns)
         first = first[first + gap < len(line)]
@@ -240,7 +245,7 @@ def _bends(line: np.ndarray, start: np.ndarray) -> np.ndarray:
         stairs = turns[second] & inner[first + gap - 1] & (after[first] == before[second]).all(1)
         stairs &= (before[first] + after[second]).any(1)
         kept[first[stairs]] = kept[second[stairs]] = False
-    # Of what is left, points on a straight line.
+    # Drop points on straight lines among the rest.
     rest = np.flatnonzero(kept)
     index = np.flatnonzero(inner[rest])
     before, after = line[rest[index]] - line[rest[index - 1]], line[rest[index + 1]] - line[rest[index]]
@@ -250,10 +255,11 @@ def _bends(line: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 
 def _without_triangles(places: np.ndarray, links: np.ndarray) -> np.ndarray:
-    """Links (m, 2) without those that only close triangles: three cells that are all comparable are no loop.
+    """Return the links (m, 2) without those that only close triangles: three comparable cells are not a loop.
 
-    A link may go, and the shape stays what it is up to homotopy, when one of its ends' common neighbours is a neighbour
-    of all the others (Boissonnat & Pritam 2020). The longest go first.
+    A link can be removed without a change of the homotopy type if one of the common neighbours of its ends is a
+    neighbour of all the others (Boissonnat & Pritam 2020, "Edge collapse and persistence of flag complexes"). The
+    longest links go first.
     """
     has_face, has_coface = (np.zeros(len(places), bool) for _ in range(2))
     has_face[links[:, 0]] = has_coface[links[:, 1]] = True

@@ -2,8 +2,8 @@
 
 The complex of a mask consists of its pixels (or voxels) as closed squares (or cubes), with all their faces: edges and
 vertices. Two cells are comparable if one is a face of the other. The *link* of a cell in a set of cells consists of the
-members that are comparable to it, its faces and its cofaces; if either are contractible, so is the link, and the cell
-can be removed without a change of the set's homotopy type.
+members that are comparable to it, its faces and its cofaces. If the faces or the cofaces form a contractible set, so
+does the link, and the cell can be removed without a change of the homotopy type.
 
 Cells are stored in a grid of 2n + 3 along each axis of n pixels: pixel i is at 2i + 2, the faces are between, and one
 layer of the grid remains empty on each side. The *kind* of a cell says along which axes it extends, as bits. A *side*
@@ -58,7 +58,7 @@ def contractible(axes, bits, octagon, near, squares, vertices):
 
 @device
 def link(state, cell, offsets, count):
-    """The cells at these offsets that are present, as bits."""
+    """Return which of the cells at these offsets are present, as bits."""
     bits = np.uint64(0)
     for i in range(count):
         if state[cell + offsets[i]] & PRESENT:
@@ -81,33 +81,35 @@ def antichain(axes, bits, near):
 def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, patience, ratio):
     """Remove cells from the outside in, as long as the homotopy type allows, and keep what is long and thin.
 
-    In odd steps go cells whose cofaces are contractible, in even steps those whose faces are: each step takes half a
-    pixel. Cells of one dimension are not comparable, so the result does not depend on the order of their removal and
-    has the symmetries of the mask. A cell is *isolated* when the set is a curve there: no two members of its link are
-    comparable. If it is still there `patience` steps later, and at `ratio` times the step at which it became isolated,
-    it is kept for good.
+    Odd steps remove cells whose cofaces are contractible, even steps those whose faces are. Each step removes a layer of
+    half a pixel. Cells of the same dimension are not comparable, so that the result does not depend on the order of
+    their removal and has the symmetries of the mask. A cell becomes *isolated* when the set is a curve around it: no two
+    members of its link are comparable. It is kept for good if it is still present `patience` steps later and at `ratio`
+    times the step at which it became isolated (Liu et al. 2010).
 
     Parameters
     ----------
     state : (cells,) uint8
-        PRESENT, and LISTED << 1 where the cell is in the list. Changed to the result, with KEPT.
+        PRESENT, and LISTED << 1 for cells in the lists. Changed in place to the result, with KEPT.
     room : (m,) int32 or int64
-        Where the lists are: the cells whose link changed, for each side and kind `used` of them from `begin` on.
-    begin, used, axes : (2, kinds) int64
-        `axes` is how many axes the faces or the cofaces of a kind of cell extend along, or do not.
+        Lists of cells whose link changed, one for each side and kind.
+    begin, used : (2, kinds) int64
+        Where each list begins, and its length.
+    axes : (2, kinds) int64
+        How many axes a kind of cell extends along, and how many it does not extend along.
     order : (2, kinds) int64
         Kinds by their dimension: descending for cofaces, ascending for faces.
     offset, kind_of : (2, kinds, 26) int64
-        Where the faces and the cofaces of a cell are, and of what kind.
+        Offsets in `state` from a cell to its faces and its cofaces, and their kinds.
     octagon : (256,) bool
         Which subsets of the faces of a square are contractible.
     near : (4, 26) uint64
-        Faces comparable to a face, for each number of axes.
+        The faces that are comparable to each face, as bits, for each number of axes.
 
     Returns
     -------
     end, next_to_end, end_at : (e,) int64
-        Cells that were removed when they were the end of a curve, the next cell of the curve, and the step.
+        Cells that were the end of a curve when they were removed, the next cell of the curve, and the step.
     """
     kinds = axes.shape[1]
     squares, vertices = np.uint64(0), np.uint64(0)
@@ -178,17 +180,17 @@ def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, 
 
 @kernel
 def chains(first, others, degree):
-    """Follow a graph from branching to branching.
+    """Split a graph into chains of vertices with two neighbours.
 
     Parameters
     ----------
     first : (n + 1,) int64
-        Where the neighbours of a vertex begin in `others`.
+        Where the neighbours of each vertex begin in `others`.
     others : (m,) int64
-        Neighbours, each edge from both ends.
+        The neighbours of all vertices; each edge appears twice.
     degree : (n,) int64
-        How many neighbours a vertex has. Those with two are points of a chain, and the others are its ends; of a ring
-        without any others the first vertex is both ends.
+        How many neighbours a vertex has. Vertices with two are inner points of chains, and the others are ends. The
+        first vertex of a ring without an end is taken for both ends of it.
 
     Returns
     -------
