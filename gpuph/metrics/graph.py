@@ -27,8 +27,8 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
     The skeleton runs along the middle of the object: along pixels where it is an odd number of pixels thick, and half a
     pixel beside them where it is even. It has the symmetries of the grid: the graph of a flipped mask is the flipped
     graph. A part of the object has a branch of its own if it reaches out by more than half its thickness plus 1.5
-    pixels, and by more than 0.7 times its thickness. The branch ends about half the thickness before the end of the
-    part. A line one pixel wide is its own skeleton.
+    pixels. The branch ends about half the thickness before the end of the part. A line one pixel wide is its own
+    skeleton.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ from scipy.ndimage import label
 from gpuph.kernels.cpu.thinning import KEPT, LISTED, PRESENT, chains, peel
 
 # A point of a curve is kept if its distance from the end of the mask exceeds half the thickness of the mask by so many
-# half pixels, and by this factor. Smaller numbers let curves grow to the bumps of a rough border.
-LONGER, RATIO = 3, 1.4
+# half pixels. Fewer let curves grow to the bumps of a rough border.
+LONGER = 3
 
 
 class Curves(NamedTuple):
@@ -104,7 +104,7 @@ def curves(mask: np.ndarray) -> Curves:
             room[begin[1, kind] : top] = cells
             state[cells] |= LISTED << 1
     order = np.stack((np.argsort(axes[0], kind="stable"), np.argsort(axes[1], kind="stable")))
-    ends = peel(state, room, begin, used, order, axes, offset, kind_of, *_tables(), LONGER, RATIO)
+    ends = peel(state, room, begin, used, order, axes, offset, kind_of, *_tables(), LONGER)
     _restore(state, offset, axes, shape, *ends)
     left = np.flatnonzero(state & PRESENT)
     places = _places(left, shape) / 2 - 1 + [side.start for side in box]

@@ -78,14 +78,14 @@ def antichain(axes, bits, near):
 
 
 @kernel
-def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, patience, ratio):
+def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, patience):
     """Remove cells from the outside in, as long as the homotopy type allows, and keep what is long and thin.
 
-    Odd steps remove cells whose cofaces are contractible, even steps those whose faces are. Each step removes a layer of
+    Odd steps remove cells whose cofaces are contractible, even steps those whose faces are. A step removes a layer of
     half a pixel. Cells of the same dimension are not comparable, so that the result does not depend on the order of
-    their removal and has the symmetries of the mask. A cell becomes *isolated* when the set is a curve around it: no two
-    members of its link are comparable. It is kept for good if it is still present `patience` steps later and at `ratio`
-    times the step at which it became isolated (Liu et al. 2010).
+    their removal and has the symmetries of the mask. A cell is *isolated* once the set is a curve around it: no two
+    members of its link are comparable. It is kept for good if it is still present `patience` steps later (Liu et al.
+    2010).
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, 
                         if waiting == isolated.size:
                             isolated, due = twice(isolated), twice(due)
                         isolated[waiting] = cell
-                        due[waiting] = max(step + patience, np.int64(np.ceil(ratio * (step - 1))) + 1)
+                        due[waiting] = step + patience
                         waiting += 1
     return end[:ends], next_to_end[:ends], end_at[:ends]
 
