@@ -63,7 +63,7 @@ def apls(
 
     Raises
     ------
-    TypeError, ValueError, ImportError
+    TypeError, ValueError
         As all metrics do: see `gpuph.metrics`. ValueError also if `spacing`, `snap` or `metres_per_pixel` is not
         positive, or `points` is below 2.
 

@@ -74,7 +74,7 @@ def junction_score(
 
     Raises
     ------
-    TypeError, ValueError, ImportError
+    TypeError, ValueError
         As all metrics do: see `gpuph.metrics`. ValueError also if `radius` is not positive, or `merge` is negative.
 
     References

@@ -59,7 +59,7 @@ def too_long_too_short(
 
     Raises
     ------
-    TypeError, ValueError, ImportError
+    TypeError, ValueError
         As all metrics do: see `gpuph.metrics`. ValueError also if `radius` is not positive, `tolerance` is
         negative, or `paths` is below 1.
 
