@@ -1,7 +1,8 @@
 """Skeleton: the separatrices of the gradient that last, as pixels.
 
-From a critical edge, a saddle, the gradient leads down to two minima, along the valleys that meet there. Saddles of
-little persistence are cancelled (Dey, Wang, Wang 2018): their own ways are dropped, and a way that ends in a minimum
+From a critical edge, a saddle, the steepest gradient leads down to two minima, along the valleys that meet there. Where
+several edges of one vertex are critical, the one with the lowest other end comes first. Saddles of little persistence
+are cancelled (Dey, Wang, Wang 2018): their own ways are dropped, and a way that ends in a minimum
 that such a saddle takes goes on across it, to a minimum that lasts.
 """
 
@@ -19,8 +20,9 @@ from .jit import unsigned as _i
 from .merge import merge
 from .persistence import as_integers
 from .sort import argsort, no_places
+from .steepest import critical_cells, match_words, order_neighbours, owners_of_squares, steps_of
 from .threads import over_windows
-from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
+from .trace import minima_below, squares_above, squares_beside
 
 Array = NDArray[Any]
 
@@ -28,21 +30,21 @@ Array = NDArray[Any]
 def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Pixels of the separatrices of N images; see `gpuph.ops.skeleton`. There are manifolds of dimension 1 only."""
     mask = np.zeros(x.shape, bool)
-    bits = as_integers(x)
+    bits, steps = as_integers(x), steps_of(x.shape[2] + 2)
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        _skeletons(x[rows], bits[rows], min_persistence, mask[rows])
+        _skeletons(x[rows], bits[rows], min_persistence, steps, mask[rows])
 
     over_windows(len(x), run)
     return mask
 
 
 @kernel
-def _skeletons(x, bits, min_persistence, mask):
+def _skeletons(x, bits, min_persistence, steps, mask):
     """Skeletons of the images of a slice.
 
-    x, mask : (N, H, W); bits : x as integers. Stays False where there is a NaN.
+    x, mask : (N, H, W); bits : x as integers. steps : of `steps_of`. mask stays False where there is a NaN.
     """
     height, width = x.shape[1] + 2, x.shape[2] + 2
     cells = height * width
@@ -52,7 +54,6 @@ def _skeletons(x, bits, min_persistence, mask):
     key, value = np.full(size, most, bits.dtype), np.full(size, np.inf, x.dtype)
     star, critical = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
     key_rows, value_rows = key[:cells].reshape(height, width), value[:cells].reshape(height, width)
-    steps = steps_of(width)
     minima, maxima = np.empty(size, np.int32), np.empty(size, np.int32)
     walking, known = np.empty(size, np.int32), np.empty(size, np.int32)
     room, up = np.empty((2, size), np.int32), np.empty((2, size), np.int32)
@@ -66,7 +67,9 @@ def _skeletons(x, bits, min_persistence, mask):
         value_rows[1:-1, 1:-1] = x[i]
         lower_stars(key, height, width, star, critical)
         match_stars(star, critical)
-        n_minima, n_edges, n_maxima = critical_cells(critical, width, minima, room, maxima)
+        order_neighbours(key, height, width, star)
+        match_words(star, critical)
+        n_minima, n_edges, n_maxima = critical_cells(critical, key, width, minima, room, maxima)
         edges, ends = room[:, :n_edges], ends_room[:, :n_edges]
         for k in range(2):
             ends[k] = edges[k]
@@ -82,7 +85,8 @@ def _skeletons(x, bits, min_persistence, mask):
         for e in range(n_edges):
             up[0, e], up[1, e] = squares_beside(edges[0, e], edges[1, e], width)
         for k in range(2):
-            maxima_above(up[k, :n_edges], star, steps, width, walking, known)
+            squares_above(up[k, :n_edges], star, steps, width, walking, known)
+            owners_of_squares(up[k, :n_edges], star, width)
         maxima[n_maxima] = size - 1
         merge(key, maxima[: n_maxima + 1], rest, up, True, tree[0], tree[1], closed)
 

@@ -51,19 +51,11 @@ def critical_cells(critical, width, minima, edges, maxima):
     Written, with a slot to spare: minima, vertices; edges (2, m), owners and other ends; maxima, owners.
     Returns how many there are of each.
     """
-    # Everything is written always, and kept by adding a bit: on noise a branch would be mispredicted half the time.
     owners = maxima
-    n = _i(0)
-    fours = critical.view(np.uint64)
-    for k in range(fours.size // 4):
-        i = _i(4 * k)
-        if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # easier to predict than one or four
-            for v in range(16 * k, 16 * k + 16):
-                owners[n] = v
-                n += _i(critical[_i(v)] != 0)
+    n = owners_of(critical, owners)
     n_minima, n_edges, n_maxima = _i(0), _i(0), _i(0)
     near, far = edges[0], edges[1]
-    for i in range(np.int64(n)):
+    for i in range(n):
         v = owners[i]
         cells = critical[_i(v)]
         minima[n_minima] = v
@@ -79,6 +71,21 @@ def critical_cells(critical, width, minima, edges, maxima):
         near[n_edges], far[n_edges] = v, v + width
         n_edges += _i((cells & S) != 0)
     return np.int64(n_minima), np.int64(n_edges), np.int64(n_maxima)
+
+
+@device
+def owners_of(critical, owners):
+    """List the vertices whose entry in critical, (16 n,) uint16, is not 0; with a slot to spare. Return their number."""
+    # Everything is written always, and kept by adding a bit: on noise a branch would be mispredicted half the time.
+    n = _i(0)
+    fours = critical.view(np.uint64)
+    for k in range(fours.size // 4):
+        i = _i(4 * k)
+        if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # easier to predict than one or four
+            for v in range(16 * k, 16 * k + 16):
+                owners[n] = v
+                n += _i(critical[_i(v)] != 0)
+    return np.int64(n)
 
 
 @device
@@ -139,6 +146,16 @@ def maxima_above(at, star, steps, width, walking, known):
     at : (n,) int32, the squares, by the index of their north-western corners; changed to the owners of the maxima, for
     the outside the last vertex, which is higher than all. The rest as for `minima_below`.
     """
+    squares_above(at, star, steps, width, walking, known)
+    # A square that is led nowhere is a maximum, owned by its south-eastern corner, or it is outside.
+    for w in range(at.size):
+        owner = at[w] + width + 1
+        at[w] = owner if star[_i(owner)] & NW else star.size - 1
+
+
+@device
+def squares_above(at, star, steps, width, walking, known):
+    """Follow squares up as far as they are led; the arguments are those of `maxima_above`."""
     for w in range(at.size):
         walking[w] = w
     n = _i(at.size)
@@ -159,10 +176,6 @@ def maxima_above(at, star, steps, width, walking, known):
     for i in range(np.int64(n)):
         w = _i(walking[i])
         at[w] = _long_way_up(np.int64(at[w]), star, steps, width, known)
-    # A square that is led nowhere is a maximum, owned by its south-eastern corner, or it is outside.
-    for w in range(at.size):
-        owner = at[w] + width + 1
-        at[w] = owner if star[_i(owner)] & NW else star.size - 1
 
 
 @device

@@ -1,0 +1,168 @@
+"""A plain reference for Morse skeletons of images and volumes: cell by cell, by the definitions, in no hurry."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable
+
+import networkx as nx
+import numpy as np
+
+Cell = frozenset[int]  # the flat indices of its vertices: 1 of a vertex, 2 of an edge, 4 of a square, 8 of a cube
+
+
+class Gradient:
+    """The steepest discrete gradient of a field whose pixels are vertices."""
+
+    def __init__(self, field: np.ndarray) -> None:
+        self.field = field
+        self.value = field.ravel()
+        order = np.lexsort((np.arange(field.size), self.value))
+        self.rank = np.argsort(order)  # by value, then by index
+        self.upper: dict[Cell, Cell] = {}  # a cell -> the cell of one more dimension that it is matched with
+        self.critical: list[Cell] = []
+        for vertex in range(field.size):
+            self._match(vertex)
+        self.lower = {above: below for below, above in self.upper.items()}
+        self.critical.sort(key=lambda cell: (self.rank[self.owner(cell)], len(cell), self.rank[self.far_corner(cell)]))
+
+    def owner(self, cell: Cell) -> int:
+        """The latest vertex of a cell, whose value the cell has."""
+        return max(cell, key=self.rank.__getitem__)
+
+    def far_corner(self, cell: Cell) -> int:
+        """The vertex that is opposite to the owner; of an edge, its other end."""
+        positions = {v: np.array(np.unravel_index(v, self.field.shape)) for v in cell}
+        here = positions[self.owner(cell)]
+        return max(cell, key=lambda v: int(abs(positions[v] - here).sum()))
+
+    def star(self, vertex: int) -> dict[tuple[int, ...], Cell]:
+        """The cells that a vertex owns, by direction."""
+        here = np.array(np.unravel_index(vertex, self.field.shape))
+        found = {}
+        for direction in itertools.product((-1, 0, 1), repeat=self.field.ndim):
+            corners = [here + np.array(part) for part in itertools.product(*({0, d} for d in direction))]
+            if all(((0 <= c) & (c < self.field.shape)).all() for c in corners):
+                cell = frozenset(int(np.ravel_multi_index(c, self.field.shape)) for c in corners)
+                if self.owner(cell) == vertex:
+                    found[direction] = cell
+        return found
+
+    def _match(self, vertex: int) -> None:
+        """Match the cells of a star along its edges in turn, the one with the lowest other end first."""
+        star = self.star(vertex)
+        left = set(star)
+        edges = sorted(
+            (direction for direction in star if sum(map(abs, direction)) == 1),
+            key=lambda direction: self.rank[self.far_corner(star[direction])],
+        )
+        for edge in edges:
+            for direction in sorted(left):
+                ahead = tuple(d + e for d, e in zip(direction, edge, strict=True))
+                straight = all(d == 0 or e == 0 for d, e in zip(direction, edge, strict=True))
+                if straight and direction in left and ahead in left:
+                    self.upper[star[direction]] = star[ahead]
+                    left -= {direction, ahead}
+        self.critical += [star[direction] for direction in left]
+
+    def faces(self, cell: Cell) -> list[Cell]:
+        """The faces of one dimension less."""
+        corners = np.array([np.unravel_index(v, self.field.shape) for v in sorted(cell)])
+        return [
+            frozenset(v for v, corner in zip(sorted(cell), corners, strict=True) if corner[axis] == end)
+            for axis in range(self.field.ndim)
+            for end in np.unique(corners[:, axis])
+            if len(np.unique(corners[:, axis])) == 2
+        ]
+
+    def boundary(self, cell: Cell) -> set[Cell]:
+        """The critical cells that the gradient leads to from a cell's faces, modulo 2."""
+        chain, found = set(self.faces(cell)), set[Cell]()
+        while chain:
+            face = chain.pop()
+            if face in self.upper:
+                chain ^= {other for other in self.faces(self.upper[face]) if other != face}
+            elif face not in self.lower:
+                found ^= {face}
+        return found
+
+    @functools.cached_property
+    def pairs(self) -> dict[Cell, Cell]:
+        """Each critical cell but the one that never dies -> its partner, by the textbook's reduction of a matrix."""
+        place = {cell: i for i, cell in enumerate(self.critical)}
+        pairs: dict[Cell, Cell] = {}
+        columns: dict[Cell, set[Cell]] = {}  # by their latest cell
+        for cell in self.critical:
+            column = self.boundary(cell)
+            while column and (latest := max(column, key=place.__getitem__)) in columns:
+                column = column ^ columns[latest]
+            if column:
+                columns[latest] = column
+                pairs[latest], pairs[cell] = cell, latest
+        return pairs
+
+    def lasts(self, cell: Cell, threshold: float) -> bool:
+        """Whether the persistence of a critical cell that has a partner exceeds a threshold."""
+        values = self.value[[self.owner(cell), self.owner(self.pairs[cell])]]
+        with np.errstate(invalid="ignore"):
+            return bool(abs(values[0] - values[1]) > threshold)
+
+    def way(self, vertex: int) -> list[int]:
+        """The vertices from one down to a minimum, each the lowest lower neighbour of the one before."""
+        way = [vertex]
+        while (cell := frozenset(way[-1:])) in self.upper:
+            (below,) = self.upper[cell] - cell
+            way.append(below)
+        return way
+
+
+def skeleton(field: np.ndarray, threshold: float, manifolds: Iterable[int]) -> np.ndarray:
+    """The mask that `gpuph.ops.skeleton` has to give."""
+    gradient = Gradient(field)
+    marked: set[int] = set()
+    if 1 in manifolds:
+        marked |= _curves(gradient, threshold)
+    if 2 in manifolds:
+        marked |= _surfaces(gradient, threshold)
+    mask = np.zeros(field.size, bool)
+    mask[[*marked]] = True
+    return mask.reshape(field.shape)
+
+
+def _curves(gradient: Gradient, threshold: float) -> set[int]:
+    """The ways down from the edges that last, and on along cancelled ones to minima that last."""
+    forest, taken = nx.Graph(), set()
+    edges = [cell for cell in gradient.critical if len(cell) == 2]
+    for edge in edges:
+        partner = gradient.pairs[edge]
+        if len(partner) == 1 and not gradient.lasts(edge, threshold):
+            a, b = edge
+            forest.add_edge(gradient.way(a)[-1], gradient.way(b)[-1], ends=(a, b))
+            taken |= partner
+    marked = set()
+    for a, b in (edge for edge in edges if gradient.lasts(edge, threshold)):
+        for vertex in (a, b):
+            way = gradient.way(vertex)
+            marked |= {*way}
+            if way[-1] in forest:
+                (home,) = nx.node_connected_component(forest, way[-1]) - taken
+                for u, v in itertools.pairwise(nx.shortest_path(forest, way[-1], home)):
+                    for end in forest.edges[u, v]["ends"]:
+                        marked |= {*gradient.way(end)}
+    return marked
+
+
+def _surfaces(gradient: Gradient, threshold: float) -> set[int]:
+    """The squares that the gradient leads to from those that last, and on across cancelled pairs."""
+    squares = [cell for cell in gradient.critical if len(cell) == 4 and gradient.lasts(cell, threshold)]
+    seen = set(squares)
+    while squares:
+        for edge in gradient.faces(squares.pop()):
+            after = gradient.upper.get(edge)
+            if edge in gradient.pairs and len(gradient.pairs[edge]) == 4 and not gradient.lasts(edge, threshold):
+                after = gradient.pairs[edge]
+            if after is not None and after not in seen:
+                seen.add(after)
+                squares.append(after)
+    return {vertex for square in seen for vertex in square}
