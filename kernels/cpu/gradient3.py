@@ -33,9 +33,7 @@ def gradient_rows(key, star, first, last):
     for z in range(first, last):
         for y in range(1, height - 1):
             row = star[z, y]
-            _lower_below(key[z, y], key[z - 1, y - 1], key[z - 1, y], key[z - 1, y + 1], row)
-            _lower_beside(key[z, y], key[z, y - 1], key[z, y + 1], row)
-            _lower_above(key[z, y], key[z + 1, y - 1], key[z + 1, y], key[z + 1, y + 1], row)
+            lower_neighbours(key, z, y, row)
             match_stars(row, critical)
             if n + width > owners.size:
                 owners, cells = twice(owners), twice(cells)
@@ -44,6 +42,14 @@ def gradient_rows(key, star, first, last):
                 owners[n], cells[n] = start + x, critical[x]
                 n += _i(critical[x] != 0)
     return owners[:n], cells[:n]
+
+
+@device
+def lower_neighbours(key, z, y, row):
+    """Write the vertices of a row of the grid, and which of their 26 neighbours are lower: (W,) uint32."""
+    _lower_below(key[z, y], key[z - 1, y - 1], key[z - 1, y], key[z - 1, y + 1], row)
+    _lower_beside(key[z, y], key[z, y - 1], key[z, y + 1], row)
+    _lower_above(key[z, y], key[z + 1, y - 1], key[z + 1, y], key[z + 1, y + 1], row)
 
 
 @device

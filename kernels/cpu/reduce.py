@@ -50,11 +50,26 @@ def reduce(key, star, width, area, edges, killed, squares, directions, opened, f
     first_edge : (cells,) int32, written. chain : (cells,) uint8, scratch; all 0, before and after.
     Returns square_of (m,) and edge_of (n,), int32, the partners of edges and squares, -1 for none.
     """
+    cells = edges, killed, squares, directions, opened
+    return reduce_along(
+        key, star, width, area, *cells, first_edge, chain, matched_upward, matched_with_vertex, place_among
+    )
+
+
+@allocating
+def reduce_along(
+    key, star, width, area, edges, killed, squares, directions, opened, first_edge, chain, upward, with_vertex, place
+):
+    """Pair as `reduce` does, along another matching of the stars, which three functions tell.
+
+    upward, with_vertex, place : in place of `matched_upward`, `matched_with_vertex` and `place_among`.
+    """
     for e in range(edges.size - 1, -1, -1):
         first_edge[edges[e]] = e  # at each owner, where in the list its edges begin
     square_of = np.full(edges.size, -1, np.int32)
     matrix = squares, directions, opened, first_edge, killed
-    _reduce_columns((key, star, offsets_of(width, area)), matrix, square_of, chain)
+    grid = key, star, offsets_of(width, area), upward, with_vertex, place
+    _reduce_columns(grid, matrix, square_of, chain)
     edge_of = np.full(squares.size, -1, np.int32)
     for e in range(edges.size):
         if square_of[e] >= 0:
@@ -109,7 +124,7 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
     Returns -1, or the column that finds no room for what it leaves and has to begin anew; how much of that room is
     used; and the heap's size.
     """
-    key, _, _ = grid
+    key, star, _, _, _, place = grid
     squares, _, _, first_edge, killed = matrix
     begin, owners, sets = left
     while size > 0:
@@ -119,7 +134,7 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
         chain[_i(v)] = 0
         edges, critical, size = _flow(v, edges, grid, chain, heap, size)
         while edges != _0:
-            latest, edges = _latest(edges, critical, first_edge[_i(v)], killed)
+            latest, edges = _latest(star[_i(v)], edges, critical, first_edge[_i(v)], killed, place)
             if latest < 0:
                 break
             other, start = square_of[_i(latest)], begin[_i(latest)]
@@ -153,16 +168,16 @@ def _earlier(key, squares, s, t):
 
 
 @inlined
-def _latest(edges, critical, first, killed):
+def _latest(star, edges, critical, first, killed, place):
     """Drop edges that end a component; returns the place in the list of the latest of the others, or -1, and these."""
-    latest = -1
+    latest = np.int64(-1)
     rest = edges
     while rest != _0:
         lowest = _u(rest & _u(-rest))
         rest ^= lowest
-        edge = first + np.int64(bits_set(_u(critical & _u(lowest - _1))))
+        edge = first + place(star, critical, lowest)
         if killed[_i(edge)] < 0:
-            latest = edge
+            latest = max(latest, edge)
         else:
             edges ^= lowest
     return latest, edges
@@ -201,21 +216,8 @@ def _flow(v, edges, grid, chain, heap, size):
     Returns those of them, and of the edges of v that they lead to, that are critical, all critical edges of v, and the
     heap's size.
     """
-    _, star, offsets = grid
-    # The matching, as in `gradient3.match_stars`: the cells that are matched with the next higher dimension, by shift.
-    s = star[_i(v)]
-    x = _u(_u(s & _NO_X) & _u(s >> _1))
-    s = _u(s & ~_u(x | _u(x << _1)))
-    minus_x = _u(_u(s & _NO_X) & _u(s << _1))
-    s = _u(s & ~_u(minus_x | _u(minus_x >> _1)))
-    y = _u(_u(s & _NO_Y) & _u(s >> _3))
-    s = _u(s & ~_u(y | _u(y << _3)))
-    minus_y = _u(_u(s & _NO_Y) & _u(s << _3))
-    s = _u(s & ~_u(minus_y | _u(minus_y >> _3)))
-    z = _u(_u(s & _NO_Z) & _u(s >> _9))
-    s = _u(s & ~_u(z | _u(z << _9)))
-    minus_z = _u(_u(s & _NO_Z) & _u(s << _9))
-    s = _u(s & ~_u(minus_z | _u(minus_z >> _9)))
+    _, star, offsets, upward, _, _ = grid
+    x, minus_x, y, minus_y, z, minus_z, s = upward(star[_i(v)])
     matched = _u(_u(_u(x | minus_x) | _u(y | minus_y)) | _u(_u(z | minus_z)))
     while True:
         some = _u(edges & matched)
@@ -240,9 +242,43 @@ def _flow(v, edges, grid, chain, heap, size):
 
 
 @inlined
+def matched_upward(s):
+    """Replay the matching of a star as `gradient3.match_stars` does it.
+
+    Returns the cells that are matched with the next higher dimension along x, -x, y, -y, z and -z, and the critical
+    ones.
+    """
+    x = _u(_u(s & _NO_X) & _u(s >> _1))
+    s = _u(s & ~_u(x | _u(x << _1)))
+    minus_x = _u(_u(s & _NO_X) & _u(s << _1))
+    s = _u(s & ~_u(minus_x | _u(minus_x >> _1)))
+    y = _u(_u(s & _NO_Y) & _u(s >> _3))
+    s = _u(s & ~_u(y | _u(y << _3)))
+    minus_y = _u(_u(s & _NO_Y) & _u(s << _3))
+    s = _u(s & ~_u(minus_y | _u(minus_y >> _3)))
+    z = _u(_u(s & _NO_Z) & _u(s >> _9))
+    s = _u(s & ~_u(z | _u(z << _9)))
+    minus_z = _u(_u(s & _NO_Z) & _u(s << _9))
+    s = _u(s & ~_u(minus_z | _u(minus_z >> _9)))
+    return x, minus_x, y, minus_y, z, minus_z, s
+
+
+@inlined
+def matched_with_vertex(star, direction):
+    """Whether the edge in a direction is matched with the vertex of its star, or in the ring, where stars are empty."""
+    return star & _BEFORE[_i(direction)] == _0
+
+
+@inlined
+def place_among(star, critical, edge):
+    """How many critical edges of a vertex come before one of its edges, a mask of one bit."""
+    return np.int64(bits_set(_u(critical & _u(edge - _1))))
+
+
+@inlined
 def _add_square(s, grid, matrix, chain, heap):
     """Begin a chain: the four edges of a critical square. Returns the heap's size."""
-    key, _, offsets = grid
+    key, _, offsets, _, _, _ = grid
     v, direction = matrix[0][_i(s)], matrix[1][_i(s)]
     x, y, z = direction % 3 - 1, direction // 3 % 3 - 1, direction // 9 - 1
     if x == 0:
@@ -264,14 +300,14 @@ def _add_edge(a, b, direction, grid, chain, heap, size):
 
     Nor do edges in the ring count, which is a ball: stars are empty there.
     """
-    key, star, _ = grid
+    key, star, _, _, with_vertex, _ = grid
     key_a, key_b = key[_i(a)], key[_i(b)]
     v, k = b, key_b
     if (key_a > key_b) | ((key_a == key_b) & (direction < 13)):
         v, k = a, key_a
     else:
         direction = 26 - direction
-    if star[_i(v)] & _BEFORE[_i(direction)] == _0:
+    if with_vertex(star[_i(v)], direction):
         return size
     return _toggle(v, _BIT[_i(direction)], k, chain, heap, size)
 
