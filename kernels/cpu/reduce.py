@@ -16,25 +16,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..cells import EDGES3, NO_X3, NO_Y3, NO_Z3
+from ..cells import EDGES3
 from .heap import pop, push
 from .jit import allocating, device, inlined
 from .jit import unsigned as _i
-from .primitives import bits_set, trailing_zeros, twice
+from .primitives import trailing_zeros, twice
+from .stars3 import SIDES, matched_upward, matched_with_vertex, place_among
 from .trace3 import offsets_of
 
 _ROOM = 4  # edges of finished chains a voxel; noise has 3
 _u = np.uint32
-_NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
-_0, _1, _3, _9 = _u(0), _u(1), _u(3), _u(9)
+_0, _1 = _u(0), _u(1)
 _EDGES = _u(EDGES3)
 
-# The edges of a vertex, by their directions, in this order: it is matched with the first of them that its star has.
-# Chains have sets of them as bytes, a bit each; another bit is for vertices in the heap, or says that others follow.
-_SIDES = 14, 12, 16, 10, 22, 4
-_BIT, _BEFORE, _MASK = np.zeros(27, np.uint8), np.zeros(27, np.uint32), np.zeros(64, np.uint32)
-for _place, _side in enumerate(_SIDES):
-    _BIT[_side], _BEFORE[_side] = 1 << _place, sum(1 << side for side in _SIDES[:_place])
+# Chains have sets of a vertex's edges as bytes, a bit each; another bit is for vertices in the heap, or says that others
+# follow.
+_BIT, _MASK = np.zeros(27, np.uint8), np.zeros(64, np.uint32)
+for _place, _side in enumerate(SIDES):
+    _BIT[_side] = 1 << _place
     _MASK[np.arange(64) >> _place & 1 > 0] |= 1 << _side
 _ALL, _QUEUED, _MORE = 63, 64, 64
 
@@ -43,33 +42,19 @@ _ALL, _QUEUED, _MORE = 63, 64, 64
 def reduce(key, star, width, area, edges, killed, squares, directions, opened, first_edge, chain):
     """Pair the critical edges that close a loop with the critical squares that end it.
 
-    key : (cells,) order keys; star : (cells,) uint32; in a grid of that width and that area of a slice.
+    key : (cells,) order keys; star : (cells,) uint32, or words, int64, see `stars3`; in a grid of that width and that
+    area of a slice.
     edges : (m,) owners of the critical edges; killed : (m,) int32, the minimum whose class one ends, or -1.
     squares, directions : (n,) owners and directions of the critical squares; opened : (n,) int32, the maximum that
     fills the void that one opens, or -1.
     first_edge : (cells,) int32, written. chain : (cells,) uint8, scratch; all 0, before and after.
     Returns square_of (m,) and edge_of (n,), int32, the partners of edges and squares, -1 for none.
     """
-    cells = edges, killed, squares, directions, opened
-    return reduce_along(
-        key, star, width, area, *cells, first_edge, chain, matched_upward, matched_with_vertex, place_among
-    )
-
-
-@allocating
-def reduce_along(
-    key, star, width, area, edges, killed, squares, directions, opened, first_edge, chain, upward, with_vertex, place
-):
-    """Pair as `reduce` does, along another matching of the stars, which three functions tell.
-
-    upward, with_vertex, place : in place of `matched_upward`, `matched_with_vertex` and `place_among`.
-    """
     for e in range(edges.size - 1, -1, -1):
         first_edge[edges[e]] = e  # at each owner, where in the list its edges begin
     square_of = np.full(edges.size, -1, np.int32)
     matrix = squares, directions, opened, first_edge, killed
-    grid = key, star, offsets_of(width, area), upward, with_vertex, place
-    _reduce_columns(grid, matrix, square_of, chain)
+    _reduce_columns((key, star, offsets_of(width, area)), matrix, square_of, chain)
     edge_of = np.full(squares.size, -1, np.int32)
     for e in range(edges.size):
         if square_of[e] >= 0:
@@ -124,7 +109,7 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
     Returns -1, or the column that finds no room for what it leaves and has to begin anew; how much of that room is
     used; and the heap's size.
     """
-    key, star, _, _, _, place = grid
+    key, star, _ = grid
     squares, _, _, first_edge, killed = matrix
     begin, owners, sets = left
     while size > 0:
@@ -134,7 +119,7 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
         chain[_i(v)] = 0
         edges, critical, size = _flow(v, edges, grid, chain, heap, size)
         while edges != _0:
-            latest, edges = _latest(star[_i(v)], edges, critical, first_edge[_i(v)], killed, place)
+            latest, edges = _latest(star[_i(v)], edges, critical, first_edge[_i(v)], killed)
             if latest < 0:
                 break
             other, start = square_of[_i(latest)], begin[_i(latest)]
@@ -168,14 +153,14 @@ def _earlier(key, squares, s, t):
 
 
 @inlined
-def _latest(star, edges, critical, first, killed, place):
+def _latest(star, edges, critical, first, killed):
     """Drop edges that end a component; returns the place in the list of the latest of the others, or -1, and these."""
     latest = np.int64(-1)
     rest = edges
     while rest != _0:
         lowest = _u(rest & _u(-rest))
         rest ^= lowest
-        edge = first + place(star, critical, lowest)
+        edge = first + place_among(star, critical, lowest)
         if killed[_i(edge)] < 0:
             latest = max(latest, edge)
         else:
@@ -216,8 +201,8 @@ def _flow(v, edges, grid, chain, heap, size):
     Returns those of them, and of the edges of v that they lead to, that are critical, all critical edges of v, and the
     heap's size.
     """
-    _, star, offsets, upward, _, _ = grid
-    x, minus_x, y, minus_y, z, minus_z, s = upward(star[_i(v)])
+    _, star, offsets = grid
+    x, minus_x, y, minus_y, z, minus_z, s = matched_upward(star[_i(v)])
     matched = _u(_u(_u(x | minus_x) | _u(y | minus_y)) | _u(_u(z | minus_z)))
     while True:
         some = _u(edges & matched)
@@ -242,43 +227,9 @@ def _flow(v, edges, grid, chain, heap, size):
 
 
 @inlined
-def matched_upward(s):
-    """Replay the matching of a star as `gradient3.match_stars` does it.
-
-    Returns the cells that are matched with the next higher dimension along x, -x, y, -y, z and -z, and the critical
-    ones.
-    """
-    x = _u(_u(s & _NO_X) & _u(s >> _1))
-    s = _u(s & ~_u(x | _u(x << _1)))
-    minus_x = _u(_u(s & _NO_X) & _u(s << _1))
-    s = _u(s & ~_u(minus_x | _u(minus_x >> _1)))
-    y = _u(_u(s & _NO_Y) & _u(s >> _3))
-    s = _u(s & ~_u(y | _u(y << _3)))
-    minus_y = _u(_u(s & _NO_Y) & _u(s << _3))
-    s = _u(s & ~_u(minus_y | _u(minus_y >> _3)))
-    z = _u(_u(s & _NO_Z) & _u(s >> _9))
-    s = _u(s & ~_u(z | _u(z << _9)))
-    minus_z = _u(_u(s & _NO_Z) & _u(s << _9))
-    s = _u(s & ~_u(minus_z | _u(minus_z >> _9)))
-    return x, minus_x, y, minus_y, z, minus_z, s
-
-
-@inlined
-def matched_with_vertex(star, direction):
-    """Whether the edge in a direction is matched with the vertex of its star, or in the ring, where stars are empty."""
-    return star & _BEFORE[_i(direction)] == _0
-
-
-@inlined
-def place_among(star, critical, edge):
-    """How many critical edges of a vertex come before one of its edges, a mask of one bit."""
-    return np.int64(bits_set(_u(critical & _u(edge - _1))))
-
-
-@inlined
 def _add_square(s, grid, matrix, chain, heap):
     """Begin a chain: the four edges of a critical square. Returns the heap's size."""
-    key, _, offsets, _, _, _ = grid
+    key, _, offsets = grid
     v, direction = matrix[0][_i(s)], matrix[1][_i(s)]
     x, y, z = direction % 3 - 1, direction // 3 % 3 - 1, direction // 9 - 1
     if x == 0:
@@ -300,14 +251,14 @@ def _add_edge(a, b, direction, grid, chain, heap, size):
 
     Nor do edges in the ring count, which is a ball: stars are empty there.
     """
-    key, star, _, _, with_vertex, _ = grid
+    key, star, _ = grid
     key_a, key_b = key[_i(a)], key[_i(b)]
     v, k = b, key_b
     if (key_a > key_b) | ((key_a == key_b) & (direction < 13)):
         v, k = a, key_a
     else:
         direction = 26 - direction
-    if with_vertex(star[_i(v)], direction):
+    if matched_with_vertex(star[_i(v)], direction):
         return size
     return _toggle(v, _BIT[_i(direction)], k, chain, heap, size)
 

@@ -26,7 +26,7 @@ from .persistence3 import (
     voids_of,
 )
 from .primitives import twice
-from .reduce import reduce_along
+from .reduce import reduce
 from .skeleton import kept
 from .steepest3 import (
     first_direction,
@@ -34,7 +34,6 @@ from .steepest3 import (
     mark_maxima,
     matched_along,
     matched_upward,
-    matched_with_vertex,
     place_among,
     sort_by_far_corner,
     steps_of,
@@ -97,18 +96,7 @@ def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, cha
         trace_above(squares, directions, flat_word, width, area, offsets, known, above)
         killed, opened = components_of(cells, key, below, False)[1], voids_of(cells, key, above, False)[1]
         matrix = edges, killed, squares, directions, opened
-        square_of, edge_of = reduce_along(
-            flat_key,
-            flat_word,
-            width,
-            area,
-            *matrix,
-            known,
-            chain,
-            matched_upward,
-            matched_with_vertex,
-            place_among,
-        )
+        square_of, edge_of = reduce(flat_key, flat_word, width, area, *matrix, known, chain)
 
         # Every edge ends a component or has a square, every square has an edge or opens a void.
         edge_lasts, square_lasts = np.empty(edges.size, np.bool_), np.empty(squares.size, np.bool_)

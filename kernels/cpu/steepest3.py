@@ -133,7 +133,7 @@ def matched_along(word, cell):
 
 @inlined
 def matched_upward(word):
-    """Replay the matching of a star: the cells matched with the next higher dimension, see `reduce.matched_upward`."""
+    """Replay the matching of a star: the cells matched with the next higher dimension, see `stars3.matched_upward`."""
     left, rest = word & _STAR, word >> 27
     x = minus_x = y = minus_y = z = minus_z = np.int64(0)
     while rest != 0:
@@ -150,14 +150,14 @@ def matched_upward(word):
 
 @inlined
 def matched_with_vertex(word, direction):
-    """Whether the edge in a direction is matched with its vertex, or in the ring."""
+    """Whether the edge in a direction is matched with its vertex, see `stars3.matched_with_vertex`."""
     first = word >> 27 & 31
     return (first == direction) | (first == 0)
 
 
 @inlined
 def place_among(word, critical, edge):
-    """How many critical edges of a vertex come before one of its edges, a mask of one bit."""
+    """How many critical edges of a vertex are before one of its edges, see `stars3.place_among`."""
     place, rest = 0, word >> 27
     while edge >> _u(rest & 31) & _u(1) == 0:
         place += np.int64(critical >> _u(rest & 31) & _u(1))
