@@ -43,7 +43,7 @@ class Gradient:
         found = {}
         for direction in itertools.product((-1, 0, 1), repeat=self.field.ndim):
             corners = [here + np.array(part) for part in itertools.product(*({0, d} for d in direction))]
-            if all(((0 <= c) & (c < self.field.shape)).all() for c in corners):
+            if all(((c >= 0) & (c < self.field.shape)).all() for c in corners):
                 cell = frozenset(int(np.ravel_multi_index(c, self.field.shape)) for c in corners)
                 if self.owner(cell) == vertex:
                     found[direction] = cell
@@ -119,15 +119,19 @@ class Gradient:
 
 def skeleton(field: np.ndarray, threshold: float, manifolds: Iterable[int]) -> np.ndarray:
     """The mask that `gpuph.ops.skeleton` has to give."""
-    gradient = Gradient(field)
+    return skeleton_of(Gradient(field), threshold, manifolds)
+
+
+def skeleton_of(gradient: Gradient, threshold: float, manifolds: Iterable[int]) -> np.ndarray:
+    """The skeleton of a gradient that has been computed."""
     marked: set[int] = set()
     if 1 in manifolds:
         marked |= _curves(gradient, threshold)
     if 2 in manifolds:
         marked |= _surfaces(gradient, threshold)
-    mask = np.zeros(field.size, bool)
+    mask = np.zeros(gradient.field.size, bool)
     mask[[*marked]] = True
-    return mask.reshape(field.shape)
+    return mask.reshape(gradient.field.shape)
 
 
 def _curves(gradient: Gradient, threshold: float) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +14,33 @@ from ..persistence import data_decides, debugging
 
 
 def lifted(*maps: Tensor) -> list[Tensor]:
-    """The maps in their common dtype, but float32 for half precision."""
+    """Return the maps in their common dtype, but in float32 for half precision.
+
+    A gradient that exceeds the range of a map's own dtype becomes the largest number there: 1 / p of a small probability
+    p is above 65504, the largest float16, and an infinite gradient would be of no use.
+    """
     dtype = torch.float32
     for x in maps:
         dtype = torch.promote_types(dtype, x.dtype)
-    return [x.to(dtype) for x in maps]
+    return [x if x.dtype == dtype else _Lift.apply(x, dtype) for x in maps]  # type: ignore[no-untyped-call]
+
+
+class _Lift(torch.autograd.Function):
+    """Convert to a wider dtype; the gradient, on its way back, is clamped to the range of the narrower one."""
+
+    @staticmethod
+    def forward(x: Tensor, dtype: torch.dtype) -> Tensor:
+        return x.to(dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.dtype = inputs[0].dtype
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        most = torch.finfo(ctx.dtype).max
+        # What is infinite already stays so: a GradScaler looks for it, to lower its scale.
+        return grad.clamp(-most, most).where(grad.isfinite(), grad).to(ctx.dtype), None
 
 
 def reduced(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str, capacity: int = 0) -> Tensor:

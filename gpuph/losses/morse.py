@@ -67,6 +67,11 @@ class MorseSkeletonLoss(torch.nn.Module):
     squares that the gradient leads to, bounded by such curves. In the paper, where the sign is the other, both are the
     stable manifolds of saddles.
 
+    Ways are the steepest: a pixel leads to its lowest neighbour along the axes, if that is lower than itself, and of
+    equal ones to the one with the smallest index. An edge leads to the square that it spans with the lowest neighbour
+    of its higher end which is left to it. So on maps whose values all differ, a skeleton is flipped and transposed with
+    the map.
+
     A saddle lasts as long as its pair: an edge that joins two components, or closes a loop; a square that ends a loop,
     or closes a void. If that is not long enough, it is cancelled with its pair: ways that end in a minimum which it
     would have taken go on across it, and surfaces go on across an edge which a cancelled square would have taken.
@@ -75,8 +80,9 @@ class MorseSkeletonLoss(torch.nn.Module):
     ridge with no saddle that lasts, such as a road that neither branches nor closes a loop nor has a weak spot, is not
     in the skeleton.
 
-    Values and gradients are in the dtype of the input, but float32 for half precision. The skeleton is held constant
-    under the gradient.
+    Values and gradients are in the dtype of the input, but float32 for half precision. A gradient that exceeds the range
+    of half precision, as that of the cross entropy does for small probabilities, becomes the largest number in it. The
+    skeleton is held constant under the gradient.
 
     References
     ----------

@@ -29,8 +29,8 @@ _u = np.uint32
 _0, _1 = _u(0), _u(1)
 _EDGES = _u(EDGES3)
 
-# Chains have sets of a vertex's edges as bytes, a bit each; another bit is for vertices in the heap, or says that others
-# follow.
+# Chains have sets of a vertex's edges as bytes, a bit each; another bit is for vertices in the heap, or says that
+# others follow.
 _BIT, _MASK = np.zeros(27, np.uint8), np.zeros(64, np.uint32)
 for _place, _side in enumerate(SIDES):
     _BIT[_side] = 1 << _place

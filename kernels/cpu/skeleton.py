@@ -2,8 +2,8 @@
 
 From a critical edge, a saddle, the steepest gradient leads down to two minima, along the valleys that meet there. Where
 several edges of one vertex are critical, the one with the lowest other end comes first. Saddles of little persistence
-are cancelled (Dey, Wang, Wang 2018): their own ways are dropped, and a way that ends in a minimum
-that such a saddle takes goes on across it, to a minimum that lasts.
+are cancelled (Dey, Wang, Wang 2018): their own ways are dropped, and a way that ends in a minimum that such a saddle
+takes goes on across it, to a minimum that lasts.
 """
 
 from __future__ import annotations

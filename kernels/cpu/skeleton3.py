@@ -1,8 +1,8 @@
 """Skeleton in 3D: separatrices of critical edges, as in 2D, and surfaces below critical squares.
 
-The gradient is the steepest one; critical cells of one vertex are in the order of their far corners. A surface goes on from each edge of its squares to the square that the edge is matched with, as far as the gradient
-leads. Where it comes to a critical edge that is paired with a critical square, and the pair is cancelled, it goes on
-with that square.
+The gradient is the steepest one, and critical cells of one vertex are in the order of their far corners. A surface goes
+on from each edge of its squares to the square that the edge is matched with, as far as the gradient leads. Where it
+comes to a critical edge that is paired with a critical square, and the pair is cancelled, it goes on with that square.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from .jit import allocating, device, kernel
 from .jit import unsigned as _i
 from .persistence import as_integers
 from .persistence3 import (
-    cells_of,
     components_of,
     keys_of,
     mark_minima,
@@ -29,13 +28,13 @@ from .primitives import twice
 from .reduce import reduce
 from .skeleton import kept
 from .steepest3 import (
+    critical_cells,
     first_direction,
     gradient_rows,
     mark_maxima,
     matched_along,
     matched_upward,
     place_among,
-    sort_by_far_corner,
     steps_of,
     trace_above,
     trace_below,
@@ -85,16 +84,15 @@ def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, cha
         if keys_of(x[i], bits[i], False, key, word, known, 0, depth):
             continue
         value[1:-1, 1:-1, 1:-1] = x[i]
-        cells = cells_of(*gradient_rows(key, word, 1, depth - 1))
-        minima, edges, edge_directions, squares, directions, maxima = cells
-        sort_by_far_corner(edges, edge_directions, flat_key, offsets)
-        sort_by_far_corner(squares, directions, flat_key, offsets)
+        owners, masks = gradient_rows(key, word, 1, depth - 1)
+        cells = critical_cells(owners, masks, flat_key, offsets)
+        minima, edges, edge_directions, squares, directions, maxima, cubes = cells
         below, above = np.empty((2, edges.size), np.int32), np.empty((2, squares.size), np.int32)
-        mark_minima(cells, known)
+        mark_minima(cells[:6], known)
         trace_below(edges, edge_directions, flat_word, down, offsets, known, below)
-        mark_maxima(maxima, word, known)
+        mark_maxima(maxima, cubes, offsets, known)
         trace_above(squares, directions, flat_word, width, area, offsets, known, above)
-        killed, opened = components_of(cells, key, below, False)[1], voids_of(cells, key, above, False)[1]
+        killed, opened = components_of(cells[:6], key, below, False)[1], voids_of(cells[:6], key, above, False)[1]
         matrix = edges, killed, squares, directions, opened
         square_of, edge_of = reduce(flat_key, flat_word, width, area, *matrix, known, chain)
 

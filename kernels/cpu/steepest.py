@@ -35,7 +35,9 @@ def _tables() -> tuple[NDArray[np.uint16], NDArray[np.int8]]:
     """
     words = np.arange(1 << 15)
     first = [words >> 9 + i & 1 for i in range(len(_PAIRS))]
-    rank = [sum(first[p] if i == b else 1 - first[p] for p, (a, b) in enumerate(_PAIRS) if i in (a, b)) for i in range(4)]
+    rank = [
+        sum(first[p] if i == b else 1 - first[p] for p, (a, b) in enumerate(_PAIRS) if i in (a, b)) for i in range(4)
+    ]
     left, direction = words & 511, np.zeros((5, words.size), np.int8)
     for turn, (i, shift) in itertools.product(range(4), enumerate(_SHIFTS)):
         ahead = left >> shift if shift > 0 else left << -shift

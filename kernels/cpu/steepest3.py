@@ -1,7 +1,7 @@
 """Steepest gradient in 3D, see `steepest`: the matching of each star along its edges, the lowest other end first.
 
-A word is a star, in its 27 lower bits, and above it six times five bits: the directions to the neighbours of its vertex
-in the order of their values, so that the first is where the vertex is led. A minimum and the ring have none.
+A word is a star, in its 27 lower bits, and above it five bits for each lower neighbour of its vertex: the directions to
+them, the lowest first, so that the first is where the vertex is led. A minimum and the ring have none.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from ..cells import CUBES3, EDGES3, NO_X3, NO_Y3, NO_Z3
 from .gradient3 import lower_neighbours, match_stars
 from .jit import allocating, device, inlined
 from .jit import unsigned as _i
-from .primitives import twice
+from .primitives import bits_set, trailing_zeros, twice
+from .trace3 import critical_cells as list_cells
 
 _LONG = 16  # steps of a walk worth remembering
 _u = np.uint32
-_NO_X, _NO_Y, _NO_Z, _CUBES = _u(NO_X3), _u(NO_Y3), _u(NO_Z3), _u(CUBES3)
+_NO_X, _NO_Y, _NO_Z, _EDGES, _CUBES = _u(NO_X3), _u(NO_Y3), _u(NO_Z3), _u(EDGES3), _u(CUBES3)
 _STAR = (1 << 27) - 1
 _WITHOUT = np.array([{1: NO_X3, 3: NO_Y3, 9: NO_Z3}.get(abs(bit - 13), 0) for bit in range(27)])
 
@@ -26,8 +27,7 @@ def gradient_rows(key, word, first, last):
     """Match the cells of the stars of slices first, ..., last - 1, and list what stays critical.
 
     key : (D + 2, H + 2, W + 2); its ring is above every voxel. word : (D + 2, H + 2, W + 2) int64, written inside.
-    Returns (n,) int32, positions of the voxels with critical cells, and (n,) uint32, these cells; of a star that holds
-    all 8 cubes, one of which is critical, the one at bit 0, as `trace3.critical_cells` expects.
+    Returns (n,) int32, positions of the voxels with critical cells, and (n,) uint32, these cells.
     """
     height, width = key.shape[1], key.shape[2]
     star, order, critical = np.zeros(width, np.uint32), np.zeros(width, np.uint32), np.zeros(width, np.uint32)
@@ -44,8 +44,8 @@ def gradient_rows(key, word, first, last):
             start = (z * height + y) * width
             row = word[z, y]
             for x in range(1, width - 1):
-                s = np.int64(star[x])
-                row[x] = s | (np.int64(order[x]) << 27 if s & EDGES3 else 0)
+                n_lower = np.int64(bits_set(_u(star[x] & _EDGES)))
+                row[x] = np.int64(star[x]) | (np.int64(order[x]) & (1 << 5 * n_lower) - 1) << 27
                 owners[n], cells[n] = start + x, critical[x]
                 n += _i(critical[x] != 0)
     return owners[:n], cells[:n]
@@ -88,15 +88,39 @@ def _match_along(star, order, critical):
             without = _NO_X if shift == _u(1) else (_NO_Y if shift == _u(3) else _NO_Z)
             low = _u(_u(s & without) & _u(_u(s >> forth) << back))
             s = _u(s & ~_u(low | _u(_u(low << forth) >> back)))
-        critical[v] = _u(s & ~_CUBES) | _u((s & _CUBES) != 0)
+        critical[v] = s
 
 
 @allocating
-def sort_by_far_corner(owners, directions, key, offsets):
-    """Bring the critical cells of each owner into the order of their far corners.
+def critical_cells(owners, cells, key, offsets):
+    """List the critical cells in order of their owners, and those of one owner in order of their far corners.
 
-    owners, directions : (m,) of `trace3.critical_cells`, where the corners of an owner are in order of index.
+    owners, cells : (n,) of `gradient_rows`. key : (cells,). offsets : of `trace3.offsets_of`.
+    Returns minima, edges and squares as `trace3.critical_cells` does, and cubes like edges, from the second on, as the
+    first place is for the outside. A star can have a critical cube and need not be a maximum's: the fixed order of
+    directions leaves no such pair of a square and a cube, others may.
     """
+    minima, edges, edge_directions, squares, directions, _ = list_cells(owners, cells)
+    n_cubes = 1
+    for c in cells:
+        n_cubes += np.int64(bits_set(_u(c & _CUBES)))
+    cubes, cube_directions = np.zeros(n_cubes, np.int32), np.zeros(n_cubes, np.int8)
+    n_cubes = 1
+    for i in range(owners.size):
+        rest = _u(cells[i] & _CUBES)
+        while rest != _u(0):
+            cubes[n_cubes], cube_directions[n_cubes] = owners[i], trailing_zeros(rest)
+            rest = _u(rest & _u(rest - _u(1)))
+            n_cubes += 1
+    _sort_by_far_corner(edges, edge_directions, key, offsets)
+    _sort_by_far_corner(squares, directions, key, offsets)
+    _sort_by_far_corner(cubes[1:], cube_directions[1:], key, offsets)
+    return minima, edges, edge_directions, squares, directions, cubes, cube_directions
+
+
+@device
+def _sort_by_far_corner(owners, directions, key, offsets):
+    """Sort the directions (m,) of the cells of each owner, which come in order of the indices of their far corners."""
     begin = 0
     for i in range(owners.size):
         if owners[i] != owners[begin]:
@@ -202,12 +226,10 @@ def _minimum_below(vertex, word, down, known):
 
 
 @device
-def mark_maxima(maxima, word, known):
-    """Write -1 - the number of a maximum in known (cells,) at its 8 cubes, one of which is critical."""
-    _, height, width = word.shape
-    for i in range(1, maxima.size):
-        for cube in range(8):
-            known[maxima[i] - (cube & 1) - (cube >> 1 & 1) * width - (cube >> 2) * width * height] = -1 - i
+def mark_maxima(cubes, directions, offsets, known):
+    """Write -1 - its number in known (cells,) where a critical cube is: at its corner of least index."""
+    for i in range(1, cubes.size):
+        known[cubes[i] + offsets[_i(directions[i]), 1]] = -1 - i
 
 
 @device

@@ -75,7 +75,7 @@ def critical_cells(critical, width, minima, edges, maxima):
 
 @device
 def owners_of(critical, owners):
-    """List the vertices whose entry in critical, (16 n,) uint16, is not 0; with a slot to spare. Return their number."""
+    """List the vertices whose entry in critical, (16 n,) uint16, is not 0, and return their number."""
     # Everything is written always, and kept by adding a bit: on noise a branch would be mispredicted half the time.
     n = _i(0)
     fours = critical.view(np.uint64)
