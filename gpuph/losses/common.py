@@ -16,8 +16,8 @@ from ..persistence import data_decides, debugging
 def lifted(*maps: Tensor) -> list[Tensor]:
     """Return the maps in their common dtype, but in float32 for half precision.
 
-    A gradient that exceeds the range of a map's own dtype becomes the largest number there: 1 / p of a small probability
-    p is above 65504, the largest float16, and an infinite gradient would be of no use.
+    A gradient that exceeds the range of a map's own dtype becomes the largest number there: 1 / p of a small
+    probability p is above 65504, the largest float16, and an infinite gradient would be of no use.
     """
     dtype = torch.float32
     for x in maps:

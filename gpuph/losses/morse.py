@@ -80,9 +80,9 @@ class MorseSkeletonLoss(torch.nn.Module):
     ridge with no saddle that lasts, such as a road that neither branches nor closes a loop nor has a weak spot, is not
     in the skeleton.
 
-    Values and gradients are in the dtype of the input, but float32 for half precision. A gradient that exceeds the range
-    of half precision, as that of the cross entropy does for small probabilities, becomes the largest number in it. The
-    skeleton is held constant under the gradient.
+    Values and gradients are in the dtype of the input, but float32 for half precision. A gradient that exceeds the
+    range of half precision, as that of the cross entropy does for small probabilities, becomes the largest number in
+    it. The skeleton is held constant under the gradient.
 
     References
     ----------

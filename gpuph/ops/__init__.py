@@ -283,9 +283,9 @@ def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
 def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
     """Mark the pixels of the manifolds of the discrete gradient that lead down from saddles.
 
-    The gradient is the steepest: a pixel leads to its lowest neighbour along the axes, if that is lower than itself, and
-    of equal ones to the one with the smallest index. Where all values differ, the mask is flipped and transposed with
-    the window.
+    The gradient is the steepest: a pixel leads to its lowest neighbour along the axes, if that is lower than itself,
+    and of equal ones to the one with the smallest index. Where all values differ, the mask is flipped and transposed
+    with the window.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Alexander duality between the two constructions, as cripser tests it (tests/test_alexander.py, S. Kaji).
 
-The setting is theirs: noise of 10 pixels an axis, and the embedding of the image into a sphere by a layer of pixels that
-come first. Finite pairs (b, d) of T in dimension k are pairs (-d, -b) of V of the embedded negative in dimension
+The setting is theirs: noise of 10 pixels an axis, and the embedding of the image into a sphere by a layer of pixels
+that come first. Finite pairs (b, d) of T in dimension k are pairs (-d, -b) of V of the embedded negative in dimension
 n - 1 - k. They also have n = 4, which is not supported here.
 """
 
