@@ -90,8 +90,9 @@ class MatchedCost(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         _differentiated_once()
         grads: list[Tensor | None] = []
+        saved = ctx.saved_tensors  # each read of it runs the hooks of `saved_tensors_hooks`; a checkpoint allows one
         for i, shape in enumerate(ctx.shapes):
-            part = ctx.saved_tensors[3 * i : 3 * i + 3]
+            part = saved[3 * i : 3 * i + 3]
             needed = ctx.needs_input_grad[4 * i]
             grads += [torch.ops.gpuph.scatter_slopes(*part, grad, *shape) if needed else None, None, None, None]
         return *grads, None

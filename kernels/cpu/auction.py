@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import device
+from .primitives import halted
 from .savings import ROUNDING, certify, lowest, place_of, relax, saving
 
 _SCALING = 0.125  # of epsilon, from one round to the next
@@ -27,7 +28,7 @@ def auction(rows, n, columns, m, largest, near, far, waiting):
         bids = _bid(rows, n, columns, True, epsilon, _BIDS * (n + m), near, far, waiting)
         bids = _bid(columns, m, rows, False, epsilon, bids, near, far, waiting)
         gap = certify(rows, n, columns, m, near, far)
-        if gap <= n * smallest or epsilon == smallest or bids == 0:
+        if gap <= n * smallest or epsilon == smallest or bids == 0 or halted(rows.halt):
             return gap
         epsilon = max(_SCALING * epsilon, smallest)
         for i in range(n):
@@ -49,7 +50,7 @@ def _bid(bidders, n, goods, at_any_price, epsilon, bids, near, far, waiting):
         if bidders.partner[i] < 0 and (at_any_price or bidders.price[i] > 0.0):
             waiting[size] = i
             size += 1
-    while size > 0 and bids > 0:
+    while size > 0 and bids > 0 and not halted(bidders.halt):
         bids -= 1
         size -= 1
         i = waiting[size]

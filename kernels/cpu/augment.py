@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .jit import allocating, device
+from .primitives import halted
 from .savings import copy, lowest, place_of, relax, saving
 
 Array = NDArray[np.generic]
@@ -42,6 +43,8 @@ def augment(rows, columns, m, order, near, far, tree):
     near and far are infinite, before and after.
     """
     for root in order:
+        if halted(rows.halt):
+            return
         tree.row[0] = root
         row, base, size = root, 0.0, 1
         leaver, shortest = 0, 0.0  # the node whose row best stays alone, and the length of that path
@@ -70,6 +73,8 @@ def augment(rows, columns, m, order, near, far, tree):
             if base < shortest:
                 leaver, shortest = size, base
             size += 1
+            if halted(rows.halt):
+                return
             columns.price[j] = far[j] = np.inf  # reached for good
             near, far = far, near
         near[first:last] = far[first:last] = np.inf

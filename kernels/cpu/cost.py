@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .interrupt import halt_word, interruptible
 from .jit import device, kernel
+from .primitives import halted
 from .threads import over_windows
 
 Array = NDArray[Any]
@@ -15,6 +17,7 @@ Array = NDArray[Any]
 _SQRT_HALF = 0.5**0.5
 
 
+@interruptible(lambda birth_a, *rest: birth_a.size + rest[2].size >= 1 << 23)
 def cost(
     birth_a: Array,
     death_a: Array,
@@ -31,21 +34,34 @@ def cost(
     (n, size_a), size_b, dtype = birth_a.shape, birth_b.shape[1], birth_a.dtype
     diagrams = birth_a, death_a, count_a, birth_b, death_b, count_b
     new = np.zeros if padded else np.empty
-    out = np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)
+    out, halt = (np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)), halt_word()
 
-    def run(start: int, stop: int) -> None:
-        _windows(*(x[start:stop] for x in (*diagrams, partner_a, partner_b)), squared, *(x[start:stop] for x in out))
+    for name, partner, points in (("partner_a", partner_a, birth_a), ("partner_b", partner_b, birth_b)):
+        if partner.shape != points.shape:
+            raise ValueError(f"{name} must have shape {points.shape}, got {partner.shape}")
 
-    over_windows(n, run, 1 + 20_000 // (1 + size_a + size_b))
+    def run(start: int, stop: int) -> bool:
+        points = [x[start:stop] for x in (*diagrams, partner_a, partner_b)]
+        within: bool = _windows(*points, squared, *(x[start:stop] for x in out), halt)
+        return within
+
+    if not all(over_windows(n, run, 1 + 20_000 // (1 + size_a + size_b))):
+        raise IndexError(f"partner_a must be less than the number of columns of b, {size_b}, got {partner_a.max()}")
     return out
 
 
 @kernel
 def _windows(
-    birth_a, death_a, count_a, birth_b, death_b, count_b, partner_a, partner_b, squared, cost, slopes_a, slopes_b
+    birth_a, death_a, count_a, birth_b, death_b, count_b, partner_a, partner_b, squared, cost, slopes_a, slopes_b, halt
 ):
-    """Costs of the windows of a slice, added up in order of the columns."""
+    """Costs of the windows of a slice, added up in order of the columns.
+
+    halt : see `halted`. Returns whether all partners are columns; the others cost nothing.
+    """
+    within = True
     for w in range(birth_a.shape[0]):
+        if halted(halt):
+            break
         total = 0.0
         for i in range(min(count_a[w], birth_a.shape[1])):
             j = partner_a[w, i]
@@ -54,6 +70,8 @@ def _windows(
                 slope = _slope(length, squared)
                 total += _alone(length, squared)
                 slopes_a[w, 0, i], slopes_a[w, 1, i] = -slope, slope
+            elif j >= birth_b.shape[1]:
+                within = False
             else:
                 x, y = _apart(birth_a[w, i], birth_b[w, j]), _apart(death_a[w, i], death_b[w, j])
                 total += x * x + y * y
@@ -66,6 +84,7 @@ def _windows(
                 total += _alone(length, squared)
                 slopes_b[w, 0, j], slopes_b[w, 1, j] = -slope, slope
         cost[w] = total
+    return within
 
 
 @device

@@ -18,28 +18,49 @@ Array = NDArray[Any]
 
 def gather(values: Array, index: Array) -> Array:
     """Read values (N, P) at index (N, K), row by row; 0 where the index is negative."""
+    if len(values) != len(index):
+        raise ValueError(f"index must have as many rows as values, {len(values)}, got {len(index)}")
     out = np.empty(index.shape, values.dtype)
-    over_windows(len(index), lambda i, j: _gather(values[i:j], index[i:j], out[i:j]), _least(index))
+    within = over_windows(len(index), lambda i, j: _gather(values[i:j], index[i:j], out[i:j]), _least(index))
+    _check(within, index, values.shape[1])
     return out
 
 
 def scatter(values: Array, index: Array, size: int) -> Array:
     """Add values (N, K) up at index (N, K) of rows of zeros (N, size), in order of K; a negative index is skipped."""
+    if values.shape != index.shape:
+        raise ValueError(f"index must have the shape of values, {values.shape}, got {index.shape}")
     out = np.zeros((len(index), size), values.dtype)
-    over_windows(len(index), lambda i, j: _scatter(values[i:j], index[i:j], out[i:j]), _least(index))
+    within = over_windows(len(index), lambda i, j: _scatter(values[i:j], index[i:j], out[i:j]), _least(index))
+    _check(within, index, size)
     return out
 
 
 def scatter_slopes(slopes: Array, index: Array, count: Array, grad: Array, images: int, size: int) -> Array:
     """Add up what births and deaths of windows say about pixels; see `gpuph.ops.scatter_slopes`."""
+    if slopes.shape != index.shape:
+        raise ValueError(f"index must have the shape of slopes, {slopes.shape}, got {index.shape}")
+    if count.shape != index.shape[:1] or grad.shape != index.shape[:1]:
+        raise ValueError(f"count and grad must have shape ({len(index)},), got {count.shape} and {grad.shape}")
+    if len(index) % max(images, 1) or (images == 0 and len(index)):
+        raise ValueError(f"images must divide the number of windows, {len(index)}, got {images}")
     out = np.zeros((images, size), slopes.dtype)
     each = len(index) // max(images, 1)
 
-    def run(i: int, j: int) -> None:
-        _scatter_slopes(*(x[i * each : j * each] for x in (slopes, index, count, grad)), each, out[i:j])
+    def run(i: int, j: int) -> bool:
+        rows = slice(i * each, j * each)
+        within: bool = _scatter_slopes(slopes[rows], index[rows], count[rows], grad[rows], each, out[i:j])
+        return within
 
-    over_windows(images, run, max(1, 65536 // max(1, each * 2 * index.shape[2])))
+    within = over_windows(images, run, max(1, 65536 // max(1, each * 2 * index.shape[2])))
+    _check(within, index, size)
     return out
+
+
+def _check(within: list[bool], index: Array, size: int) -> None:
+    """Raise if a kernel says that an index is not within a row of that size."""
+    if not all(within):
+        raise IndexError(f"index must be less than the number of values in a row, {size}, got {index.max()}")
 
 
 def _least(index: Array) -> int:
@@ -49,26 +70,38 @@ def _least(index: Array) -> int:
 
 @kernel
 def _gather(values, index, out):
+    """Gather some rows. Returns whether no index is beyond the end of its row; one that is gives 0."""
+    size, within = values.shape[1], True
     for row in range(index.shape[0]):
         for k in range(index.shape[1]):
             i = index[row, k]
-            out[row, k] = values[row, i] if i >= 0 else 0
+            out[row, k] = values[row, i] if 0 <= i < size else 0
+            within &= i < size
+    return within
 
 
 @kernel
 def _scatter(values, index, out):
+    """Scatter some rows. Returns whether no index is beyond the end of its row; one that is gets nothing."""
+    size, within = out.shape[1], True
     for row in range(index.shape[0]):
         for k in range(index.shape[1]):
             i = index[row, k]
-            if i >= 0:
+            if 0 <= i < size:
                 out[row, i] += values[row, k]
+            within &= i < size
+    return within
 
 
 @kernel
 def _scatter_slopes(slopes, index, count, grad, each, out):
+    """Scatter the slopes of some windows, so many an image. Returns what `_scatter` returns."""
+    size, within = out.shape[1], True
     for w in range(len(index)):
         for end in range(2):
             for k in range(min(count[w], index.shape[2])):
                 i = index[w, end, k]
-                if i >= 0:
+                if 0 <= i < size:
                     out[w // each, i] += grad[w] * slopes[w, end, k]
+                within &= i < size
+    return within

@@ -11,7 +11,7 @@ import numpy as np
 from ..cells import NO_X3, NO_Y3, NO_Z3, VERTEX3
 from .jit import allocating, device
 from .jit import unsigned as _i
-from .primitives import twice
+from .primitives import halted, twice
 
 _u = np.uint32  # Numba widens every operation to 64 bits; narrowing each result again gives 8 lanes a vector
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
@@ -19,11 +19,11 @@ _1, _3, _9 = _u(1), _u(3), _u(9)
 
 
 @allocating
-def gradient_rows(key, star, first, last):
+def gradient_rows(key, star, first, last, halt=0):
     """Match the cells of the stars of slices first, ..., last - 1, and list what stays critical.
 
     key : (D + 2, H + 2, W + 2); its ring is below every voxel (T) or above (V).
-    star : (D + 2, H + 2, W + 2) uint32, written inside the ring.
+    star : (D + 2, H + 2, W + 2) uint32, written inside the ring. halt : see `halted`.
     Returns (n,) int32, positions of the voxels with critical cells, and (n,) uint32, these cells.
     """
     height, width = key.shape[1], key.shape[2]
@@ -31,6 +31,8 @@ def gradient_rows(key, star, first, last):
     owners, cells = np.empty(16 * width, np.int32), np.empty(16 * width, np.uint32)
     n = _i(0)
     for z in range(first, last):
+        if halted(halt):
+            break
         for y in range(1, height - 1):
             row = star[z, y]
             lower_neighbours(key, z, y, row)

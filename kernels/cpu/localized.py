@@ -15,18 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .emit import read
+from .interrupt import halt_word, interruptible
 from .jit import device, kernel
 from .persistence import SPARE, Part, as_integers, room_for_codes, room_of, spread, window_pairs, with_room
 from .persistence3 import large, large_window
 from .persistence3 import room_of as room_of_volume
 from .persistence3 import window_pairs as volume_pairs
-from .primitives import appended
+from .primitives import appended, halted
 from .threads import by_turns, take
 from .windows import corner_of, fill_from_image, lay, lay_frame, windows_of
 
 Array = NDArray[Any]
 
 
+def _is_long(
+    pred: Array, target: Array, height: Array | None, window: Sequence[int], stride: Sequence[int], *_: Any
+) -> bool:
+    """See `interruptible`; 2^22 pixels, or 2^18 voxels, take about 0.1 s."""
+    windows = math.prod(-(-(size - w) // s) + 1 for size, w, s in zip(pred.shape[1:], window, stride, strict=True))
+    return 2 * len(pred) * windows * math.prod(window) >= (1 << 22 if len(window) == 2 else 1 << 18)
+
+
+@interruptible(_is_long)
 def localized(
     pred: Array,
     target: Array,
@@ -46,15 +56,16 @@ def localized(
     margin = tuple(int(border and axis >= flat) for axis in range(3))
     shape = tuple(size + 2 * edge for size, edge in zip(sizes, margin, strict=True))
     tiling = *images, _height(height, sizes, pred.dtype), sizes, (*[1] * flat, *stride), margin
-    n = len(pred) * math.prod(windows_of.py_func(images[0].shape[1:], *tiling[3:5]))
+    n = len(pred) * math.prod(_number_of_windows(images[0].shape[1:], *tiling[3:5]))
     sides = [rank - 1 - dim if top else dim for dim in dims]
     rules = top, tuple(side in sides for side in range(rank)), 0.0
     # Of each window's prediction and truth.
     status, counts = np.empty((n, 2), np.int32), np.empty((rank, n, 2), np.int64)
+    halt = halt_word()
 
     def run(taken: Array, stop: int) -> Part:
         x = np.empty((2, *shape), pred.dtype)
-        bits, rest = as_integers(x), (status, counts, taken, stop)
+        bits, rest = as_integers(x), (status, counts, halt, taken, stop)
         part: Part = (
             _planes(tiling, rules, x, bits, *rest)
             if rank == 2
@@ -85,6 +96,9 @@ def localized(
         index.append(columns[0])
         value.append(columns[1])
     return status.T.ravel(), index, value, count
+
+
+_number_of_windows = getattr(windows_of, "py_func", windows_of)  # not compiled with NUMBA_DISABLE_JIT=1
 
 
 def _height(height: Array | None, sizes: tuple[int, ...], dtype: Any) -> Array:
@@ -128,13 +142,13 @@ def _lay(tiling, i, x):
 
 
 @kernel
-def _planes(tiling, rules, x, bits, status, counts, taken, stop):
+def _planes(tiling, rules, x, bits, status, counts, halt, taken, stop):
     """Pairs of the windows of images (B, 1, H, W) that this thread takes, prediction and truth in turn.
 
     tiling : the images; the heights, (1 or windows, *window), or (1 or windows, 3) slopes, or empty; sizes of windows,
     strides and margins. rules : as `persistence.window_pairs` has them. x, bits : (2, 1, *framed window), used up.
-    Written: status (n, 2), counts (2, n, 2). Returns the windows, and for each dimension of V the sorted codes in a row
-    and their levels.
+    halt : see `halted`. Written: status (n, 2), counts (2, n, 2).
+    Returns the windows, and for each dimension of V the sorted codes in a row and their levels.
     """
     n, used_0, used_1, n_mine = len(status), 0, 0, 0
     top, wanted, _ = rules
@@ -143,13 +157,13 @@ def _planes(tiling, rules, x, bits, status, counts, taken, stop):
     codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)
     levels_0, levels_1 = np.empty(2 * size_0, x.dtype), np.empty(2 * size_1, x.dtype)
     first, last = take(taken, n, stop)
-    while first < n:
+    while first < n and not halted(halt):
         for i in range(first, last):
             _lay_pair(tiling, i, x, scratch)
             for k in range(2):
                 codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
                 n_0, n_1, status[i, k] = window_pairs(
-                    x[k, 0], bits[k, 0], *rules, room, codes_0[used_0:], codes_1[used_1:]
+                    x[k, 0], bits[k, 0], *rules, room, codes_0[used_0:], codes_1[used_1:], halt
                 )
                 levels_0 = with_room(levels_0, 2 * used_0, 2 * size_0)
                 levels_1 = with_room(levels_1, 2 * used_1, 2 * size_1)
@@ -166,18 +180,18 @@ def _planes(tiling, rules, x, bits, status, counts, taken, stop):
 
 
 @kernel
-def _volumes(tiling, rules, x, bits, room, status, counts, taken, stop):
+def _volumes(tiling, rules, x, bits, room, status, counts, halt, taken, stop):
     """What `_planes` does, of images (B, D, H, W). room : of `persistence3.room_of`."""
     n, n_mine = len(status), 0
     mine, scratch, used = np.empty(n, np.int64), np.empty((2, tiling[3][2]), x.dtype), np.zeros(3, np.int64)
     codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
     levels_0, levels_1, levels_2 = np.empty(64, x.dtype), np.empty(64, x.dtype), np.empty(64, x.dtype)
     first, last = take(taken, n, stop)
-    while first < n:
+    while first < n and not halted(halt):
         for i in range(first, last):
             _lay_pair(tiling, i, x, scratch)
             for k in range(2):
-                found_0, found_1, found_2, status[i, k] = volume_pairs(x[k], bits[k], *rules, room)
+                found_0, found_1, found_2, status[i, k] = volume_pairs(x[k], bits[k], *rules, room, halt)
                 codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
                 codes_2 = appended(codes_2, used[2], found_2)
                 levels_0 = appended(levels_0, 2 * used[0], _levels(found_0, x[k]))

@@ -7,13 +7,17 @@ dropped before the search.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .auction import auction
 from .augment import augment, no_tree
+from .interrupt import halt_word, interruptible
 from .jit import device, kernel
 from .jit import unsigned as _i
+from .primitives import halted
 from .savings import (
     certify,
     copy,
@@ -40,6 +44,14 @@ _SQRT_HALF = 0.5**0.5
 _FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
 
+def _is_long(birth_a: Array, _: Array, count_a: Array, birth_b: Array, *rest: Any) -> bool:
+    """See `interruptible`. The bound is for the worst inputs, where each row of a window searches all pairs."""
+    pairs, few = birth_a.size * birth_b.shape[1], min(birth_a.shape[1], birth_b.shape[1])
+    steps = few if few < AUCTION_FROM[rest[-1]] else max(few, 1000)
+    return pairs * steps >= 3e8
+
+
+@interruptible(_is_long)
 def match(
     birth_a: Array,
     death_a: Array,
@@ -54,13 +66,13 @@ def match(
 
     "auto" takes the auction for windows in which both sides have 2,000 points or more that can gain something.
     """
-    n, size_a, size_b = len(count_a), birth_a.shape[1], birth_b.shape[1]
+    n, size_a, size_b, halt = len(count_a), birth_a.shape[1], birth_b.shape[1], halt_word()
     a, b = (birth_a, death_a, np.minimum(count_a, size_a)), (birth_b, death_b, np.minimum(count_b, size_b))
     out = np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n)
 
     def run(start: int, stop: int) -> None:
         points = [array[start:stop] for array in (*a, *b)]
-        _windows(*points, squared, AUCTION_FROM[solver], *(array[start:stop] for array in out))
+        _windows(*points, squared, AUCTION_FROM[solver], *(array[start:stop] for array in out), halt)
 
     if out[0].size and out[1].size:
         over_windows(n, run, 1 + _PAIRS_A_SLICE // (size_a * size_b))
@@ -68,14 +80,22 @@ def match(
 
 
 @kernel
-def _windows(birth_a, death_a, count_a, birth_b, death_b, count_b, squared, auction_from, partner_a, partner_b, gap):
-    """Match the windows of a slice. Written: partner_a (N, K), partner_b (N, L), both -1 before, and gap (N,)."""
+def _windows(
+    birth_a, death_a, count_a, birth_b, death_b, count_b, squared, auction_from, partner_a, partner_b, gap, halt
+):
+    """Match the windows of a slice. Written: partner_a (N, K), partner_b (N, L), both -1 before, and gap (N,).
+
+    halt : see `halted`.
+    """
     size_a, size_b = birth_a.shape[1], birth_b.shape[1]
     size = max(size_a, size_b)
-    all_a, all_b, a, b = no_points(size_a), no_points(size_b), no_points(size_a), no_points(size_b)
+    all_a, all_b = no_points(size_a, halt), no_points(size_b, halt)
+    a, b = no_points(size_a, halt), no_points(size_b, halt)
     near, far = np.full(padded(size), np.inf), np.full(padded(size), np.inf)
     keys, tree = no_keys(size), no_tree(size)
     for w in range(birth_a.shape[0]):
+        if halted(halt):
+            return
         n = _finite(birth_a[w], death_a[w], count_a[w], squared, all_a)
         m = _finite(birth_b[w], death_b[w], count_b[w], squared, all_b)
         if n < count_a[w] and m < count_b[w]:
@@ -171,6 +191,8 @@ def _match_finite(all_rows, n, rows, all_columns, m, columns, squared, auction_f
     if n == 1:
         return _match_one(all_rows, rows, all_columns, m, columns, near, far), 0.0
     find_gains(all_rows, n, all_columns, m, near, far)
+    if halted(rows.halt):
+        return 0, 0.0
     n = _keep(all_rows, n, rows, 0, keys)
     if n == 0:
         return 0, 0.0

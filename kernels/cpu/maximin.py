@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .interrupt import halt_word, interruptible
 from .jit import device, kernel
 from .jit import unsigned as _i
+from .primitives import halted
 from .sort import argsort, no_places
 from .threads import over_windows
 
 Array = NDArray[Any]
 
 
+@interruptible(lambda mask, radius: mask.size * (1 + radius) >= 1 << 22)
 def regions(mask: Array, radius: int) -> Array:
     """Number the parts into which a mask divides N windows; see `gpuph.ops.regions`."""
     if mask.size == 0:
@@ -36,9 +39,10 @@ def regions(mask: Array, radius: int) -> Array:
     return labels.astype(np.int32, copy=False)
 
 
+@interruptible(lambda cost, *_: cost.size >= 1 << 18)
 def maximin(cost: Array, region: Array, same: bool) -> Array:
     """Count the pairs that each edge decides; see `gpuph.ops.maximin`."""
-    n, window = len(cost), region.shape[1:]
+    n, window, halt = len(cost), region.shape[1:], halt_word()
     counts = np.zeros(cost.shape, np.int64)
     if n == 0:
         return counts
@@ -53,18 +57,19 @@ def maximin(cost: Array, region: Array, same: bool) -> Array:
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        _maximin(bits[rows], flat_region[rows], same, place, first, second, flat_counts[rows])
+        _maximin(bits[rows], flat_region[rows], same, place, first, second, flat_counts[rows], halt)
 
     over_windows(n, run)
     return counts
 
 
 @kernel
-def _maximin(bits, region, same, place, first, second, counts):
+def _maximin(bits, region, same, place, first, second, counts, halt):
     """Count the pairs of the windows of a slice.
 
     bits : (N, E) the costs as integers; region : (N, P) int32. place, first, second : (m,) int32, where an edge is in
     E, and the pixels that it joins. counts : (N, E) int64, written at the edges that join two components.
+    halt : see `halted`.
     """
     m, pixels = place.size, region.shape[1]
     most = np.iinfo(bits.dtype).max
@@ -85,7 +90,9 @@ def _maximin(bits, region, same, place, first, second, counts):
             b = bits[w, place[i]]
             k = b ^ most if b < 0 else b
             keys[i] = ~k if k != -1 else ~0  # -0.0 equals 0.0; the greatest comes first
-        argsort(keys, order, spare_keys, spare_order, no_places())
+        argsort(keys, order, spare_keys, spare_order, no_places(), halt)
+        if halted(halt):
+            return
         bucket[:] = -1
         for p in range(pixels):
             known = region[w, p] != 0
@@ -93,7 +100,10 @@ def _maximin(bits, region, same, place, first, second, counts):
             members[p], kinds[p], count[p], first_of[p] = known, known, 1, p if known else -1
             if known:
                 _link(p, region[w], owner, bucket, chain)
-        for i in order:
+        for step in range(m):
+            if step & 0xFFF == 0 and halted(halt):
+                return
+            i = order[step]
             u, v = _root(parent, first[i]), _root(parent, second[i])
             if u == v:
                 continue

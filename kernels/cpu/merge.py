@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from .jit import device
 from .jit import unsigned as _i
+from .primitives import halted
 
 
 @device
-def merge(key, extrema, order, ends, reverse, saddle_of, elder_of, partner):
+def merge(key, extrema, order, ends, reverse, saddle_of, elder_of, partner, halt=0):
     """Find where the class of each extremum dies.
 
     key : (cells,) order keys; equal ones go by position. reverse : True where the greatest comes first.
@@ -18,13 +19,15 @@ def merge(key, extrema, order, ends, reverse, saddle_of, elder_of, partner):
     order : (m,) the saddles, the least first. ends : (2, m) the extrema that a saddle joins.
     saddle_of : (cells,) written at the extrema: the saddle at which the extremum's class ends; m where it never does.
     partner : (m,) written: the extremum whose class ends at a saddle, or -1.
-    elder_of : (cells,) used up.
+    elder_of : (cells,) used up. halt : see `halted`.
     """
     m = order.size
     for u in extrema:
         saddle_of[u], elder_of[u] = m, u
     partner[:m] = -1
     for i in range(m):
+        if i & 0x3FFF == 0 and halted(halt):
+            return
         saddle = _i(order[m - 1 - i if reverse else i])
         a, b = _i(ends[0, saddle]), _i(ends[1, saddle])
         # How far the eldest are is hard to predict: both share a loop, and the first steps are taken without looking.

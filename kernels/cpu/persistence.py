@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from .emit import fill, pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
+from .interrupt import halt_word, interruptible
 from .jit import allocating, device, kernel
 from .merge import merge
+from .primitives import halted
 from .sort import argsort, no_places
 from .threads import by_turns, on_threads, take
 from .trace import critical_cells, maxima_above, minima_below, squares_beside, steps_of
@@ -23,8 +25,10 @@ Part = tuple[Any, ...]  # what a thread found: numbers of windows, and for each 
 
 _COLUMNS_A_THREAD = 32_768  # fewer are not worth one
 SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
+_LONG = 1 << 22  # pixels, which take about 0.1 s; see `interruptible`
 
 
+@interruptible(lambda x, *_: x.size >= _LONG)
 def persistence(
     x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Array, list[Array], list[Array], list[Array]]:
@@ -34,7 +38,7 @@ def persistence(
     wanted = 0 in sides, 1 in sides
     status, counts = np.empty(len(x), np.int32), np.empty((2, len(x)), np.int64)
 
-    run = partial(_windows, x, as_integers(x), top, wanted, min_persistence, status, counts)
+    run = partial(_windows, x, as_integers(x), top, wanted, min_persistence, status, counts, halt_word())
     parts = by_turns(len(x), run, least=4, spare=SPARE // math.prod(x.shape[1:]))
     return status, *columns_of(parts, counts, sides, x, capacity)
 
@@ -83,10 +87,11 @@ def spread(
 
 
 @kernel
-def _windows(x, bits, top, wanted, min_persistence, status, counts, taken, stop):
+def _windows(x, bits, top, wanted, min_persistence, status, counts, halt, taken, stop):
     """Pairs of the windows that this thread takes; see `take`.
 
     x : (N, H, W); bits : the same as integers. wanted : minima, maxima. Written: status (N,), counts (2, N).
+    halt : see `halted`.
     Returns the windows, and for minima and for maxima their sorted codes in a row.
     """
     n, used_0, used_1, n_mine = len(x), 0, 0, 0
@@ -94,11 +99,11 @@ def _windows(x, bits, top, wanted, min_persistence, status, counts, taken, stop)
     size_0, size_1 = room_for_codes(x, wanted)
     codes_0, codes_1 = np.empty(size_0, np.int64), np.empty(size_1, np.int64)
     first, last = take(taken, n, stop)
-    while first < n:
+    while first < n and not halted(halt):
         for i in range(first, last):
             codes_0, codes_1 = with_room(codes_0, used_0, size_0), with_room(codes_1, used_1, size_1)
             counts[0, i], counts[1, i], status[i] = window_pairs(
-                x[i], bits[i], top, wanted, min_persistence, room, codes_0[used_0:], codes_1[used_1:]
+                x[i], bits[i], top, wanted, min_persistence, room, codes_0[used_0:], codes_1[used_1:], halt
             )
             mine[n_mine] = i
             n_mine += 1
@@ -149,10 +154,11 @@ def room_of(x, bits, top):
 
 
 @device
-def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1):
+def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1, halt):
     """Write the sorted codes of a window x (H, W), of minima and of maxima, as far as they are wanted.
 
-    bits : x as integers. room : of `room_of`. Returns how many there are of each, and the window's status.
+    bits : x as integers. room : of `room_of`. halt : see `halted`.
+    Returns how many there are of each, and the window's status.
     """
     key, star, critical, steps, numbers, walks, (lengths, keys, counts, spare_codes) = room
     minima, maxima, edges, known, order = numbers[0], numbers[1], numbers[2:4], numbers[4], numbers[5]
@@ -166,6 +172,8 @@ def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1):
     values = x.reshape(x.size)
     lower_stars(key, height, width, star, critical)
     match_stars(star, critical)
+    if halted(halt):
+        return 0, 0, 0
     minima[0] = 0
     n_minima, n_edges, n_maxima = critical_cells(critical, width, minima[1:], edges, maxima)
 
@@ -173,13 +181,17 @@ def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1):
     for e in range(n_edges):
         ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
         keys[0, e] = key[edges[0, e]]
-    minima_below(at[: 2 * n_edges], star, steps, walking, known)
-    argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order, counts)
+    minima_below(at[: 2 * n_edges], star, steps, walking, known, halt)
+    argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order, counts, halt)
+    if halted(halt):
+        return 0, 0, 0
     extrema = minima[0 if top else 1 : 1 + n_minima]
-    merge(key, extrema, order[:n_edges], ends, False, *tree)
+    merge(key, extrema, order[:n_edges], ends, False, *tree, halt)
+    if halted(halt):
+        return 0, 0, 0
     n_0 = n_1 = 0
     if wanted[0]:
-        n_0 = _emit(not top, extrema, edges[0, :n_edges], tree, values, width, min_persistence, spare, codes_0)
+        n_0 = _emit(not top, extrema, edges[0, :n_edges], tree, values, width, min_persistence, spare, codes_0, halt)
     if not wanted[1]:
         return n_0, n_1, 0
 
@@ -195,20 +207,24 @@ def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1):
     ends = at[: 2 * rest].reshape(2, rest)
     for e in range(rest):
         ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
-    maxima_above(at[: 2 * rest], star, steps, width, walking, known)
+    maxima_above(at[: 2 * rest], star, steps, width, walking, known, halt)
+    if halted(halt):
+        return 0, 0, 0
     maxima[n_maxima] = star.size - 1
     extrema = maxima[: n_maxima + (0 if top else 1)]
-    merge(key, extrema, order[:rest], ends, True, *tree)
-    n_1 = _emit(top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1)
+    merge(key, extrema, order[:rest], ends, True, *tree, halt)
+    if halted(halt):
+        return 0, 0, 0
+    n_1 = _emit(top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1, halt)
     return n_0, n_1, 0
 
 
 @device
-def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persistence, spare, codes):
+def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persistence, spare, codes, halt):
     """Write the sorted codes of one side; returns how many."""
     saddle_of, _, partner = tree
     n = pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, width, min_persistence, spare[0], codes)
-    sort_pairs(spare[0][:n], codes[:n], *spare[1:])
+    sort_pairs(spare[0][:n], codes[:n], *spare[1:], halt)
     return n
 
 

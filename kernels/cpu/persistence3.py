@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .emit3 import lasting
 from .gradient import order_keys
 from .gradient3 import gradient_rows
+from .interrupt import halt_word, interruptible, number_of_threads
 from .jit import allocating, device, kernel
 from .merge import merge
 from .persistence import Part, as_integers, columns_of
-from .primitives import appended
+from .primitives import appended, halted
 from .reduce import reduce
 from .sort import argsort, no_places
 from .threads import by_turns, over_windows, take
@@ -24,8 +24,10 @@ from .trace3 import critical_cells, maxima_beside, minima_beside
 
 Array = NDArray[Any]
 LARGE = 1 << 17  # voxels of a window at whose stages several threads are worth the trouble
+_LONG = 1 << 18  # voxels, which take from a few ms to half a second; see `interruptible`
 
 
+@interruptible(lambda x, *_: x.size >= _LONG)
 def persistence3(
     x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
 ) -> tuple[Array, list[Array], list[Array], list[Array]]:
@@ -35,10 +37,10 @@ def persistence3(
     sides = [2 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides, 2 in sides
     status, counts = np.empty(len(x), np.int32), np.empty((3, len(x)), np.int64)
-    rest = top, wanted, min_persistence
+    rest, halt = (top, wanted, min_persistence), halt_word()
 
     def run(taken: Array, stop: int) -> Part:
-        part: Part = _windows(x, bits, *rest, room_of(bits), status, counts, taken, stop)
+        part: Part = _windows(x, bits, *rest, room_of(bits), status, counts, halt, taken, stop)
         return part
 
     if large(len(x), x.shape[1:]):
@@ -50,7 +52,7 @@ def persistence3(
 
 def large(n: int, window: Sequence[int]) -> bool:
     """Whether the threads had better share the stages of each of n windows."""
-    return 0 < n < torch.get_num_threads() and math.prod(window) >= LARGE
+    return 0 < n < number_of_threads() and math.prod(window) >= LARGE
 
 
 def room_of(bits: Array) -> tuple[Array, Array, Array, Array]:
@@ -64,19 +66,19 @@ def room_of(bits: Array) -> tuple[Array, Array, Array, Array]:
 
 
 @kernel
-def _windows(x, bits, top, wanted, min_persistence, room, status, counts, taken, stop):
+def _windows(x, bits, top, wanted, min_persistence, room, status, counts, halt, taken, stop):
     """Pairs of the windows that this thread takes; see `take`.
 
-    x : (N, D, H, W); bits : the same as integers. wanted : for each dimension of V.
+    x : (N, D, H, W); bits : the same as integers. wanted : for each dimension of V. halt : see `halted`.
     Written: status (N,), counts (3, N). Returns the windows, and for each dimension of V their sorted codes in a row.
     """
     n, n_mine = len(x), 0
     mine, used = np.empty(n, np.int64), np.zeros(3, np.int64)
     codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
     first, last = take(taken, n, stop)
-    while first < n:
+    while first < n and not halted(halt):
         for i in range(first, last):
-            found_0, found_1, found_2, status[i] = window_pairs(x[i], bits[i], top, wanted, min_persistence, room)
+            found_0, found_1, found_2, status[i] = window_pairs(x[i], bits[i], top, wanted, min_persistence, room, halt)
             codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
             codes_2 = appended(codes_2, used[2], found_2)
             counts[0, i], counts[1, i], counts[2, i] = found_0.size, found_1.size, found_2.size
@@ -88,24 +90,27 @@ def _windows(x, bits, top, wanted, min_persistence, room, status, counts, taken,
 
 
 @allocating
-def window_pairs(x, bits, top, wanted, min_persistence, room):
+def window_pairs(x, bits, top, wanted, min_persistence, room, halt):
     """Sorted codes of a window x (D, H, W) for each dimension of V, none for those unwanted, and the window's status.
 
-    bits : x as integers. room : of `room_of`.
+    bits : x as integers. room : of `room_of`. halt : see `halted`.
     """
     key, star, known, chain = room
     depth = len(key)
     if keys_of(x, bits, top, key, star, known, 0, depth):
         none = np.empty(0, np.int64)
         return none, none, none, 1
-    cells = cells_of(*gradient_of(key, star, 0, depth - 2))
+    cells = cells_of(*gradient_of(key, star, 0, depth - 2, halt))
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
     mark_minima(cells, known)
-    trace_below(cells, star, known, below, 0, below.shape[1])
+    trace_below(cells, star, known, below, 0, below.shape[1], halt)
     mark_maxima(cells, star, known)
-    trace_above(cells, star, known, above, 0, above.shape[1])
-    components, voids = components_of(cells, key, below, top), voids_of(cells, key, above, top)
-    codes = _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence)
+    trace_above(cells, star, known, above, 0, above.shape[1], halt)
+    if halted(halt):
+        none = np.empty(0, np.int64)
+        return none, none, none, 0
+    components, voids = components_of(cells, key, below, top, halt), voids_of(cells, key, above, top, halt)
+    codes = _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence, halt)
     return codes[0], codes[1], codes[2], 0
 
 
@@ -120,7 +125,7 @@ def large_window(
     counts: Array,
 ) -> Part:
     """What `_windows` finds in window i, x (D, H, W), with the threads at each stage that they can share."""
-    key, star, known, chain = room_of(bits)
+    (key, star, known, chain), halt = room_of(bits), halt_word()
     depth = len(key)
     status[i] = any(over_windows(depth, lambda i, j: keys_of(x, bits, top, key, star, known, i, j)))
     codes = [np.empty(0, np.int64)] * 3
@@ -129,7 +134,7 @@ def large_window(
         partners = _partners_of(cells, key, star, known, top)
 
         def find(*some: bool) -> Any:
-            return _pairs(cells, *partners, key, star, known, chain, x, top, some, min_persistence)
+            return _pairs(cells, *partners, key, star, known, chain, x, top, some, min_persistence, halt)
 
         # Dimension 1 takes longest.
         loops, others = _at_once(lambda: find(False, wanted[1], False), lambda: find(wanted[0], False, wanted[2]))
@@ -140,7 +145,8 @@ def large_window(
 
 def _cells_of(key: Array, star: Array) -> tuple[Array, ...]:
     """The gradient, and the critical cells, by slices on all threads."""
-    parts = over_windows(len(key) - 2, lambda i, j: gradient_of(key, star, i, j))
+    halt = halt_word()
+    parts = over_windows(len(key) - 2, lambda i, j: gradient_of(key, star, i, j, halt))
     cells: tuple[Array, ...] = cells_of(*map(np.concatenate, zip(*parts, strict=True)))
     return cells
 
@@ -148,11 +154,12 @@ def _cells_of(key: Array, star: Array) -> tuple[Array, ...]:
 def _partners_of(cells: tuple[Array, ...], key: Array, star: Array, known: Array, top: bool) -> list[Any]:
     """Trace and merge on all threads: what `components_of` and `voids_of` return."""
     below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
+    halt = halt_word()
     mark_minima(cells, known)
-    over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known, below, i, j), least=64)
+    over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known, below, i, j, halt), least=64)
     mark_maxima(cells, star, known)
-    over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known, above, i, j), least=64)
-    return _at_once(lambda: components_of(cells, key, below, top), lambda: voids_of(cells, key, above, top))
+    over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known, above, i, j, halt), least=64)
+    return _at_once(lambda: components_of(cells, key, below, top, halt), lambda: voids_of(cells, key, above, top, halt))
 
 
 def _at_once(*tasks: Callable[[], Any]) -> list[Any]:
@@ -191,9 +198,9 @@ def _write_ring(grid, inside, value):
 
 
 @kernel
-def gradient_of(key, star, first, last):
+def gradient_of(key, star, first, last, halt):
     """The gradient of slices of voxels; see `gradient_rows`."""
-    return gradient_rows(key, star, first + 1, last + 1)
+    return gradient_rows(key, star, first + 1, last + 1, halt)
 
 
 @kernel
@@ -219,31 +226,31 @@ def mark_maxima(cells, star, known):
 
 
 @kernel
-def trace_below(cells, star, known, ends, first, last):
+def trace_below(cells, star, known, ends, first, last, halt):
     """Follow critical edges first, ..., last - 1 to the minima below; see `minima_beside`."""
-    minima_beside(cells[1], cells[2], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last)
+    minima_beside(cells[1], cells[2], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last, halt)
 
 
 @kernel
-def trace_above(cells, star, known, ends, first, last):
+def trace_above(cells, star, known, ends, first, last, halt):
     """Follow critical squares first, ..., last - 1 to the maxima above; see `maxima_beside`."""
-    maxima_beside(cells[3], cells[4], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last)
+    maxima_beside(cells[3], cells[4], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last, halt)
 
 
 @kernel
-def components_of(cells, key, ends, top):
+def components_of(cells, key, ends, top, halt):
     """Minima and critical edges, by the elder rule; with the ring, which is below all, in T."""
-    return _elder_rule(key.reshape(-1), cells[0], 0 if top else 1, cells[1], ends, False)
+    return _elder_rule(key.reshape(-1), cells[0], 0 if top else 1, cells[1], ends, False, halt)
 
 
 @kernel
-def voids_of(cells, key, ends, top):
+def voids_of(cells, key, ends, top, halt):
     """Maxima and critical squares, by the elder rule from the greatest down; with the outside, above all, in V."""
-    return _elder_rule(key.reshape(-1), cells[5], 1 if top else 0, cells[3], ends, True)
+    return _elder_rule(key.reshape(-1), cells[5], 1 if top else 0, cells[3], ends, True, halt)
 
 
 @allocating
-def _elder_rule(key, extrema, first, saddles, ends, reverse):
+def _elder_rule(key, extrema, first, saddles, ends, reverse, halt):
     """Merge the classes of extrema, from number `first` on.
 
     Returns for each extremum the saddle that ends its class, and for each saddle the extremum whose class it ends, or
@@ -251,26 +258,28 @@ def _elder_rule(key, extrema, first, saddles, ends, reverse):
     """
     n, m = extrema.size, saddles.size
     order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, no_places())
+    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, no_places(), halt)
     saddle_of, elder_of, partner = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32)
     # The ring's key, at position 0, is the outside's as well: it is the last in V as it is the first in T.
-    merge(key[extrema], np.arange(first, n), order, ends, reverse, saddle_of, elder_of, partner)
+    merge(key[extrema], np.arange(first, n), order, ends, reverse, saddle_of, elder_of, partner, halt)
     return saddle_of, partner
 
 
 @kernel
-def _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence):
+def _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence, halt):
     """Sorted codes of the dimensions of V that are wanted; the others' are none. Uses `known` up."""
     minima, edges, _, squares, directions, maxima = cells
     (minima_end, killed), (maxima_end, opened) = components, voids
     key, star, values = key.reshape(-1), star.reshape(-1), x.reshape(-1)
     width, area = x.shape[2] + 2, (x.shape[1] + 2) * (x.shape[2] + 2)
     codes_0, codes_1, codes_2 = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
-    grid = key, values, width, area, min_persistence
+    grid = key, values, width, area, min_persistence, halt
+    if halted(halt):
+        return codes_0, codes_1, codes_2
     # In T, births and deaths change places. Dimension 1, which takes most memory, is first.
     if wanted[1]:
         matrix = edges, killed, squares, directions, opened
-        square_of, edge_of = reduce(key, star, width, area, *matrix, known, chain)
+        square_of, edge_of = reduce(key, star, width, area, *matrix, known, chain, halt)
         births, deaths, death_of = (squares, edges, edge_of) if top else (edges, squares, square_of)
         codes_1 = lasting(births, deaths, death_of, *grid)
     if wanted[0]:

@@ -1,15 +1,17 @@
-"""What kernels use that Numba lacks: instructions for bits, an atomic one, and lists that grow."""
+"""What kernels use that Numba lacks: instructions for bits, atomic ones, and lists that grow."""
 
 from __future__ import annotations
 
+import ctypes
+import threading
 from typing import Any
 
 import numpy as np
 from llvmlite.ir import Constant, IntType
-from numba import int64
+from numba import config, int64
 from numba.extending import intrinsic
 
-from .jit import allocating
+from .jit import allocating, inlined
 
 
 @intrinsic
@@ -41,6 +43,46 @@ def fetch_and_add(context: Any, array: Any, more: Any) -> Any:
         return builder.atomic_rmw("add", data, args[1], "monotonic")
 
     return int64(array, int64), generate
+
+
+@intrinsic
+def load(context: Any, address: Any) -> Any:
+    """Load the int64 at an address. The load is atomic, so it is not moved out of a loop."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], IntType(64).as_pointer())
+        return builder.load_atomic(pointer, "monotonic", 8, typ=IntType(64))
+
+    return int64(int64), generate
+
+
+if config.DISABLE_JIT:  # Python cannot call intrinsics
+    _one_at_a_time = threading.Lock()
+
+    def trailing_zeros(x: Any) -> int:
+        return (int(x) & -int(x)).bit_length() - 1
+
+    def bits_set(x: Any) -> int:
+        return int(x).bit_count()
+
+    def fetch_and_add(array: Any, more: int) -> int:
+        with _one_at_a_time:
+            before = int(array[0])
+            array[0] = before + more
+        return before
+
+    def load(address: int) -> int:
+        return ctypes.c_int64.from_address(address).value
+
+
+@inlined
+def halted(halt):
+    """Return whether the caller has asked the kernel to end early, through `threads.Halt`.
+
+    halt : address of an int64 that another thread sets, or 0 if there is none. It never returns to 0, so a function can
+    return halfway when its callers look at the word again before they use its results.
+    """
+    return halt != 0 and load(halt) != 0
 
 
 @allocating

@@ -20,7 +20,7 @@ from ..cells import EDGES3
 from .heap import pop, push
 from .jit import allocating, device, inlined
 from .jit import unsigned as _i
-from .primitives import trailing_zeros, twice
+from .primitives import halted, trailing_zeros, twice
 from .stars3 import SIDES, matched_upward, matched_with_vertex, place_among
 from .trace3 import offsets_of
 
@@ -39,7 +39,7 @@ _ALL, _QUEUED, _MORE = 63, 64, 64
 
 
 @allocating
-def reduce(key, star, width, area, edges, killed, squares, directions, opened, first_edge, chain):
+def reduce(key, star, width, area, edges, killed, squares, directions, opened, first_edge, chain, halt=0):
     """Pair the critical edges that close a loop with the critical squares that end it.
 
     key : (cells,) order keys; star : (cells,) uint32, or words, int64, see `stars3`; in a grid of that width and that
@@ -47,14 +47,14 @@ def reduce(key, star, width, area, edges, killed, squares, directions, opened, f
     edges : (m,) owners of the critical edges; killed : (m,) int32, the minimum whose class one ends, or -1.
     squares, directions : (n,) owners and directions of the critical squares; opened : (n,) int32, the maximum that
     fills the void that one opens, or -1.
-    first_edge : (cells,) int32, written. chain : (cells,) uint8, scratch; all 0, before and after.
+    first_edge : (cells,) int32, written. chain : (cells,) uint8, scratch; all 0, before and after. halt : see `halted`.
     Returns square_of (m,) and edge_of (n,), int32, the partners of edges and squares, -1 for none.
     """
     for e in range(edges.size - 1, -1, -1):
         first_edge[edges[e]] = e  # at each owner, where in the list its edges begin
     square_of = np.full(edges.size, -1, np.int32)
     matrix = squares, directions, opened, first_edge, killed
-    _reduce_columns((key, star, offsets_of(width, area)), matrix, square_of, chain)
+    _reduce_columns((key, star, offsets_of(width, area)), matrix, square_of, chain, halt)
     edge_of = np.full(squares.size, -1, np.int32)
     for e in range(edges.size):
         if square_of[e] >= 0:
@@ -63,7 +63,7 @@ def reduce(key, star, width, area, edges, killed, squares, directions, opened, f
 
 
 @allocating
-def _reduce_columns(grid, matrix, square_of, chain):
+def _reduce_columns(grid, matrix, square_of, chain, halt):
     """Write the square of each edge that a column has."""
     key = grid[0]
     # Memory is taken as far as it is written: there can be room for the longest chain, and for more than will be left.
@@ -72,14 +72,14 @@ def _reduce_columns(grid, matrix, square_of, chain):
     owners, sets = np.empty(room, np.int32), np.empty(room, np.uint8)
     place, s, used = np.int64(0), np.int64(-1), np.int64(0)
     while True:
-        place, s, used = _columns(place, s, used, grid, matrix, square_of, chain, heap, (begin, owners, sets))
+        place, s, used = _columns(place, s, used, grid, matrix, square_of, chain, heap, (begin, owners, sets), halt)
         if s < 0:
             return
         owners, sets = twice(owners), twice(sets)
 
 
 @device
-def _columns(place, s, used, grid, matrix, square_of, chain, heap, left):
+def _columns(place, s, used, grid, matrix, square_of, chain, heap, left, halt):
     """Reduce column s, if there is one, and those from `place` on.
 
     left : what finished chains had left: where that of an edge begins, and from there owners and their edges. So much
@@ -91,11 +91,11 @@ def _columns(place, s, used, grid, matrix, square_of, chain, heap, left):
         if s < 0:
             while place < squares.size and opened[_i(place)] >= 0:
                 place += 1
-            if place == squares.size:
+            if place == squares.size or halted(halt):
                 return place, s, used
             s, place = place, place + 1
         size = _add_square(s, grid, matrix, chain, heap)
-        s, used, size = _column(s, used, size, grid, matrix, square_of, chain, heap, left)
+        s, used, size = _column(s, used, size, grid, matrix, square_of, chain, heap, left, halt)
         for i in range(size):
             chain[_i(heap[1][_i(i)])] = 0
         if s >= 0:
@@ -103,7 +103,7 @@ def _columns(place, s, used, grid, matrix, square_of, chain, heap, left):
 
 
 @inlined
-def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
+def _column(s, used, size, grid, matrix, square_of, chain, heap, left, halt):
     """Reduce column s, whose chain has begun, and those that it displaces, each from where it was.
 
     Returns -1, or the column that finds no room for what it leaves and has to begin anew; how much of that room is
@@ -112,7 +112,7 @@ def _column(s, used, size, grid, matrix, square_of, chain, heap, left):
     key, star, _ = grid
     squares, _, _, first_edge, killed = matrix
     begin, owners, sets = left
-    while size > 0:
+    while size > 0 and not halted(halt):
         v = heap[1][0]
         size = pop(heap, size)
         edges = _MASK[_i(chain[_i(v)] & _ALL)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .jit import allocating, device
 from .jit import unsigned as _i
+from .primitives import halted
 
 Array = NDArray[np.generic]
 
@@ -37,6 +38,7 @@ class Points(NamedTuple):
     last: Array  # ... or from here on
     price: Array
     partner: Array  # place on the other side, or -1
+    halt: int  # see `halted`
 
 
 @device
@@ -46,11 +48,11 @@ def padded(size):
 
 
 @allocating
-def no_points(size):
+def no_points(size, halt=0):
     """Room for `size` points and dummies."""
     i = np.empty((5, padded(size)), np.int64)
     x = np.empty((5, padded(size)))
-    return Points(x[0], x[1], x[2], i[0], i[1], x[3], i[2], i[3], x[4], i[4])
+    return Points(x[0], x[1], x[2], i[0], i[1], x[3], i[2], i[3], x[4], i[4], halt)
 
 
 @device
@@ -123,6 +125,8 @@ def find_gains(rows, n, columns, m, near, far):
     """Write the gains of both sides. near is infinite."""
     columns.gain[: padded(m)] = 0.0
     for i in range(n):
+        if halted(rows.halt):
+            return
         relax(rows, i, 0.0, columns, 0, padded(m), near, far)
         rows.gain[i] = max(0.0, -lowest(far, 0, padded(m)))
         if rows.gain[i] > 0.0:
@@ -171,6 +175,8 @@ def certify(rows, n, columns, m, near, far):
     """Bound the distance from the optimum by the columns' prices, as a sum of slacks of which none is negative."""
     gap = 0.0
     for i in range(n):
+        if halted(rows.halt):
+            break
         relax(rows, i, 0.0, columns, rows.first[i], rows.last[i], near, far)
         profit = max(0.0, -lowest(far, rows.first[i], rows.last[i]))
         gap += profit if rows.partner[i] < 0 else profit + far[rows.partner[i]]

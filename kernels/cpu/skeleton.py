@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gradient import lower_stars, match_stars, order_keys
+from .interrupt import halt_word, interruptible
 from .jit import allocating, device, kernel
 from .jit import unsigned as _i
 from .merge import merge
 from .persistence import as_integers
+from .primitives import halted
 from .sort import argsort, no_places
 from .steepest import critical_cells, match_words, order_neighbours, owners_of_squares, steps_of
 from .threads import over_windows
@@ -27,24 +29,26 @@ from .trace import minima_below, squares_above, squares_beside
 Array = NDArray[Any]
 
 
+@interruptible(lambda x, *_: x.size >= 1 << 20)
 def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Pixels of the separatrices of N images; see `gpuph.ops.skeleton`. There are manifolds of dimension 1 only."""
     mask = np.zeros(x.shape, bool)
-    bits, steps = as_integers(x), steps_of(x.shape[2] + 2)
+    bits, steps, halt = as_integers(x), steps_of(x.shape[2] + 2), halt_word()
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        _skeletons(x[rows], bits[rows], min_persistence, steps, mask[rows])
+        _skeletons(x[rows], bits[rows], min_persistence, steps, mask[rows], halt)
 
     over_windows(len(x), run)
     return mask
 
 
 @kernel
-def _skeletons(x, bits, min_persistence, steps, mask):
+def _skeletons(x, bits, min_persistence, steps, mask, halt):
     """Skeletons of the images of a slice.
 
-    x, mask : (N, H, W); bits : x as integers. steps : of `steps_of`. mask stays False where there is a NaN.
+    x, mask : (N, H, W); bits : x as integers. steps : of `steps_of`. mask stays False where there is a NaN. halt : see
+    `halted`.
     """
     height, width = x.shape[1] + 2, x.shape[2] + 2
     cells = height * width
@@ -73,22 +77,28 @@ def _skeletons(x, bits, min_persistence, steps, mask):
         edges, ends = room[:, :n_edges], ends_room[:, :n_edges]
         for k in range(2):
             ends[k] = edges[k]
-            minima_below(ends[k], star, steps, walking, known)
+            minima_below(ends[k], star, steps, walking, known, halt)
         order = np.empty(n_edges, np.int32)
         spare_keys, spare_order = np.empty(n_edges, key.dtype), np.empty(n_edges, np.int32)
-        argsort(key[edges[0]], order, spare_keys, spare_order, no_places())
+        argsort(key[edges[0]], order, spare_keys, spare_order, no_places(), halt)
+        if halted(halt):
+            return
         killed, closed = np.empty(n_edges, np.int32), np.full(n_edges, -1, np.int32)
-        merge(key, minima[:n_minima], order, ends, False, tree[0], tree[1], killed)
+        merge(key, minima[:n_minima], order, ends, False, tree[0], tree[1], killed, halt)
 
         # An edge that joins no two minima closes a loop, around a maximum that fills it.
         rest = order[killed[order] < 0]
         for e in range(n_edges):
             up[0, e], up[1, e] = squares_beside(edges[0, e], edges[1, e], width)
         for k in range(2):
-            squares_above(up[k, :n_edges], star, steps, width, walking, known)
+            squares_above(up[k, :n_edges], star, steps, width, walking, known, halt)
             owners_of_squares(up[k, :n_edges], star, width)
+        if halted(halt):
+            return
         maxima[n_maxima] = size - 1
-        merge(key, maxima[: n_maxima + 1], rest, up, True, tree[0], tree[1], closed)
+        merge(key, maxima[: n_maxima + 1], rest, up, True, tree[0], tree[1], closed, halt)
+        if halted(halt):
+            return
 
         lasts = np.empty(n_edges, np.bool_)
         for e in range(n_edges):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells import EDGES3
+from .interrupt import halt_word, interruptible
 from .jit import allocating, device, kernel
 from .jit import unsigned as _i
 from .persistence import as_integers
@@ -24,7 +25,7 @@ from .persistence3 import (
     room_of,
     voids_of,
 )
-from .primitives import twice
+from .primitives import halted, twice
 from .reduce import reduce
 from .skeleton import kept
 from .steepest3 import (
@@ -46,28 +47,29 @@ Array = NDArray[Any]
 _u = np.uint32
 
 
+@interruptible(lambda x, *_: x.size >= 1 << 18)
 def skeleton3(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Voxels of the separatrices (1) and surfaces (2) of N volumes; see `gpuph.ops.skeleton`."""
     mask = np.zeros(x.shape, bool)
     bits = as_integers(x)
-    wanted = 1 in manifolds, 2 in manifolds
+    wanted, halt = (1 in manifolds, 2 in manifolds), halt_word()
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
         key, _, known, chain = room_of(bits)
         word = np.empty(key.shape, np.int64)
-        _skeletons(x[rows], bits[rows], min_persistence, *wanted, key, word, known, chain, mask[rows])
+        _skeletons(x[rows], bits[rows], min_persistence, *wanted, key, word, known, chain, mask[rows], halt)
 
     over_windows(len(x), run)
     return mask
 
 
 @kernel
-def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, chain, mask):
+def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, chain, mask, halt):
     """Skeletons of the volumes of a slice.
 
     x, mask : (N, D, H, W); bits : x as integers. key, known, chain : of `room_of`. word : as key, int64, scratch. mask
-    stays False where there is a NaN.
+    stays False where there is a NaN. halt : see `halted`.
     """
     depth, height, width = key.shape
     area = height * width
@@ -85,6 +87,8 @@ def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, cha
             continue
         value[1:-1, 1:-1, 1:-1] = x[i]
         owners, masks = gradient_rows(key, word, 1, depth - 1)
+        if halted(halt):
+            return
         cells = critical_cells(owners, masks, flat_key, offsets)
         minima, edges, edge_directions, squares, directions, maxima, cubes = cells
         below, above = np.empty((2, edges.size), np.int32), np.empty((2, squares.size), np.int32)
@@ -92,9 +96,14 @@ def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, cha
         trace_below(edges, edge_directions, flat_word, down, offsets, known, below)
         mark_maxima(maxima, cubes, offsets, known)
         trace_above(squares, directions, flat_word, width, area, offsets, known, above)
-        killed, opened = components_of(cells[:6], key, below, False)[1], voids_of(cells[:6], key, above, False)[1]
+        if halted(halt):
+            return
+        killed = components_of(cells[:6], key, below, False, halt)[1]
+        opened = voids_of(cells[:6], key, above, False, halt)[1]
         matrix = edges, killed, squares, directions, opened
-        square_of, edge_of = reduce(flat_key, flat_word, width, area, *matrix, known, chain)
+        square_of, edge_of = reduce(flat_key, flat_word, width, area, *matrix, known, chain, halt)
+        if halted(halt):
+            return
 
         # Every edge ends a component or has a square, every square has an edge or opens a void.
         edge_lasts, square_lasts = np.empty(edges.size, np.bool_), np.empty(squares.size, np.bool_)
@@ -115,7 +124,7 @@ def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, cha
             mask[i] = marked[1:-1, 1:-1, 1:-1]
         if surfaces:
             pairs = killed, edge_lasts, square_of, known
-            _mark_surfaces(squares, directions, square_lasts, pairs, flat_key, flat_word, offsets, flat_marked)
+            _mark_surfaces(squares, directions, square_lasts, pairs, flat_key, flat_word, offsets, flat_marked, halt)
             mask[i] |= marked[1:-1, 1:-1, 1:-1]
 
 
@@ -128,7 +137,7 @@ def _mark_down(v, word, down, marked):
 
 
 @allocating
-def _mark_surfaces(squares, directions, lasts, pairs, key, word, offsets, marked):
+def _mark_surfaces(squares, directions, lasts, pairs, key, word, offsets, marked, halt):
     """Mark the vertices of all squares that the gradient leads to from the critical squares that last."""
     killed, edge_lasts, square_of, first_edge = pairs
     seen = np.zeros(key.size, np.uint32)  # for each vertex, the squares of its star
@@ -136,7 +145,7 @@ def _mark_surfaces(squares, directions, lasts, pairs, key, word, offsets, marked
     for s in range(squares.size):
         if lasts[s]:
             stack, size = _push(squares[s], directions[s], seen, stack, size)
-    while size > 0:
+    while size > 0 and not halted(halt):
         size -= 1
         v, bit = stack[size] >> 5, stack[size] & 31
         p, q = _sides(bit)

@@ -7,6 +7,7 @@ import numpy as np
 from ..cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
 from .jit import allocating, device
 from .jit import unsigned as _i
+from .primitives import halted
 
 _ROUNDS = 24  # of three steps; a walk that goes on is long enough to be remembered
 
@@ -89,11 +90,12 @@ def owners_of(critical, owners):
 
 
 @device
-def minima_below(at, star, steps, walking, known):
+def minima_below(at, star, steps, walking, known, halt=0):
     """Follow vertices down to minima, or to the ring.
 
     at : (n,) int32, the vertices; changed to the minima, 0 for the ring, whose first vertex is lower than all.
     star : (cells,) uint16, 0 on the ring. steps : of `steps_of`. walking : (n,) and known : (cells,) int32, scratch.
+    halt : see `halted`.
     """
     down = steps[0]
     # Where a walk ends is hard to predict, and one step waits for the other. So all walks take three steps in turn, a
@@ -102,6 +104,8 @@ def minima_below(at, star, steps, walking, known):
         walking[w] = w
     n = _i(at.size)
     for _ in range(_ROUNDS):
+        if halted(halt):
+            return
         left = _i(0)
         for i in range(np.int64(n)):
             w = walking[i]
@@ -116,6 +120,8 @@ def minima_below(at, star, steps, walking, known):
             break
     known[: known.size if n > 0 else 0] = 0
     for i in range(np.int64(n)):
+        if i & 0x3FFF == 0 and halted(halt):
+            return
         w = _i(walking[i])
         at[w] = _long_way_down(np.int64(at[w]), star, down, known)
     for w in range(at.size):
@@ -140,13 +146,13 @@ def _long_way_down(vertex, star, down, known):
 
 
 @device
-def maxima_above(at, star, steps, width, walking, known):
+def maxima_above(at, star, steps, width, walking, known, halt=0):
     """Follow squares up to maxima, or out of the grid.
 
     at : (n,) int32, the squares, by the index of their north-western corners; changed to the owners of the maxima, for
     the outside the last vertex, which is higher than all. The rest as for `minima_below`.
     """
-    squares_above(at, star, steps, width, walking, known)
+    squares_above(at, star, steps, width, walking, known, halt)
     # A square that is led nowhere is a maximum, owned by its south-eastern corner, or it is outside.
     for w in range(at.size):
         owner = at[w] + width + 1
@@ -154,12 +160,14 @@ def maxima_above(at, star, steps, width, walking, known):
 
 
 @device
-def squares_above(at, star, steps, width, walking, known):
+def squares_above(at, star, steps, width, walking, known, halt=0):
     """Follow squares up as far as they are led; the arguments are those of `maxima_above`."""
     for w in range(at.size):
         walking[w] = w
     n = _i(at.size)
     for _ in range(_ROUNDS):
+        if halted(halt):
+            return
         left = _i(0)
         for i in range(np.int64(n)):
             w = walking[i]
@@ -174,6 +182,8 @@ def squares_above(at, star, steps, width, walking, known):
             break
     known[: known.size if n > 0 else 0] = 0
     for i in range(np.int64(n)):
+        if i & 0x3FFF == 0 and halted(halt):
+            return
         w = _i(walking[i])
         at[w] = _long_way_up(np.int64(at[w]), star, steps, width, known)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..cells import CUBES3, DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
 from .jit import allocating, device, inlined
 from .jit import unsigned as _i
-from .primitives import bits_set, trailing_zeros
+from .primitives import bits_set, halted, trailing_zeros
 
 _LONG = 16  # steps of a walk worth remembering
 _u = np.uint32
@@ -152,18 +152,22 @@ def _list(cells, v, owner, bit, n):
 
 
 @allocating
-def minima_beside(edges, directions, star, width, area, known, ends, first, last):
+def minima_beside(edges, directions, star, width, area, known, ends, first, last, halt=0):
     """Follow the critical edges first, ..., last - 1 down.
 
     edges, directions : (m,) of `critical_cells`. star, known : as for `minimum_below`.
     ends : (2, m) int32, written: the numbers of the minima below the owner and below the other end.
+    halt : see `halted`.
     """
-    _minima_beside(edges, directions, star, steps_of(width, area)[0], offsets_of(width, area), known, ends, first, last)
+    down, offsets = steps_of(width, area)[0], offsets_of(width, area)
+    _minima_beside(edges, directions, star, down, offsets, known, ends, first, last, halt)
 
 
 @device
-def _minima_beside(edges, directions, star, down, offsets, known, ends, first, last):
+def _minima_beside(edges, directions, star, down, offsets, known, ends, first, last, halt):
     for e in range(first, last):
+        if e & 0xFFF == 0 and halted(halt):
+            return
         v = edges[e]
         u = v + offsets[_i(directions[e]), 0]
         for _ in range(_LONG):  # both walk together, since a step waits for the one before
@@ -176,20 +180,23 @@ def _minima_beside(edges, directions, star, down, offsets, known, ends, first, l
 
 
 @allocating
-def maxima_beside(squares, directions, star, width, area, known, ends, first, last):
+def maxima_beside(squares, directions, star, width, area, known, ends, first, last, halt=0):
     """Follow the critical squares first, ..., last - 1 up.
 
     squares, directions : (m,) of `critical_cells`. star, known : as for `maximum_above`.
     ends : (2, m) int32, written: the numbers of the maxima above the cubes on either side.
+    halt : see `halted`.
     """
     grid = star, steps_of(width, area)[1], offsets_of(width, area), width, area
-    _maxima_beside(squares, directions, grid, known, ends, first, last)
+    _maxima_beside(squares, directions, grid, known, ends, first, last, halt)
 
 
 @device
-def _maxima_beside(squares, directions, grid, known, ends, first, last):
+def _maxima_beside(squares, directions, grid, known, ends, first, last, halt):
     star, up, offsets, width, area = grid
     for s in range(first, last):
+        if s & 0xFFF == 0 and halted(halt):
+            return
         v, direction = squares[s], _i(directions[s])
         a, b = v + offsets[direction, 1], v + offsets[direction, 2]
         for _ in range(_LONG):

@@ -96,8 +96,9 @@ def _side(points, others, slopes, size, PAIRS: tl.constexpr, SQUARED: tl.constex
         )
         j = tl.load(points.partner + i, mask=m_point, other=-1)
         m_pair = j >= 0
-        x = _apart(birth, tl.load(others.birth + j, mask=m_pair, other=0.0))
-        y = _apart(death, tl.load(others.death + j, mask=m_pair, other=0.0))
+        m_read = m_pair & (j < others.count)  # a caller's partners may be anything
+        x = _apart(birth, tl.load(others.birth + j, mask=m_read, other=0.0))
+        y = _apart(death, tl.load(others.death + j, mask=m_read, other=0.0))
         alone, slope = _alone(_apart(death, birth), SQUARED)
         terms += tl.where(m_pair, x * x + y * y if PAIRS else tl.zeros((BLOCK,), tl.float64), alone)
         tl.store(slopes + i, tl.where(m_pair, 2.0 * x, -slope).to(out), mask=m_point)

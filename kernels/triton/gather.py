@@ -21,7 +21,7 @@ _REGISTERS = registers(96)  # of one that scatters slopes
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
-    """Read values (N, P) at index (N, K), row by row; 0 where the index is negative."""
+    """Read values (N, P) at index (N, K), row by row; 0 where the index is negative or too large."""
     values, index = values.contiguous(), index.contiguous()
     out = torch.empty(index.shape, dtype=values.dtype, device=values.device)
     if out.numel():
@@ -71,7 +71,7 @@ def _gather(
     column = tl.program_id(0) % tiles * BLOCK + tl.arange(0, BLOCK)
     there = column < k
     i = tl.load(index + row * k + column, mask=there, other=-1)
-    tl.store(out + row * k + column, tl.load(values + row * p + i, mask=i >= 0, other=0), mask=there)
+    tl.store(out + row * k + column, tl.load(values + row * p + i, mask=(i >= 0) & (i < p), other=0), mask=there)
 
 
 @triton.jit(do_not_specialize=["size", "k", "tiles"])
