@@ -48,7 +48,7 @@ class Attach(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (index,) = ctx.saved_tensors
-        return None, *_gather_backward(ctx, torch.stack(grads, dim=1).view(index.shape))
+        return None, torch.ops.gpuph.scatter(torch.stack(grads, dim=1).view(index.shape), index, ctx.size), None
 
 
 class Cost(torch.autograd.Function):
@@ -90,7 +90,7 @@ class MatchedCost(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         _differentiated_once()
         grads: list[Tensor | None] = []
-        saved = ctx.saved_tensors  # each read of it runs the hooks of `saved_tensors_hooks`; a checkpoint allows one
+        saved = ctx.saved_tensors  # read once: each read unpacks all tensors anew, which a checkpoint allows only once
         for i, shape in enumerate(ctx.shapes):
             part = saved[3 * i : 3 * i + 3]
             needed = ctx.needs_input_grad[4 * i]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gpuph.kernels import cpu
+from gpuph.kernels.cpu.interrupt import parked_at_exit
 
 from .choice import by_triton, finest, triton_kernels
 
@@ -246,5 +247,6 @@ class _UnseenByDynamo:
 
 
 for _name, _implementation in IMPLEMENTATIONS.items():
+    _implementation = parked_at_exit(_implementation)
     # For all devices, also those that only `use_kernels("cpu")` serves, such as MPS.
     torch.library.impl(f"gpuph::{_name}", "default")(_UnseenByDynamo(_implementation))

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _POLL = 0.1  # seconds; on Windows, a wait without a limit cannot be interrupted
-_PATIENCE = 0.3, 0.7  # seconds that an interrupted call has to end, before and after an exception is raised in it
+_PATIENCE = 0.3, 0.5  # seconds that an interrupted call has to end, before and after an exception is raised in it
 
 
 class Halted(BaseException):

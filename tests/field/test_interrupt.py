@@ -1,0 +1,202 @@
+"""Ctrl-C: a long call raises KeyboardInterrupt soon, leaves no thread at work, and the next call is right."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+LATEST = 1.5  # seconds from the signal to the exception
+
+PRELUDE = """
+import json, os, signal, sys, threading, time
+import torch
+import gpuph
+
+torch.set_num_threads(int(sys.argv[1]))
+random = torch.Generator().manual_seed(0)
+
+
+def image(*shape):
+    return torch.rand(shape, generator=random)
+
+
+def points(n, ties):
+    p = image(n, 2).double()
+    p = (p * 8).round() / 8 if ties else p
+    p[:, 1] += p[:, 0] + 0.1
+    return gpuph.Diagram.from_list([p])
+
+
+def diagrams(*shape):
+    x = image(*shape)
+    return lambda: gpuph.persistence(x)[1].birth_index
+
+
+def matching(solver, ties, n):
+    a, b = points(n, ties), points(n, ties)
+    return lambda: gpuph.match(a, b, solver=solver).partner_a
+
+
+def loss(make, size, rank=2, scale=1.0):
+    pred, target = image(1, 1, *[size] * rank) * scale, (image(1, 1, *[size] * rank) * 50).floor().clamp(max=1) * scale
+    loss_fn = make(window=size).eval()
+    return lambda: loss_fn(pred, target)
+
+
+def surfaces(window):
+    return gpuph.MorseSkeletonLoss(window=window, manifolds=(1, 2))
+
+
+CASES = {
+    "batch": (lambda n: diagrams(n, 64, 64), 8, 40_000),
+    "window": (lambda n: diagrams(1, n, n), 64, 4500),
+    "volume": (lambda n: diagrams(1, n, n, n), 16, 160),
+    "augment": (lambda n: matching("augment", False, n), 40, 5000),
+    "augment, ties": (lambda n: matching("augment", True, n), 40, 5000),
+    "auction": (lambda n: matching("auction", False, n), 40, 5000),
+    "auction, ties": (lambda n: matching("auction", True, n), 40, 5000),
+    "LocalizedPHLoss": (lambda n: loss(gpuph.LocalizedPHLoss, n), 64, 4000),
+    "LocalizedPHLoss, volume": (lambda n: loss(gpuph.LocalizedPHLoss, n, 3), 16, 128),
+    "ConnectivityLoss": (lambda n: loss(gpuph.ConnectivityLoss, n, 2, 15.0), 64, 2500),
+    "MorseSkeletonLoss": (lambda n: loss(gpuph.MorseSkeletonLoss, n), 64, 4000),
+    "MorseSkeletonLoss, surfaces": (lambda n: loss(surfaces, n, 3), 16, 128),
+}
+
+
+def still_at_work():
+    # Returns whether the process still computes two seconds after an interrupt.
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        before = time.process_time()
+        time.sleep(0.2)
+        if time.process_time() - before < 0.1:
+            return False
+    return True
+
+
+def interrupt(call, delay=0.2):
+    # Returns what the call raised, and how late it did.
+    sent = []
+
+    def send():
+        time.sleep(delay)
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=send)
+    raised = None
+    try:
+        sender.start()
+        call()
+        sender.join()
+        time.sleep(1.0)
+    except BaseException as error:
+        raised = type(error).__name__
+    late = time.monotonic() - sent[0]
+    sender.join()
+    return raised, late
+"""
+
+EACH_CASE = """
+for name, (make, small, large) in CASES.items():
+    first = make(small)
+    expected = first()
+    raised, late = interrupt(make(large))
+    print(json.dumps([name, raised, late, still_at_work(), torch.equal(first(), expected)]), flush=True)
+"""
+
+SHORT_CALLS = """
+class Alarm(Exception):
+    pass
+
+
+def ring(*_):
+    raise Alarm
+
+
+signal.signal(signal.SIGALRM, ring)
+calls = [diagrams(48, 32, 32), diagrams(2, 12, 12, 12), loss(gpuph.LocalizedPHLoss, 64)]
+expected = [call() for call in calls]
+raised, same = [], True
+for i in range(150):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.00003 * i)
+        while True:
+            for call in calls:
+                call()
+    except BaseException as error:
+        raised.append(type(error).__name__)
+    same &= all(torch.equal(call(), result) for call, result in zip(calls, expected))
+print(json.dumps([sorted(set(raised)), len(raised), same]))
+"""
+
+OTHER_THREADS = """
+short, long = diagrams(60, 32, 32), diagrams(1, 1500, 1500)
+expected = [call().clone() for call in (short, long)]
+wrong, rounds, stop = [], [0, 0], threading.Event()
+
+
+def repeat(i, call):
+    while not stop.is_set():
+        if not torch.equal(call(), expected[i]):
+            wrong.append(i)
+        rounds[i] += 1
+
+
+others = [threading.Thread(target=repeat, args=(i, call)) for i, call in enumerate((short, long))]
+for thread in others:
+    thread.start()
+found = [interrupt(CASES[name][0](CASES[name][2]))[0] for name in ("batch", "augment", "window")]
+before = list(rounds)
+time.sleep(0.5)
+while rounds[1] == before[1]:
+    time.sleep(0.1)
+stop.set()
+for thread in others:
+    thread.join()
+print(json.dumps([found, wrong, rounds[0] > before[0]]))
+"""
+
+
+def run(code: str, threads: int) -> list[list[Any]]:
+    """Return what a script prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code, str(threads)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_long_call_stops_soon_and_the_next_is_right(threads: int) -> None:
+    results = run(EACH_CASE, threads)
+    assert len(results) == 12
+    for name, raised, late, at_work, same in results:
+        assert raised == "KeyboardInterrupt", name
+        assert late < LATEST, name
+        assert not at_work, name
+        assert same, name
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_exception_of_a_signal_handler_reaches_the_caller_of_short_calls(threads: int) -> None:
+    ((raised, times, same),) = run(SHORT_CALLS, threads)
+    assert raised == ["Alarm"]
+    assert times == 150
+    assert same
+
+
+def test_an_interrupt_does_not_disturb_other_threads() -> None:
+    ((raised, wrong, went_on),) = run(OTHER_THREADS, 2)
+    assert raised == ["KeyboardInterrupt"] * 3
+    assert wrong == []
+    assert went_on
