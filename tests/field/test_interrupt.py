@@ -169,7 +169,7 @@ def run(code: str, threads: int) -> list[list[Any]]:
         [sys.executable, "-c", PRELUDE + code, str(threads)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         env=os.environ | {"OMP_NUM_THREADS": "2"},
     )
     assert done.returncode == 0, done.stderr
