@@ -35,7 +35,7 @@ def results() -> list[torch.Tensor]:
             gpuph.MorseSkeletonLoss(min_persistence=0.01, manifolds=manifolds, window=5),
         ):
             x = pred.clone().requires_grad_()
-            loss = loss_fn(x, (target * 3).floor())
+            loss = loss_fn(x, (target * 2).floor())
             loss.backward()
             assert x.grad is not None
             found += [loss.detach(), x.grad]
