@@ -115,7 +115,10 @@ def localized(
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
-    """Read `values` (N, P) at `index` (N, K), int64, row by row; 0 where the index is negative. Returns (N, K)."""
+    """Read `values` (N, P) at `index` (N, K), int64, row by row; 0 where the index is negative. Returns (N, K).
+
+    An index of P or more raises IndexError on the CPU, and reads 0 on other devices.
+    """
     return torch.ops.gpuph.gather(values, index)
 
 
@@ -142,7 +145,10 @@ def attach(read: Tensor, values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]
 
 
 def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
-    """Add `values` (N, K) up at `index` (N, K), int64, row by row in order of K, unless negative. Returns (N, size)."""
+    """Add `values` (N, K) up at `index` (N, K), int64, row by row in order of K, unless negative. Returns (N, size).
+
+    An index of `size` or more raises IndexError on the CPU, and is skipped on other devices.
+    """
     return torch.ops.gpuph.scatter(values, index, size)
 
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from .jit import device
 from .jit import unsigned as _i
-from .primitives import halted
 from .sort import argsort
 
 
@@ -52,10 +51,8 @@ def _inner(position, width):
 
 
 @device
-def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, place, spare_codes, halt=0):
+def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, place, spare_codes):
     """Sort codes (n,) in place by persistence, longest first, then by code; all other arguments are used up.
-
-    halt : see `halted`; the codes are then left unsorted.
 
     Codes come in order or nearly so, which makes the last criterion cheap: they are set right by insertion, and a
     stable sort by persistence keeps them so.
@@ -70,9 +67,7 @@ def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, place, spar
         bits[j], codes[j] = length, code
     for i in range(n):
         keys[i] = ~bits[i]  # the bits of floats that are not negative have the floats' order
-    argsort(keys[:n], order[:n], spare_keys, spare_order, place, halt)
-    if halted(halt):
-        return
+    argsort(keys[:n], order[:n], spare_keys, spare_order, place)
     for i in range(n):
         spare_codes[i] = codes[i]
     for i in range(n):

@@ -11,12 +11,12 @@ from .sort import no_places
 
 
 @allocating
-def lasting(births, deaths, death_of, key, values, width, area, min_persistence, halt=0):
+def lasting(births, deaths, death_of, key, values, width, area, min_persistence):
     """List the pairs that last.
 
     births, deaths : (n,) and (m,) int32, positions of the owners in a ringed grid of that width and area of a slice,
     births in ascending order. death_of : (n,) int32, the place in `deaths`, -1 for none, m for a class that never ends.
-    key : (cells,) of the grid; values : (P,) of the window within. halt : see `halted`.
+    key : (cells,) of the grid; values : (P,) of the window within.
     Returns codes, (k,) int64: birth index * 2^32 + death index + 1, sorted by persistence and then by code.
     """
     n = 0
@@ -38,7 +38,7 @@ def lasting(births, deaths, death_of, key, values, width, area, min_persistence,
             n += np.int64(lengths[n] > min_persistence)
     codes, lengths = codes[:n], lengths[:n]
     keys, order, spare = np.empty((2, n), key.dtype), np.empty((2, n), np.int32), np.empty(n, np.int64)
-    sort_pairs(lengths, codes, keys[0], keys[1], order[0], order[1], no_places(), spare, halt)
+    sort_pairs(lengths, codes, keys[0], keys[1], order[0], order[1], no_places(), spare)
     return codes
 
 

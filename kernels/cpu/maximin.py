@@ -90,7 +90,7 @@ def _maximin(bits, region, same, place, first, second, counts, halt):
             b = bits[w, place[i]]
             k = b ^ most if b < 0 else b
             keys[i] = ~k if k != -1 else ~0  # -0.0 equals 0.0; the greatest comes first
-        argsort(keys, order, spare_keys, spare_order, no_places(), halt)
+        argsort(keys, order, spare_keys, spare_order, no_places())
         if halted(halt):
             return
         bucket[:] = -1

@@ -182,7 +182,7 @@ def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1, 
         ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
         keys[0, e] = key[edges[0, e]]
     minima_below(at[: 2 * n_edges], star, steps, walking, known, halt)
-    argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order, counts, halt)
+    argsort(keys[0, :n_edges], order[:n_edges], keys[1], spare_order, counts)
     if halted(halt):
         return 0, 0, 0
     extrema = minima[0 if top else 1 : 1 + n_minima]
@@ -191,7 +191,7 @@ def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1, 
         return 0, 0, 0
     n_0 = n_1 = 0
     if wanted[0]:
-        n_0 = _emit(not top, extrema, edges[0, :n_edges], tree, values, width, min_persistence, spare, codes_0, halt)
+        n_0 = _emit(not top, extrema, edges[0, :n_edges], tree, values, width, min_persistence, spare, codes_0)
     if not wanted[1]:
         return n_0, n_1, 0
 
@@ -215,16 +215,16 @@ def window_pairs(x, bits, top, wanted, min_persistence, room, codes_0, codes_1, 
     merge(key, extrema, order[:rest], ends, True, *tree, halt)
     if halted(halt):
         return 0, 0, 0
-    n_1 = _emit(top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1, halt)
+    n_1 = _emit(top, extrema, edges[0, :rest], tree, values, width, min_persistence, spare, codes_1)
     return n_0, n_1, 0
 
 
 @device
-def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persistence, spare, codes, halt):
+def _emit(extrema_give_birth, extrema, saddles, tree, values, width, min_persistence, spare, codes):
     """Write the sorted codes of one side; returns how many."""
     saddle_of, _, partner = tree
     n = pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, width, min_persistence, spare[0], codes)
-    sort_pairs(spare[0][:n], codes[:n], *spare[1:], halt)
+    sort_pairs(spare[0][:n], codes[:n], *spare[1:])
     return n
 
 

@@ -258,7 +258,7 @@ def _elder_rule(key, extrema, first, saddles, ends, reverse, halt):
     """
     n, m = extrema.size, saddles.size
     order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, no_places(), halt)
+    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, no_places())
     saddle_of, elder_of, partner = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32)
     # The ring's key, at position 0, is the outside's as well: it is the last in V as it is the first in T.
     merge(key[extrema], np.arange(first, n), order, ends, reverse, saddle_of, elder_of, partner, halt)
@@ -273,7 +273,7 @@ def _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, mi
     key, star, values = key.reshape(-1), star.reshape(-1), x.reshape(-1)
     width, area = x.shape[2] + 2, (x.shape[1] + 2) * (x.shape[2] + 2)
     codes_0, codes_1, codes_2 = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
-    grid = key, values, width, area, min_persistence, halt
+    grid = key, values, width, area, min_persistence
     if halted(halt):
         return codes_0, codes_1, codes_2
     # In T, births and deaths change places. Dimension 1, which takes most memory, is first.

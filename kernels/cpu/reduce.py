@@ -63,7 +63,7 @@ def reduce(key, star, width, area, edges, killed, squares, directions, opened, f
 
 
 @allocating
-def _reduce_columns(grid, matrix, square_of, chain, halt):
+def _reduce_columns(grid, matrix, square_of, chain, halt=0):
     """Write the square of each edge that a column has."""
     key = grid[0]
     # Memory is taken as far as it is written: there can be room for the longest chain, and for more than will be left.

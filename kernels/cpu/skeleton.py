@@ -80,7 +80,7 @@ def _skeletons(x, bits, min_persistence, steps, mask, halt):
             minima_below(ends[k], star, steps, walking, known, halt)
         order = np.empty(n_edges, np.int32)
         spare_keys, spare_order = np.empty(n_edges, key.dtype), np.empty(n_edges, np.int32)
-        argsort(key[edges[0]], order, spare_keys, spare_order, no_places(), halt)
+        argsort(key[edges[0]], order, spare_keys, spare_order, no_places())
         if halted(halt):
             return
         killed, closed = np.empty(n_edges, np.int32), np.full(n_edges, -1, np.int32)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from .jit import allocating, device
 from .jit import unsigned as _i
-from .primitives import halted
 
 Array = NDArray[np.generic]
 
@@ -53,11 +52,10 @@ def sort(keys, n):
 
 
 @device
-def argsort(keys, order, spare_keys, spare_order, place, halt=0):
+def argsort(keys, order, spare_keys, spare_order, place):
     """Write into order (n,) the places of signed keys (n,), the least first, and of equal ones the first first.
 
     The keys and the spares, of the same shapes and dtypes, are used up; so is place, of `no_places`.
-    halt : see `halted`.
     """
     n = keys.size
     for i in range(n):
@@ -76,8 +74,6 @@ def argsort(keys, order, spare_keys, spare_order, place, halt=0):
     for shift in range(0, 8 * keys.itemsize, 32):
         _count_bytes(keys, shift, place)
         for byte in range(4):
-            if halted(halt):
-                return
             next_place = place[byte]
             for i in range(n):
                 bucket = _i((keys[i] >> (shift + 8 * byte)) & 255)
