@@ -9,10 +9,11 @@ import numpy as np
 
 from .jit import device
 from .primitives import halted
-from .savings import ROUNDING, certify, lowest, place_of, relax, saving
+from .savings import FINE, ROUNDING, certify, largest_paid, lowest, place_of, relax, saving
 
 _SCALING = 0.125  # of epsilon, from one round to the next
 _BIDS = 1_000  # a point, after which the auction gives up
+_FINEST = 2.0**-36  # epsilon at last, relative to the largest cost, where long bars are matched at a small one
 
 
 @device
@@ -28,8 +29,13 @@ def auction(rows, n, columns, m, largest, near, far, waiting):
         bids = _bid(rows, n, columns, True, epsilon, _BIDS * (n + m), near, far, waiting)
         bids = _bid(columns, m, rows, False, epsilon, bids, near, far, waiting)
         gap = certify(rows, n, columns, m, near, far)
-        if gap <= n * smallest or epsilon == smallest or bids == 0 or halted(rows.halt):
+        if halted(rows.halt):
             return gap
+        if gap <= n * smallest or epsilon == smallest or bids == 0:
+            paid = largest_paid(rows, n, columns, m)
+            if smallest <= FINE * paid or paid == 0.0 or bids == 0:
+                return gap
+            smallest = _FINEST * paid
         epsilon = max(_SCALING * epsilon, smallest)
         for i in range(n):
             j, first, last = rows.partner[i], rows.first[i], rows.last[i]
@@ -62,8 +68,10 @@ def _bid(bidders, n, goods, at_any_price, epsilon, bids, near, far, waiting):
             continue
         j = place_of(loss, far, goods, first, last)
         far[j] = np.inf
-        bidders.price[i] = max(0.0, -lowest(far, first, last) - epsilon)
-        goods.price[j] = saving(bidders, i, goods, j) - bidders.price[i]
+        saved = saving(bidders, i, goods, j)
+        # A price that rose by less than its rounding would not rise at all.
+        bidders.price[i] = max(0.0, -lowest(far, first, last) - max(epsilon, ROUNDING * saved))
+        goods.price[j] = saved - bidders.price[i]
         outbid = goods.partner[j]
         bidders.partner[i], goods.partner[j] = j, i
         if outbid >= 0:

@@ -38,8 +38,8 @@ def no_tree(size):
 def augment(rows, columns, m, order, near, far, tree):
     """Match row by row, in the order given, each along the path by which the matching gains most.
 
-    A path ends at a column that is still free, whose price is 0, or where a row of the tree leaves its partner and
-    stays alone. Its length is what the matching loses, at most 0, the length of the path that leaves the root alone.
+    A path ends at a column that is still free, or where a row of the tree leaves its partner and stays alone. Its
+    length is what the matching loses, at most the root's opt_out, the length of the path that leaves the root alone.
     near and far are infinite, before and after.
     """
     for root in order:
@@ -47,7 +47,7 @@ def augment(rows, columns, m, order, near, far, tree):
             return
         tree.row[0] = root
         row, base, size = root, 0.0, 1
-        leaver, shortest = 0, 0.0  # the node whose row best stays alone, and the length of that path
+        leaver, shortest = 0, rows.opt_out[root]  # the node whose row best stays alone, and the length of that path
         first, last = m, 0  # the columns that have been reached lie in between
         while True:
             lo, hi = rows.first[row], rows.last[row]
@@ -70,16 +70,17 @@ def augment(rows, columns, m, order, near, far, tree):
             base = distance + (saving(rows, row, columns, j) - columns.price[j])
             tree.row[size], tree.partner[size], tree.base[size] = row, j, base
             tree.distance[size], tree.price[size] = distance, columns.price[j]
-            if base < shortest:
-                leaver, shortest = size, base
+            if base + rows.opt_out[row] < shortest:
+                leaver, shortest = size, base + rows.opt_out[row]
             size += 1
             if halted(rows.halt):
                 return
             columns.price[j] = far[j] = np.inf  # reached for good
             near, far = far, near
         near[first:last] = far[first:last] = np.inf
-        for k in range(1, size):  # so much that every matched row is content, and never down, by rounding
-            columns.price[tree.partner[k]] = max(0.0, tree.price[k] + (distance - tree.distance[k]))
+        for k in range(1, size):  # so much that every matched row is content; rounding must not make it negative
+            j = tree.partner[k]
+            columns.price[j] = max(0.0 - columns.opt_out[j], tree.price[k] + (distance - tree.distance[k]))
         while end >= 0:
             # The row before a column on the path is the first that gave it its distance, to the bit.
             k, length, price = 0, tree.distance[node], tree.price[node]

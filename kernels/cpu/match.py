@@ -7,6 +7,7 @@ dropped before the search.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .augment import augment, no_tree
 from .interrupt import halt_word, interruptible
 from .jit import device, kernel
 from .jit import unsigned as _i
+from .polish import polish
 from .primitives import halted
 from .savings import (
     certify,
@@ -41,6 +43,7 @@ _PAIRS_A_SLICE = 20_000  # fewer pairs of points are not worth a thread
 # augmenting paths, at 3,000 a quarter, but with many ties 1.5 times.
 AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
 _SQRT_HALF = 0.5**0.5
+_UNIT = 480  # exponent that the largest coordinate gets, so that sums of squares are finite, and small ones no zeros
 _FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
 
@@ -96,8 +99,12 @@ def _windows(
     for w in range(birth_a.shape[0]):
         if halted(halt):
             return
-        n = _finite(birth_a[w], death_a[w], count_a[w], squared, all_a)
-        m = _finite(birth_b[w], death_b[w], count_b[w], squared, all_b)
+        scale = 1.0
+        if squared:
+            most = max(_farthest(birth_a[w], death_a[w], count_a[w]), _farthest(birth_b[w], death_b[w], count_b[w]))
+            scale = math.ldexp(1.0, min(_UNIT - math.frexp(most)[1], 1022))
+        n = _finite(birth_a[w], death_a[w], count_a[w], squared, scale, all_a)
+        m = _finite(birth_b[w], death_b[w], count_b[w], squared, scale, all_b)
         if n < count_a[w] and m < count_b[w]:
             for kind in range(3):
                 n_kind = _essential(birth_a[w], death_a[w], count_a[w], kind, a, keys)
@@ -111,6 +118,7 @@ def _windows(
         else:
             n_kept, gap[w] = _match_finite(all_b, m, b, all_a, n, a, squared, auction_from, near, far, keys, tree)
             _write(b, n_kept, a, partner_b[w], partner_a[w])
+        gap[w] = gap[w] / scale / scale
 
 
 @device
@@ -123,13 +131,23 @@ def _write(rows, n, columns, partner_of_rows, partner_of_columns):
 
 
 @device
-def _finite(birth, death, count, squared, points):
-    """Collect the points with finite coordinates, in order of index. Returns how many there are."""
+def _farthest(birth, death, count):
+    """The largest finite coordinate of points, without its sign."""
+    most = 0.0
+    for i in range(count):
+        if np.isfinite(birth[i]) and np.isfinite(death[i]):
+            most = max(most, abs(np.float64(birth[i])), abs(np.float64(death[i])))
+    return most
+
+
+@device
+def _finite(birth, death, count, squared, scale, points):
+    """Collect the points with finite coordinates, times `scale`, in order of index. Returns how many there are."""
     n = 0
     for i in range(count):
         if np.isfinite(birth[i]) and np.isfinite(death[i]):
-            length = abs(np.float64(death[i]) - np.float64(birth[i]))
-            points.birth[n], points.death[n], points.column[n] = birth[i], death[i], i
+            points.birth[n], points.death[n], points.column[n] = scale * birth[i], scale * death[i], i
+            length = abs(points.death[n] - points.birth[n])
             points.alone[n] = 0.5 * (length * length) if squared else _SQRT_HALF * length
             n += 1
     finish(points, n)
@@ -211,13 +229,15 @@ def _match_finite(all_rows, n, rows, all_columns, m, columns, squared, auction_f
         reach_all(rows, n, m)
     if min(n, m) >= auction_from:
         find_reach(columns, m, rows, n, squared)
-        return n, auction(rows, n, columns, m, largest(rows.gain, n), near, far, keys.order)
-    for i in range(n):
-        keys.value[i] = -rows.gain[i]
-    sort(keys, n)
-    far[: padded(m)] = np.inf
-    augment(rows, columns, m, keys.order[:n], near, far, tree)
-    return n, certify(rows, n, columns, m, near, far)
+        gap = auction(rows, n, columns, m, largest(rows.gain, n), near, far, keys.order)
+    else:
+        for i in range(n):
+            keys.value[i] = -rows.gain[i]
+        sort(keys, n)
+        far[: padded(m)] = np.inf
+        augment(rows, columns, m, keys.order[:n], near, far, tree)
+        gap = certify(rows, n, columns, m, near, far)
+    return n, polish(rows, n, columns, m, gap, squared, near, far, keys, tree)
 
 
 @device

@@ -3,6 +3,10 @@
 With prices p >= 0 on the columns, a row that takes column j loses p_j - w_ij. The prices prove how good a matching is:
 no matching saves more than sum p + sum_i max(0, max_j(w_ij - p_j)).
 
+Savings are differences from the costs alone, u_i + u_j - cost_ij, which lose the digits of the cost where two long bars
+are close together. `polish` therefore repeats the search in costs: `alone` is 0 then, a saving is minus the cost, and
+`opt_out` holds u. Otherwise `opt_out` is 0.
+
 Arithmetic is float64 in the order written, never contracted, and ties go to the lowest index, so that another device
 can repeat every choice. Savings are computed anew where they are needed, which costs less than reading a matrix.
 """
@@ -21,6 +25,7 @@ from .primitives import halted
 Array = NDArray[np.generic]
 
 ROUNDING = 2.0**-50  # what a few operations lose, relative to their operands, with room to spare
+FINE = ROUNDING * 2.0**20  # rounding errors that large, relative to the largest cost that is paid, do not matter
 _VECTOR = 16  # loops run over multiples of it: a remainder costs more than as many dummies
 _FAR = 1 << 62  # above every index
 
@@ -30,7 +35,8 @@ class Points(NamedTuple):
 
     birth: Array
     death: Array
-    alone: Array  # cost of staying unmatched
+    alone: Array  # cost of staying unmatched, as far as savings contain it
+    opt_out: Array  # the rest of that cost
     column: Array  # in the diagram
     place: Array  # of a column of the diagram in these arrays
     gain: Array  # positive where some partner saves something; for a row, the most that one saves
@@ -51,8 +57,8 @@ def padded(size):
 def no_points(size, halt=0):
     """Room for `size` points and dummies."""
     i = np.empty((5, padded(size)), np.int64)
-    x = np.empty((5, padded(size)))
-    return Points(x[0], x[1], x[2], i[0], i[1], x[3], i[2], i[3], x[4], i[4], halt)
+    x = np.empty((6, padded(size)))
+    return Points(x[0], x[1], x[2], x[5], i[0], i[1], x[3], i[2], i[3], x[4], i[4], halt)
 
 
 @device
@@ -62,7 +68,7 @@ def finish(points, n):
         points.birth[i] = points.death[i] = 0.0
         points.alone[i] = -np.inf
     for i in range(padded(n)):
-        points.price[i] = 0.0
+        points.price[i] = points.opt_out[i] = 0.0
         points.partner[i] = -1
 
 
@@ -144,7 +150,7 @@ def find_reach(points, n, others, m, squared):
     most = largest(others.alone, m)
     for i in range(n):
         x, alone = points.birth[i] + points.death[i], points.alone[i]
-        reach = 4.0 * np.sqrt(alone * most) if squared else 2.0 * (alone + most)
+        reach = 4.0 * (np.sqrt(alone) * np.sqrt(most)) if squared else 2.0 * (alone + most)
         reach = np.sqrt(reach + 8.0 * ROUNDING * (alone + most))
         reach += ROUNDING * (abs(x) + reach)
         points.first[i] = _below(others, m, x - reach) & -_VECTOR
@@ -178,9 +184,31 @@ def certify(rows, n, columns, m, near, far):
         if halted(rows.halt):
             break
         relax(rows, i, 0.0, columns, rows.first[i], rows.last[i], near, far)
-        profit = max(0.0, -lowest(far, rows.first[i], rows.last[i]))
-        gap += profit if rows.partner[i] < 0 else profit + far[rows.partner[i]]
+        least = min(rows.opt_out[i], lowest(far, rows.first[i], rows.last[i]))
+        gap += (rows.opt_out[i] if rows.partner[i] < 0 else far[rows.partner[i]]) - least
     for j in range(m):
         if columns.partner[j] < 0:
-            gap += columns.price[j]
+            gap += columns.price[j] + columns.opt_out[j]
     return gap
+
+
+@device
+def largest_paid(rows, n, columns, m):
+    """The largest cost that a matching pays, of a pair or of a point that stays alone."""
+    paid = 0.0
+    for i in range(n):
+        paid = max(paid, _paid(rows, i, columns))
+    for j in range(m):
+        if columns.partner[j] < 0:
+            paid = max(paid, columns.alone[j] + columns.opt_out[j])
+    return paid
+
+
+@device
+def _paid(points, i, others):
+    """What is paid for a point, together with its partner if it has one."""
+    j = points.partner[i]
+    if j < 0:
+        return points.alone[i] + points.opt_out[i]
+    x, y = points.birth[i] - others.birth[j], points.death[i] - others.death[j]
+    return x * x + y * y
