@@ -16,11 +16,12 @@ from torch.autograd.forward_ad import unpack_dual
 
 from . import shapes  # noqa: F401 -- makes torch.ops.gpuph, with `registration`
 from .choice import use_kernels
-from .gradients import Attach, Cost, MatchedCost
+from .gradients import Attach, Cost, Distance, MatchedCost
 
 __all__ = [
     "attach",
     "cost",
+    "distance",
     "gather",
     "localized",
     "match",
@@ -202,6 +203,24 @@ def cost(
     """
     points = birth_a, death_a, count_a, birth_b, death_b, count_b
     return Cost.apply(*points, partner_a, partner_b, squared)  # type: ignore[no-untyped-call]
+
+
+def distance(
+    birth_a: Tensor,
+    death_a: Tensor,
+    count_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    count_b: Tensor,
+    partner_a: Tensor,
+    partner_b: Tensor,
+) -> Tensor:
+    """Take the root of `cost` with half squared persistence, also where the cost leaves the dtype and the root does not.
+
+    Shape (N,), differentiable once; the gradient is 0 where the distance is 0 or inf.
+    """
+    points = birth_a, death_a, count_a, birth_b, death_b, count_b
+    return Distance.apply(*points, partner_a, partner_b)  # type: ignore[no-untyped-call]
 
 
 def matched_cost(

@@ -71,6 +71,51 @@ class Cost(torch.autograd.Function):
         return *grads, None, None, None
 
 
+class Distance(torch.autograd.Function):
+    """`distance`, computed with coordinates that are multiplied by a power of two."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        birth_a, death_a, count_a, birth_b, death_b, count_b, *partners = arguments
+        _, *slopes = torch.ops.gpuph.cost(*arguments, True)
+        # Match does not see what is 2**480 times smaller than the largest coordinate.
+        least = 2.0**-480 * torch.maximum(_farthest(birth_a, death_a, count_a), _farthest(birth_b, death_b, count_b))
+        scale, unit = _powers_of_two(torch.maximum(least, torch.maximum(*(_largest(x) for x in slopes))))
+        birth_a, death_a, birth_b, death_b = (x * scale[:, None] for x in (birth_a, death_a, birth_b, death_b))
+        cost, *slopes = torch.ops.gpuph.cost(birth_a, death_a, count_a, birth_b, death_b, count_b, *partners, True)
+        root: Tensor = cost.sqrt()
+        ctx.save_for_backward(root, *slopes)
+        return root * unit
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        _differentiated_once()
+        root, *slopes = ctx.saved_tensors
+        grad = (grad / (2 * root)).where(root != 0, 0.0)  # at 0, the root's own gradient is infinite
+        grads: list[Tensor | None] = []
+        for part in slopes:
+            grads += [*(grad[:, None, None] * part).unbind(1), None]
+        return *grads, None, None
+
+
+def _farthest(birth: Tensor, death: Tensor, count: Tensor) -> Tensor:
+    """Return the largest finite coordinate of every window's points, without its sign."""
+    there = torch.arange(birth.shape[1], device=birth.device) < count[:, None]
+    return _largest(torch.stack((birth, death), dim=1).where((birth.isfinite() & death.isfinite() & there)[:, None], 0.0))
+
+
+def _largest(x: Tensor) -> Tensor:
+    """Return the largest value of every window, without its sign; 0 where there are none."""
+    return x.abs().flatten(1).amax(1) if x.shape[2] else x.new_zeros(len(x))
+
+
+def _powers_of_two(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return powers of two, the product of which with x is about 1, and their inverses."""
+    integer, digits, bias = (torch.int64, 52, 1023) if x.dtype == torch.float64 else (torch.int32, 23, 127)
+    exponent = (2 * bias - (x.view(integer) >> digits)).clamp(1, 2 * bias - 1)
+    return (exponent << digits).view(x.dtype), ((2 * bias - exponent) << digits).view(x.dtype)
+
+
 class MatchedCost(torch.autograd.Function):
     """`matched_cost`, which saves slopes and pixels."""
 

@@ -65,7 +65,7 @@ def augment(rows, columns, m, order, near, far, tree):
             row = columns.partner[j]
             if row < 0:
                 end, node = j, size
-                tree.distance[node], tree.price[node] = distance, 0.0
+                tree.distance[node], tree.price[node] = distance, columns.price[j]
                 break
             base = distance + (saving(rows, row, columns, j) - columns.price[j])
             tree.row[size], tree.partner[size], tree.base[size] = row, j, base

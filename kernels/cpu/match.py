@@ -7,7 +7,6 @@ dropped before the search.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from .auction import auction
 from .augment import augment, no_tree
 from .interrupt import halt_word, interruptible
-from .jit import device, kernel
+from .jit import device, inlined, kernel
 from .jit import unsigned as _i
 from .polish import polish
 from .primitives import halted
@@ -43,7 +42,7 @@ _PAIRS_A_SLICE = 20_000  # fewer pairs of points are not worth a thread
 # augmenting paths, at 3,000 a quarter, but with many ties 1.5 times.
 AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
 _SQRT_HALF = 0.5**0.5
-_UNIT = 480  # exponent that the largest coordinate gets, so that sums of squares are finite, and small ones no zeros
+_UNIT = 480  # exponent of the largest coordinate in the search: sums of squares are finite, and small ones are not 0
 _FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
 
@@ -99,12 +98,11 @@ def _windows(
     for w in range(birth_a.shape[0]):
         if halted(halt):
             return
-        scale = 1.0
-        if squared:
-            most = max(_farthest(birth_a[w], death_a[w], count_a[w]), _farthest(birth_b[w], death_b[w], count_b[w]))
-            scale = math.ldexp(1.0, min(_UNIT - math.frexp(most)[1], 1022))
-        n = _finite(birth_a[w], death_a[w], count_a[w], squared, scale, all_a)
-        m = _finite(birth_b[w], death_b[w], count_b[w], squared, scale, all_b)
+        n, most_a = _finite(birth_a[w], death_a[w], count_a[w], all_a)
+        m, most_b = _finite(birth_b[w], death_b[w], count_b[w], all_b)
+        scale = _scale(max(most_a, most_b), keys) if squared else 1.0
+        _price_alone(all_a, n, squared, scale)
+        _price_alone(all_b, m, squared, scale)
         if n < count_a[w] and m < count_b[w]:
             for kind in range(3):
                 n_kind = _essential(birth_a[w], death_a[w], count_a[w], kind, a, keys)
@@ -131,27 +129,39 @@ def _write(rows, n, columns, partner_of_rows, partner_of_columns):
 
 
 @device
-def _farthest(birth, death, count):
-    """The largest finite coordinate of points, without its sign."""
-    most = 0.0
+def _finite(birth, death, count, points):
+    """Collect the points with finite coordinates, in order of index.
+
+    Returns how many there are, and the largest coordinate without its sign.
+    """
+    n, most_birth, most_death = 0, 0.0, 0.0
     for i in range(count):
         if np.isfinite(birth[i]) and np.isfinite(death[i]):
-            most = max(most, abs(np.float64(birth[i])), abs(np.float64(death[i])))
-    return most
-
-
-@device
-def _finite(birth, death, count, squared, scale, points):
-    """Collect the points with finite coordinates, times `scale`, in order of index. Returns how many there are."""
-    n = 0
-    for i in range(count):
-        if np.isfinite(birth[i]) and np.isfinite(death[i]):
-            points.birth[n], points.death[n], points.column[n] = scale * birth[i], scale * death[i], i
-            length = abs(points.death[n] - points.birth[n])
-            points.alone[n] = 0.5 * (length * length) if squared else _SQRT_HALF * length
+            points.birth[n], points.death[n], points.column[n] = birth[i], death[i], i
+            x, y = abs(points.birth[n]), abs(points.death[n])
+            most_birth, most_death = x if x > most_birth else most_birth, y if y > most_death else most_death
             n += 1
     finish(points, n)
-    return n
+    return n, max(most_birth, most_death)
+
+
+@inlined
+def _scale(most, keys):
+    """The power of two that makes the largest coordinate about 2**_UNIT, or 2**1022 if that is less."""
+    keys.value[0] = most
+    exponent = keys.bits[0] >> 52  # plus 1023, as in all bits; 0 for 0 and subnormal numbers
+    keys.bits[0] = min(_UNIT + 2046 - exponent, 2045) << 52
+    return keys.value[0]
+
+
+@inlined
+def _price_alone(points, n, squared, scale):
+    """Multiply the coordinates of n points by a power of two, and write what the points cost alone."""
+    for i in range(_i(n)):
+        birth, death = scale * points.birth[i], scale * points.death[i]
+        length = abs(death - birth)
+        points.birth[i], points.death[i] = birth, death
+        points.alone[i] = 0.5 * (length * length) if squared else _SQRT_HALF * length
 
 
 @device

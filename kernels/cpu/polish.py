@@ -28,9 +28,10 @@ def polish(rows, n, columns, m, gap, squared, near, far, keys, tree):
     """
     scale = max(largest(rows.alone, n), largest(columns.alone, m))  # of the numbers that were rounded
     paid = largest_paid(rows, n, columns, m)
-    coarse = ROUNDING * scale > FINE * paid or gap > _GAP * paid
-    if coarse:
-        find_reach(columns, m, rows, n, squared)
+    if ROUNDING * scale <= FINE * paid and gap <= _GAP * paid:
+        return gap
+    find_reach(columns, m, rows, n, squared)
+    coarse = True
     while coarse and paid > 0.0:
         scale = _PRICES * paid
         _compare_costs(rows, n, scale)
