@@ -237,7 +237,8 @@ def _match_finite(all_rows, n, rows, all_columns, m, columns, squared, auction_f
         find_reach(rows, n, columns, m, squared)
     else:
         reach_all(rows, n, m)
-    if min(n, m) >= auction_from:
+    by_auction = min(n, m) >= auction_from
+    if by_auction:
         find_reach(columns, m, rows, n, squared)
         gap = auction(rows, n, columns, m, largest(rows.gain, n), near, far, keys.order)
     else:
@@ -247,7 +248,7 @@ def _match_finite(all_rows, n, rows, all_columns, m, columns, squared, auction_f
         far[: padded(m)] = np.inf
         augment(rows, columns, m, keys.order[:n], near, far, tree)
         gap = certify(rows, n, columns, m, near, far)
-    return n, polish(rows, n, columns, m, gap, squared, near, far, keys, tree)
+    return n, polish(rows, n, columns, m, gap, by_auction, squared, near, far, keys, tree)
 
 
 @device

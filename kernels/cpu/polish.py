@@ -21,17 +21,18 @@ _GAP = 2.0**-17  # relative to the largest cost; a larger one makes the search r
 
 
 @device
-def polish(rows, n, columns, m, gap, squared, near, far, keys, tree):
-    """Improve a matching unless rounding and `gap` are small beside the largest cost that it pays. Returns the gap.
+def polish(rows, n, columns, m, gap, by_auction, squared, near, far, keys, tree):
+    """Improve a matching unless rounding and, of an auction, the gap are small beside the largest cost that it pays.
 
+    Returns the gap.
     near is infinite. far, keys, tree : used up.
     """
     scale = max(largest(rows.alone, n), largest(columns.alone, m))  # of the numbers that were rounded
     paid = largest_paid(rows, n, columns, m)
-    if ROUNDING * scale <= FINE * paid and gap <= _GAP * paid:
+    coarse = ROUNDING * scale > FINE * paid or (by_auction and gap > _GAP * paid)
+    if not coarse:
         return gap
     find_reach(columns, m, rows, n, squared)
-    coarse = True
     while coarse and paid > 0.0:
         scale = _PRICES * paid
         _compare_costs(rows, n, scale)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .savings import ROUNDING, certify, load_point, lowest_loss, own_loss, saving
+from .savings import FINE, ROUNDING, certify, largest_paid, load_point, lowest_loss, own_loss, saving
 
 _SCALING = tl.constexpr(0.125)  # of epsilon, from one round to the next
 _BIDS = tl.constexpr(1_000)  # a point, after which the auction gives up
+_FINEST = tl.constexpr(2.0**-36)  # epsilon at last, by the largest cost, where long bars are matched at a small one
 
 
 @triton.jit
@@ -54,6 +55,10 @@ def auction(
             j = tl.load(columns.order + k)
             gap += tl.where(tl.load(columns.partner + j) < 0, tl.load(columns.price + j), 0.0)
         running = (gap > n.to(tl.float64) * smallest) & (epsilon != smallest) & (bids > 0)
+        if (running == 0) & (bids > 0):
+            paid = largest_paid(rows, n, columns, m, SQUARED, BLOCK)
+            running = (smallest > paid * FINE) & (paid > 0.0)
+            smallest = tl.where(running, paid * _FINEST, smallest)
         if running:
             epsilon = tl.maximum(epsilon * _SCALING, smallest)
             tl.debug_barrier()  # all threads have the gap before partners part
@@ -105,9 +110,11 @@ def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, SQUARED: tl
         outbid = tl.load(goods.partner + j, mask=bought, other=-1)
         waits = outbid >= 0
         waits &= at_any_price | (tl.load(bidders.price + outbid, mask=waits, other=0.0) > 0.0)
-        profit = tl.where(bought, tl.maximum(-second - epsilon, 0.0), 0.0)
         birth_j, death_j, alone_j = load_point(goods, j, bought, SQUARED)
-        price = saving(birth, death, alone, birth_j, death_j, alone_j) - profit
+        saved = saving(birth, death, alone, birth_j, death_j, alone_j)
+        # A price that rose by less than its rounding would not rise at all.
+        profit = tl.where(bought, tl.maximum(-second - tl.maximum(epsilon, saved * ROUNDING), 0.0), 0.0)
+        price = saved - profit
         tl.debug_barrier()  # all threads have read what is written now
         tl.store(bidders.price + i, profit)
         tl.store(goods.price + j, price, mask=bought)

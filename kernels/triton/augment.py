@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from .savings import load_point, saving
+from .savings import load_point, opt_out, saving
 
 
 class Tree(NamedTuple):
@@ -28,8 +28,8 @@ class Tree(NamedTuple):
 def augment(rows, n, columns, m, order, best, near, far, tree, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
     """Match row by row, in the order given, each along the path by which the matching gains most.
 
-    A path ends at a column that is still free, whose price is 0, or where a row of the tree leaves its partner and
-    stays alone. Its length is what the matching loses, at most 0, the length of the path that leaves the root alone.
+    A path ends at a column that is still free, or where a row of the tree leaves its partner and stays alone. Its
+    length is what the matching loses, at most the root's opt_out, the length of the path that leaves the root alone.
     order, best : (n,) int32, the rows in that order, and the column that each gains most by as long as all are free.
     near, far : (m,) float64, used up.
 
@@ -45,10 +45,12 @@ def augment(rows, n, columns, m, order, best, near, far, tree, SQUARED: tl.const
         if row >= 0:
             base = tl.full((), 0.0, tl.float64)
             distance, end = _sweep(rows, root, base, columns, m, near, far, True, SQUARED, BLOCK)
-            found = distance < 0.0
+            birth, death, _ = load_point(rows, root, True, SQUARED)
+            loss_alone = opt_out(rows, birth, death, SQUARED)
+            found = distance < loss_alone
             row = tl.load(columns.partner + end, mask=found, other=-1)
             if row >= 0:
-                _search(rows, root, row, distance, end, columns, m, near, far, tree, SQUARED, BLOCK)
+                _search(rows, root, row, loss_alone, distance, end, columns, m, near, far, tree, SQUARED, BLOCK)
                 found = row < 0
         tl.debug_barrier()  # all threads have looked whether the column is free
         tl.store(rows.partner + root, end, mask=found)
@@ -56,16 +58,18 @@ def augment(rows, n, columns, m, order, best, near, far, tree, SQUARED: tl.const
 
 
 @triton.jit
-def _search(rows, root, row, distance, end, columns, m, near, far, tree, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
+def _search(
+    rows, root, row, shortest, distance, end, columns, m, near, far, tree, SQUARED: tl.constexpr, BLOCK: tl.constexpr
+):
     """Go on from a first column that has a partner, row, and change partners along the path that is found.
 
-    far : the distances by paths through the root.
+    shortest : length of the path that leaves the root alone. far : the distances by paths through the root.
     """
     tl.store(tree.row, root)
     tl.store(tree.partner, -1)
     tl.store(tree.base, 0.0)
     size = 1
-    leaver, shortest = 0, tl.full((), 0.0, tl.float64)  # the node whose row best stays alone, and that path's length
+    leaver = 0  # the node whose row best stays alone
     found, searching = size > 0, size > 0
     while searching:
         price = tl.load(columns.price + end)
@@ -77,8 +81,8 @@ def _search(rows, root, row, distance, end, columns, m, near, far, tree, SQUARED
         tl.store(tree.base + size, base)
         tl.store(tree.distance + size, distance)
         tl.store(tree.price + size, price)
-        is_shorter = base < shortest
-        leaver, shortest = tl.where(is_shorter, size, leaver), tl.where(is_shorter, base, shortest)
+        length = base + opt_out(rows, birth, death, SQUARED)
+        leaver, shortest = tl.where(length < shortest, size, leaver), tl.where(length < shortest, length, shortest)
         size += 1
         near, far = far, near
         tl.debug_barrier()  # all threads have the price
@@ -90,7 +94,7 @@ def _search(rows, root, row, distance, end, columns, m, near, far, tree, SQUARED
         searching = found & (row >= 0)
     tl.debug_barrier()  # the tree is complete, and nobody looks at the prices or partners any longer
 
-    node, length, price = size, distance, tl.full((), 0.0, tl.float64)
+    node, length, price = size, distance, tl.load(columns.price + end)
     if found == 0:
         node, distance = leaver, shortest
         end = tl.load(tree.partner + node)
@@ -100,8 +104,11 @@ def _search(rows, root, row, distance, end, columns, m, near, far, tree, SQUARED
     for start in range(1, size, BLOCK):  # so much that every matched row is content with its partner
         k = start + tl.arange(0, BLOCK)
         rise = distance - tl.load(tree.distance + k, mask=k < size, other=0.0)
-        risen = tl.maximum(tl.load(tree.price + k, mask=k < size, other=0.0) + rise, 0.0)  # rounding must not lower it
-        tl.store(columns.price + tl.load(tree.partner + k, mask=k < size, other=0), risen, mask=k < size)
+        j = tl.load(tree.partner + k, mask=k < size, other=0)
+        birth, death, _ = load_point(columns, j, k < size, SQUARED)
+        risen = tl.load(tree.price + k, mask=k < size, other=0.0) + rise
+        risen = tl.maximum(risen, 0.0 - opt_out(columns, birth, death, SQUARED))  # rounding must not make it negative
+        tl.store(columns.price + j, risen, mask=k < size)
     while end >= 0:
         node = _before(rows, columns, end, node, length, price, tree, SQUARED, BLOCK)
         row = tl.load(tree.row + node)

@@ -20,10 +20,11 @@ import triton.language as tl
 from torch import Tensor
 
 from .auction import auction
-from .augment import Tree, augment
+from .augment import Tree
 from .launch import INTERPRETED, in_rows, registers
-from .points import collect, count_finite, keep_columns, keep_rows, leave_alone, match_essential, write
-from .savings import Points, Side, certify, keys, sort
+from .points import collect, count_finite, keep_columns, keep_rows, leave_alone, match_essential, scale_of, write
+from .polish import search
+from .savings import Points, Side, keys, sort
 
 # From how many points of the smaller side the auction is used: as on the CPU.
 AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
@@ -165,9 +166,12 @@ def match_window(
         of_rows, of_columns = of_columns, of_rows
     rows, columns = _points(coordinates, floats, ints, 0, room), _points(coordinates, floats, ints, 1, room)
     tree = _tree(floats, ints, room)
-    n = collect(of_rows, rows, THREADS)
+    scale, inverse = tl.full((), 1.0, tl.float64), tl.full((), 1.0, tl.float64)
+    if SQUARED:
+        scale, inverse = scale_of(a, b, BLOCK)
+    n = collect(of_rows, scale, rows, THREADS)
     tl.debug_barrier()  # the rows are read by other threads, and then the columns
-    m = keep_columns(of_columns, rows, n, columns, SQUARED, THREADS, CHUNK)
+    m = keep_columns(of_columns, scale, rows, n, columns, SQUARED, THREADS, CHUNK)
     tl.debug_barrier()
     n = keep_rows(rows, n, columns, m, SQUARED, THREADS, CHUNK, PARTS)
     is_matched = (tl.minimum(n, m) >= auction_from) == AUCTION
@@ -182,7 +186,7 @@ def match_window(
             gap = _solve(rows, n, columns, m, tree, CERTIFIED, SQUARED, AUCTION, BLOCK, THREADS, CHUNK, PARTS)
             tl.debug_barrier()  # partners have been found by other threads
             write(rows, n, columns, of_rows.partner, of_columns.partner, BLOCK)
-    return is_matched, gap
+    return is_matched, gap * inverse * inverse
 
 
 @triton.jit
@@ -191,7 +195,8 @@ def _points(coordinates, floats, ints, side, room):
     coordinates += 2 * side * room
     floats += 2 * side * room
     ints += 3 * side * room
-    return Points(coordinates, coordinates + room, floats, floats + room, ints, ints + room, ints + 2 * room)
+    share = tl.full((), 1.0, tl.float64)
+    return Points(coordinates, coordinates + room, floats, floats + room, ints, ints + room, ints + 2 * room, share)
 
 
 @triton.jit
@@ -229,15 +234,7 @@ def _solve(
             sort(columns, m, columns.order, False, THREADS, CHUNK, PARTS)
             tl.debug_barrier()
             gap = auction(rows, n, columns, m, tree.row, SQUARED, BLOCK, THREADS, CHUNK, PARTS)
-        else:
-            # The columns need no order of theirs, and nobody needs gains from then on.
-            sort(rows, n, columns.order, True, THREADS, CHUNK, PARTS)
-            augment(rows, n, columns, m, columns.order, rows.order, columns.gain, rows.gain, tree, SQUARED, BLOCK)
-            if CERTIFIED:
-                tl.debug_barrier()
-                sort(rows, n, rows.order, False, THREADS, CHUNK, PARTS)
-                tl.debug_barrier()
-                gap = certify(rows, n, columns, m, SQUARED, THREADS, CHUNK, PARTS)
+        gap = search(rows, n, columns, m, tree, gap, CERTIFIED, SQUARED, AUCTION, BLOCK, THREADS, CHUNK, PARTS)
     return gap
 
 

@@ -37,18 +37,50 @@ def _load_finite(diagram, i):
 
 
 @triton.jit
-def collect(diagram, points, THREADS: tl.constexpr):
+def scale_of(a, b, BLOCK: tl.constexpr):
+    """A power of two, the product of which with the largest finite coordinate is about 2**480, and its inverse.
+
+    Sums of squares are finite then, and small ones are not 0. It is at most 2**1022. Coordinates in float32 need none.
+    """
+    scale, inverse = tl.full((), 1.0, tl.float64), tl.full((), 1.0, tl.float64)
+    if a.birth.dtype.element_ty == tl.float64:
+        bits = tl.maximum(_farthest(a, BLOCK), _farthest(b, BLOCK)).to(tl.int64, bitcast=True)
+        exponent = tl.minimum(480 + 2046 - (bits >> 52), 2045)
+        scale = (exponent << 52).to(tl.float64, bitcast=True)
+        inverse = ((2046 - exponent) << 52).to(tl.float64, bitcast=True)
+    return scale, inverse
+
+
+@triton.jit
+def _farthest(diagram, BLOCK: tl.constexpr):
+    """The largest coordinate of finite points, without its sign."""
+    most = tl.zeros((BLOCK,), tl.float64)
+    for start in range(0, diagram.count, BLOCK):
+        birth, death, finite = _load_finite(diagram, start + tl.arange(0, BLOCK))
+        farther = tl.maximum(tl.abs(birth), tl.abs(death))
+        most = tl.where(finite & (farther > most), farther, most)
+    return tl.max(most, 0)
+
+
+@triton.jit
+def _scaled(x, scale):
+    return x * scale if x.dtype == tl.float64 else x
+
+
+@triton.jit
+def collect(diagram, scale, points, THREADS: tl.constexpr):
     """Collect the finite points of a diagram, in order of column. Returns how many there are."""
     n = 0
     for start in range(0, diagram.count, THREADS):
         i = start + tl.arange(0, THREADS)
         birth, death, finite = _load_finite(diagram, i)
+        birth, death = _scaled(birth, scale), _scaled(death, scale)
         _, n = _append(points, birth, death, tl.zeros((THREADS,), tl.float64), i, finite, n)
     return n
 
 
 @triton.jit
-def keep_columns(diagram, rows, n, kept, SQUARED: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr):
+def keep_columns(diagram, scale, rows, n, kept, SQUARED: tl.constexpr, THREADS: tl.constexpr, CHUNK: tl.constexpr):
     """Collect the finite points of a diagram that can gain something by one of n rows, in order of column.
 
     Returns how many there are. Of the two, this is the diagram with more points: each thread looks at one.
@@ -57,6 +89,7 @@ def keep_columns(diagram, rows, n, kept, SQUARED: tl.constexpr, THREADS: tl.cons
     for start in range(0, diagram.count, THREADS):
         i = start + tl.arange(0, THREADS)
         birth_in, death_in, finite = _load_finite(diagram, i)
+        birth_in, death_in = _scaled(birth_in, scale), _scaled(death_in, scale)
         birth, death = birth_in.to(tl.float64), death_in.to(tl.float64)
         alone = cost_alone(birth, death, SQUARED)
         most = tl.zeros((CHUNK, THREADS), tl.float64)

@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 
 ROUNDING = tl.constexpr(2.0**-50)  # what a few operations lose, relative to their operands, with room to spare
+FINE = tl.constexpr(2.0**-30)  # rounding errors that large, relative to the largest cost that is paid, do not matter
 _SQRT_HALF = tl.constexpr(0.5**0.5)
 
 
@@ -37,14 +38,24 @@ class Points(NamedTuple):
     column: Any  # int32, in the diagram
     partner: Any  # int32, place on the other side, or -1
     order: Any  # int32, places by birth + death; before that, of rows, their best column
+    share: Any  # float64, of the cost alone that savings contain: 1, or 0 where costs are compared, as in `polish`
 
 
 @triton.jit
 def load_point(points, i, mask, SQUARED: tl.constexpr):
-    """Coordinates and cost alone of the points at places i, as float64; (0, 0) where masked."""
+    """Coordinates of the points at places i, as float64, and what savings contain of their cost alone.
+
+    The coordinates are (0, 0) where masked.
+    """
     birth = tl.load(points.birth + i, mask=mask, other=0.0).to(tl.float64)
     death = tl.load(points.death + i, mask=mask, other=0.0).to(tl.float64)
-    return birth, death, cost_alone(birth, death, SQUARED)
+    return birth, death, cost_alone(birth, death, SQUARED) * points.share
+
+
+@triton.jit
+def opt_out(points, birth, death, SQUARED: tl.constexpr):
+    """The rest of what points cost alone."""
+    return cost_alone(birth, death, SQUARED) * (1.0 - points.share)
 
 
 @triton.jit
@@ -138,9 +149,10 @@ def certify(
         i = tl.load(rows.order + k, mask=k < n, other=0)
         birth, death, alone = load_point(rows, i, k < n, SQUARED)
         low, _ = lowest_loss(birth, death, alone, columns, m, SQUARED, CHUNK, PARTS)
-        profit = tl.where(low < 0.0, -low, 0.0)
+        loss_alone = opt_out(rows, birth, death, SQUARED)
         own = own_loss(rows, i, birth, death, alone, k < n, columns, SQUARED)
-        tl.store(rows.gain + k, profit + own, mask=(k < n) & (thread % PARTS == 0))
+        slack = own - tl.where(low < loss_alone, low, loss_alone)
+        tl.store(rows.gain + k, slack, mask=(k < n) & (thread % PARTS == 0))
     tl.debug_barrier()  # the slacks are read by all threads
     gap = tl.full((), 0.0, tl.float64)
     for k in range(0, n):
@@ -150,8 +162,30 @@ def certify(
 
 @triton.jit
 def own_loss(rows, i, birth, death, alone, mask, columns, SQUARED: tl.constexpr):
-    """price - saving of rows with the partners that they have; 0 without."""
+    """price - saving of rows with the partners that they have; their opt_out without."""
     j = tl.load(rows.partner + i, mask=mask, other=-1)
     birth_other, death_other, alone_other = load_point(columns, j, j >= 0, SQUARED)
     saved = saving(birth, death, alone, birth_other, death_other, alone_other)
-    return tl.where(j >= 0, tl.load(columns.price + j, mask=j >= 0, other=0.0) - saved, 0.0)
+    loss = tl.load(columns.price + j, mask=j >= 0, other=0.0) - saved
+    return tl.where(j >= 0, loss, opt_out(rows, birth, death, SQUARED))
+
+
+@triton.jit
+def largest_paid(rows, n, columns, m, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
+    """The largest cost that a matching pays, of a pair or of a point that stays alone."""
+    paid = tl.zeros((BLOCK,), tl.float64)
+    for start in range(0, n, BLOCK):
+        i = start + tl.arange(0, BLOCK)
+        birth, death, _ = load_point(rows, i, i < n, SQUARED)
+        j = tl.load(rows.partner + i, mask=i < n, other=-1)
+        birth_other, death_other, _ = load_point(columns, j, j >= 0, SQUARED)
+        x, y = birth - birth_other, death - death_other
+        cost = tl.where(j >= 0, x * x + y * y, cost_alone(birth, death, SQUARED))
+        paid = tl.where(cost > paid, cost, paid)
+    for start in range(0, m, BLOCK):
+        j = start + tl.arange(0, BLOCK)
+        birth, death, _ = load_point(columns, j, j < m, SQUARED)
+        cost = cost_alone(birth, death, SQUARED)
+        single = tl.load(columns.partner + j, mask=j < m, other=0) < 0
+        paid = tl.where(single & (cost > paid), cost, paid)
+    return tl.max(paid, 0)
