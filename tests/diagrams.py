@@ -79,3 +79,37 @@ def mixed(sizes: tuple[tuple[int, int], ...], seed: int = 0, dtype: torch.dtype 
         left += [some, copies, some, truth(n, rng), classes, classes]
         right += [copies, some, truth(m, rng), some, others, some]
     return pairs(left, right, dtype)
+
+
+def with_outliers(rng: np.random.Generator, most: int = 6) -> tuple[Points, Points]:
+    """Two small diagrams and a few bars that are 1e3 to 1e12 times as long, on either side, close together or not.
+
+    Coordinates are multiples of 2^-12, so that exact costs are short.
+    """
+    a, b = (uniform(n, rng) if rng.random() < 0.5 else real(n, rng) for n in rng.integers(0, most + 1, 2))
+    if rng.random() < 0.4:
+        b = a + rng.normal(0, 10.0 ** -rng.integers(0, 4), a.shape)
+    long, style = 10.0 ** rng.integers(3, 13), rng.integers(7)
+
+    def bars(k: int) -> Points:
+        early, late = rng.uniform(0, 10, (2, k))
+        if style == 0:  # a nodata value
+            late = np.full(k, long)
+        elif style == 1:
+            late = long + rng.integers(0, 3, k)
+        elif style == 2:
+            late = long * (1 + rng.normal(0, 1e-9, k))
+        elif style == 3:
+            early = np.full(k, -long)
+        elif style == 4:  # all the others lie in the middle
+            early, late = early - long, late + long
+        elif style == 5:  # scales in a chain
+            early, late = early / 10, 1e3 ** rng.integers(1, 5, k)
+        else:
+            early, late = -(1e3 ** rng.integers(0, 5, k)), 1e3 ** rng.integers(0, 5, k)
+        return np.stack((early, late), axis=1)
+
+    counts = rng.integers(0, 5, 2) if rng.random() < 0.7 else np.full(2, rng.integers(1, 5))
+    sides = (np.concatenate((bulk, bars(k))) for bulk, k in zip((a, b), counts, strict=True))
+    left, right = (rng.permutation(np.ldexp(np.round(np.ldexp(side, 12)), -12)) for side in sides)
+    return left, right
