@@ -42,6 +42,7 @@ _PAIRS_A_SLICE = 20_000  # fewer pairs of points are not worth a thread
 # augmenting paths, at 3,000 a quarter, but with many ties 1.5 times.
 AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
 _SQRT_HALF = 0.5**0.5
+_MOST = 2.0**1000  # that a point costs alone, so that sums are finite
 _UNIT = 480  # exponent of the largest coordinate in the search: sums of squares are finite, and small ones are not 0
 _FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
@@ -161,7 +162,7 @@ def _price_alone(points, n, squared, scale):
         birth, death = scale * points.birth[i], scale * points.death[i]
         length = abs(death - birth)
         points.birth[i], points.death[i] = birth, death
-        points.alone[i] = 0.5 * (length * length) if squared else _SQRT_HALF * length
+        points.alone[i] = 0.5 * (length * length) if squared else min(_SQRT_HALF * length, _MOST)
 
 
 @device

@@ -17,6 +17,7 @@ import triton.language as tl
 ROUNDING = tl.constexpr(2.0**-50)  # what a few operations lose, relative to their operands, with room to spare
 FINE = tl.constexpr(2.0**-30)  # rounding errors that large, relative to the largest cost that is paid, do not matter
 _SQRT_HALF = tl.constexpr(0.5**0.5)
+_MOST = tl.constexpr(2.0**1000)  # that a point costs alone, so that sums are finite
 
 
 class Side(NamedTuple):
@@ -62,7 +63,7 @@ def opt_out(points, birth, death, SQUARED: tl.constexpr):
 def cost_alone(birth, death, SQUARED: tl.constexpr):
     """What points cost that stay alone."""
     length = death - birth
-    return 0.5 * (length * length) if SQUARED else tl.abs(length) * _SQRT_HALF
+    return 0.5 * (length * length) if SQUARED else tl.minimum(tl.abs(length) * _SQRT_HALF, _MOST)
 
 
 @triton.jit
