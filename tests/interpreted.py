@@ -10,7 +10,7 @@ import torch
 
 import gpuph
 import inputs
-from diagrams import essential, mixed, pairs, real
+from diagrams import essential, mixed, pairs, real, with_outliers
 from engines import (
     assert_same_gather,
     assert_same_localized,
@@ -131,6 +131,21 @@ def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
 def test_matchings_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype) -> None:
     sizes = ((0, 2), (1, 1), (5, 1), (4, 6))
     assert_same_matching(*mixed(sizes, dtype=dtype), squared, solver)
+
+
+@pytest.mark.parametrize(
+    ("solver", "squared", "dtype", "scale"),
+    [
+        ("auto", True, torch.float64, 1.0),
+        ("auction", True, torch.float64, 2.0**-400),
+        ("augment", False, torch.float32, 1.0),
+    ],
+    ids=str,
+)
+def test_matchings_with_outliers_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype, scale: float) -> None:
+    rng = np.random.default_rng(7)
+    left, right = zip(*(with_outliers(rng, 4) for _ in range(12)), strict=True)
+    assert_same_matching(*pairs([scale * p for p in left], [scale * p for p in right], dtype), squared, solver)
 
 
 def test_overflowed_odd_and_absent_diagrams_are_matched_like_the_cpu() -> None:

@@ -17,7 +17,7 @@ import torch
 
 import gpuph
 import inputs
-from diagrams import essential, mixed, pairs, real
+from diagrams import essential, mixed, pairs, real, with_outliers
 from engines import (
     assert_same_gather,
     assert_same_localized,
@@ -160,6 +160,14 @@ def test_matchings_equal_the_cpu_on_any_schedule(seed: int) -> None:
     dtype = (torch.float32, torch.float64)[seed // 4 % 2]
     with ptx(seed, switch_prob=0.02 + 0.3 * (seed % 3)):
         assert_same_matching(*mixed(sizes, seed, dtype), seed % 2 == 0, ("auto", "auction")[seed // 2 % 2])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_matchings_with_outliers_equal_the_cpu_on_any_schedule(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = zip(*(with_outliers(rng) for _ in range(12)), strict=True)
+    with ptx(seed, switch_prob=0.02 + 0.3 * (seed % 3)):
+        assert_same_matching(*pairs([*left], [*right], torch.float64), True, ("auto", "auction")[seed % 2])
 
 
 def test_matchings_of_hundreds_of_points_equal_the_cpu() -> None:
