@@ -13,6 +13,7 @@ from .persistence import data_decides, debugging
 
 UNMATCHED = ("half_squared", "distance")
 SOLVERS = ("auto", "augment", "auction")
+_Points = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     squared = checks.choice("unmatched", unmatched, UNMATCHED) == "half_squared"
     checks.choice("solver", solver, SOLVERS)
     points = _points(a, b)
-    partner_a, partner_b, gap = ops.match(*(x.detach() for x in points), squared, solver)
+    partner_a, partner_b, gap = _partners(points, squared, solver)
     cost = ops.cost(*points, partner_a, partner_b, squared)
     _check_numbers(cost, a, b)
     return Matching(partner_a, partner_b, cost, gap)
@@ -128,8 +129,8 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
     -------
     Tensor, shape (N,)
         The square root of the cost of `match(a, b)`, in filtration values, also where that cost overflows or underflows
-        its dtype; inf where the diagrams have different numbers of essential classes of some kind. Differentiable; where
-        the distance is 0 or inf, the gradient is 0.
+        its dtype; inf where the diagrams have different numbers of essential classes of some kind. Differentiable; the
+        gradient is 0 where the distance is 0 or inf.
 
     Raises
     ------
@@ -146,17 +147,24 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
     tensor([5., 3.])
     """
     points = _points(a, b)
-    partner_a, partner_b, _ = ops.match(*(x.detach() for x in points), True, "auto")
+    partner_a, partner_b, _ = _partners(points, True, "auto")
     distance = ops.distance(*points, partner_a, partner_b)
     _check_numbers(distance, a, b)
     return distance
 
 
-def _points(a: Diagram, b: Diagram) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _points(a: Diagram, b: Diagram) -> _Points:
     """Births, deaths and counts of two diagrams, after a check; at least in float32, as no kernel computes in half."""
     _check(a, b)
     dtype = torch.promote_types(a.birth.dtype, torch.float32)
     return a.birth.to(dtype), a.death.to(dtype), a.count, b.birth.to(dtype), b.death.to(dtype), b.count
+
+
+def _partners(points: _Points, squared: bool, solver: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Match points without their gradients; see `ops.match`."""
+    birth_a, death_a, count_a, birth_b, death_b, count_b = points
+    sides = birth_a.detach(), death_a.detach(), count_a, birth_b.detach(), death_b.detach(), count_b
+    return ops.match(*sides, squared, solver)
 
 
 def _check(a: Diagram, b: Diagram) -> None:

@@ -215,7 +215,7 @@ def distance(
     partner_a: Tensor,
     partner_b: Tensor,
 ) -> Tensor:
-    """Take the root of `cost` with half squared persistence, also where the cost leaves the dtype and the root does not.
+    """Take the root of `cost` for half squared persistence, also where the cost leaves the dtype but its root does not.
 
     Shape (N,), differentiable once; the gradient is 0 where the distance is 0 or inf.
     """

@@ -101,7 +101,9 @@ class Distance(torch.autograd.Function):
 def _farthest(birth: Tensor, death: Tensor, count: Tensor) -> Tensor:
     """Return the largest finite coordinate of every window's points, without its sign."""
     there = torch.arange(birth.shape[1], device=birth.device) < count[:, None]
-    return _largest(torch.stack((birth, death), dim=1).where((birth.isfinite() & death.isfinite() & there)[:, None], 0.0))
+    return _largest(
+        torch.stack((birth, death), dim=1).where((birth.isfinite() & death.isfinite() & there)[:, None], 0.0)
+    )
 
 
 def _largest(x: Tensor) -> Tensor:

@@ -24,7 +24,9 @@ def batch(points: list[Points], dtype: torch.dtype = F64, exponent: int = 0) -> 
 @pytest.mark.parametrize(
     ("dtype", "exponents"), [(F64, (-450, -281, -60, 3, 200, 500)), (F32, (-60, -30, 1, 60))], ids=str
 )
-def test_a_power_of_two_changes_no_bit_of_a_matching(dtype: torch.dtype, exponents: tuple[int, ...], solver: str) -> None:
+def test_a_power_of_two_changes_no_bit_of_a_matching(
+    dtype: torch.dtype, exponents: tuple[int, ...], solver: str
+) -> None:
     rng = np.random.default_rng(0)
     left = [kind(n, rng) for kind in KINDS for n in (1, 7, 40, 90)]
     right = [kind(n, rng) for kind in KINDS for n in (9, 6, 75, 70)]
