@@ -92,9 +92,10 @@ def _search(
         found = distance < shortest
         row = tl.load(columns.partner + end, mask=found, other=-1)
         searching = found & (row >= 0)
+    price = tl.load(columns.price + end)
     tl.debug_barrier()  # the tree is complete, and nobody looks at the prices or partners any longer
 
-    node, length, price = size, distance, tl.load(columns.price + end)
+    node, length = size, distance
     if found == 0:
         node, distance = leaver, shortest
         end = tl.load(tree.partner + node)
