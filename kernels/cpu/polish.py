@@ -12,6 +12,7 @@ import numpy as np
 
 from .augment import augment
 from .jit import device
+from .primitives import halted
 from .savings import FINE, ROUNDING, certify, find_reach, largest, largest_paid, lowest, padded, relax, saving
 from .sort import sort
 
@@ -33,7 +34,7 @@ def polish(rows, n, columns, m, gap, by_auction, squared, near, far, keys, tree)
     if not coarse:
         return gap
     find_reach(columns, m, rows, n, squared)
-    while coarse and paid > 0.0:
+    while coarse and paid > 0.0 and not halted(rows.halt):
         scale = _PRICES * paid
         _compare_costs(rows, n, scale)
         _compare_costs(columns, m, scale)
