@@ -16,6 +16,7 @@ from torch import Tensor
 _given: set[str] = set()  # the kinds of warning that this process has given
 
 _BEYOND = 1e-3  # how far rounding, or a resampled mask, may leave [0, 1]
+_CURVES = 0.25  # the largest part of a distance map in which it is 0
 _CHANNELS = 4  # as many slices or fewer are taken for channels
 _PIXELS = 256  # if they have as many pixels as this, or more
 
@@ -42,8 +43,8 @@ def _from_0_to_1(name: str, x: Tensor, expected: str, advice: str) -> bool:
 def distances(target: Tensor) -> bool:
     """Warn if a mask was given for a distance map; returns whether the map has more than one value.
 
-    A mask holds two values, mostly 0. So does a distance map that is truncated at the size of a pixel, but that is 0 on
-    curves only, which are the smaller part.
+    A mask holds two values, and a good part of it is 0. A distance map that is truncated at the size of a pixel has two
+    values as well, but is 0 on curves only, which are a small part.
     """
     if target.numel() == 0:
         return False
@@ -51,12 +52,14 @@ def distances(target: Tensor) -> bool:
     low, high = x.aminmax()
     if not low < high:  # without an object, or with a NaN, which raises elsewhere
         return False
-    on = x == high
-    if "distances" not in _given and low == 0 and 2 * int(on.sum()) < on.numel() and bool((on | (x == 0)).all()):
+    if "distances" in _given or low != 0:
+        return True
+    off = x == 0
+    if int(off.sum()) > _CURVES * x.numel() and bool((off | (x == high)).all()):
         _warn(
             "distances",
-            f"target must be a distance map, 0 on curves, but its values are 0 and {float(high):g} alone, mostly 0,"
-            " like those of a mask. gpuph.truncated_distance_map makes a distance map of a mask.",
+            f"target must be a distance map, 0 on curves, but its values are 0 and {float(high):g} alone, as in a"
+            " mask. gpuph.truncated_distance_map makes a distance map of a mask.",
         )
     return True
 

@@ -54,9 +54,9 @@ class ConnectivityLoss(torch.nn.Module):
     -----
     UserWarning
         Once, if maps are on another device than the CPU: the weights of pixels are computed on the CPU.
-        Once in a process, if `target` looks like a mask, with two values, of which 0 is the more frequent, instead of a
-        distance map. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its first
-        batch with an object only.
+        Once in a process, if `target` looks like a mask instead of a distance map: it has two values, and more than a
+        quarter of it is 0. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its
+        first batch with an object only.
 
     Notes
     -----

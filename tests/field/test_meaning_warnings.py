@@ -22,6 +22,8 @@ Loss = Callable[..., Tensor]
 
 MASK = torch.zeros(2, 1, 24, 24)
 MASK[..., 8, :] = MASK[..., 4:20, 15] = 1.0
+WIDE = torch.zeros(1, 1, 20, 20)
+WIDE[..., :14, :18] = 1.0  # an object that fills more than half of the image
 VOLUME = torch.zeros(1, 1, 9, 10, 11)
 VOLUME[..., 4, 5, :] = 1.0
 OF_PROBABILITIES: dict[str, Callable[[], Loss]] = {
@@ -88,7 +90,7 @@ def test_a_mask_of_0_and_255_for_one_of_0_and_1_warns(name: str, given: list[war
 
 
 @pytest.mark.parametrize("name", OF_DISTANCES)
-@pytest.mark.parametrize("target", [MASK, VOLUME, 255 * MASK, MASK.half()], ids=["image", "volume", "255", "half"])
+@pytest.mark.parametrize("target", [MASK, WIDE, VOLUME, 255 * MASK, MASK.half()])
 def test_a_mask_for_a_distance_map_warns_once(name: str, target: Tensor, given: list[warnings.WarningMessage]) -> None:
     for _ in range(2):
         OF_DISTANCES[name]()(torch.rand(target.shape), target)
