@@ -73,7 +73,8 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
         else:
             import cupy
 
-            with cupy.cuda.ExternalStream(torch.cuda.current_stream(mask.device).cuda_stream, mask.device.index):
+            stream = torch.cuda.current_stream(mask.device).cuda_stream
+            with cupy.cuda.Device(mask.device.index), cupy.cuda.ExternalStream(stream, mask.device.index):
                 for image, distances in zip(~mask[:, 0], out[:, 0], strict=True):
                     found = distance_transform_on_gpu(cupy.from_dlpack(image.byte()), sampling)
                     distances.copy_(torch.utils.dlpack.from_dlpack(found))

@@ -17,6 +17,7 @@ import torch
 
 import gpuph
 import inputs
+from bench import counts
 from diagrams import essential, mixed, pairs, real, with_outliers
 from engines import (
     assert_same_gather,
@@ -188,6 +189,42 @@ def test_one_call_takes_both_solvers_each_for_its_windows(seed: int) -> None:
             stack.enter_context(mock.patch.dict(module.AUCTION_FROM, auto=7))
         stack.enter_context(ptx(seed))
         assert_same_matching(*mixed(((3, 30), (25, 28), (9, 8), (6, 6), (40, 12)), seed), True, "auto")
+
+
+def test_odd_batch_compiles_no_other_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halves of a batch of odd size do not begin at a multiple of 16 bytes."""
+    import ptxrun.triton
+
+    compiled: list[str] = []
+    initialise = ptxrun.triton.Launcher.__init__
+
+    def noted(self: object, kernel: object) -> None:
+        compiled.append(kernel.name)  # type: ignore[attr-defined]
+        initialise(self, kernel)
+
+    monkeypatch.setattr(ptxrun.triton.Launcher, "__init__", noted)
+    loss_fn = gpuph.LocalizedPHLoss(12, dims=(0, 1), height=gpuph.Linear((0.25, 0.125))).eval()
+    maps = torch.from_numpy(inputs.image("noise", (12, 12), 0, np.float32)).expand(4, 1, 12, 12).contiguous()
+
+    def step(batch: int) -> None:
+        pred = maps[:batch].clone().requires_grad_()
+        loss_fn(pred, maps[:batch]).backward()
+
+    with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
+        step(4)
+        assert compiled
+        compiled.clear()
+        for batch in (1, 3):
+            step(batch)
+    assert not compiled
+
+
+def test_scratch_of_matching_is_bounded() -> None:
+    module = importlib.import_module("gpuph.kernels.triton.match")
+    for n, size in ((1, 300), (100_000, 300), (1024, 65_536)):
+        programs, scratch = module.scratch_of(n, size, torch.empty(0, device="meta"))
+        assert 1 <= programs <= min(n, 396)
+        assert sum(part.nbytes for part in scratch) <= 2**30
 
 
 def test_programs_take_several_windows_in_turn() -> None:

@@ -255,7 +255,7 @@ def test_operator_passes_opcheck(capacity: int | None) -> None:
     opcheck(torch.ops.gpuph.persistence, (torch.randn(2, 5, 6, 7), [2, 0, 1], True, 0.0, capacity), test_utils=checks)
 
 
-def test_windows_of_more_voxels_than_a_gpu_has_numbers_for_are_named() -> None:
+def test_windows_of_more_cells_than_a_gpu_has_numbers_for_are_named() -> None:
     x = torch.zeros(1, 1, 1, 1)
     with gpuph.use_kernels("triton"):
         with pytest.raises(ValueError, match=r"less than 2\^31 / 12 voxels.*\(564, 564, 564\).*use_kernels\(\"cpu\"\)"):
@@ -263,6 +263,8 @@ def test_windows_of_more_voxels_than_a_gpu_has_numbers_for_are_named() -> None:
         huge = x.expand(1, 562, 562, 562)[None]
         with pytest.raises(ValueError, match=r"border included, got \(564, 564, 564\)"):
             gpuph.LocalizedPHLoss(562, height=None)(huge, huge)
+        with pytest.raises(ValueError, match=r"less than 2\^31 / 4 pixels.*\(23171, 23171\).*use_kernels\(\"cpu\"\)"):
+            gpuph.persistence(torch.zeros(1, 1, 1).expand(1, 23_171, 23_171))
 
 
 def test_bad_dims_and_shapes_are_named() -> None:

@@ -207,6 +207,8 @@ class LocalizedPHLoss(torch.nn.Module):
 
     def _once(self, make: Callable[[], _T], *key: object) -> _T:
         """Make what is the same in every call once, and remember what the last few kinds of call needed."""
+        if key not in self._made and _is_capturing():
+            return make()  # its memory belongs to the graph, and may be used for something else outside of it
         if key not in self._made:
             if len(self._made) >= _REMEMBERED:
                 self._made.clear()
@@ -221,3 +223,8 @@ class LocalizedPHLoss(torch.nn.Module):
         return described(
             self, "window stride weights height border construction superlevel unmatched reduction capacity"
         )
+
+
+def _is_capturing() -> bool:
+    """Whether calls are recorded in a CUDA graph now."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()

@@ -91,7 +91,7 @@ def persistence(
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     threshold = _rounded(min_persistence, x.dtype)
     if by_triton(x):
-        _check_voxels(x.shape[1:])
+        _check_cells(x.shape[1:])
         triton = triton_kernels(x)
         with _device_of(x):
             by_device = triton.persistence if x.dim() == 3 else triton.persistence3
@@ -110,12 +110,16 @@ def _rounded(number: float, dtype: torch.dtype) -> float:
     return ctypes.c_float(number).value if dtype == torch.float32 else number
 
 
-def _check_voxels(window: Sequence[int]) -> None:
-    """Raise if Triton's kernels have no numbers for the cells of windows of that size; they have for 563^3 voxels."""
-    if len(window) == 3 and 12 * math.prod(window) >= 2**31:
+def _check_cells(window: Sequence[int]) -> None:
+    """Raise if Triton's kernels have no numbers for the cells of windows of that size.
+
+    Saddles have numbers of 31 bits: 4 for each pixel and 12 for each voxel. Those are 23,170^2 pixels and 563^3 voxels.
+    """
+    each, name, cells = {2: (4, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]
+    if each * math.prod(window) >= 2**31:
         raise ValueError(
-            f"volumes on the GPU must have windows of less than 2^31 / 12 voxels, border included, got {tuple(window)};"
-            ' with gpuph.use_kernels("cpu") larger ones are computed on the CPU'
+            f"{name} on the GPU must have windows of less than 2^31 / {each} {cells}, border included, got"
+            f' {tuple(window)}; with gpuph.use_kernels("cpu") larger ones are computed on the CPU'
         )
 
 
@@ -131,7 +135,7 @@ def localized(
     pred: Tensor, target: Tensor, height: Tensor | None, *arguments: Any
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     if by_triton(pred):
-        _check_voxels([size + 2 * arguments[2] for size in arguments[0]])
+        _check_cells([size + 2 * arguments[2] for size in arguments[0]])
         triton = triton_kernels(pred)
         with _device_of(pred):
             status, index, value, count = triton.localized(pred, target, height, *arguments)

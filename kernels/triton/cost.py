@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import INTERPRETED, in_rows
+from .launch import DIAGRAMS, INTERPRETED, in_rows
 from .savings import Side
 
 _SQRT_HALF = tl.constexpr(0.5**0.5)
@@ -38,7 +38,7 @@ def cost(
     return total, slopes[0], slopes[1]
 
 
-@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b"])
+@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b"], do_not_specialize_on_alignment=DIAGRAMS)
 def _cost(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
     death_a,  # [N, size_a] of birth_a's dtype, likewise

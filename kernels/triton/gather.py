@@ -95,7 +95,10 @@ def _scatter(
     _add(values + row * k, index + row * k, k, 1.0, out, first, columns, GROUP, CHUNK)
 
 
-@triton.jit(do_not_specialize=["windows", "k", "size", "tiles"])
+@triton.jit(
+    do_not_specialize=["windows", "k", "size", "tiles"],
+    do_not_specialize_on_alignment=["slopes", "index", "count", "grad"],  # see `launch.DIAGRAMS`
+)
 def _scatter_slopes(
     slopes,  # [N, 2, K] float32 or float64
     index,  # [N, 2, K] int64

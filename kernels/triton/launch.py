@@ -22,6 +22,11 @@ if INTERPRETED and triton.__version__.startswith("3.6."):
     interpreter._patch_lang_tensor = _patch_index
 
 
+# Arguments that are often parts of larger tensors, such as the second half of a batch. Whether they begin at a multiple
+# of 16 bytes must not decide which variant of a kernel runs, or an odd batch would compile another one.
+DIAGRAMS = ["birth_a", "death_a", "count_a", "birth_b", "death_b", "count_b"]
+
+
 def registers(most: int) -> dict[str, int]:
     """The option by which a thread has at most so many registers.
 

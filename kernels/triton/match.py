@@ -21,14 +21,16 @@ from torch import Tensor
 
 from .auction import auction
 from .augment import Tree
-from .launch import INTERPRETED, in_rows, registers
+from .launch import DIAGRAMS, INTERPRETED, in_rows, registers
 from .points import collect, count_finite, keep_columns, keep_rows, leave_alone, match_essential, scale_of, write
 from .polish import search
 from .savings import Points, Side, keys, sort
 
 # From how many points of the smaller side the auction is used: as on the CPU.
 AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
-_PROGRAMS = 1024  # as many as run at a time; each has scratch memory for one window, and takes windows in turn
+# Programs, each of which has scratch memory for one window and takes windows in turn: as many as run at a time, three
+# on each of an H100's multiprocessors by their registers, and no more than this much scratch memory serves.
+_PROGRAMS, _SCRATCH = 396, 2**30
 # Points that a sweep takes at a time; and where points are compared, PARTS of THREADS share one of one side, and each
 # looks at CHUNK of the other side at a time. Without and with the auction.
 _BLOCKS = (
@@ -65,8 +67,9 @@ def match(
 
 def scratch_of(n: int, size: int, like: Tensor) -> tuple[int, tuple[Tensor, Tensor, Tensor]]:
     """How many programs match n windows of that many columns, and their scratch memory: see `_match`."""
-    programs = min(n, _PROGRAMS)
     kinds = (4, like.dtype), (7, torch.float64), (10, torch.int32)
+    room = sum(k * dtype.itemsize for k, dtype in kinds) * (size + 1)
+    programs = min(n, _PROGRAMS, max(1, _SCRATCH // room))
     parts = [torch.empty((programs, k, size + 1), dtype=dtype, device=like.device) for k, dtype in kinds]
     return programs, (parts[0], parts[1], parts[2])
 
@@ -78,7 +81,10 @@ def launches(size: int, solver: str) -> list[dict[str, Any]]:
     return [{"AUCTION": auction, **_BLOCKS[auction], **_REGISTERS, "enable_fp_fusion": False} for auction in solvers]
 
 
-@triton.jit(do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"])
+@triton.jit(
+    do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"],
+    do_not_specialize_on_alignment=DIAGRAMS,
+)
 def _match(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
     death_a,  # [N, size_a] of birth_a's dtype, likewise

@@ -7,7 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .cost import cost_window
-from .launch import in_rows
+from .launch import DIAGRAMS, in_rows
 from .match import AUCTION_FROM, by_this, launches, match_window, scratch_of
 from .savings import Side
 
@@ -33,7 +33,10 @@ def matched_cost(
     return total, slopes[0], slopes[1]
 
 
-@triton.jit(do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"])
+@triton.jit(
+    do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"],
+    do_not_specialize_on_alignment=DIAGRAMS,
+)
 def _matched_cost(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
     death_a,  # [N, size_a] of birth_a's dtype, likewise
