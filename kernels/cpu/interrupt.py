@@ -8,9 +8,11 @@ they leave is dropped with the call.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import ctypes
 import functools
+import math
 import os
 import threading
 import time
@@ -116,10 +118,15 @@ def _call_here(function: Callable[..., _T], *arguments: Any, **settings: Any) ->
 
 
 def _call_elsewhere(function: Callable[[], _T], halt: Halt) -> _T:
-    """Call a function on a new thread and return its result; set `halt` if the wait for it is interrupted."""
-    threads, ended = torch.get_num_threads(), threading.Event()
+    """Call a function on a new thread and return its result; set `halt` if the wait for it is interrupted.
+
+    `threading.Thread` and `threading.Event` would not do: they have locks that stay locked for good if a signal handler
+    raises at the wrong moment. Here, that can only make the wait for `ended` a little longer.
+    """
+    threads, ended = torch.get_num_threads(), _thread.allocate_lock()
     returned: list[_T] = []
     raised: list[BaseException] = []
+    ended.acquire()
 
     def run() -> None:
         try:
@@ -129,22 +136,26 @@ def _call_elsewhere(function: Callable[[], _T], halt: Halt) -> _T:
         except BaseException as error:
             raised.append(error)
         finally:
-            ended.set()
+            ended.release()
 
-    thread = threading.Thread(target=run, name="gpuph", daemon=True)
+    def wait(seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not (returned or raised) and time.monotonic() < deadline:
+            ended.acquire(timeout=_POLL)
+
+    thread = None
     try:
         try:
-            thread.start()
+            thread = _thread.start_new_thread(run, ())
         except RuntimeError:  # the system or the interpreter allows no more
-            ended.set()
             return _call_here(function)
-        while not ended.wait(_POLL):
-            pass
+        wait(math.inf)
     except BaseException:
         halt.set()
-        if not ended.wait(_PATIENCE[0]):  # it may be compiling, or in another library
-            _raise_on(thread.ident, Halted)
-            ended.wait(_PATIENCE[1])
+        wait(_PATIENCE[0])
+        if not (returned or raised):  # it may be compiling, or in another library
+            _raise_on(thread, Halted)
+            wait(_PATIENCE[1])
         raise
     if raised:
         raise raised.pop()
