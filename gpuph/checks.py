@@ -66,7 +66,7 @@ def number(name: str, value: object, least: float = -math.inf, *, positive: bool
     if not _is_real(plain):
         raise TypeError(f"{name} must be {'a number' if expected == 'finite' else expected}, got {shown(value)}")
     found = _float(plain)
-    if not (math.isfinite(found) and found >= least) or (positive and found <= 0):
+    if not (_is_finite(found) and found >= least) or (positive and found <= 0):
         raise ValueError(f"{name} must be {expected}, got {shown(value)}")
     return found
 
@@ -77,7 +77,7 @@ def numbers(name: str, values: object) -> tuple[float, ...]:
     if not plain or not all(_is_real(value) for value in plain):
         raise TypeError(f"{name} must be a sequence of numbers, one an axis, got {shown(values)}")
     found = tuple([_float(value) for value in plain])
-    if not all(math.isfinite(value) for value in found):
+    if not all(_is_finite(value) for value in found):
         raise ValueError(f"{name} must be finite, got {found}")
     return found
 
@@ -266,6 +266,10 @@ def _index(value: object) -> int | None:
 
 def _is_real(value: object) -> bool:
     return type(value) in (int, float) or (isinstance(value, Real) and not isinstance(value, bool))
+
+
+def _is_finite(value: float) -> bool:
+    return abs(value) < math.inf  # unlike `math.isfinite`, Dynamo traces this where the value is a symbol
 
 
 def _float(value: Any) -> float:

@@ -31,9 +31,12 @@ class _ModuleOfTests(pytest.Module):
         try:
             return super().collect()
         except self.CollectError as error:
-            missing = getattr(error.__cause__, "name", None) or ""
-            if isinstance(error.__cause__, ModuleNotFoundError) and missing.partition(".")[0] in OPTIONAL:
-                pytest.skip(f"{missing} is not installed", allow_module_level=True)
+            cause = error.__cause__
+            while cause is not None:
+                name = getattr(cause, "name", None) or ""
+                if isinstance(cause, ModuleNotFoundError) and name.partition(".")[0] in OPTIONAL:
+                    pytest.skip(f"{name} is not installed", allow_module_level=True)
+                cause = cause.__cause__
             raise
 
 
