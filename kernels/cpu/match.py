@@ -44,14 +44,20 @@ AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
 _SQRT_HALF = 0.5**0.5
 _MOST = 2.0**1000  # that a point costs alone, so that sums are finite
 _UNIT = 480  # exponent of the largest coordinate in the search: sums of squares are finite, and small ones are not 0
+_LONG = 3e8  # pairs looked at, which take about 0.3 s; see `interruptible`
 _FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
 
-def _is_long(birth_a: Array, _: Array, count_a: Array, birth_b: Array, *rest: Any) -> bool:
+def _is_long(birth_a: Array, _: Array, count_a: Array, birth_b: Array, __: Array, count_b: Array, *rest: Any) -> bool:
     """See `interruptible`. The bound is for the worst inputs, where each row of a window searches all pairs."""
-    pairs, few = birth_a.size * birth_b.shape[1], min(birth_a.shape[1], birth_b.shape[1])
-    steps = few if few < AUCTION_FROM[rest[-1]] else max(few, 1000)
-    return pairs * steps >= 3e8
+    n, size_a, size_b, auction_from = len(count_a), birth_a.shape[1], birth_b.shape[1], AUCTION_FROM[rest[-1]]
+    few = min(size_a, size_b)
+    if n * size_a * size_b * (few if few < auction_from else max(few, 1000)) < _LONG:
+        return False
+    # There are mostly far fewer points than columns.
+    a, b = np.minimum(count_a, size_a).astype(float), np.minimum(count_b, size_b)
+    rows = np.minimum(a, b)
+    return bool((a * b * np.where(rows < auction_from, rows, np.maximum(rows, 1000))).sum() >= _LONG)
 
 
 @interruptible(_is_long)
