@@ -101,7 +101,8 @@ def compile_for(launch: Launch, target: str) -> Any:
             signature[param.name] = "constexpr"
         elif isinstance(value, torch.Tensor):
             signature[param.name] = POINTERS[value.dtype]
-            attributes[(i,)] = [["tt.divisibility", 16]]
+            if not param.do_not_specialize_on_alignment:
+                attributes[(i,)] = [["tt.divisibility", 16]]
         else:
             signature[param.name] = param.annotation_type or "i32"
     source = ASTSource(launch.kernel, signature, constants, attributes)

@@ -28,9 +28,9 @@ from .savings import Points, Side, keys, sort
 
 # From how many points of the smaller side the auction is used: as on the CPU.
 AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
-# Programs, each of which has scratch memory for one window and takes windows in turn: as many as run at a time, three
-# on each of an H100's multiprocessors by their registers, and no more than this much scratch memory serves.
-_PROGRAMS, _SCRATCH = 396, 2**30
+# Programs, each of which has scratch memory for one window and takes windows in turn: more than run at a time, so that
+# one that is done makes room for another, but no more than this many bytes of scratch memory serve.
+_PROGRAMS, _SCRATCH = 1024, 2**30
 # Points that a sweep takes at a time; and where points are compared, PARTS of THREADS share one of one side, and each
 # looks at CHUNK of the other side at a time. Without and with the auction.
 _BLOCKS = (
