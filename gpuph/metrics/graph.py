@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from .. import checks
-from .polylines import join, read
+from .polylines import cut, join, read
 from .skeletons import curve_graph
 
 
@@ -41,9 +41,9 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
     -------
     networkx.MultiGraph
         Nodes are the skeleton's junctions, ends and single points, and one point of each ring without any of them.
-        A node has `pos`, shape (ndim,), float64; an edge has `path`, shape (n, ndim), float64, the points where it
-        bends, from one end to the other, and `length`, the length of that; all in pixels. Coordinates are multiples of
-        one half. Stairs with steps of one pixel are straightened.
+        A node has `pos`, shape (ndim,), float64; an edge has `path`, shape (n, ndim), float64, points at most a
+        pixel apart along each axis, from one end to the other, and `length`, the length of that; all in pixels. Nodes
+        and bends are at multiples of one half. Stairs with steps of one pixel are straightened.
 
     Raises
     ------
@@ -196,14 +196,3 @@ def _clipped(starts: np.ndarray, stops: np.ndarray, shape: tuple[int, ...]) -> t
             starts[index] = [float(a + first * (b - a)) for a, b in zip(start, stop, strict=True)]
             stops[index] = [float(a + last * (b - a)) for a, b in zip(start, stop, strict=True)]
     return starts[kept], stops[kept]
-
-
-def cut(starts: np.ndarray, stops: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut segments (n, ndim) each into `counts` (n,) equal pieces.
-
-    Returns where the pieces start, shape (counts.sum(), ndim), and which segment each is of.
-    """
-    which = np.repeat(np.arange(len(counts)), counts)
-    step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-    fraction = (step / counts[which])[:, None]
-    return starts[which] + fraction * (stops - starts)[which], which

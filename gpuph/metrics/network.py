@@ -11,8 +11,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
-from .graph import cut
-from .polylines import Polylines, join, read
+from .polylines import Polylines, cut, join, read
 
 
 @dataclass(frozen=True)

@@ -186,3 +186,14 @@ def join(lines: Polylines) -> Polylines:
     path = np.insert(vertices[index], chain_stops, position[joined[:, 1]], axis=0)
     offsets = np.append(0, chain_stops + np.arange(1, len(begins) + 1))
     return Polylines([nodes[i] for i in kept.tolist()], position[kept], number[joined], path, offsets)
+
+
+def cut(starts: np.ndarray, stops: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut segments (n, ndim) each into `counts` (n,) equal pieces.
+
+    Returns where the pieces start, shape (counts.sum(), ndim), and which segment each is of.
+    """
+    which = np.repeat(np.arange(len(counts)), counts)
+    step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    fraction = (step / counts[which])[:, None]
+    return starts[which] + fraction * (stops - starts)[which], which

@@ -17,6 +17,8 @@ from scipy.ndimage import label
 
 from gpuph.kernels.cpu.thinning import KEPT, LISTED, PRESENT, chains, peel
 
+from .polylines import cut
+
 # A point of a curve is kept if its distance from the end of the mask exceeds half the thickness of the mask by so many
 # half pixels. Fewer let curves grow to the bumps of a rough border.
 LONGER = 3
@@ -222,6 +224,11 @@ def curve_graph(mask: np.ndarray) -> nx.MultiGraph:
     steps = np.linalg.norm(np.diff(line, axis=0, append=line[-1:]), axis=1)
     steps[start[1:] - 1] = 0
     lengths = np.add.reduceat(steps, start[:-1]) if len(ends) else steps
+    # Points on the way from bend to bend, at most a pixel apart along each axis.
+    pieces = np.ceil(np.abs(np.diff(line, axis=0, append=line[-1:])).max(1)).astype(int)
+    pieces[start[1:] - 1] = 1
+    line = cut(line, np.append(line[1:], line[-1:], 0), pieces)[0]
+    start = np.append(0, np.cumsum(pieces))[start]
     names = np.searchsorted(nodes, ends).tolist()
     for (u, v), (a, b), length in zip(names, pairwise(start.tolist()), lengths.tolist(), strict=True):
         graph.add_edge(u, v, path=line[a:b], length=length)

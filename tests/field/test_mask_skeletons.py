@@ -330,3 +330,14 @@ def test_a_path_far_outside_does_not_change_what_is_inside():
     drawn = draw_graph(graph, (12, 12))
     assert drawn[3, 3:7].all() and drawn[3:, 6].all() and drawn[3:, 9].all()
     assert drawn.sum() == 4 + 2 * 9 - 1
+
+
+@pytest.mark.parametrize("shape", [(90, 110), (24, 26, 28)], ids=["image", "volume"])
+def test_points_of_a_path_are_at_most_a_pixel_apart_and_as_long_as_its_edge(shape):
+    mask = gaussian_filter(np.random.default_rng(0).normal(size=shape), 2.5) > 0.05
+    edges = list(skeleton_graph(mask).edges(data=True))
+    assert len(edges) > 10
+    for *_, edge in edges:
+        steps = np.abs(np.diff(edge["path"], axis=0))
+        assert 0 < steps.max() <= 1
+        assert np.linalg.norm(steps, axis=1).sum() == pytest.approx(edge["length"], rel=1e-12)
