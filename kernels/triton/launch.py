@@ -22,6 +22,10 @@ if INTERPRETED and triton.__version__.startswith("3.6."):
     interpreter._patch_lang_tensor = _patch_index
 
 
+# Lanes of a warp, or of AMD's wavefront. Blocks of one warp have as many elements. With fewer, lanes without an element
+# of their own would repeat the volatile reads of others, and might see other values.
+WARP = 64 if torch.version.hip else 32
+
 # Arguments that are often parts of larger tensors, such as the second half of a batch. Whether they begin at a multiple
 # of 16 bytes must not decide which variant of a kernel runs, or an odd batch would compile another one.
 DIAGRAMS = ["birth_a", "death_a", "count_a", "birth_b", "death_b", "count_b"]

@@ -28,11 +28,11 @@ import triton.language as tl
 from torch import Tensor
 
 from .gradient import COUNTERS, ROWS, SADDLES, STATUS
-from .launch import INTERPRETED
+from .launch import INTERPRETED, WARP
 from .trace import ascents, trace
 from .tree import hints_behind, packed, packed_hint, rank, slot_of, slots_of, unpacked, unpacked_hint
 
-_BLOCK = 1024 if INTERPRETED else 32  # saddles a program at a time, one a lane of a warp: its loops need no barrier
+_BLOCK = 1024 if INTERPRETED else WARP  # saddles a program at a time, one a lane of a warp: its loops need no barrier
 _PATIENCE = tl.constexpr(32)  # steps of a block before it takes hints, and one more for each 8 saddles of its share
 _SHARE = 2  # saddles a lane at least: a block goes on until its slowest lane is done
 _PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from .gradient import COUNTERS
 from .gradient3 import EDGES, MAXIMA, MINIMA, SQUARES, STATUS
-from .launch import INTERPRETED, registers
+from .launch import INTERPRETED, WARP, registers
 from .merge import climb, join
 from .trace3 import edge_bit, maxima_above, minima_below, parts_of, square_bit
 from .tree import hints_behind, slots_of, unpacked
 
-_BLOCK = 1024 if INTERPRETED else 32  # edges a program at a time, one a lane of a warp: its loops need no barrier
+_BLOCK = 1024 if INTERPRETED else WARP  # edges a program at a time, one a lane of a warp: its loops need no barrier
 _FEW = _BLOCK // 4  # when so few lanes still join, the others take new edges
 _PATIENCE = tl.constexpr(32)  # steps of a block, in one go, before it takes hints
 _VOXELS_A_PROGRAM = 32 * _BLOCK  # one with more edges than lanes takes them in turn
