@@ -201,15 +201,16 @@ class LocalizedPHLoss(torch.nn.Module):
                 made = height.slopes if isinstance(height, Linear) else height
                 return made(1, window, torch.empty(0, dtype=like.dtype), None).to(like.device)
 
-            return self._once(draw, self.height, window, like.dtype, like.device)
+            return self._once(draw, like.device, self.height, window, like.dtype)
         checks.generator_on(like.device, self.generator)
         return height.slopes(n, window, like, self.generator)
 
-    def _once(self, make: Callable[[], _T], *key: object) -> _T:
+    def _once(self, make: Callable[[], _T], device: torch.device, *settings: object) -> _T:
         """Make what is the same in every call once, and remember what the last few kinds of call needed."""
-        if key not in self._made and _is_capturing():
-            return make()  # its memory belongs to the graph, and may be used for something else outside of it
+        key = device, *settings
         if key not in self._made:
+            if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+                return make()  # its memory belongs to the graph, and may be used for something else outside of it
             if len(self._made) >= _REMEMBERED:
                 self._made.clear()
             self._made[key] = make()
@@ -223,8 +224,3 @@ class LocalizedPHLoss(torch.nn.Module):
         return described(
             self, "window stride weights height border construction superlevel unmatched reduction capacity"
         )
-
-
-def _is_capturing() -> bool:
-    """Whether calls are recorded in a CUDA graph now."""
-    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
