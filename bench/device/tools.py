@@ -49,9 +49,11 @@ def profiler(day: Day) -> None:
     rows = [row for row in read(day.out) if row["section"] == "kernels" and isinstance(row["value"], float)]
     slowest = [row["name"] for row in sorted(rows, key=lambda row: -row["value"])]
     names = [*dict.fromkeys(name.rpartition(": ")[2] for name in slowest)][:PROFILED]
-    if day.rehearse or not shutil.which("ncu") or not names:
-        reason = "rehearsal" if day.rehearse else "ncu is not on the PATH, or no kernel was timed"
-        day.report.skipped("ncu", reason, slowest=", ".join(names)) if not day.rehearse else profiled(day)
+    if day.rehearse:
+        profiled(day)
+        return
+    if not shutil.which("ncu") or not names:
+        day.report.skipped("ncu", "no kernel was timed" if shutil.which("ncu") else "ncu is not on the PATH")
         return
     pattern = "regex:^_?(" + "|".join(map(re.escape, names)) + ")$"
     words = ["ncu", "--clock-control", "none", "--csv", "--page", "raw", "--metrics", ",".join(METRICS)]

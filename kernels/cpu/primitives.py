@@ -77,7 +77,7 @@ if config.DISABLE_JIT:  # Python cannot call intrinsics
 
 @inlined
 def halted(halt):
-    """Return whether the caller has asked the kernel to end early, through `threads.Halt`.
+    """Return whether the caller has asked the kernel to end early, through `interrupt.Halt`.
 
     halt : address of an int64 that another thread sets, or 0 if there is none. It never returns to 0, so a function can
     return halfway when its callers look at the word again before they use its results.
