@@ -23,7 +23,7 @@ PTXRUN = str(Path(__file__).parents[1] / "tests" / "ptxrun")
 
 Counts = dict[str, float]
 
-PARTS = ("trace.py", "trace3.py")  # stages that run within the kernels of others
+PARTS = ("trace.py",)  # stages that run within the kernels of others
 
 
 class Launch(NamedTuple):

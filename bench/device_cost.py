@@ -62,7 +62,7 @@ PAIRS, POINTS, EXTRAPOLATED_PAIRS = 2, 300, 1024
 MAPS = (256, 512)
 
 # Aims, of batches of EXTRAPOLATED windows and more: times in units of reading the input and writing the result once.
-TRACED = ("gradient", "trace in merge", "ascents", "gradient3", "trace3 in merge3")
+TRACED = ("gradient", "trace in merge", "ascents", "gradient3", "trace in merge3")
 MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 
 

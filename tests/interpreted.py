@@ -211,7 +211,7 @@ def test_diagrams_and_their_gradients_equal_the_cpu(shape: tuple[int, ...]) -> N
 @pytest.mark.parametrize("top", [True, False], ids=str)
 def test_loops_of_volumes_equal_the_cpu(top: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With chains in registers, and with nearly all of them in memory."""
-    module = importlib.import_module("gpuph.kernels.triton.reduce")  # the function has the module's name
+    module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
     for i, (kind, block) in enumerate((("integers", 64), ("noise", 4))):
         dtype = (np.float32, np.float64)[(i + top) % 2]
         arguments, edges, expected = inputs_of(np.stack([inputs.image(kind, (3, 4, 5), 0, dtype)]), top)

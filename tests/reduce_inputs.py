@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from gpuph.kernels import cells
-from gpuph.kernels.cpu import reduce
+from gpuph.kernels.cpu.volume import reduce
 from torch import Tensor
 
 from volume_stages import Grid

@@ -14,8 +14,8 @@ from bench import counts, device_cost, h100, host, inputs, neurons
 
 triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
-from gpuph.kernels.triton.gradient import SADDLES, gradient  # noqa: E402
-from gpuph.kernels.triton.trace import trace  # noqa: E402
+from gpuph.kernels.triton.image.gradient import SADDLES, gradient  # noqa: E402
+from gpuph.kernels.triton.image.trace import trace  # noqa: E402
 
 ptx = [
     pytest.mark.ptx,
@@ -55,7 +55,7 @@ class TestCounts:
             instructions = two["stages"][stage]["instructions"]
             assert instructions > 0 and instructions == pytest.approx(one["stages"][stage]["instructions"], rel=rel)
         assert two["scratch bytes"] == pytest.approx(one["scratch bytes"], rel=0.02)
-        assert list(one["parts of stages"]) == ["trace3 in merge3"]
+        assert list(one["parts of stages"]) == ["trace in merge3"]
         # 4 bytes of a value; in all dimensions, birth, death and their indices of a column for each 4 voxels.
         assert two["input and result bytes"] == pytest.approx(4 + 3 * 2 * (4 + 8) / 4, rel=0.01)
         later = sum(stage["predicted us, 64 windows"] for stage in two["stages"].values())

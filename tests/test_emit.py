@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.emit import fill, read, sort_pairs
-from gpuph.kernels.cpu.sort import no_places
+from gpuph.kernels.cpu.image.emit import fill, read, sort_pairs
+from gpuph.kernels.cpu.runtime.sort import no_places
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])

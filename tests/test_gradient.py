@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from gpuph.kernels import cells
-from gpuph.kernels.cpu import gradient, trace
+from gpuph.kernels.cpu.image import gradient, trace
 
 import inputs
 

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from gpuph.kernels import cells
-from gpuph.kernels.cpu import gradient3
+from gpuph.kernels.cpu.volume import gradient as gradient3
 
 import inputs
 from volume_stages import Grid

@@ -84,7 +84,7 @@ def test_windows_whose_stages_share_threads_give_the_same(monkeypatch: pytest.Mo
     pred, target = torch.randn(2, 1, 12, 13, 14, dtype=dtype)
     arguments = pred, target, torch.randn(1, 12, 13, 14, dtype=dtype), (12, 13, 14), (9, 9, 9), True, [0, 1, 2], True
     plain = ops.localized(*arguments, None)
-    monkeypatch.setattr(importlib.import_module("gpuph.kernels.cpu.persistence3"), "LARGE", 1)
+    monkeypatch.setattr(importlib.import_module("gpuph.kernels.cpu.volume.persistence"), "LARGE", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     shared = ops.localized(*arguments, None)
     assert torch.equal(shared[0], plain[0])

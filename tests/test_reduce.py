@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gpuph.kernels import cells
-from gpuph.kernels.cpu import jit, reduce, trace3
+from gpuph.kernels.cpu.runtime import jit
+from gpuph.kernels.cpu.volume import reduce
+from gpuph.kernels.cpu.volume import trace as trace3
 
 import inputs
 from volume_stages import Grid

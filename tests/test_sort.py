@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.sort import argsort, no_keys, no_places, sort
+from gpuph.kernels.cpu.runtime.sort import argsort, no_keys, no_places, sort
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])

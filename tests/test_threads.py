@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from gpuph.kernels.cpu.jit import kernel
-from gpuph.kernels.cpu.threads import Helpers, by_turns, on_threads, over_windows, take
+from gpuph.kernels.cpu.runtime.jit import kernel
+from gpuph.kernels.cpu.runtime.threads import Helpers, by_turns, on_threads, over_windows, take
 
 import gpuph
 from inputs import image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu import gradient, trace
+from gpuph.kernels.cpu.image import gradient, trace
 from scipy import ndimage
 
 import inputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gpuph.kernels import cells
-from gpuph.kernels.cpu import trace3
+from gpuph.kernels.cpu.volume import trace as trace3
 from scipy import ndimage
 
 import inputs

@@ -183,7 +183,7 @@ def test_matchings_of_hundreds_of_points_equal_the_cpu() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_one_call_takes_both_solvers_each_for_its_windows(seed: int) -> None:
     """Two launches share the results; so many points that both would come into play take minutes here."""
-    modules = [importlib.import_module(f"gpuph.kernels.{device}.match") for device in ("cpu", "triton")]
+    modules = [importlib.import_module(f"gpuph.kernels.{device}.matching.match") for device in ("cpu", "triton")]
     with contextlib.ExitStack() as stack:
         for module in modules:
             stack.enter_context(mock.patch.dict(module.AUCTION_FROM, auto=7))
@@ -220,7 +220,7 @@ def test_odd_batch_compiles_no_other_variant() -> None:
 
 
 def test_scratch_of_matching_is_bounded() -> None:
-    module = importlib.import_module("gpuph.kernels.triton.match")
+    module = importlib.import_module("gpuph.kernels.triton.matching.match")
     for n, size in ((1, 300), (100_000, 300), (1024, 65_536)):
         programs, scratch = module.scratch_of(n, size, torch.empty(0, device="meta"))
         assert 1 <= programs <= min(n, 1024)
@@ -228,7 +228,7 @@ def test_scratch_of_matching_is_bounded() -> None:
 
 
 def test_programs_take_several_windows_in_turn() -> None:
-    module = importlib.import_module("gpuph.kernels.triton.match")  # the function has the module's name
+    module = importlib.import_module("gpuph.kernels.triton.matching.match")  # the function has the module's name
     with ptx(0), mock.patch.object(module, "_PROGRAMS", 3):
         assert_same_matching(*mixed(((2, 3), (5, 4))), True, "auto")
 

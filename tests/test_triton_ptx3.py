@@ -82,7 +82,7 @@ def test_a_nan_of_either_sign_empties_its_window_only() -> None:
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 def test_lists_of_windows_with_nans_stay_in_their_bounds(construction: str) -> None:
-    gradient3 = importlib.import_module("gpuph.kernels.triton.gradient3")
+    gradient3 = importlib.import_module("gpuph.kernels.triton.volume.gradient")
     rng = np.random.default_rng(0)
     for seed in range(40):
         shape = tuple(int(size) for size in rng.integers(1, 6, 3))
@@ -98,7 +98,9 @@ def test_lists_of_windows_with_nans_stay_in_their_bounds(construction: str) -> N
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "integers"])
 def test_stars_and_critical_cells_are_those_of_the_cpu(kind: str, top: bool) -> None:
-    gradient3, merge3 = (importlib.import_module(f"gpuph.kernels.triton.{name}") for name in ("gradient3", "merge3"))
+    gradient3, merge3 = (
+        importlib.import_module(f"gpuph.kernels.triton.volume.{name}") for name in ("gradient", "merge")
+    )
     x = batch(kind, (9, 7, 11))
     grid = Grid(x[0].numpy(), top)
     inner = np.full(grid.shape, -1)
@@ -197,7 +199,7 @@ def test_loss_and_gradient_equal_the_cpu_and_repeat() -> None:
 
 
 def test_loops_that_outgrow_their_memory_are_reported_and_alone_missing() -> None:
-    module = importlib.import_module("gpuph.kernels.triton.reduce")  # the function has the module's name
+    module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
     x = batch("noise", (9, 11, 10), 2)
     x[0] = batch("ramp", (9, 11, 10))[0]
     with ptx(0, **CHAINS), mock.patch.object(module, "_WORDS", 0), gpuph.use_kernels("triton"):
@@ -236,7 +238,7 @@ def test_more_capacity_is_more_memory_for_loops() -> None:
 
 @pytest.mark.parametrize("kind", inputs.KINDS)
 def test_lists_have_room_for_all_critical_cells(kind: str) -> None:
-    loops_of = importlib.import_module("gpuph.kernels.triton.gradient3").loops_of
+    loops_of = importlib.import_module("gpuph.kernels.triton.volume.gradient").loops_of
     rng = np.random.default_rng(0)
     for seed in range(60):
         shape = tuple(int(size) for size in rng.integers(1, 8, 3))

@@ -20,7 +20,7 @@ from test_triton_compile import TARGETS, compile_for, resources
 from test_triton_ptx import ptx
 from test_triton_ptx import pytestmark as needs_ptxrun
 
-module = importlib.import_module("gpuph.kernels.triton.reduce")  # the function has the module's name
+module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
 STATUS, NAN, OVERFLOWED = 4, 1, 2
 SCHEDULES = 20
 CROWDED = {"_VOXELS_A_PROGRAM": 32, "_SLOTS_A_VOXEL": 8}  # programs that meet at the same pivots

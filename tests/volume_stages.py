@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from gpuph.kernels.cpu import gradient, gradient3, merge, trace3
+from gpuph.kernels.cpu import merge
+from gpuph.kernels.cpu.image import gradient
+from gpuph.kernels.cpu.volume import gradient as gradient3
+from gpuph.kernels.cpu.volume import trace as trace3
 
 
 class Grid:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gpuph.kernels import cpu
-from gpuph.kernels.cpu.interrupt import parked_at_exit
+from gpuph.kernels.cpu.runtime.interrupt import parked_at_exit
 
 from .choice import by_triton, finest, triton_kernels
 

@@ -1,15 +1,15 @@
 """The engine on the CPU, as Numba kernels: NumPy arrays in, NumPy arrays out."""
 
-from .cost import cost
+from .framed import localized
 from .gather import gather, scatter, scatter_slopes
-from .localized import localized
-from .match import match
-from .matched_cost import matched_cost
+from .image.persistence import persistence
+from .image.skeleton import skeleton
+from .matching.cost import cost
+from .matching.match import match
+from .matching.matched_cost import matched_cost
 from .maximin import maximin, regions
-from .persistence import persistence
-from .persistence3 import persistence3
-from .skeleton import skeleton
-from .skeleton3 import skeleton3
+from .volume.persistence import persistence3
+from .volume.skeleton import skeleton3
 
 __all__ = [
     "cost",

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import kernel
-from .threads import over_windows
+from .runtime.jit import kernel
+from .runtime.threads import over_windows
 
 Array = NDArray[Any]
 

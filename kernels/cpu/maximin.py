@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .interrupt import halt_word, interruptible
-from .jit import device, kernel
-from .jit import unsigned as _i
-from .primitives import halted
-from .sort import argsort, no_places
-from .threads import over_windows
+from .runtime.interrupt import halt_word, interruptible
+from .runtime.jit import device, kernel
+from .runtime.jit import unsigned as _i
+from .runtime.primitives import halted
+from .runtime.sort import argsort, no_places
+from .runtime.threads import over_windows
 
 Array = NDArray[Any]
 

@@ -5,9 +5,9 @@ On a device with many threads the same comes, in any order, from a triplet merge
 
 from __future__ import annotations
 
-from .jit import device
-from .jit import unsigned as _i
-from .primitives import halted
+from .runtime.jit import device
+from .runtime.jit import unsigned as _i
+from .runtime.primitives import halted
 
 _BLOCK = 1 << 14  # saddles between two looks at `halted`
 

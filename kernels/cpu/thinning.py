@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import device, kernel
-from .primitives import bits_set, trailing_zeros, twice
+from .runtime.jit import device, kernel
+from .runtime.primitives import bits_set, trailing_zeros, twice
 
 PRESENT, KEPT, ISOLATED, LISTED = 1, 2, 4, 8  # bits of a cell's state; LISTED << side
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import device
-from .jit import unsigned as _i
+from .runtime.jit import device
+from .runtime.jit import unsigned as _i
 
 
 @device

@@ -1,12 +1,12 @@
 """The engine for the GPU, as Triton kernels: tensors in, tensors out."""
 
-from .cost import cost
+from .framed import localized
 from .gather import gather, scatter, scatter_slopes
-from .localized import localized
-from .match import match
-from .matched_cost import matched_cost
-from .persistence import persistence
-from .persistence3 import persistence3
+from .image.persistence import persistence
+from .matching.cost import cost
+from .matching.match import match
+from .matching.matched_cost import matched_cost
+from .volume.persistence import persistence3
 
 __all__ = [
     "cost",

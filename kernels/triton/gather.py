@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import INTERPRETED, registers
+from .runtime.launch import INTERPRETED, registers
 
 _BLOCK = 1024  # values of a row that a program gathers
 _TILE = 16384  # columns of the result that a program of scatter fills

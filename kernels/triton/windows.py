@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .launch import INTERPRETED
+from .runtime.launch import INTERPRETED
 
 _COLUMNS = 64  # at a time, of so many rows of a window
 _ROWS = 64 if INTERPRETED else 16

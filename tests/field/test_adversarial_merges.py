@@ -121,7 +121,10 @@ class TestPtx:
     @pytest.mark.parametrize("seed", range(3))
     def test_every_hint_is_true(self, seed: int) -> None:
         """Also where it is not used, as a false hint spoils a diagram only on some schedules."""
-        stages = [importlib.import_module(f"gpuph.kernels.triton.{name}") for name in ("gradient", "merge", "tree")]
+        stages = [
+            importlib.import_module(f"gpuph.kernels.triton.{name}")
+            for name in ("image.gradient", "image.merge", "tree")
+        ]
         image = chain("staircase", 25_000, "random", "inside out", "bit-reversed")
         x, value = torch.from_numpy(image)[None], image.ravel()
         made, allocate = [], torch.empty_like

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from gpuph.kernels.cpu import interrupt, threads
+from gpuph.kernels.cpu.runtime import interrupt, threads
 
 import gpuph
 from inputs import image

@@ -1,0 +1,1 @@
+"""Images: the stages of 2D windows."""

@@ -1,0 +1,106 @@
+"""Gradient: the lower star of every vertex, and the cells that a discrete Morse gradient leaves critical in it.
+
+Nothing depends on the order inside a lower star, so a vertex is a few comparisons and bit operations, and the loops
+over a row become vector instructions. All cells of a lower star have the same value; hence any acyclic matching of it
+will do, and a sequence of element matchings is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...cells import NO_X, NO_Y, SQUARES, VERTEX
+from ..runtime.jit import device
+from ..runtime.jit import unsigned as _i
+
+# Numba widens every operation on small integers to 64 bits; narrowing each result again gives 16 lanes a vector.
+_u = np.uint16
+_NO_X, _NO_Y, _NO_SQUARES = _u(NO_X), _u(NO_Y), _u(511 - SQUARES)
+_1, _3 = _u(1), _u(3)
+
+
+@device
+def order_keys(x, bits, most, top, key):
+    """Turn floats into integers of the same order (V) or of the opposite one (T).
+
+    x : (H, W); bits : the same as int32 or int64. most : the largest integer.
+    key : (H + 2, W + 2) written inside its ring. Returns whether there is a NaN.
+    """
+    height, width = bits.shape
+    mirror = -1 if top else 0
+    nan = False
+    for v in x.flat:  # in a loop of its own: gathered in the other, it would be summed up at the end of each row
+        nan |= v != v
+    for y in range(height):
+        source, row = bits[y], key[y + 1, 1:]
+        for x in range(width):
+            b = source[x]
+            k = b ^ most if b < 0 else b
+            if k == -1:  # -0.0 equals 0.0
+                k = 0
+            row[x] = k ^ mirror
+    return nan
+
+
+@device
+def lower_stars(key, height, width, star, before):
+    """Compare each vertex with its neighbours.
+
+    key : (cells,) of a grid of that height and width, with something behind it or not; its ring is below every pixel
+    (T) or above (V).
+    star : (cells,) uint16, written, 0 on the ring: the vertex and the directions in which a neighbour is lower.
+    before : (cells,) uint16, scratch.
+    Ties go by flat index: a neighbour with a smaller one is lower also when the keys are equal.
+    """
+    # Each two neighbours are compared once, by the one with the larger index; rows follow each other without a seam, so
+    # that all are one loop, and what it finds of the ring is of no use.
+    first = width + 1
+    here, west, north_west, north, north_east = key[first:], key[width:], key, key[1:], key[2:]
+    out = before[first:]
+    for v in range(here.size):
+        k = here[v]
+        out[v] = (
+            _u(north_west[v] <= k)
+            | _u(_u(north[v] <= k) << _u(1))
+            | _u(_u(north_east[v] <= k) << _u(2))
+            | _u(_u(west[v] <= k) << _u(3))
+        )
+    east, out = before[first + 1 :], star[first:]
+    south_west, south, south_east = before[first + width - 1 :], before[first + width :], before[first + width + 1 :]
+    for v in range(width * (height - 2) - 2):
+        out[v] = (
+            before[_i(v + first)]
+            | _u(VERTEX)
+            | _u(_u(~east[v] & _u(8)) << _u(2))
+            | _u(_u(~south_west[v] & _u(4)) << _u(4))
+            | _u(_u(~south[v] & _u(2)) << _u(6))
+            | _u(_u(~south_east[v] & _u(1)) << _u(8))
+        )
+    for y in range(2, height - 1):
+        star[y * width - 1] = star[y * width] = 0
+
+
+@device
+def match_stars(star, critical):
+    """Match the cells of each star along +x, -x, +y, -y in turn, as far as they are unmatched.
+
+    star : (cells,) uint16, what `lower_stars` wrote; squares that are not in the star are taken out of it.
+    critical : (cells,) uint16, written: the cells that stay unmatched.
+    """
+    for v in range(star.size):
+        s = star[v]
+        # A square is in the star if its far corner is lower and both its edges are in.
+        m = _u(s & _NO_X)
+        beside = _u(_u(m >> _1) | _u(m << _1))
+        m = _u(s & _NO_Y)
+        above = _u(_u(m >> _3) | _u(m << _3))
+        s = _u(s & _u(_u(beside & above) | _NO_SQUARES))
+        star[v] = s
+        m = _u(_u(s & _NO_X) & _u(s >> _1))
+        s = _u(s & ~_u(m | _u(m << _1)))
+        m = _u(_u(s & _NO_X) & _u(s << _1))
+        s = _u(s & ~_u(m | _u(m >> _1)))
+        m = _u(_u(s & _NO_Y) & _u(s >> _3))
+        s = _u(s & ~_u(m | _u(m << _3)))
+        m = _u(_u(s & _NO_Y) & _u(s << _3))
+        critical[v] = _u(s & ~_u(m | _u(m >> _3)))

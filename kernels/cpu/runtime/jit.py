@@ -1,0 +1,127 @@
+"""How a kernel is compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
+
+# Numba's disk cache looks at the file of the cached function only, and would miss a change in a stage that it calls.
+# A digest of all stages in the function's name makes such a change a new entry.
+_digest = hashlib.sha256()
+for _file in sorted(Path(__file__).parents[1].rglob("*.py")):
+    _digest.update(_file.read_bytes())
+_SOURCES = _digest.hexdigest()[:12]
+
+# An index that Numba does not suspect of being negative, a suspicion that prevents vector instructions.
+unsigned = np.uintp
+
+# A function that kernels call. Compiled with its caller, without the interpreter's lock. It makes no arrays and returns
+# none, so the views that it takes of its arguments need not be counted as references: that took a quarter of the time
+# of a window of 64 x 64, and the counts are shared by all threads.
+device: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False)
+
+# One that is called in an inner loop: it becomes a part of its caller, since to pass on arrays, seven words each, can
+# cost as much as what is done with them.
+inlined: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+
+# One that makes or returns arrays. It counts references around each call that it makes, so what it calls in a loop is
+# best a loop itself.
+allocating: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that Python calls: without the interpreter's lock, cached on disk where that is possible."""
+    function.__qualname__ += f".{_SOURCES}"
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if not numba.config.DISABLE_JIT:
+        try:
+            compiled._cache = _Cache(function)
+        except RuntimeError as error:
+            _warn_uncached(str(error))
+    return compiled  # type: ignore[no-any-return]
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache on disk, but a file that cannot be read or written costs a compilation instead of raising."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _CheckedFile(
+            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # unpickling damaged data can raise anything
+            _warn_damaged(self.cache_path, repr(error))
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            try:
+                super().save_overload(sig, data)
+            except OSError:
+                raise
+            except Exception:  # the index is read before it is written, and may be what is damaged
+                self.flush()
+                super().save_overload(sig, data)
+        except Exception as error:
+            _warn_uncached(f"writing to {self.cache_path} failed with {error!r}")
+
+
+class _CheckedFile(IndexDataCacheFile):  # type: ignore[misc]
+    """Data files that end with a digest, because damaged machine code can be unpickled and would crash when it runs."""
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(content + hashlib.sha256(content).digest())
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        size = len(content) - hashlib.sha256().digest_size
+        if hashlib.sha256(content[:size]).digest() != content[size:]:
+            raise ValueError(f"{name} does not match its digest")
+        return super()._load_data(name)  # unpickling stops before the digest
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(problem: str, detail: str) -> None:
+    """Warn, once in a process for each problem, since all kernels are likely to have the same one."""
+    if problem not in _warned:
+        _warned.add(problem)
+        warnings.warn(f"{problem} ({detail})", RuntimeWarning, stacklevel=2)
+
+
+def _warn_uncached(detail: str) -> None:
+    _warn_once(
+        "gpuph's kernels are compiled anew in each process, because they cannot be cached on disk;"
+        " set NUMBA_CACHE_DIR to a writable directory to cache them",
+        detail,
+    )
+
+
+def _warn_damaged(directory: str, detail: str) -> None:
+    _warn_once(f"a file in gpuph's kernel cache in {directory} is damaged; its kernel is compiled again", detail)
+
+
+# Another thread may be compiling when this one forks. The child would inherit a lock that is never released, and a
+# compiler in an unknown state, so a fork waits until the compilation ends.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )

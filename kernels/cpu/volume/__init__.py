@@ -1,0 +1,1 @@
+"""Volumes: the stages of 3D windows."""

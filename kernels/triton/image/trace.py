@@ -1,0 +1,156 @@
+"""Trace: the extrema where the gradient leads from a critical edge.
+
+A path goes from vertex to vertex down to a minimum, each to the other end of the edge that it is matched with, and from
+square to square up to a maximum, each across the edge that it is matched with. Which way that is, is in the planes of
+`descents` and `ascents`, one bit a cell or none where a path ends, so that both are followed alike.
+
+`trace` is called by `merge`. Walks are short, because most of what they pass is smooth: 15 steps or so on maps
+of roads. One that has to follow a valley through the whole window takes a step a pixel, without harm but for the time.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..tree import packed
+from .gradient import NORTH, ROWS, ROWS_LOG2, SOUTH, WEST
+
+_BLOCK = 128  # words of ascents a program
+_CELLS = tl.constexpr(0x01010101)  # a pixel's cells in the words of planes, shifted by its row; see `gradient`
+# What moves the step of each way, E, W, S or N, -1, 0 or 1, into the highest byte of a word.
+_IN_X, _IN_Y = tl.constexpr(0x01FF0000), tl.constexpr(0x000001FF)
+
+
+def ascents(squares: Tensor, height: int) -> Tensor:
+    """Say in which direction the path of each square goes on.
+
+    Parameters
+    ----------
+    squares : Tensor, shape (N, strips, W), int32
+        Of `gradient`, with `height` rows of pixels.
+
+    Returns
+    -------
+    Tensor, shape (N, strips, W + 1), int32
+        The planes E, W, S, N of strips of squares. A square has the coordinates of its south-eastern corner, hence
+        there is one more row and one more column of them than of pixels.
+    """
+    n, strips, width = squares.shape
+    out = torch.empty((n, height // ROWS.value + 1, width + 1), dtype=torch.int32, device=squares.device)
+    programs = triton.cdiv(out.shape[1] * out.shape[2], _BLOCK)
+    if n:
+        _ascents[(n * programs,)](squares, out, strips, width, out.shape[1], BLOCK=_BLOCK, num_warps=4)
+    return out
+
+
+@triton.jit(do_not_specialize=["strips", "width", "strips_out"])
+def _ascents(
+    squares,  # [N, strips, W] int32
+    ascents,  # [N, strips_out, W + 1] int32, written
+    strips,
+    width,
+    strips_out,
+    BLOCK: tl.constexpr,
+):
+    """Write BLOCK words of one window."""
+    words = strips_out * (width + 1)
+    programs = tl.cdiv(words, BLOCK)
+    window = (tl.program_id(0) // programs).to(tl.int64)
+    word = tl.program_id(0) % programs * BLOCK + tl.arange(0, BLOCK)
+    strip, x = word // (width + 1), word % (width + 1)
+    here = squares + window * strips * width + strip * width + x
+    m_west, m_east = (strip < strips) & (x > 0), (strip < strips) & (x < width)
+    m_above = (word < words) & (strip > 0)
+    sw, se = tl.load(here - 1, mask=m_west, other=0), tl.load(here, mask=m_east, other=0)
+    nw = _row_above(sw, tl.load(here - width - 1, mask=m_above & (x > 0), other=0))
+    ne = _row_above(se, tl.load(here - width, mask=m_above & (x < width), other=0))
+    # These are the corners of squares, each of which is in the star of its highest one only, as the SE, SW, NE or NW of
+    # it. As `critical_edges` has it: SE and NE are matched with the edge to their west, ...
+    west = nw >> 24 | sw >> 8
+    # ... SW and NW with the one to their east, unless SE or NE has it; then with W, and NW only if SW has not.
+    east = ne >> 16 & ~(ne >> 24) | se & ~(se >> 8)
+    north = ne >> 16 & ne >> 24
+    south = se & se >> 8 & ~(se >> 16 & se >> 24)
+    out = east & 0xFF | (west & 0xFF) << 8 | (south & 0xFF) << 16 | north << 24
+    tl.store(ascents + window * words + word, out, mask=word < words)
+
+
+@triton.jit
+def _row_above(word, above):
+    """The planes of the rows above those of a word, whose strip stands below another."""
+    return (word << 1) & ~_CELLS | (above >> 7) & _CELLS
+
+
+@triton.jit
+def trace(
+    saddles,  # [most] int32
+    ends,  # [most] int32 or int64, written: the extrema that a saddle's paths end in
+    head,
+    end,
+    lane,  # [BLOCK] int32
+    ways,  # [strips, W] or [strips, W + 1] int32: descents or ascents
+    height,
+    width,
+    TOP: tl.constexpr,
+    SIDE: tl.constexpr,
+):
+    """Trace the saddles head to end of a window, on one side (0: minima, 1: maxima)."""
+    for start in range(head, end, lane.shape[0]):
+        i = start + lane
+        saddle = tl.load(saddles + i, mask=i < end, other=0)
+        owner, direction = saddle >> 2, saddle & 3
+        y, x = owner // width, owner % width
+        if SIDE == 0:
+            y_b = y + tl.where(direction == NORTH, -1, tl.where(direction == SOUTH, 1, 0))
+            x_b = x + tl.where(direction == WEST, -1, 0)
+        else:
+            # The squares beside the edge: one to the pixel's north-west or west, the other across the edge.
+            y_b, x_b = tl.where(direction == NORTH, y, y + 1), tl.where(direction == WEST, x, x + 1)
+            y = tl.where(direction == SOUTH, y + 1, y)
+        leaves: tl.constexpr = SIDE == 0 and TOP  # no path of vertices in V does, and squares have room for a border
+        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + SIDE, width + SIDE, leaves)
+        a = _extremum(y_a, x_a, height, width, TOP, SIDE)
+        b = _extremum(y_b, x_b, height, width, TOP, SIDE)
+        tl.store(ends + i, packed(a, b, ends.dtype.element_ty), mask=i < end)
+
+
+@triton.jit
+def _extremum(y, x, height, width, TOP: tl.constexpr, SIDE: tl.constexpr):
+    """The flat index of the pixel that a path ends in, or owns the square that it does; H * W beyond the window.
+
+    Of the squares only those of V end beyond: at the border, where no star has them.
+    """
+    there = inside(y, x, height, width) if SIDE == 0 else TOP | (y > 0) & (x > 0) & (y < height) & (x < width)
+    return tl.where(there, y * width + x, height * width)
+
+
+@triton.jit
+def follow(y_a, x_a, y_b, x_b, walks, ways, height, width, LEAVES: tl.constexpr):
+    """Follow the paths of two cells, at the same time, to where they end.
+
+    walks : the lanes that have cells. ways : [strips, width] int32, planes of a grid of height * width cells, which
+    paths may leave only where it is said.
+    """
+    walks_a, walks_b = walks, walks
+    while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
+        y_a, x_a, walks_a = _step(y_a, x_a, walks_a, ways, height, width, LEAVES)
+        y_b, x_b, walks_b = _step(y_b, x_b, walks_b, ways, height, width, LEAVES)
+    return y_a, x_a, y_b, x_b
+
+
+@triton.jit
+def _step(y, x, walks, ways, height, width, LEAVES: tl.constexpr):
+    """Take a step; returns also who may have more to take. Nothing leads on from beyond the grid."""
+    if LEAVES:
+        walks &= inside(y, x, height, width)
+    way = (tl.load(ways + (y >> ROWS_LOG2) * width + x, mask=walks, other=0) >> (y & (ROWS - 1))) & _CELLS
+    return y + ((way * _IN_Y) >> 24), x + ((way * _IN_X) >> 24), way != 0
+
+
+@triton.jit
+def inside(y, x, height, width):
+    # As unsigned numbers, negative ones are larger than all.
+    return (y.to(tl.uint32) < height.to(tl.uint32)) & (x.to(tl.uint32) < width.to(tl.uint32))

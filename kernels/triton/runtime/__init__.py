@@ -1,0 +1,1 @@
+"""What the kernels run on: launches and their options."""
