@@ -4,6 +4,7 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 """
 
 from . import _checkout  # noqa: F401 -- before anything that imports the kernels
+from .debug import set_debug
 from .diagram import Diagram, Diagrams
 from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear
@@ -18,7 +19,7 @@ from .losses import (
 )
 from .matching import Matching, match, wasserstein_distance
 from .ops import use_kernels
-from .persistence import persistence, set_debug
+from .persistence import persistence
 
 __all__ = [
     "BettiPriorLoss",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import checks
-
-_LOST_LOOPS = 2  # as a status
+from . import checks, debug
 
 
 @dataclass(frozen=True)
@@ -199,36 +196,6 @@ class Diagrams(Mapping[int, Diagram]):
         RuntimeWarning
             If a diagram had no room for all pairs, so that only the longest were kept.
         """
-        raise_status(self.status, ("x",), self.capacity)
+        debug.raise_status(self.status, ("x",), self.capacity)
         for dim, diagram in self.items():
-            warn_overflow(f"dimension {dim} of x", diagram)
-
-
-def raise_status(status: Tensor, names: Sequence[str], capacity: int) -> None:
-    """Raise if a window holds a NaN, or has lost its loops.
-
-    status, capacity : of `Diagrams`. names : the arguments that the windows came from, in equal parts.
-    """
-    if np.count_nonzero(status.cpu().numpy()):  # for so few numbers, PyTorch takes ten times as long
-        window, each = int(status.nonzero()[0]), len(status) // len(names)
-        name, place = names[window // each], window % each
-        if int(status[window]) == _LOST_LOOPS:
-            raise RuntimeError(
-                f"{name}: the loops of its window {place} outgrew the memory set aside for them, and are missing;"
-                f" raise capacity, which was {capacity}, as more means more memory; or take smaller windows,"
-                ' or gpuph.use_kernels("cpu"), which asks for memory as it goes'
-            )
-        raise ValueError(f"{name} must have no NaN, but its window {place} has one")
-
-
-def warn_overflow(name: str, diagram: Diagram) -> None:
-    """Warn if a diagram had no room for all pairs."""
-    overflow = diagram.overflow
-    if overflow.any():
-        window, columns = int(overflow.nonzero()[0]), diagram.birth.shape[1]
-        warnings.warn(
-            f"{name}: only the {columns} longest of {int(diagram.count[window])} pairs of window {window} were kept;"
-            f" raise capacity, which was {columns}, to keep more",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+            debug.warn_overflow(f"dimension {dim} of x", diagram.count, diagram.birth.shape[1])

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import checks, ops
+from gpuph.kernels import Matched, Points
+
+from . import checks, debug, ops
 from .diagram import Diagram, check_diagram
-from .persistence import data_decides, debugging
 
 UNMATCHED = ("half_squared", "distance")
 SOLVERS = ("auto", "augment", "auction")
-_Points = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,12 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     """
     squared = checks.choice("unmatched", unmatched, UNMATCHED) == "half_squared"
     checks.choice("solver", solver, SOLVERS)
-    points = _points(a, b)
-    partner_a, partner_b, gap = _partners(points, squared, solver)
-    cost = ops.cost(*points, partner_a, partner_b, squared)
+    _check(a, b)
+    points_a, points_b = _points(a), _points(b)
+    matched = _match(points_a, points_b, squared, solver)
+    cost = ops.cost(points_a, points_b, matched, squared)
     _check_numbers(cost, a, b)
-    return Matching(partner_a, partner_b, cost, gap)
+    return Matching(matched.partner_a, matched.partner_b, cost, matched.gap)
 
 
 def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
@@ -146,25 +147,23 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
     >>> wasserstein_distance(a, b)
     tensor([5., 3.])
     """
-    points = _points(a, b)
-    partner_a, partner_b, _ = _partners(points, True, "auto")
-    distance = ops.distance(*points, partner_a, partner_b)
+    _check(a, b)
+    points_a, points_b = _points(a), _points(b)
+    distance = ops.distance(points_a, points_b, _match(points_a, points_b, True, "auto"))
     _check_numbers(distance, a, b)
     return distance
 
 
-def _points(a: Diagram, b: Diagram) -> _Points:
-    """Births, deaths and counts of two diagrams, after a check; at least in float32, as no kernel computes in half."""
-    _check(a, b)
-    dtype = torch.promote_types(a.birth.dtype, torch.float32)
-    return a.birth.to(dtype), a.death.to(dtype), a.count, b.birth.to(dtype), b.death.to(dtype), b.count
+def _points(diagram: Diagram) -> Points[Tensor]:
+    """Return the points of a diagram, at least in float32, as no kernel computes in half precision."""
+    dtype = torch.promote_types(diagram.birth.dtype, torch.float32)
+    return Points(diagram.birth.to(dtype), diagram.death.to(dtype), diagram.count)
 
 
-def _partners(points: _Points, squared: bool, solver: str) -> tuple[Tensor, Tensor, Tensor]:
+def _match(a: Points[Tensor], b: Points[Tensor], squared: bool, solver: str) -> Matched[Tensor]:
     """Match points without their gradients; see `ops.match`."""
-    birth_a, death_a, count_a, birth_b, death_b, count_b = points
-    sides = birth_a.detach(), death_a.detach(), count_a, birth_b.detach(), death_b.detach(), count_b
-    return ops.match(*sides, squared, solver)
+    a, b = (points._replace(birth=points.birth.detach(), death=points.death.detach()) for points in (a, b))
+    return ops.match(a, b, squared, solver)
 
 
 def _check(a: Diagram, b: Diagram) -> None:
@@ -176,7 +175,7 @@ def _check(a: Diagram, b: Diagram) -> None:
         raise ValueError(f"b must be on a's device {a.birth.device}, got {b.birth.device}")
     if len(a.count) != len(b.count):
         raise ValueError(f"b must have as many windows as a, {len(a.count)}, got {len(b.count)}")
-    if (data_decides(a.count) or debugging()) and len(a.count):
+    if debug.checks_now(a.count) and len(a.count):
         for name, count in (("a", a.count), ("b", b.count)):
             least = int(count.min())
             if least < 0:
@@ -185,7 +184,7 @@ def _check(a: Diagram, b: Diagram) -> None:
 
 def _check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:
     """Raise if a point has a NaN, as then its window's cost has; on another device than the CPU, only in debugging."""
-    if not (data_decides(cost) or debugging()) or not cost.detach().isnan().any():
+    if not debug.checks_now(cost) or not cost.detach().isnan().any():
         return
     for name, diagram in (("a", a), ("b", b)):
         windows = ((diagram.birth.isnan() | diagram.death.isnan()) & diagram.mask).any(dim=1)

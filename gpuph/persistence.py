@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import is_fake
 
-from . import checks, hints, ops
-from .diagram import Diagram, Diagrams, raise_status
+from gpuph.kernels import Found, Query
 
-_debug = False
+from . import checks, debug, hints, ops
+from .diagram import Diagram, Diagrams
 
 
 def persistence(
@@ -88,9 +87,9 @@ def persistence(
     if not torch.compiler.is_compiling():
         hints.slices("x", x.shape)
     diagrams = diagrams_of(x, dims, construction, min_persistence, capacity)
-    if data_decides(x):
-        raise_status(diagrams.status, ("x",), diagrams.capacity)
-    if debugging():
+    if debug.is_eager_cpu(x):
+        debug.raise_status(diagrams.status, ("x",), diagrams.capacity)
+    if debug.is_debugging():
         diagrams.check()
     return diagrams
 
@@ -113,82 +112,49 @@ def diagrams_of(
     min_persistence: float = 0.0,
     capacity: int | None = None,
 ) -> Diagrams:
-    """What `persistence` returns, of windows that were checked but for NaN, of which the status tells."""
-    status, pairs = pairs_of(x.detach(), dims, construction, min_persistence, capacity)
+    """Return what `persistence` returns, of windows that were checked except for NaN, which the status reports."""
+    query = query_of(x, dims, construction, min_persistence, capacity)
+    found = pairs_of(x.detach(), query)
     by_dim = {}
-    for dim, (index, values, count) in pairs.items():
-        by_dim[dim] = diagram_of(index, ops.attach(values.to(x.dtype), x, index), count)
-    return Diagrams(by_dim, status, capacity_of(capacity, x.shape[1:]))
+    for dim, pairs in zip(query.dims, found.pairs, strict=True):
+        birth, death = ops.attach(pairs._replace(value=pairs.value.to(x.dtype)), x)
+        birth_index, death_index = pairs.index.unbind(1)
+        by_dim[dim] = Diagram(birth, death, birth_index, death_index, pairs.count)
+    return Diagrams(by_dim, found.status, capacity_of(capacity, x.shape[1:]))
 
 
-def pairs_of(
+def query_of(
     x: Tensor,
     dims: Sequence[int] | None,
     construction: str,
     min_persistence: float = 0.0,
     capacity: int | None = None,
-) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor, Tensor]]]:
-    """What `persistence` finds: for each dimension pixels and values (N, 2, K) of births and deaths, and counts (N,).
-
-    First comes the status of each window, see `Diagrams`.
-    """
+) -> Query:
+    """Return the query that the arguments of `persistence` make; raise if they are not valid."""
     window = x.shape[1:]
     dims = list(range(len(window))) if dims is None else checks.dims(dims, len(window))
     top = checks.construction(construction) == "T"
     min_persistence = checks.number("min_persistence", min_persistence, 0.0)
-    capacity = columns_of(checks.capacity(capacity), x, window)
-    x = x if x.dtype in (torch.float32, torch.float64) else x.float()
-    status, *parts = ops.persistence(x, dims, top, min_persistence, capacity)
-    return status, dict(zip(dims, zip(*parts, strict=True), strict=True))
+    return Query(tuple(dims), top, min_persistence, columns_of(checks.capacity(capacity), x, window))
+
+
+def pairs_of(x: Tensor, query: Query) -> Found[Tensor]:
+    """Return the pairs of windows of any floating-point dtype; values are float32 for half precision."""
+    return ops.persistence(x if x.dtype in (torch.float32, torch.float64) else x.float(), query)
 
 
 def columns_of(capacity: int | None, x: Tensor, window: Sequence[int]) -> int | None:
-    """Columns of a diagram of windows of that size, on x's device: None where data decides."""
-    return _columns(window) if capacity is None and not data_decides(x) else capacity
+    """Return the columns of a diagram of windows of that size, on x's device: None where data decides."""
+    return _columns(window) if capacity is None and not debug.is_eager_cpu(x) else capacity
 
 
 def capacity_of(capacity: int | None, window: Sequence[int]) -> int:
-    """What the memory for loops goes by, where it is set aside: the capacity, or the default if that is more."""
+    """Return what the workspace for loops is sized by: the capacity, or the default if that is more."""
     return max(capacity or 0, _columns(window))
 
 
 def _columns(window: Sequence[int]) -> int:
-    """Columns of a diagram where data cannot decide: what can occur in an image, or what hardly ever does."""
+    """Return the columns of a diagram where data cannot decide: what can occur in an image, or hardly ever exceeds."""
     pixels = math.prod(window)
     columns = max(256, pixels // 4)
     return min(columns, pixels // 2 + 1) if len(window) == 2 else columns
-
-
-def diagram_of(index: Tensor, values: tuple[Tensor, Tensor], count: Tensor) -> Diagram:
-    """A diagram from pixels (N, 2, K) and values (N, K) of births and deaths."""
-    birth_index, death_index = index.unbind(1)
-    return Diagram(*values, birth_index, death_index, count)
-
-
-def data_decides(x: Tensor) -> bool:
-    """Whether shapes may depend on data and a look at the data costs nothing: on the CPU, outside of tracing.
-
-    A tensor of `FakeTensorMode` has no data, so it counts as traced.
-    """
-    return x.is_cpu and not torch.compiler.is_compiling() and (type(x) is Tensor or not is_fake(x))
-
-
-def set_debug(on: bool) -> None:
-    """Look for errors after each call, for the whole process, also where looking means waiting for the device.
-
-    On the CPU, a NaN raises anyway. On other devices it empties its window's diagrams, and makes the loss NaN, as does
-    a volume whose loops outgrow their memory; with this on both raise, and a diagram without room for all pairs warns,
-    as `Diagrams.check` does. Calls cannot be captured in a CUDA graph then.
-
-    Parameters
-    ----------
-    on : bool
-        Whether to look.
-    """
-    global _debug
-    _debug = checks.boolean("on", on)
-
-
-def debugging() -> bool:
-    """Whether `set_debug` is on, outside of tracing."""
-    return _debug and not torch.compiler.is_compiling()

@@ -8,6 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpuph.kernels import Tiling
+
+
+def tile(image: Sequence[int], window: Sequence[int], stride: Sequence[int], *, border: bool = False) -> Tiling:
+    """Return how an image of that size is cut into windows; an axis shorter than a window is one window."""
+    sizes = [min(size, length) for size, length in zip(window, image, strict=True)]
+    return Tiling(tuple(image), tuple(sizes), tuple(stride), border)
+
 
 def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
     """Cut images into windows.
@@ -83,9 +91,8 @@ def origin(
         What to add to it; `offset[-1]` is for no pixel.
     """
     corner = offset = torch.zeros((), dtype=torch.int64, device=device)
-    for length, size, step in zip(image, window, stride, strict=True):
-        size = min(size, length)
-        windows = -(-(length - size) // step) + 1
+    tiling = tile(image, window, stride)
+    for length, size, step, windows in zip(*tiling[:3], tiling.counts(), strict=True):
         starts = (torch.arange(windows, device=device) * step).clamp(max=length - size)
         corner = corner.unsqueeze(-1) * length + starts
         offset = offset.unsqueeze(-1) * length + torch.arange(size, device=device)
@@ -93,10 +100,3 @@ def origin(
     if border:
         offset = frame(offset[None], none)
     return corner.flatten(), torch.cat((offset.flatten(), none))
-
-
-def windows_of(image: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-    """How many windows `cut_windows` cuts out of an image, and their size."""
-    sizes = tuple([min(size, length) for size, length in zip(window, image, strict=True)])
-    counts = [-(-(length - size) // step) + 1 for length, size, step in zip(image, sizes, stride, strict=True)]
-    return math.prod(counts), sizes

@@ -1,1 +1,6 @@
-"""Device code: the same stages twice, in `cpu` (Numba) and, in files of the same names, for the GPU (Triton)."""
+"""Device code: the same stages twice, in `cpu` (Numba) and, under the same names, for the GPU (`triton`)."""
+
+from .records import Costs, Found, Matched, Pairs, Points, Query, Tiling
+from .status import Status
+
+__all__ = ["Costs", "Found", "Matched", "Pairs", "Points", "Query", "Status", "Tiling"]

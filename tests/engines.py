@@ -22,7 +22,7 @@ def assert_same_pairs(
     capacity: int | None = None,
 ) -> None:
     """Triton's pairs of x must be the CPU's bit for bit: indices, values, order, padding, counts and status."""
-    _assert_same(ops.persistence, True, x, list(dims), construction == "T", min_persistence, capacity)
+    _assert_same(torch.ops.gpuph.persistence, True, x, list(dims), construction == "T", min_persistence, capacity)
 
 
 def assert_same_localized(
@@ -38,7 +38,8 @@ def assert_same_localized(
 ) -> None:
     """Triton's pairs of the windows of two images must be the CPU's bit for bit."""
     tiling = list(window), list(stride), border
-    _assert_same(ops.localized, False, pred, target, height, *tiling, list(dims), construction == "T", capacity)
+    query = list(dims), construction == "T", capacity
+    _assert_same(torch.ops.gpuph.framed_persistence, False, pred, target, height, *tiling, *query)
 
 
 def _assert_same(operator: Any, padded: bool, *arguments: Any) -> None:
@@ -111,7 +112,7 @@ def assert_same_matching(
     results = {}
     for kernels in ("cpu", "triton"):
         with gpuph.use_kernels(kernels):
-            partner_a, partner_b, gap = ops.match(*points, squared, solver)
+            partner_a, partner_b, gap = torch.ops.gpuph.match(*points, squared, solver)
             costs = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
             again = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
             in_one = torch.ops.gpuph.matched_cost(*points, squared)

@@ -11,18 +11,13 @@ import pytest
 import torch
 
 import gpuph
-
-PERSISTENCE = importlib.import_module("gpuph.persistence")  # the function has the module's name
+from gpuph.kernels import Found, Status
 
 
 @pytest.fixture
 def device() -> Iterator[None]:
     """Let tensors on the CPU be treated as those of a device, whose data nobody looks at unasked."""
-    with (
-        mock.patch.object(PERSISTENCE, "data_decides", lambda x: False),
-        mock.patch("gpuph.losses.common.data_decides", lambda x: False),
-        mock.patch("gpuph.matching.data_decides", lambda x: False),
-    ):
+    with mock.patch("gpuph.debug.is_eager_cpu", lambda x: False):
         yield
 
 
@@ -81,9 +76,9 @@ def test_every_loss_of_a_window_with_a_nan_is_nan(device: None, loss_fn: torch.n
 def test_lost_loops_raise_on_demand_and_make_the_loss_nan(device: None) -> None:
     found = gpuph.ops.persistence
 
-    def losing(*arguments: Any) -> tuple[Any, ...]:
-        status, *pairs = found(*arguments)
-        return status.index_fill(0, torch.tensor(1), 2), *pairs
+    def losing(*arguments: Any) -> Found[torch.Tensor]:
+        status, pairs = found(*arguments)
+        return Found(status.index_fill(0, torch.tensor(1), Status.LOOPS_LOST), pairs)
 
     x = torch.rand(2, 3, 4, 5)
     with mock.patch("gpuph.ops.persistence", losing):
@@ -138,14 +133,14 @@ def test_a_point_with_a_nan_raises_when_debugging(device: None, debug: None) -> 
 )
 def test_losses_name_the_capacity_that_is_to_be_raised(device: None, debug: None, make: Any) -> None:
     def losing(found: Any) -> Any:
-        def find(*arguments: Any) -> tuple[Any, ...]:
-            status, *pairs = found(*arguments)
-            return status.fill_(2), *pairs
+        def find(*arguments: Any) -> Found[torch.Tensor]:
+            status, pairs = found(*arguments)
+            return Found(status.fill_(Status.LOOPS_LOST), pairs)
 
         return find
 
     maps = torch.rand(1, 1, 6, 6, 6), torch.rand(1, 1, 6, 6, 6)
-    ops = {name: losing(getattr(gpuph.ops, name)) for name in ("persistence", "localized")}
+    ops = {name: losing(getattr(gpuph.ops, name)) for name in ("persistence", "framed_persistence")}
     for capacity, named in ((None, 256), (50, 256), (300, 300)):
         loss_fn = make(capacity)
         with (
@@ -165,7 +160,7 @@ def test_an_overflow_warns_on_demand() -> None:
 
 def test_an_overflow_warns_at_once_when_debugging(device: None, debug: None) -> None:
     x = torch.rand(1, 1, 64, 64)
-    with mock.patch.object(PERSISTENCE, "_columns", lambda window: 4):
+    with mock.patch.object(importlib.import_module("gpuph.persistence"), "_columns", lambda window: 4):
         with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 4 longest"):
             gpuph.persistence(x[0], dims=(1,))
         with pytest.warns(RuntimeWarning, match="dimension 1 of pred: only the 4 longest"):

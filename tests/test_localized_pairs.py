@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.library import opcheck
 
 import gpuph
-from gpuph import ops
 from gpuph.windows import cut_windows, frame, origin
 
 # images, window, stride: overlaps, last windows that are shifted inwards, gaps, windows as large as the image
@@ -23,6 +22,8 @@ TILINGS = [
     ((2, 7, 8, 9), (4, 5, 9), (2, 3, 9)),
     ((1, 5, 4, 1), (5, 2, 1), (5, 1, 1)),
 ]
+
+framed_persistence = torch.ops.gpuph.framed_persistence
 
 
 def expected(
@@ -53,9 +54,9 @@ def test_pairs_are_those_of_the_framed_windows(
     x, corner, offset = expected(pred, target, height, window, stride, border)
     dims = list(range(len(window)))[::-1]
     for top, capacity in ((True, None), (False, 3)):
-        status, *found = ops.localized(pred, target, height, window, stride, border, dims, top, capacity)
+        status, *found = framed_persistence(pred, target, height, window, stride, border, dims, top, capacity)
         assert status.shape == (2 * n,) and not status.any()
-        plain = [ops.persistence(windows, dims, top, 0.0, capacity)[1:] for windows in x]
+        plain = [torch.ops.gpuph.persistence(windows, dims, top, 0.0, capacity)[1:] for windows in x]
         for k, parts in enumerate(zip(*found, strict=True)):
             columns = max(part[0][k].shape[2] for part in plain)
             assert parts[0].shape == parts[1].shape == (2 * n, 2, columns)
@@ -73,7 +74,7 @@ def test_a_nan_is_told_of_its_own_window_alone() -> None:
     pred, target = torch.randn(2, 1, 6, 12)
     target[0, 2, 7] = float("nan")
     for border in (True, False):
-        status, _, value, count = ops.localized(pred, target, None, (6, 6), (6, 6), border, [1], True, 4)
+        status, _, value, count = framed_persistence(pred, target, None, (6, 6), (6, 6), border, [1], True, 4)
         assert status.tolist() == [0, 0, 0, 1] and count[0][3] == 0
         there = torch.arange(4) < count[0][:, None, None]
         assert not value[0][there.expand(4, 2, 4)].isnan().any()
@@ -83,10 +84,10 @@ def test_a_nan_is_told_of_its_own_window_alone() -> None:
 def test_windows_whose_stages_share_threads_give_the_same(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
     pred, target = torch.randn(2, 1, 12, 13, 14, dtype=dtype)
     arguments = pred, target, torch.randn(1, 12, 13, 14, dtype=dtype), (12, 13, 14), (9, 9, 9), True, [0, 1, 2], True
-    plain = ops.localized(*arguments, None)
+    plain = framed_persistence(*arguments, None)
     monkeypatch.setattr(importlib.import_module("gpuph.kernels.cpu.volume.persistence"), "LARGE", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    shared = ops.localized(*arguments, None)
+    shared = framed_persistence(*arguments, None)
     assert torch.equal(shared[0], plain[0])
     for ours, theirs in zip(zip(*shared[1:], strict=True), zip(*plain[1:], strict=True), strict=True):
         assert torch.equal(ours[2], theirs[2])
@@ -96,8 +97,8 @@ def test_windows_whose_stages_share_threads_give_the_same(monkeypatch: pytest.Mo
 
 def test_images_may_have_any_strides() -> None:
     pred, target = torch.randn(2, 9, 8, 2).permute(0, 3, 2, 1)
-    plain = ops.localized(pred.contiguous(), target.contiguous(), None, (4, 4), (4, 4), True, [1], True, None)
-    strided = ops.localized(pred, target, None, (4, 4), (4, 4), True, [1], True, None)
+    plain = framed_persistence(pred.contiguous(), target.contiguous(), None, (4, 4), (4, 4), True, [1], True, None)
+    strided = framed_persistence(pred, target, None, (4, 4), (4, 4), True, [1], True, None)
     there = (torch.arange(plain[2][0].shape[2]) < plain[3][0][:, None, None]).expand(plain[2][0].shape)
     assert torch.equal(strided[3][0], plain[3][0]) and torch.equal(strided[2][0][there], plain[2][0][there])
 
@@ -106,12 +107,12 @@ def test_images_may_have_any_strides() -> None:
 def test_slopes_are_the_height_of_these_slopes(rank: int) -> None:
     image, window = (2, 9, 7, 8)[: rank + 1], (4, 5, 3)[:rank]
     pred, target = torch.randn(2, *image)
-    windows = gpuph.windows.windows_of(image[1:], window, window)[0]
+    windows = gpuph.windows.tile(image[1:], window, window).windows()
     for n in (1, 2 * windows):
         height = gpuph.RandomLinear(0.3)
         w, g = (draw(n, window, pred, torch.Generator().manual_seed(0)) for draw in (height.slopes, height))
         assert w.shape == (n, rank) and g.shape == (n, *window)
-        plain, raised = (ops.localized(pred, target, up, window, window, True, [1], True, 9) for up in (g, w))
+        plain, raised = (framed_persistence(pred, target, up, window, window, True, [1], True, 9) for up in (g, w))
         assert torch.equal(plain[3][0], raised[3][0])
         there = (torch.arange(9) < plain[3][0][:, None, None]).expand(plain[1][0].shape)
         assert torch.equal(plain[1][0][there], raised[1][0][there])
@@ -125,9 +126,11 @@ def test_operator_passes_opcheck(capacity: int | None) -> None:
         window = [4] * (len(shape) - 1)
         height = torch.randn(1, *window)
         arguments = (torch.randn(shape), torch.randn(shape), height, window, window, True, [1, 0], True, capacity)
-        opcheck(torch.ops.gpuph.localized, arguments, test_utils=checks)
+        opcheck(framed_persistence, arguments, test_utils=checks)
         opcheck(
-            torch.ops.gpuph.localized, (*arguments[:2], torch.randn(1, len(window)), *arguments[3:]), test_utils=checks
+            framed_persistence,
+            (*arguments[:2], torch.randn(1, len(window)), *arguments[3:]),
+            test_utils=checks,
         )
 
 

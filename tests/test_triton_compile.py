@@ -39,6 +39,7 @@ POINTERS = {
 
 def launches() -> dict[str, Launch]:
     """The launches of forward and backward, by what makes the compiled kernels differ."""
+    from gpuph.kernels import Points, Query, Tiling
     from gpuph.kernels import triton as engine
 
     with stubbed() as made:
@@ -50,10 +51,10 @@ def launches() -> dict[str, Launch]:
             ((0, 1), True, torch.float64),
         ):
             x = torch.empty(16, 66, 66, dtype=dtype, device="meta")
-            _, index, _, count = engine.persistence(x, dims, top, 0.0, 1089)
-            engine.gather(x.flatten(1), index[0].flatten(1))
-            engine.scatter(x.flatten(1)[:, :2178], index[0].flatten(1), 66 * 66)
-            engine.scatter_slopes(torch.empty_like(index[0], dtype=dtype), index[0], count[0], x[:, 0, 0], 4, 128 * 128)
+            index, _, count = engine.persistence(x, Query(dims, top, 0.0, 1089)).pairs[0]
+            engine.gather(x.flatten(1), index.flatten(1))
+            engine.scatter(x.flatten(1)[:, :2178], index.flatten(1), 66 * 66)
+            engine.scatter_slopes(torch.empty_like(index, dtype=dtype), index, count, x[:, 0, 0], 4, 128 * 128)
         # Of the reduction's tables, the larger are of the larger windows.
         for size, dims, top, dtype in (
             (34, (0, 1, 2), True, torch.float32),
@@ -62,20 +63,22 @@ def launches() -> dict[str, Launch]:
             (66, (0, 1, 2), False, torch.float64),
             (98, (2, 0), True, torch.float64),
         ):
-            engine.persistence3(torch.empty(8, size, size, size, dtype=dtype, device="meta"), dims, top, 0.0, 9000)
+            volumes = torch.empty(8, size, size, size, dtype=dtype, device="meta")
+            engine.persistence(volumes, Query(dims, top, 0.0, 9000))
         for dtype in (torch.float32, torch.float64):
             image, height, slopes = (
                 torch.empty(shape, dtype=dtype, device="meta") for shape in ((1, 256, 256), (16, 64, 64), (16, 2))
             )
             for g in (height, slopes, None):
-                engine.localized(image, image, g, (64, 64), (64, 64), True, (1,), True, 1089)
+                tiling = Tiling((256, 256), (64, 64), (64, 64), border=True)
+                engine.framed_persistence(image, image, g, tiling, Query((1,), True, 0.0, 1089))
             points = torch.empty(16, 3000, dtype=dtype, device="meta")
             count = torch.empty(16, dtype=torch.int64, device="meta")
-            diagrams = points, points, count, points, points, count
+            diagram = Points(points, points, count)
             for squared in (True, False):
-                partners = engine.match(*diagrams, squared, "auto")[:2]
-                engine.cost(*diagrams, *partners, squared)
-                engine.matched_cost(*diagrams, squared)
+                matched = engine.match(diagram, diagram, squared, "auto")
+                engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared)
+                engine.matched_cost(diagram, diagram, squared)
     by_variant = {}
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}

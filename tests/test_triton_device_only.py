@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gpuph
 from engines import stubbed
-from gpuph.ops.registration import IMPLEMENTATIONS
+from gpuph.ops.define import implementations
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.device_only
@@ -56,7 +56,7 @@ def _storage(x: torch.Tensor) -> int:
 def _launchers_on_meta() -> Iterator[None]:
     """What runs on CUDA runs on the device "meta" too, where only shapes are known."""
     with torch.library._scoped_library("gpuph", "IMPL") as library:
-        for name, implementation in IMPLEMENTATIONS.items():
+        for name, implementation in implementations.items():
             library.impl(name, implementation, "Meta", allow_override=True)
         yield
 

@@ -10,13 +10,12 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from gpuph.kernels import cells
 
 import gpuph
 import inputs
 from bench import neurons
 from engines import assert_same_localized, assert_same_pairs
-from gpuph import ops
+from gpuph.kernels import cells
 from test_triton_ptx import SCHEDULES, ptx
 from volume_stages import Grid
 
@@ -203,13 +202,13 @@ def test_loops_that_outgrow_their_memory_are_reported_and_alone_missing() -> Non
     x = batch("noise", (9, 11, 10), 2)
     x[0] = batch("ramp", (9, 11, 10))[0]
     with ptx(0, **CHAINS), mock.patch.object(module, "_WORDS", 0), gpuph.use_kernels("triton"):
-        status, index, _, count = ops.persistence(x, list(DIMS), True, 0.0, 500)
+        status, index, _, count = torch.ops.gpuph.persistence(x, list(DIMS), True, 0.0, 500)
         assert status.tolist() == [0, 2] and count[1].tolist()[1] == 0 and (index[1] == -1).all()
         with pytest.raises(
             RuntimeError, match=r"x: the loops of its window 1 outgrew .* raise capacity, which was 256"
         ):
             gpuph.persistence(x)
-    expected = ops.persistence(x, list(DIMS), True, 0.0, 500)
+    expected = torch.ops.gpuph.persistence(x, list(DIMS), True, 0.0, 500)
     for dim in (0, 2):
         assert torch.equal(index[dim], expected[1][dim]) and torch.equal(count[dim], expected[3][dim])
 

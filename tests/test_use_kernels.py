@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gpuph
-from gpuph.ops import choice
+from gpuph.ops import backend
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -43,10 +43,10 @@ def test_a_choice_that_is_none_is_named() -> None:
 
 
 def test_a_choice_ends_with_its_context() -> None:
-    before = choice._chosen
+    before = backend._chosen
     with pytest.raises(RuntimeError), gpuph.use_kernels("triton"):
         with gpuph.use_kernels("cpu"):
             assert gpuph.persistence(torch.zeros(1, 2, 2))[0].count.tolist() == [1]
-        assert choice._chosen == "triton"
+        assert backend._chosen == "triton"
         raise RuntimeError
-    assert choice._chosen == before
+    assert backend._chosen == before

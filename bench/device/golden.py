@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import gpuph
-from gpuph import ops
+from gpuph import kernels, ops
 
 from .cases import Maps, Points, Windows, diagrams, losses, matchings
 
@@ -42,14 +42,15 @@ def digest(tensors: Iterable[Tensor]) -> str:
 def pairs(x: Tensor, construction: str) -> dict[str, list[Tensor]]:
     """All that `ops.persistence` returns of windows, on their device, in every dimension."""
     columns = max(1, min(x[0].numel(), 4096))
-    status, index, value, count = ops.persistence(x, [*range(x.dim() - 1)], construction == "T", 0.0, columns)
-    return {"status": [status], "index": index, "value": value, "count": count}
+    found = ops.persistence(x, kernels.Query(tuple(range(x.dim() - 1)), construction == "T", 0.0, columns))
+    index, value, count = (list(parts) for parts in zip(*found.pairs, strict=True))
+    return {"status": [found.status], "index": index, "value": value, "count": count}
 
 
 def partners(a: gpuph.Diagram, b: gpuph.Diagram, squared: bool, solver: str) -> dict[str, list[Tensor]]:
     """All that `ops.match` returns of two diagrams, on their device."""
-    points = a.birth, a.death, a.count, b.birth, b.death, b.count
-    partner_a, partner_b, gap = ops.match(*points, squared, solver)
+    points_a, points_b = (kernels.Points(x.birth, x.death, x.count) for x in (a, b))
+    partner_a, partner_b, gap = ops.match(points_a, points_b, squared, solver)
     return {"partners": [partner_a, partner_b], "gap": [gap]}
 
 

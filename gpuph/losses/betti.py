@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .. import checks, hints
-from ..diagram import warn_overflow
-from ..persistence import data_decides, debugging, diagrams_of
+from .. import checks, debug, hints
+from ..persistence import diagrams_of
 from .common import described, lifted, reduced
 
 
@@ -115,7 +114,7 @@ class BettiPriorLoss(torch.nn.Module):
         """
         checks.maps("pred", pred)
         dims = checks.dims([*self.betti], pred.dim() - 2, "betti's dimensions")
-        if data_decides(pred) and not self._looked:
+        if debug.is_eager_cpu(pred) and not self._looked:
             self._looked = hints.probabilities("pred", pred)
         (x,) = lifted(pred)
         diagrams = diagrams_of(-x[:, 0], dims, self.construction, capacity=self.capacity)
@@ -127,8 +126,8 @@ class BettiPriorLoss(torch.nn.Module):
             cost = squares[:, wanted:].sum(dim=1) + (1 - squares[:, :wanted]).sum(dim=1)
             cost = cost + max(0, wanted - squares.shape[1])  # bars that no window has room for
             loss = loss.add(cost, alpha=self.weights[dim])
-            if debugging():
-                warn_overflow(f"dimension {dim} of pred", bars)
+            if debug.is_debugging():
+                debug.warn_overflow(f"dimension {dim} of pred", bars.count, bars.birth.shape[1])
         return reduced(loss, diagrams.status, ("pred",), self.reduction, diagrams.capacity)
 
     def extra_repr(self) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..diagram import raise_status
-from ..persistence import data_decides, debugging
+from .. import debug
 
 
 def lifted(*maps: Tensor) -> list[Tensor]:
@@ -50,9 +49,9 @@ def reduced(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str, 
     NaN or has lost its loops, see `Diagrams`. That must not pass unseen: it raises where looking costs nothing or was
     asked for, and makes the loss NaN. capacity : of `Diagrams`, if any were computed.
     """
-    if data_decides(status) or debugging():
-        raise_status(status, names, capacity)
-    if not data_decides(status):
+    if debug.checks_now(status):
+        debug.raise_status(status, names, capacity)
+    if not debug.is_eager_cpu(status):
         loss = loss.masked_fill(status.view(len(names), -1).any(dim=0).view(loss.shape), math.nan)
     if reduction == "mean":
         return loss.mean()

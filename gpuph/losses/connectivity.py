@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .. import checks, hints, ops
-from ..persistence import data_decides
-from ..windows import cut_windows, windows_of
+from .. import checks, debug, hints, ops
+from ..windows import cut_windows, tile
 from .common import described, lifted, reduced
 
 _WINDOW = {2: 32, 3: 48}
@@ -136,10 +135,10 @@ class ConnectivityLoss(torch.nn.Module):
         rank = len(size)
         window = checks.fitting("window", _WINDOW[rank] if self.window is None else self.window, rank)
         stride = window if self.stride is None else checks.fitting("stride", self.stride, rank)
-        if data_decides(target) and not self._looked:
+        if debug.is_eager_cpu(target) and not self._looked:
             self._looked = hints.distances(target)
         truncation = _TRUNCATION[rank] if self.truncation is None else self.truncation
-        per_image, _ = windows_of(size, window, stride)
+        per_image = tile(size, window, stride).windows()
         y, true = (cut_windows(image[:, 0], window, stride) for image in lifted(pred, target))
 
         loss = y.new_zeros(len(y))

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from .. import checks, hints, ops
-from ..diagram import warn_overflow
+from gpuph.kernels import Pairs, Query
+
+from .. import checks, debug, hints, ops
 from ..height import Height, Linear, RandomLinear
 from ..matching import UNMATCHED
-from ..persistence import capacity_of, columns_of, data_decides, debugging, diagram_of
-from ..windows import windows_of
+from ..persistence import capacity_of, columns_of
+from ..windows import tile
 from .common import described, lifted, reduced
 
 _REMEMBERED = 8
@@ -146,51 +147,47 @@ class LocalizedPHLoss(torch.nn.Module):
         dims = checks.dims([*self.weights], len(size))
         window = checks.fitting("window", self.window, len(size))
         stride = checks.fitting("stride", self.stride, len(size))
-        if data_decides(pred) and not self._looked:
+        if debug.is_eager_cpu(pred) and not self._looked:
             self._looked = self._look(pred, target)
         images = [-x if self.superlevel else x for x in lifted(pred, target)]
 
-        per_image, sizes = windows_of(size, window, stride)
-        n = batch * per_image
+        tiling = tile(size, window, stride, border=self.border)
+        n = batch * tiling.windows()
 
-        g = None if self.height is None else self._draw(n, images[0].detach(), sizes)
+        g = None if self.height is None else self._draw(n, images[0].detach(), tiling.window)
 
         # Which pixels gave which values is all that the gradient needs to know.
-        framed = [side + 2 * self.border for side in sizes]
-        status, *parts = ops.localized(
+        columns = columns_of(self.capacity, images[0], tiling.framed())
+        found = ops.framed_persistence(
             images[0][:, 0].detach(),
             images[1][:, 0].detach(),
             -g if g is not None and self.superlevel else g,
-            sizes,
-            stride,
-            self.border,
-            dims,
-            self.construction == "T",
-            columns_of(self.capacity, images[0], framed),
+            tiling,
+            Query(tuple(dims), self.construction == "T", 0.0, columns),
         )
 
         flat = [image.flatten(1) for image in images]
         loss: Tensor | None = None
-        for dim, pairs in zip(dims, zip(*parts, strict=True), strict=True):
-            a, b = [part[:n] for part in pairs], [part[n:] for part in pairs]
+        for dim, pairs in zip(dims, found.pairs, strict=True):
+            a, b = Pairs(*(part[:n] for part in pairs)), Pairs(*(part[n:] for part in pairs))
             cost = ops.matched_cost(flat[0], a, flat[1], b, self.unmatched == "half_squared")
             if self.weights[dim] != 1:
                 cost = cost * self.weights[dim]
             loss = cost if loss is None else loss + cost
-            if debugging():
-                for name, (index, value, count) in (("pred", a), ("target", b)):
-                    warn_overflow(f"dimension {dim} of {name}", diagram_of(index, (value[:, 0], value[:, 1]), count))
+            if debug.is_debugging():
+                for name, part in (("pred", a), ("target", b)):
+                    debug.warn_overflow(f"dimension {dim} of {name}", part.count, part.index.shape[2])
         assert loss is not None  # there is a dimension
-        capacity = capacity_of(self.capacity, framed)
-        loss = reduced(loss, status, ("pred", "target"), self.reduction, capacity)
-        return loss.view(batch, per_image) if self.reduction == "none" else loss
+        capacity = capacity_of(self.capacity, tiling.framed())
+        loss = reduced(loss, found.status, ("pred", "target"), self.reduction, capacity)
+        return loss.view(batch, tiling.windows()) if self.reduction == "none" else loss
 
     def _look(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps do not look like distance maps; returns whether there was anything to judge by."""
         return self.superlevel or hints.distances(target)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
-        """The height function on n windows as `ops.localized` takes it, with a length of 1 where all have the same."""
+        """Return the height function on n windows as `ops.framed_persistence` takes it, once if all have the same."""
         height = self.height
         if isinstance(height, RandomLinear) and not self.training:
             height = height.fixed(len(window))

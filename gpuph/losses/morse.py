@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-from .. import checks, hints, ops
-from ..persistence import data_decides
-from ..windows import cut_windows, windows_of
+from .. import checks, debug, hints, ops
+from ..windows import cut_windows, tile
 from .common import described, lifted, reduced
 
 
@@ -145,9 +144,9 @@ class MorseSkeletonLoss(torch.nn.Module):
             raise ValueError("manifolds must be (1,) for images: surfaces are in volumes only")
         window = checks.fitting("window", self.window, len(size))
         stride = checks.fitting("stride", self.stride, len(size))
-        if self.base is None and data_decides(pred) and not self._looked:
+        if self.base is None and debug.is_eager_cpu(pred) and not self._looked:
             self._looked = hints.probabilities("pred", pred) & hints.mask("target", target)
-        per_image, _ = windows_of(size, window, stride)
+        per_image = tile(size, window, stride).windows()
         p, t = (cut_windows(image[:, 0], window, stride) for image in lifted(pred, target))
         with torch.no_grad():
             status = torch.cat([x.flatten(1).isnan().any(dim=1) for x in (p, t)])

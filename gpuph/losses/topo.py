@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .. import checks, hints
-from ..diagram import Diagram, warn_overflow
-from ..persistence import data_decides, debugging, diagrams_of
-from ..windows import cut_windows, frame, windows_of
+from .. import checks, debug, hints
+from ..diagram import Diagram
+from ..persistence import diagrams_of
+from ..windows import cut_windows, frame, tile
 from .common import described, lifted, reduced
 
 
@@ -124,9 +124,9 @@ class TopoLoss(torch.nn.Module):
         size = pred.shape[2:]
         dims = checks.dims([*self.weights], len(size))
         window = checks.fitting("window", self.window, len(size))
-        if data_decides(pred) and not self._looked:
+        if debug.is_eager_cpu(pred) and not self._looked:
             self._looked = hints.probabilities("pred", pred) & hints.mask("target", target)
-        per_image, _ = windows_of(size, window, window)
+        per_image = tile(size, window, window).windows()
 
         tiles = 1 - torch.cat([cut_windows(image[:, 0], window, window) for image in lifted(pred, target)])
         lowest, highest = torch.aminmax(tiles.detach().flatten(1), dim=1)
@@ -137,8 +137,8 @@ class TopoLoss(torch.nn.Module):
         loss = tiles.new_zeros(n)
         for dim, diagram in diagrams.items():
             loss = loss.add(self._cost(diagram[:n], diagram[n:]), alpha=self.weights[dim])
-            if debugging():
-                warn_overflow(f"dimension {dim} of pred and target", diagram)
+            if debug.is_debugging():
+                debug.warn_overflow(f"dimension {dim} of pred and target", diagram.count, diagram.birth.shape[1])
         loss = loss.where(varied, 0.0)
         loss = loss.view(len(pred), per_image)
         return reduced(loss, diagrams.status, ("pred", "target"), self.reduction, diagrams.capacity)

@@ -15,7 +15,7 @@ import networkx as nx
 import numpy as np
 from scipy.ndimage import label
 
-from gpuph.kernels.cpu.thinning import KEPT, LISTED, PRESENT, chains, peel
+from gpuph.kernels import cpu
 
 from .polylines import cut
 
@@ -104,11 +104,11 @@ def curves(mask: np.ndarray) -> Curves:
         if kind < kinds - 1:  # all cells that can have cofaces
             used[1, kind] = len(cells)
             room[begin[1, kind] : top] = cells
-            state[cells] |= LISTED << 1
+            state[cells] |= cpu.thinning.LISTED << 1
     order = np.stack((np.argsort(axes[0], kind="stable"), np.argsort(axes[1], kind="stable")))
-    ends = peel(state, room, begin, used, order, axes, offset, kind_of, *_tables(), LONGER)
+    ends = cpu.thinning.peel(state, room, begin, used, order, axes, offset, kind_of, *_tables(), LONGER)
     _restore(state, offset, axes, shape, *ends)
-    left = np.flatnonzero(state & PRESENT)
+    left = np.flatnonzero(state & cpu.thinning.PRESENT)
     places = _places(left, shape) / 2 - 1 + [side.start for side in box]
     return Curves(places, _without_triangles(places, _links(state, left, offset, axes, shape)))
 
@@ -169,7 +169,7 @@ def _links(
     for number in range(2 ** len(shape)):
         mine = np.flatnonzero(kind == number)
         for step in offset[0, number, : 3 ** axes[0, number] - 1]:
-            having = mine[(state[cells[mine] + step] & PRESENT) > 0]
+            having = mine[(state[cells[mine] + step] & cpu.thinning.PRESENT) > 0]
             pairs.append(np.stack((having, np.searchsorted(cells, cells[having] + step)), 1))
     return np.concatenate(pairs)
 
@@ -195,12 +195,12 @@ def _restore(
         alone = rival >= stop
         alone[~alone] = step[rival[~alone]] < step[first[~alone] + branch]
         new: np.ndarray = end[first[alone] + branch]
-        state[new] = PRESENT
+        state[new] = cpu.thinning.PRESENT
         return new
 
-    left = np.flatnonzero(state & PRESENT)
+    left = np.flatnonzero(state & cpu.thinning.PRESENT)
     degree = np.bincount(_links(state, left, offset, axes, shape).ravel(), minlength=len(left))
-    kept = (state[left] & KEPT) > 0
+    kept = (state[left] & cpu.thinning.KEPT) > 0
     single = left[kept & (degree == 0)]  # it has two ends
     tips = np.concatenate((left[kept & (degree == 1)], grow(single, 0, 2), grow(single, 1, 2)))
     while len(tips):
@@ -213,7 +213,7 @@ def curve_graph(mask: np.ndarray) -> nx.MultiGraph:
     degree = np.bincount(links.ravel(), minlength=len(points))
     both = np.concatenate((links, links[:, ::-1]))
     both = both[np.lexsort((both[:, 1], both[:, 0]))]
-    walked, start = chains(np.append(0, np.cumsum(degree)), both[:, 1], degree)
+    walked, start = cpu.thinning.chains(np.append(0, np.cumsum(degree)), both[:, 1], degree)
     ends = np.stack((walked[start[:-1]], walked[start[1:] - 1]), 1)
     nodes = np.union1d(ends, np.flatnonzero(degree != 2))
     graph = nx.MultiGraph()

@@ -1,28 +1,27 @@
 """The engine on the CPU, as Numba kernels: NumPy arrays in, NumPy arrays out."""
 
-from .framed import localized
+from . import thinning
+from .framed import framed_persistence
 from .gather import gather, scatter, scatter_slopes
-from .image.persistence import persistence
-from .image.skeleton import skeleton
 from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
 from .maximin import maximin, regions
-from .volume.persistence import persistence3
-from .volume.skeleton import skeleton3
+from .persistence import persistence, skeleton
+from .runtime.interrupt import parked_at_exit
 
 __all__ = [
     "cost",
+    "framed_persistence",
     "gather",
-    "localized",
     "match",
     "matched_cost",
     "maximin",
+    "parked_at_exit",
     "persistence",
-    "persistence3",
     "regions",
     "scatter",
     "scatter_slopes",
     "skeleton",
-    "skeleton3",
+    "thinning",
 ]

@@ -7,13 +7,13 @@ need of it is read before: a thread's part has, for each dimension of V, their c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..records import Found, Query, Tiling
 from .image.emit import read
 from .image.persistence import SPARE, Part, as_integers, room_for_codes, room_of, spread, window_pairs, with_room
 from .runtime.interrupt import halt_word, interruptible
@@ -28,27 +28,17 @@ from .windows import corner_of, fill_from_image, lay, lay_frame, windows_of
 Array = NDArray[Any]
 
 
-def _is_long(
-    pred: Array, target: Array, height: Array | None, window: Sequence[int], stride: Sequence[int], *_: Any
-) -> bool:
+def _is_long(pred: Array, target: Array, height: Array | None, tiling: Tiling, query: Query) -> bool:
     """See `interruptible`; 2^22 pixels, or 2^18 voxels, take about 0.1 s."""
-    windows = math.prod(-(-(size - w) // s) + 1 for size, w, s in zip(pred.shape[1:], window, stride, strict=True))
-    return 2 * len(pred) * windows * math.prod(window) >= (1 << 22 if len(window) == 2 else 1 << 18)
+    pixels = 2 * len(pred) * tiling.windows() * math.prod(tiling.window)
+    return pixels >= (1 << 22 if len(tiling.window) == 2 else 1 << 18)
 
 
 @interruptible(_is_long)
-def localized(
-    pred: Array,
-    target: Array,
-    height: Array | None,
-    window: Sequence[int],
-    stride: Sequence[int],
-    border: bool,
-    dims: Sequence[int],
-    top: bool,
-    capacity: int | None,
-) -> tuple[Array, list[Array], list[Array], list[Array]]:
-    """Pairs of critical pixels of the windows of two images (B, *image); see `gpuph.ops.localized`."""
+def framed_persistence(pred: Array, target: Array, height: Array | None, tiles: Tiling, query: Query) -> Found[Array]:
+    """Compute the persistence pairs of the windows of two images (B, *image); see `gpuph.ops.framed_persistence`."""
+    _, window, stride, border = tiles
+    dims, top, _, capacity = query
     rank = pred.ndim - 1
     flat = 3 - rank  # axes of size 1 that images of two axes lack
     images = [x.reshape(len(x), *[1] * flat, *x.shape[1:]) for x in (pred, target)]
@@ -56,7 +46,7 @@ def localized(
     margin = tuple(int(border and axis >= flat) for axis in range(3))
     shape = tuple(size + 2 * edge for size, edge in zip(sizes, margin, strict=True))
     tiling = *images, _height(height, sizes, pred.dtype), sizes, (*[1] * flat, *stride), margin
-    n = len(pred) * math.prod(_number_of_windows(images[0].shape[1:], *tiling[3:5]))
+    n = len(pred) * tiles.windows()
     sides = [rank - 1 - dim if top else dim for dim in dims]
     rules = top, tuple(side in sides for side in range(rank)), 0.0
     # Of each window's prediction and truth.
@@ -87,18 +77,12 @@ def localized(
         if rank == 3 and large(n, window)
         else by_turns(n, run, 2, SPARE // (2 * math.prod(shape)))
     )
-    index, value, count = [], [], []
-    for side in sides:
-        # In the result, all windows of the truth follow all of the prediction.
-        count.append(counts[side].T.ravel())
-        write = partial(_fill, tiling, shape, counts[side])
-        columns = spread(parts, side, count[-1], pred.dtype, capacity, write)
-        index.append(columns[0])
-        value.append(columns[1])
-    return status.T.ravel(), index, value, count
-
-
-_number_of_windows = getattr(windows_of, "py_func", windows_of)  # not compiled with NUMBA_DISABLE_JIT=1
+    # In the result, all windows of the truth follow all of the prediction.
+    pairs = [
+        spread(parts, side, counts[side].T.ravel(), pred.dtype, capacity, partial(_fill, tiling, shape, counts[side]))
+        for side in sides
+    ]
+    return Found(status.T.ravel(), pairs)
 
 
 def _height(height: Array | None, sizes: tuple[int, ...], dtype: Any) -> Array:

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..records import Tiling
 from .runtime.launch import INTERPRETED
 
 _COLUMNS = 64  # at a time, of so many rows of a window
@@ -24,24 +25,18 @@ _BLOCK = 1024 if INTERPRETED else 32  # pairs at a time
 _SIZES = ["depth", "rows", "columns", "image_depth", "image_rows", "image_columns", "step_z", "step_y", "step_x"]
 
 
-def lay(
-    pred: Tensor,
-    target: Tensor,
-    height: Tensor | None,
-    window: Sequence[int],
-    stride: Sequence[int],
-    border: bool,
-) -> Tensor:
-    """Lay the windows of two images in frames at their common minimum; see `gpuph.ops.localized`.
+def lay(pred: Tensor, target: Tensor, height: Tensor | None, tiling: Tiling) -> Tensor:
+    """Lay the windows of two images in frames at their common minimum; see `gpuph.ops.framed_persistence`.
 
     Returns
     -------
     Tensor, shape (2 N, *window), or (2 N, *(window + 2)) with a frame
         The windows of `pred`, and then those of `target`.
     """
-    sizes, image, steps = (_three_axes(axes) for axes in (window, pred.shape[1:], stride))
-    n = _windows_of(pred.shape, window, stride)
-    x = torch.empty((2 * n, *(size + 2 * border for size in window)), dtype=pred.dtype, device=pred.device)
+    window, border = tiling.window, tiling.border
+    sizes, image, steps = (_three_axes(axes) for axes in (window, tiling.image, tiling.stride))
+    n = len(pred) * tiling.windows()
+    x = torch.empty((2 * n, *tiling.framed()), dtype=pred.dtype, device=pred.device)
     programs = min(_PROGRAMS, triton.cdiv(sizes[0] * sizes[1], _ROWS))
     least = torch.empty((2 * n, programs), dtype=pred.dtype, device=pred.device)
     geometry = *sizes, *image, *steps, int(border and len(window) == 3), int(border)
@@ -73,8 +68,9 @@ class Layout(NamedTuple):
     margin: int
 
 
-def layout_of(n: int, image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool) -> Layout:
-    """The layout of n windows."""
+def layout_of(n: int, tiling: Tiling) -> Layout:
+    """Return the layout of n windows."""
+    image, window, stride, border = tiling
     axes = _three_axes(window), _three_axes(image), _three_axes(stride)
     return Layout(n, *axes, int(border and len(window) == 3), int(border))
 
@@ -92,12 +88,6 @@ def locate(index: Tensor, count: Tensor, layout: Layout) -> None:
 
 def _three_axes(sizes: Sequence[int]) -> tuple[int, ...]:
     return (*[1] * (3 - len(sizes)), *sizes)
-
-
-def _windows_of(shape: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> int:
-    """How many windows there are of images (B, *image)."""
-    axes = zip(shape[1:], window, stride, strict=True)
-    return shape[0] * math.prod(triton.cdiv(length - size, step) + 1 for length, size, step in axes)
 
 
 @triton.jit(do_not_specialize=["n", "each", "programs", "margin_z", "margin", *_SIZES])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gpuph import ops
+from gpuph.kernels import Matched, Pairs, Points
 
 DTYPES = [torch.float32, torch.float64, torch.float16]
 BEYOND = [5, 6, 1 << 20, 1 << 40, 2**63 - 1]
@@ -88,10 +89,9 @@ def test_images_must_share_the_windows_equally() -> None:
 
 
 def cost(partner_a: list[int], partner_b: list[int]) -> Tensor:
-    birth, death = torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 5.0]])
-    count = torch.tensor([2])
-    partners = torch.tensor([partner_a]), torch.tensor([partner_b])
-    return ops.cost(birth, death, count, birth, death, count, *partners, True)
+    points = Points(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 5.0]]), torch.tensor([2]))
+    matched = Matched(torch.tensor([partner_a]), torch.tensor([partner_b]), torch.zeros(1))
+    return ops.cost(points, points, matched, True)
 
 
 @pytest.mark.parametrize("beyond", [2, 3, 1 << 40])
@@ -105,6 +105,7 @@ def test_cost_raises_for_partners_that_are_not_columns(beyond: int) -> None:
 
 def test_the_gradient_of_attach_raises_for_pixels_outside_the_image() -> None:
     image = torch.zeros(1, 3, 3, requires_grad=True)
-    birth, _ = ops.attach(torch.zeros(1, 2, 1), image, torch.tensor([[[9], [0]]]))
+    pairs = Pairs(torch.tensor([[[9], [0]]]), torch.zeros(1, 2, 1), torch.tensor([1]))
+    birth, _ = ops.attach(pairs, image)
     with pytest.raises(IndexError, match="values in a row, 9, got 9"):
         birth.sum().backward()

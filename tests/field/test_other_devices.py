@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import gpuph
-from gpuph.ops import registration
+from gpuph.ops.define import implementations
 
 # A device "npy" whose tensors wrap tensors on the CPU, and whose operators are those of the CPU.
 DEVICE = """
@@ -92,7 +92,7 @@ def test_the_kernels_of_the_cpu_serve_every_device() -> None:
 
 @pytest.mark.parametrize("key", ["CPU", "CUDA", "MPS", "XPU", "HPU", "PrivateUse1"])
 def test_every_operator_has_an_implementation_for_every_device(key: str) -> None:
-    for name in registration.IMPLEMENTATIONS:
+    for name in implementations:
         assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(f"gpuph::{name}", key)
 
 
@@ -109,7 +109,7 @@ def test_a_device_without_triton_is_told_what_to_install() -> None:
 
 
 def test_an_empty_choice_of_kernels_is_that_by_device() -> None:
-    run = python("import gpuph; print(gpuph.ops.choice._chosen)", GPUPH_KERNELS="")
+    run = python("import gpuph; print(gpuph.ops.backend._chosen)", GPUPH_KERNELS="")
     assert run.stdout.strip() == "auto", run.stderr
 
 

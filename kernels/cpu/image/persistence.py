@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...records import Found, Pairs, Query
 from ..merge import merge
 from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import allocating, device, kernel
@@ -28,11 +29,10 @@ SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
 _LONG = 1 << 22  # pixels, which take about 0.1 s; see `interruptible`
 
 
-@interruptible(lambda x, *_: x.size >= _LONG)
-def persistence(
-    x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Array, list[Array], list[Array], list[Array]]:
-    """Pairs of critical pixels of N windows; see `gpuph.ops.persistence`."""
+@interruptible(lambda x, query: x.size >= _LONG)
+def persistence(x: Array, query: Query) -> Found[Array]:
+    """Compute the persistence pairs of N images; see `gpuph.ops.persistence`."""
+    dims, top, min_persistence, capacity = query
     # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
     sides = [1 - dim if top else dim for dim in dims]
     wanted = 0 in sides, 1 in sides
@@ -40,7 +40,7 @@ def persistence(
 
     run = partial(_windows, x, as_integers(x), top, wanted, min_persistence, status, counts, halt_word())
     parts = by_turns(len(x), run, least=4, spare=SPARE // math.prod(x.shape[1:]))
-    return status, *columns_of(parts, counts, sides, x, capacity)
+    return Found(status, columns_of(parts, counts, sides, x, capacity))
 
 
 def as_integers(x: Array) -> Array:
@@ -50,16 +50,15 @@ def as_integers(x: Array) -> Array:
 
 def columns_of(
     parts: Sequence[Part], counts: Array, sides: Sequence[int], x: Array, capacity: int | None
-) -> tuple[list[Array], list[Array], list[Array]]:
-    """Index and values (N, 2, K) and counts (N,) for each of the sides, of windows x and what was found in them.
+) -> list[Pairs[Array]]:
+    """Return the pairs of each of the sides, from windows x and what was found in them.
 
     counts : for each side, (N,).
     """
     pixels = x.reshape(len(x), math.prod(x.shape[1:]))
-    found = [
+    return [
         spread(parts, side, counts[side], x.dtype, capacity, partial(_fill, counts[side], pixels)) for side in sides
     ]
-    return [index for index, _ in found], [values for _, values in found], [counts[side] for side in sides]
 
 
 def spread(
@@ -69,8 +68,8 @@ def spread(
     dtype: Any,
     capacity: int | None,
     write: Callable[[Array, Any, Array, Array], None],
-) -> tuple[Array, Array]:
-    """Index and values (N, 2, K) of one side of windows with so many pairs.
+) -> Pairs[Array]:
+    """Return the pairs of one side of windows with so many pairs.
 
     write : what fills them, from the windows of a part and what it has of that side.
     """
@@ -83,7 +82,7 @@ def spread(
             write(windows, found[side], index, values)
 
     on_threads(min(len(parts), index.size // _COLUMNS_A_THREAD), run)
-    return index, values
+    return Pairs(index, values, counts)
 
 
 @kernel

@@ -57,7 +57,7 @@ def steps_of(width: int) -> NDArray[np.int32]:
     """Where a word leads a cell, as an offset in a grid of that width: (5, 2^15), see `trace.steps_of`."""
     steps: Any = np.array([0, -width, -1, 1, width], np.int32)[_DIRECTION]
     steps[1:] *= -1
-    return steps  # type: ignore[no-any-return]
+    return steps
 
 
 @device

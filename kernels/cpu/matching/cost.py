@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...records import Costs, Points
 from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import device, kernel
 from ..runtime.primitives import halted
@@ -17,31 +18,21 @@ Array = NDArray[Any]
 _SQRT_HALF = 0.5**0.5
 
 
-@interruptible(lambda birth_a, *rest: birth_a.size + rest[2].size >= 1 << 23)
+@interruptible(lambda a, b, *_: a.birth.size + b.birth.size >= 1 << 23)
 def cost(
-    birth_a: Array,
-    death_a: Array,
-    count_a: Array,
-    birth_b: Array,
-    death_b: Array,
-    count_b: Array,
-    partner_a: Array,
-    partner_b: Array,
-    squared: bool,
-    padded: bool = True,
-) -> tuple[Array, Array, Array]:
-    """Costs (N,) and their slopes (N, 2, K) in births and deaths of both sides, 0 behind the points if `padded`."""
-    (n, size_a), size_b, dtype = birth_a.shape, birth_b.shape[1], birth_a.dtype
-    diagrams = birth_a, death_a, count_a, birth_b, death_b, count_b
+    a: Points[Array], b: Points[Array], partner_a: Array, partner_b: Array, squared: bool, padded: bool = True
+) -> Costs[Array]:
+    """Add up what matchings cost; slopes behind the points are 0 if `padded`, and anything otherwise."""
+    (n, size_a), size_b, dtype = a.birth.shape, b.birth.shape[1], a.birth.dtype
     new = np.zeros if padded else np.empty
-    out, halt = (np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)), halt_word()
+    out, halt = Costs(np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)), halt_word()
 
-    for name, partner, points in (("partner_a", partner_a, birth_a), ("partner_b", partner_b, birth_b)):
-        if partner.shape != points.shape:
-            raise ValueError(f"{name} must have shape {points.shape}, got {partner.shape}")
+    for name, partner, points in (("partner_a", partner_a, a), ("partner_b", partner_b, b)):
+        if partner.shape != points.birth.shape:
+            raise ValueError(f"{name} must have shape {points.birth.shape}, got {partner.shape}")
 
     def run(start: int, stop: int) -> bool:
-        points = [x[start:stop] for x in (*diagrams, partner_a, partner_b)]
+        points = [x[start:stop] for x in (*a, *b, partner_a, partner_b)]
         within: bool = _windows(*points, squared, *(x[start:stop] for x in out), halt)
         return within
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...records import Matched, Points
 from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import device, inlined, kernel
 from ..runtime.jit import unsigned as _i
@@ -35,7 +36,7 @@ from .savings import (
     relax,
 )
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 _PAIRS_A_SLICE = 20_000  # fewer pairs of points are not worth a thread
 # From how many points of the smaller side the auction is used. At 1,000 it takes from 0.6 to 2.6 times as long as the
@@ -48,44 +49,37 @@ _LONG = 3e8  # pairs looked at, which take about 0.3 s; see `interruptible`
 _FEW = 64  # columns, all of which are taken for possible partners sooner than it is found out which are
 
 
-def _is_long(birth_a: Array, _: Array, count_a: Array, birth_b: Array, __: Array, count_b: Array, *rest: Any) -> bool:
+def _is_long(a: Points[Array], b: Points[Array], squared: bool, solver: str) -> bool:
     """See `interruptible`. The bound is for the worst inputs, where each row of a window searches all pairs."""
-    n, size_a, size_b, auction_from = len(count_a), birth_a.shape[1], birth_b.shape[1], AUCTION_FROM[rest[-1]]
+    n, size_a, size_b, auction_from = len(a.count), a.birth.shape[1], b.birth.shape[1], AUCTION_FROM[solver]
     few = min(size_a, size_b)
     if n * size_a * size_b * (few if few < auction_from else max(few, 1000)) < _LONG:
         return False
     # There are mostly far fewer points than columns.
-    a, b = np.minimum(count_a, size_a).astype(float), np.minimum(count_b, size_b)
-    rows = np.minimum(a, b)
-    return bool((a * b * np.where(rows < auction_from, rows, np.maximum(rows, 1000))).sum() >= _LONG)
+    count_a, count_b = np.minimum(a.count, size_a).astype(float), np.minimum(b.count, size_b)
+    rows = np.minimum(count_a, count_b)
+    looked_at = count_a * count_b * np.where(rows < auction_from, rows, np.maximum(rows, 1000))
+    return bool(looked_at.sum() >= _LONG)
 
 
 @interruptible(_is_long)
-def match(
-    birth_a: Array,
-    death_a: Array,
-    count_a: Array,
-    birth_b: Array,
-    death_b: Array,
-    count_b: Array,
-    squared: bool,
-    solver: str,
-) -> tuple[Array, Array, Array]:
-    """Partners in N windows and the certified gap; see `gpuph.ops.match`.
+def match(a: Points[Array], b: Points[Array], squared: bool, solver: str) -> Matched[Array]:
+    """Match the diagrams of N windows optimally; see `gpuph.ops.match`.
 
     "auto" takes the auction for windows in which both sides have 2,000 points or more that can gain something.
     """
-    n, size_a, size_b, halt = len(count_a), birth_a.shape[1], birth_b.shape[1], halt_word()
-    a, b = (birth_a, death_a, np.minimum(count_a, size_a)), (birth_b, death_b, np.minimum(count_b, size_b))
-    out = np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n)
+    n, size_a, size_b, halt = len(a.count), a.birth.shape[1], b.birth.shape[1], halt_word()
+    a = a._replace(count=np.minimum(a.count, size_a))
+    b = b._replace(count=np.minimum(b.count, size_b))
+    matched = Matched(np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n))
 
     def run(start: int, stop: int) -> None:
         points = [array[start:stop] for array in (*a, *b)]
-        _windows(*points, squared, AUCTION_FROM[solver], *(array[start:stop] for array in out), halt)
+        _windows(*points, squared, AUCTION_FROM[solver], *(array[start:stop] for array in matched), halt)
 
-    if out[0].size and out[1].size:
+    if matched.partner_a.size and matched.partner_b.size:
         over_windows(n, run, 1 + _PAIRS_A_SLICE // (size_a * size_b))
-    return out
+    return matched
 
 
 @kernel

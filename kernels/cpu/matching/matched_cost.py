@@ -1,21 +1,13 @@
-"""Matched cost: Match and Cost in one, for who wants neither partners nor the gap, as the loss does."""
+"""Fused match and cost, for callers that need neither partners nor the gap, such as the loss."""
 
 from __future__ import annotations
 
+from ...records import Costs, Points
 from .cost import Array, cost
 from .match import match
 
 
-def matched_cost(
-    birth_a: Array,
-    death_a: Array,
-    count_a: Array,
-    birth_b: Array,
-    death_b: Array,
-    count_b: Array,
-    squared: bool,
-) -> tuple[Array, Array, Array]:
-    """Costs (N,) of the best matchings and their slopes (N, 2, K), of which nothing behind the points is written."""
-    diagrams = birth_a, death_a, count_a, birth_b, death_b, count_b
-    partner_a, partner_b, _ = match(*diagrams, squared, "auto")
-    return cost(*diagrams, partner_a, partner_b, squared, padded=False)
+def matched_cost(a: Points[Array], b: Points[Array], squared: bool) -> Costs[Array]:
+    """Compute the costs of optimal matchings; slopes behind the points may hold anything."""
+    partner_a, partner_b, _ = match(a, b, squared, "auto")
+    return cost(a, b, partner_a, partner_b, squared, padded=False)

@@ -47,7 +47,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
             compiled._cache = _Cache(function)
         except RuntimeError as error:
             _warn_uncached(str(error))
-    return compiled  # type: ignore[no-any-return]
+    return compiled
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]

@@ -32,7 +32,8 @@ class Call(Generic[_T]):
     """A call for another thread to make, once, unless it is taken back."""
 
     def __init__(self, run: Callable[[], _T]) -> None:
-        self.run, self.error, self.halt = run, None, current.halt
+        self.run, self.halt = run, current.halt
+        self.error: BaseException | None = None
         self.begun, self.ended = threading.Lock(), threading.Lock()
         self.ended.acquire()
 

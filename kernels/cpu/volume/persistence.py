@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...records import Found, Query
 from ..image.gradient import order_keys
 from ..image.persistence import Part, as_integers, columns_of
 from ..merge import merge
@@ -27,11 +28,10 @@ LARGE = 1 << 17  # voxels of a window at whose stages several threads are worth 
 _LONG = 1 << 18  # voxels, which take from a few ms to half a second; see `interruptible`
 
 
-@interruptible(lambda x, *_: x.size >= _LONG)
-def persistence3(
-    x: Array, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Array, list[Array], list[Array], list[Array]]:
-    """Pairs of critical voxels of N windows (N, D, H, W); see `gpuph.ops.persistence`."""
+@interruptible(lambda x, query: x.size >= _LONG)
+def persistence(x: Array, query: Query) -> Found[Array]:
+    """Compute the persistence pairs of N volumes (N, D, H, W); see `gpuph.ops.persistence`."""
+    dims, top, min_persistence, capacity = query
     bits = as_integers(x)
     # By duality the dimensions of T are those of V(-f) from behind.
     sides = [2 - dim if top else dim for dim in dims]
@@ -47,7 +47,7 @@ def persistence3(
         parts = [large_window(x[i], bits[i], *rest, i, status, counts) for i in range(len(x))]
     else:
         parts = by_turns(len(x), run)
-    return status, *columns_of(parts, counts, sides, x, capacity)
+    return Found(status, columns_of(parts, counts, sides, x, capacity))
 
 
 def large(n: int, window: Sequence[int]) -> bool:

@@ -48,7 +48,7 @@ _u = np.uint32
 
 
 @interruptible(lambda x, *_: x.size >= 1 << 18)
-def skeleton3(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
+def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
     """Voxels of the separatrices (1) and surfaces (2) of N volumes; see `gpuph.ops.skeleton`."""
     mask = np.zeros(x.shape, bool)
     bits = as_integers(x)

@@ -23,8 +23,8 @@ _0, _1, _3, _9 = _u(0), _u(1), _u(3), _u(9)
 
 SIDES = 14, 12, 16, 10, 22, 4  # a star's vertex is matched with the first of these edges that it has
 _BEFORE = np.zeros(27, np.uint32)
-for _place, _side in enumerate(SIDES):
-    _BEFORE[_side] = sum(1 << side for side in SIDES[:_place])
+for _rank, _side in enumerate(SIDES):
+    _BEFORE[_side] = sum(1 << side for side in SIDES[:_rank])
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": True}  # those of `jit.inlined`
 

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ...records import Pairs
 from ..runtime.launch import INTERPRETED, registers
 from ..tree import unpacked
 from ..windows import Layout, locate
@@ -36,7 +37,7 @@ def emit(
     capacity: int | None,
     padded: bool,
     layout: Layout | None,
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+) -> list[Pairs[Tensor]]:
     """List the pairs of windows whose merge trees are grown.
 
     Parameters
@@ -58,12 +59,8 @@ def emit(
 
     Returns
     -------
-    index : list of Tensor, each of shape (N, 2, K), int64
-        Births and deaths, -1 for none: first of the minima, then of the maxima, as far as wanted.
-    values : list of Tensor, each of shape (N, 2, K), of x's dtype
-        What x has there, +inf for the death of an essential class, 0 where there is no pair.
-    count : list of Tensor, each of shape (N,), int64
-        How many pairs there are.
+    list of Pairs
+        The pairs of the minima, and then of the maxima, as far as wanted.
     """
     n, height, width = x.shape
     # No two minima share an edge of the grid, and no two maxima a square.
@@ -95,7 +92,7 @@ def emit(
             count_part.copy_(counts_part)
             if layout is not None:
                 locate(index_part, count_part, layout)
-    return index, values, count
+    return [Pairs(*parts) for parts in zip(index, values, count, strict=True)]
 
 
 @triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "min_persistence"])

@@ -16,6 +16,8 @@ integer keys, also of infinities, of subnormals and of zeros of both signs. The 
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import triton
 import triton.language as tl
@@ -62,11 +64,11 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     """
     n, height, width = x.shape
     pixels, strips = height * width, triton.cdiv(height, ROWS.value)
-    int32 = {"dtype": torch.int32, "device": x.device}
-    descents, squares = torch.empty((n, strips, width), **int32), torch.empty((n, strips, width), **int32)
+    new = partial(torch.empty, dtype=torch.int32, device=x.device)
+    descents, squares = new((n, strips, width)), new((n, strips, width))
     # No two minima share an edge of the grid, no two maxima a square, and (Euler) there are fewer saddles than extrema.
     most = triton.cdiv(pixels, 2) + triton.cdiv(height, 2) * triton.cdiv(width, 2)
-    saddles, extrema = torch.empty((n, most), **int32), torch.empty((n, pixels), **int32)
+    saddles, extrema = new((n, most)), new((n, pixels))
     tree = empty_trees(n, pixels, 4, x.device)
     counters = zero_counters(n, COUNTERS.value, pixels, x.device)
     # Who is first in a program has nobody to its west: it needs nobody, or else it is there for the second one only.

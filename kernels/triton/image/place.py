@@ -36,7 +36,7 @@ def place(
     """
     outputs = index[0], index[-1], values[0], values[-1], count[0], count[-1]
     scalars = *shape, index[0].shape[2], index[-1].shape[2], int(padded)
-    geometry = (1,) * 8
+    geometry: tuple[int, ...] = (1,) * 8
     if layout is not None:
         (_, *window), (_, *image), (_, *step) = layout.window, layout.image, layout.step
         geometry = layout.n, *window, *image, *step, layout.margin

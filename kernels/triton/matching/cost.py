@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ...records import Costs, Points
 from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows
 from .savings import Side
 
@@ -14,28 +14,23 @@ _SQRT_HALF = tl.constexpr(0.5**0.5)
 _BLOCK = 4096 if INTERPRETED else 128  # columns at a time
 
 
-def cost(
-    birth_a: Tensor,
-    death_a: Tensor,
-    count_a: Tensor,
-    birth_b: Tensor,
-    death_b: Tensor,
-    count_b: Tensor,
-    partner_a: Tensor,
-    partner_b: Tensor,
-    squared: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Costs (N,) and their slopes (N, 2, K) in births and deaths of both sides, 0 behind the points."""
-    (n, size_a), size_b = birth_a.shape, birth_b.shape[1]
-    diagrams, layout = in_rows(birth_a, death_a, count_a, birth_b, death_b, count_b)
-    partners = partner_a.contiguous(), partner_b.contiguous()
-    new = {"dtype": birth_a.dtype, "device": birth_a.device}
-    total, *slopes = (torch.empty(shape, **new) for shape in ((n,), (n, 2, size_a), (n, 2, size_b)))
+def cost(a: Points[Tensor], b: Points[Tensor], partner_a: Tensor, partner_b: Tensor, squared: bool) -> Costs[Tensor]:
+    """Add up what matchings cost; slopes behind the points are 0."""
+    n = len(a.count)
+    diagrams, layout = in_rows(a, b)
+    out = empty_costs(a, b)
     if n:
         # Without fusion, a pair costs the same with its sides exchanged.
         meta = {"BLOCK": _BLOCK, "num_warps": 4, "enable_fp_fusion": False}
-        _cost[(n,)](*diagrams, *partners, total, *slopes, *layout, SQUARED=squared, **meta)
-    return total, slopes[0], slopes[1]
+        partners = partner_a.contiguous(), partner_b.contiguous()
+        _cost[(n,)](*diagrams, *partners, *out, *layout, SQUARED=squared, **meta)
+    return out
+
+
+def empty_costs(a: Points[Tensor], b: Points[Tensor]) -> Costs[Tensor]:
+    """Allocate what `cost` and `matched_cost` write."""
+    n, new = len(a.count), a.birth.new_empty
+    return Costs(new((n,)), new((n, 2, a.birth.shape[1])), new((n, 2, b.birth.shape[1])))
 
 
 @triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b"], do_not_specialize_on_alignment=DIAGRAMS)

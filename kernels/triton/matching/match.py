@@ -19,6 +19,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ...records import Matched
+from ...records import Points as Diagram
 from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows, registers
 from .auction import auction
 from .augment import Tree
@@ -42,27 +44,18 @@ if INTERPRETED:
     _BLOCKS = ({"BLOCK": 128, "THREADS": 128, "PARTS": 1, "CHUNK": 128, "num_warps": 1},) * 2
 
 
-def match(
-    birth_a: Tensor,
-    death_a: Tensor,
-    count_a: Tensor,
-    birth_b: Tensor,
-    death_b: Tensor,
-    count_b: Tensor,
-    squared: bool,
-    solver: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Partners in N windows and the certified gap; see `gpuph.ops.match`."""
-    (n, size_a), size_b = birth_a.shape, birth_b.shape[1]
-    diagrams, layout = in_rows(birth_a, death_a, count_a, birth_b, death_b, count_b)
-    new = {"device": birth_a.device}
-    partners = [torch.empty(x.shape, dtype=torch.int64, **new) for x in (birth_a, birth_b)]
-    gap = torch.empty(n, dtype=torch.float64, **new)
-    programs, scratch = scratch_of(n, max(size_a, size_b), birth_a)
+def match(a: Diagram[Tensor], b: Diagram[Tensor], squared: bool, solver: str) -> Matched[Tensor]:
+    """Match the diagrams of N windows optimally; see `gpuph.ops.match`."""
+    n, size_a, size_b = len(a.count), a.birth.shape[1], b.birth.shape[1]
+    diagrams, layout = in_rows(a, b)
+    new = a.birth.new_empty
+    partner_a, partner_b = (new(x.birth.shape, dtype=torch.int64) for x in (a, b))
+    matched = Matched(partner_a, partner_b, new((n,), dtype=torch.float64))
+    programs, scratch = scratch_of(n, max(size_a, size_b), a.birth)
     scalars = n, *layout, AUCTION_FROM[solver]
     for meta in launches(min(size_a, size_b), solver) if n else ():
-        _match[(programs,)](*diagrams, *partners, gap, *scratch, *scalars, SQUARED=squared, **meta)
-    return *partners, gap
+        _match[(programs,)](*diagrams, *matched, *scratch, *scalars, SQUARED=squared, **meta)
+    return matched
 
 
 def scratch_of(n: int, size: int, like: Tensor) -> tuple[int, tuple[Tensor, Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""Matched cost: Match and Cost in one, for who wants neither partners nor the gap, as the loss does."""
+"""Fused match and cost, for callers that need neither partners nor the gap, such as the loss."""
 
 from __future__ import annotations
 
@@ -6,31 +6,24 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ...records import Costs, Points
 from ..runtime.launch import DIAGRAMS, in_rows
-from .cost import cost_window
+from .cost import cost_window, empty_costs
 from .match import AUCTION_FROM, by_this, launches, match_window, scratch_of
 from .savings import Side
 
 
-def matched_cost(
-    birth_a: Tensor,
-    death_a: Tensor,
-    count_a: Tensor,
-    birth_b: Tensor,
-    death_b: Tensor,
-    count_b: Tensor,
-    squared: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Costs (N,) of the best matchings and their slopes (N, 2, K), of which nothing behind the points is written."""
-    (n, size_a), size_b = birth_a.shape, birth_b.shape[1]
-    diagrams, layout = in_rows(birth_a, death_a, count_a, birth_b, death_b, count_b)
-    total, *slopes = (birth_a.new_empty(shape) for shape in ((n,), (n, 2, size_a), (n, 2, size_b)))
+def matched_cost(a: Points[Tensor], b: Points[Tensor], squared: bool) -> Costs[Tensor]:
+    """Compute the costs of optimal matchings; slopes behind the points may hold anything."""
+    n, size_a, size_b = len(a.count), a.birth.shape[1], b.birth.shape[1]
+    diagrams, layout = in_rows(a, b)
+    out = empty_costs(a, b)
     if n:
-        programs, scratch = scratch_of(n, max(size_a, size_b), birth_a)
+        programs, scratch = scratch_of(n, max(size_a, size_b), a.birth)
         scalars = n, *layout, AUCTION_FROM["auto"]
         for meta in launches(min(size_a, size_b), "auto"):
-            _matched_cost[(programs,)](*diagrams, total, *slopes, *scratch, *scalars, SQUARED=squared, **meta)
-    return total, slopes[0], slopes[1]
+            _matched_cost[(programs,)](*diagrams, *out, *scratch, *scalars, SQUARED=squared, **meta)
+    return out
 
 
 @triton.jit(

@@ -6,6 +6,8 @@ import torch
 import triton
 from torch import Tensor
 
+from ...records import Points
+
 # Triton's interpreter takes one program, and one operation, at a time; wide blocks are what makes it fast.
 INTERPRETED = triton.knobs.runtime.interpret
 
@@ -42,16 +44,20 @@ def registers(most: int) -> dict[str, int]:
 
 
 def in_rows(
-    birth_a: Tensor, death_a: Tensor, count_a: Tensor, birth_b: Tensor, death_b: Tensor, count_b: Tensor
-) -> tuple[tuple[Tensor, ...], tuple[int, int, int, int]]:
-    """Diagrams whose births and deaths (N, K) have columns side by side, and contiguous counts.
+    a: Points[Tensor], b: Points[Tensor]
+) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[int, int, int, int]]:
+    """Return two diagrams as kernels read them: columns side by side, and contiguous counts.
 
     They are copied only where that is not so; parts of a tensor (N, 2, K) stay where they are. Returns also how far
     apart the rows of each side are, and how many columns it has: row_a, row_b, size_a, size_b.
     """
-    if birth_a.stride(1) != 1 or birth_a.stride() != death_a.stride():
-        birth_a, death_a = birth_a.contiguous(), death_a.contiguous()
-    if birth_b.stride(1) != 1 or birth_b.stride() != death_b.stride():
-        birth_b, death_b = birth_b.contiguous(), death_b.contiguous()
-    diagrams = birth_a, death_a, count_a.contiguous(), birth_b, death_b, count_b.contiguous()
-    return diagrams, (birth_a.stride(0), birth_b.stride(0), birth_a.shape[1], birth_b.shape[1])
+    a, b = _in_rows(a), _in_rows(b)
+    sizes = a.birth.stride(0), b.birth.stride(0), a.birth.shape[1], b.birth.shape[1]
+    return (a.birth, a.death, a.count, b.birth, b.death, b.count), sizes
+
+
+def _in_rows(points: Points[Tensor]) -> Points[Tensor]:
+    birth, death, count = points
+    if birth.stride(1) != 1 or birth.stride() != death.stride():
+        birth, death = birth.contiguous(), death.contiguous()
+    return Points(birth, death, count.contiguous())

@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ...records import Pairs
 from ..image.gradient import COUNTERS
 from ..tree import unpacked
 from .gradient import EDGES, MAXIMA, MINIMA, PAIRS, STATUS, loops_of
@@ -34,7 +35,7 @@ def emit(
     sides: Sequence[int],
     min_persistence: float,
     capacity: int | None,
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+) -> list[Pairs[Tensor]]:
     """List the pairs of volumes.
 
     Parameters
@@ -52,8 +53,8 @@ def emit(
 
     Returns
     -------
-    index, values, count : list of Tensor
-        As in 2D, for each of the sides.
+    list of Pairs
+        For each of the sides.
     """
     n, depth, height, width = x.shape
     voxels = depth * height * width
@@ -80,7 +81,7 @@ def emit(
             x, *cells, lengths, codes, voxels, edges.shape[1], *rows, min_persistence, TOP=top, RUN=RUN, num_warps=1
         )
         sort(x, counters, lengths, codes, index, values, count, voxels, max(slots), rows, grid)
-    return index, values, count
+    return [Pairs(*parts) for parts in zip(index, values, count, strict=True)]
 
 
 @triton.jit(do_not_specialize=["voxels", "most", *ROWS, "min_persistence"])

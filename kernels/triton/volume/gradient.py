@@ -7,6 +7,8 @@ that look at them. The stars are kept; the matching of one is made anew from it 
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import triton
 import triton.language as tl
@@ -75,10 +77,10 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, ...]:
     # The other critical edges end a minimum's class, and the squares that do not end a loop open a void for a maximum.
     # No two minima share an edge of the grid, and no two maxima a cube.
     most = loops_of(depth, height, width) + triton.cdiv(voxels, 2)
-    int32 = {"dtype": torch.int32, "device": x.device}
-    star = torch.empty(x.shape, **int32)
-    edges, squares = torch.empty((n, most), **int32), torch.empty((n, most), **int32)
-    first_edge, first_square, extrema = (torch.empty((n, voxels), **int32) for _ in range(3))
+    new = partial(torch.empty, dtype=torch.int32, device=x.device)
+    star = new(x.shape)
+    edges, squares = new((n, most)), new((n, most))
+    first_edge, first_square, extrema = (new((n, voxels)) for _ in range(3))
     tree = empty_trees(n, voxels, 12, x.device)
     counters = zero_counters(n, COUNTERS.value, voxels, x.device)
     tiles = triton.cdiv(triton.cdiv(depth, DEPTH.value) * height * width, _BLOCK)

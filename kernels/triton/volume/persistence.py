@@ -5,23 +5,21 @@ As in 2D, nothing here reads what a kernel has computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
+from ...records import Found, Query
 from .emit import emit
 from .gradient import STATUS, gradient
 from .merge import merge
 from .reduce import reduce
 
 
-def persistence3(
-    x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None
-) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
-    """Pairs of critical voxels of N windows (N, D, H, W); see `gpuph.ops.persistence`.
+def persistence(x: Tensor, query: Query) -> Found[Tensor]:
+    """Compute the persistence pairs of N volumes (N, D, H, W); see `gpuph.ops.persistence`.
 
     Without a capacity there are as many columns as pairs can occur.
     """
+    dims, top, min_persistence, capacity = query
     # By duality the dimensions of T are those of V(-f) from behind.
     sides = [2 - dim if top else dim for dim in dims]
     loops = 1 in sides
@@ -34,4 +32,4 @@ def persistence3(
     square_of = reduce(x, star, squares, first_edge, *of_loops, counters, top, capacity or 0) if loops else edges
     del star, first_edge, of_loops
     pairs = emit(x, edges, squares, square_of, extrema, tree, counters, top, sides, min_persistence, capacity)
-    return counters[:, STATUS.value].clone(), *pairs
+    return Found(counters[:, STATUS.value].clone(), pairs)

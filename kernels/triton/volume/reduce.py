@@ -90,15 +90,14 @@ def reduce(
     voxels = depth * height * width
     more = max(1.0, capacity / max(_COLUMNS[0], voxels // _COLUMNS[1]))
     memory = int(more * voxels)
-    new = {"device": x.device}
     room = min(_WORDS * memory + 64, 2**31 - 1)
-    pool = torch.empty((n, room), dtype=torch.int32, **new)
+    pool = x.new_empty((n, room), dtype=torch.int32)
     slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_A_SLOT)), _SLOTS[1])
     enough = max(_SLOTS[0], triton.next_power_of_2(4 * voxels))  # as no chain has more owners than there are voxels
     slots = min(slots * triton.next_power_of_2(int(more)), enough, _TILES * _TILE[1])
     programs = triton.cdiv(memory * _SLOTS_A_VOXEL, slots)
-    table = torch.empty((n * programs, 2, slots), dtype=torch.int32, **new)
-    keys = torch.empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64, **new)
+    table = x.new_empty((n * programs, 2, slots), dtype=torch.int32)
+    keys = x.new_empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64)
     sizes = depth, height, width, claims.shape[1], squares.shape[1], room
     arguments = x, star, squares, first_edge, opened, counters, claims, pool, used, table, keys, *sizes
     if n:
@@ -242,7 +241,7 @@ def _reduce(
                     if failed == 0:
                         write(pool.words + spare, words - 1, owner, cells, table, TABLE)
                         tl.debug_barrier()  # all of it is there before one thread publishes it
-                        claim = (spare.to(tl.int64) << 32) | column.to(tl.int64)
+                        claim = (tl.cast(spare, tl.int64) << 32) | tl.cast(column, tl.int64)
                         if tl.atomic_cas(claims + pivot, word, claim, sem="acq_rel") == word:
                             # Done, or the column that had the pivot goes on with the sum of both chains.
                             spare_room = 0

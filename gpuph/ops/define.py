@@ -1,0 +1,49 @@
+"""How an operator becomes known to PyTorch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gpuph.kernels import cpu
+
+implementations: dict[str, Callable[..., Any]] = {}  # by name, for tests that run them on tensors without data
+
+
+def define(schema: str, fake: Callable[..., Any], run: Callable[..., Any]) -> None:
+    """Define the operator `torch.ops.gpuph.name`.
+
+    Parameters
+    ----------
+    schema : str
+        Its name and signature.
+    fake : callable
+        Returns results of the right shapes and dtypes, for tracing.
+    run : callable
+        Computes them, on every device.
+    """
+    name = f"gpuph::{schema.partition('(')[0]}"
+    torch.library.define(name, schema[schema.index("(") :])
+    torch.library.register_fake(name, fake)
+    implementations[schema.partition("(")[0]] = run
+    # "default" is for all devices, including those that only `use_kernels("cpu")` serves, such as MPS.
+    torch.library.impl(name, "default")(_UnseenByDynamo(cpu.parked_at_exit(run)))
+
+
+class _UnseenByDynamo:
+    """A function that `torch.compile` does not trace, as `torch.library.register_kernel` makes it.
+
+    That imports Dynamo for the purpose, which takes most of a second in the first call of a process that compiles
+    nothing.
+    """
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self.f, self.hidden = f, False
+
+    def __call__(self, *arguments: Any) -> Any:
+        if not self.hidden and "torch._dynamo" in sys.modules:
+            self.f, self.hidden = torch.compiler.disable(self.f), True  # type: ignore[no-untyped-call]
+        return self.f(*arguments)

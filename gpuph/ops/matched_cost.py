@@ -1,0 +1,154 @@
+"""`matched_cost`: match pairs that were read from images and add up the cost, with the gradient of the pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuph.kernels import Pairs, Points, cpu
+
+from . import backend
+from .backend import array, arrays, by_triton, current_device, tensor
+from .cost import fake_costs, forbid_second_derivative
+from .define import define
+
+
+def _fake(
+    birth_a: Tensor,
+    death_a: Tensor,
+    count_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    count_b: Tensor,
+    squared: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return fake_costs(birth_a, birth_b)
+
+
+def _run(
+    birth_a: Tensor,
+    death_a: Tensor,
+    count_a: Tensor,
+    birth_b: Tensor,
+    death_b: Tensor,
+    count_b: Tensor,
+    squared: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
+    if not by_triton(birth_a):
+        found, device = cpu.matched_cost(arrays(a), arrays(b), squared), birth_a.device
+        return tensor(found.cost, device), tensor(found.slopes_a, device), tensor(found.slopes_b, device)
+    with current_device(birth_a):
+        return backend.triton.matched_cost(a, b, squared)
+
+
+def _fake_scatter(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+    return slopes.new_empty((images, size))
+
+
+def _run_scatter(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+    if not by_triton(slopes):
+        parts = array(slopes), array(index), array(count), array(grad)
+        return tensor(cpu.scatter_slopes(*parts, images, size), slopes.device)
+    with current_device(slopes):
+        return backend.triton.scatter_slopes(slopes, index, count, grad, images, size)
+
+
+define(
+    "matched_cost(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b,"
+    " bool squared) -> (Tensor, Tensor, Tensor)",
+    _fake,
+    _run,
+)
+define(
+    "scatter_slopes(Tensor slopes, Tensor index, Tensor count, Tensor grad, int images, int size) -> Tensor",
+    _fake_scatter,
+    _run_scatter,
+)
+
+
+class _MatchedCost(torch.autograd.Function):
+    """`matched_cost`, which saves slopes and pixels."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        image_a: Tensor,
+        index_a: Tensor,
+        value_a: Tensor,
+        count_a: Tensor,
+        image_b: Tensor,
+        index_b: Tensor,
+        value_b: Tensor,
+        count_b: Tensor,
+        squared: bool,
+    ) -> Tensor:
+        a, b = Points(value_a[:, 0], value_a[:, 1], count_a), Points(value_b[:, 0], value_b[:, 1], count_b)
+        out: Tensor
+        out, slopes_a, slopes_b = torch.ops.gpuph.matched_cost(*a, *b, squared)
+        needs_a, _, _, _, needs_b, *_ = ctx.needs_input_grad
+        saved_a = (slopes_a, index_a, count_a) if needs_a else (None, None, None)
+        saved_b = (slopes_b, index_b, count_b) if needs_b else (None, None, None)
+        ctx.save_for_backward(*saved_a, *saved_b)
+        ctx.shapes = image_a.shape, image_b.shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        forbid_second_derivative()
+        # Read once: each read unpacks all tensors anew, which a checkpoint allows only once.
+        slopes_a, index_a, count_a, slopes_b, index_b, count_b = ctx.saved_tensors
+        shape_a, shape_b = ctx.shapes
+        add_up = torch.ops.gpuph.scatter_slopes
+        of_a = None if slopes_a is None else add_up(slopes_a, index_a, count_a, grad, *shape_a)
+        of_b = None if slopes_b is None else add_up(slopes_b, index_b, count_b, grad, *shape_b)
+        return of_a, None, None, None, of_b, None, None, None, None
+
+
+def matched_cost(
+    image_a: Tensor, pairs_a: Pairs[Tensor], image_b: Tensor, pairs_b: Pairs[Tensor], squared: bool
+) -> Tensor:
+    """Match pairs that were read from images, and add up the cost.
+
+    This is `attach`, `match` and `cost` in one, without what only the public diagrams need: the columns behind the
+    pairs may hold anything, and no step looks at them.
+
+    Parameters
+    ----------
+    image_a, image_b : Tensor, shape (B, P)
+        The images, each with its share of the N windows.
+    pairs_a, pairs_b : Pairs, shapes (N, 2, K) and (N, 2, L)
+        Pairs of the windows of each, as of `framed_persistence`.
+    squared : bool
+        As for `match`.
+
+    Returns
+    -------
+    Tensor, shape (N,)
+        Costs, differentiable once with respect to the images.
+    """
+    return _MatchedCost.apply(image_a, *pairs_a, image_b, *pairs_b, squared)  # type: ignore[no-untyped-call]
+
+
+def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+    """Add up the gradients of images, from those of the costs of their windows.
+
+    Parameters
+    ----------
+    slopes, index : Tensor, shape (N, 2, K)
+        Slopes of a window's cost in its births and deaths, and their pixels, int64, negative for none.
+    count : Tensor, shape (N,), int64
+        How many columns are looked at.
+    grad : Tensor, shape (N,), of slopes' dtype
+        What each window's slopes are multiplied by.
+    images, size : int
+        How many images share the windows, and pixels of an image.
+
+    Returns
+    -------
+    Tensor, shape (images, size)
+        Sums, in order of the windows, births before deaths, and of columns.
+    """
+    return torch.ops.gpuph.scatter_slopes(slopes, index, count, grad, images, size)

@@ -1,0 +1,52 @@
+"""Persistence pairs, as operators return them and by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gpuph.kernels import Found, Pairs
+
+from .backend import Array, tensor
+
+Flat = tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]
+
+
+def flat(found: Found[Tensor]) -> Flat:
+    """Return pairs as an operator's schema has them: status, and indices, values and counts of each dimension."""
+    pairs = found.pairs
+    return found.status, [x.index for x in pairs], [x.value for x in pairs], [x.count for x in pairs]
+
+
+def named(found: Flat) -> Found[Tensor]:
+    """Return what an operator found with its names; the inverse of `flat`."""
+    status, index, value, count = found
+    return Found(status, [Pairs(*parts) for parts in zip(index, value, count, strict=True)])
+
+
+def found_on(device: torch.device, found: Found[Array]) -> Found[Tensor]:
+    """Return pairs that the CPU's kernels found as tensors of a device."""
+    pairs = [Pairs(tensor(x.index, device), tensor(x.value, device), tensor(x.count, device)) for x in found.pairs]
+    return Found(tensor(found.status, device), pairs)
+
+
+def narrowed(found: Found[Tensor]) -> Found[Tensor]:
+    """Drop the columns that no window has pairs for, as the CPU's kernels do."""
+    pairs = []
+    for index, value, count in found.pairs:
+        columns = int(count.amax()) if len(count) else 0
+        pairs.append(Pairs(index[:, :, :columns].clone(), value[:, :, :columns].clone(), count))
+    return Found(found.status, pairs)
+
+
+def fake_pairs(like: Tensor, n: int, dims: Sequence[int], capacity: int | None) -> Flat:
+    """Return the status and pairs of n windows without data, for tracing; pairs have the dtype of `like`."""
+    pairs = []
+    for _ in dims:
+        k = torch.library.get_ctx().new_dynamic_size() if capacity is None else capacity
+        shape = (n, 2, k)
+        count = like.new_empty((n,), dtype=torch.int64)
+        pairs.append(Pairs(like.new_empty(shape, dtype=torch.int64), like.new_empty(shape), count))
+    return flat(Found(like.new_empty((n,), dtype=torch.int32), pairs))

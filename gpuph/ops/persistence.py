@@ -1,0 +1,77 @@
+"""`persistence`: the persistence pairs of windows."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gpuph.kernels import Found, Query, cpu
+
+from . import backend
+from .backend import array, by_triton, current_device
+from .define import define
+from .pairs import Flat, fake_pairs, flat, found_on, named, narrowed
+
+
+def _fake(x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None) -> Flat:
+    return fake_pairs(x, x.shape[0], dims, capacity)
+
+
+def _run(x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None) -> Flat:
+    query = Query(tuple(dims), top, rounded(min_persistence, x.dtype), capacity)
+    if not by_triton(x):
+        return flat(found_on(x.device, cpu.persistence(array(x), query)))
+    check_cells(x.shape[1:])
+    with current_device(x):
+        found = backend.triton.persistence(x, query)
+    return flat(narrowed(found) if capacity is None and x.is_cpu else found)
+
+
+def rounded(number: float, dtype: torch.dtype) -> float:
+    """Return a number as tensors of that dtype have it; infinite if it is too large for them."""
+    return ctypes.c_float(number).value if dtype == torch.float32 else number
+
+
+def check_cells(window: Sequence[int]) -> None:
+    """Raise if Triton's kernels have no numbers for the cells of windows of that size.
+
+    Saddles have numbers of 31 bits: 4 for each pixel and 12 for each voxel. Those are 23,170^2 pixels and 563^3 voxels.
+    """
+    each, name, cells = {2: (4, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]
+    if each * math.prod(window) >= 2**31:
+        raise ValueError(
+            f"{name} on the GPU must have windows of less than 2^31 / {each} {cells}, border included, got"
+            f' {tuple(window)}; with gpuph.use_kernels("cpu") larger ones are computed on the CPU'
+        )
+
+
+define(
+    "persistence(Tensor x, int[] dims, bool top, float min_persistence, int? capacity)"
+    " -> (Tensor, Tensor[], Tensor[], Tensor[])",
+    _fake,
+    _run,
+)
+
+
+def persistence(x: Tensor, query: Query) -> Found[Tensor]:
+    """Compute the persistence pairs of every window.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, *window), float32 or float64
+        Windows.
+    query : Query
+        Which pairs are wanted. Without a capacity, there are as many columns as the largest count of the batch or, on
+        other devices than the CPU, as pairs can occur. Triton's kernels size the workspace for the loops of volumes by
+        the capacity and by the windows.
+
+    Returns
+    -------
+    Found
+        Status and pairs of every window; the values are of x's dtype. Columns behind the pairs have index -1, value 0.
+    """
+    return named(torch.ops.gpuph.persistence(x, *query))

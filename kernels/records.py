@@ -1,0 +1,80 @@
+"""What travels between the stages, by name: arrays on the CPU, tensors on other devices."""
+
+from __future__ import annotations
+
+import math
+from typing import Generic, TypeVar
+
+from typing_extensions import NamedTuple  # that of `typing` is not generic before Python 3.11
+
+A = TypeVar("A")  # a NumPy array on the CPU, a tensor elsewhere
+
+
+class Points(NamedTuple, Generic[A]):
+    """The points of N persistence diagrams of one dimension."""
+
+    birth: A  # (N, K), float32 or float64
+    death: A  # (N, K), likewise
+    count: A  # type: ignore[assignment]  # (N,), int64: how many of the columns are points; hides tuple.count
+
+
+class Pairs(NamedTuple, Generic[A]):
+    """The persistence pairs of N windows in one dimension, the longest first."""
+
+    index: A  # type: ignore[assignment]  # (N, 2, K), int64: flat indices of birth and death pixels, -1 for none
+    value: A  # (N, 2, K): the filtration there, +inf for the death of an essential class
+    count: A  # type: ignore[assignment]  # (N,), int64: how many pairs there are, also where that is more than K
+
+
+class Found(NamedTuple, Generic[A]):
+    """The persistence pairs of N windows."""
+
+    status: A  # (N,), int32: see `status.Status`
+    pairs: list[Pairs[A]]  # for each dimension of the query, in its order
+
+
+class Matched(NamedTuple, Generic[A]):
+    """Optimal matchings of N pairs of diagrams, of K and L columns."""
+
+    partner_a: A  # (N, K), int64: the column of the partner, or -1
+    partner_b: A  # (N, L), likewise
+    gap: A  # (N,), float64: certified upper bound on how far the cost is from the optimum
+
+
+class Costs(NamedTuple, Generic[A]):
+    """Costs of N matchings, and their derivatives in births and deaths."""
+
+    cost: A  # (N,)
+    slopes_a: A  # (N, 2, K)
+    slopes_b: A  # (N, 2, L)
+
+
+class Query(NamedTuple):
+    """Which persistence pairs are wanted of a window."""
+
+    dims: tuple[int, ...]  # homology dimensions, distinct
+    top: bool  # True for the construction T (pixels are top cells), False for V (pixels are vertices)
+    min_persistence: float  # pairs last longer than this; rounded to the dtype of the windows
+    capacity: int | None  # columns of the result; None for as many as there are pairs, or can be
+
+
+class Tiling(NamedTuple):
+    """How images, or volumes, are cut into windows. All sizes are in pixels, one an axis."""
+
+    image: tuple[int, ...]
+    window: tuple[int, ...]  # no larger than the image
+    stride: tuple[int, ...]  # distance between windows; the last one is shifted inwards to end with the image
+    border: bool  # whether each window gets a frame one pixel wide
+
+    def counts(self) -> tuple[int, ...]:
+        """Return how many windows there are along each axis."""
+        axes = zip(self.image, self.window, self.stride, strict=True)
+        return tuple([-(-(length - size) // step) + 1 for length, size, step in axes])
+
+    def windows(self) -> int:
+        """Return how many windows an image is cut into."""
+        return math.prod(self.counts())
+
+    def framed(self) -> tuple[int, ...]:
+        """Return the size of a window with its frame, if it has one."""
+        return tuple([size + 2 * self.border for size in self.window])
