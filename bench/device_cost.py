@@ -143,7 +143,7 @@ def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
     Windows are those of both maps, 64 x 64. What has no Triton kernel yet runs as on the CPU and counts nothing.
     """
     pred = pred.clone().requires_grad_()
-    loss_fn = gpuph.LocalizedPHLoss(SIZE).eval()
+    loss_fn = gpuph.LocalizedPHLoss(window=SIZE).eval()
     loss_fn(pred, target)  # draws the height function
 
     def run() -> list[Tensor]:

@@ -31,7 +31,7 @@ def host_costs() -> dict[str, Any]:
 
     windows = torch.zeros(4, 64, 64)
     pred, target = torch.zeros(2, 1, 128, 128, requires_grad=True), torch.zeros(2, 1, 128, 128)
-    loss_fn = gpuph.LocalizedPHLoss(64)
+    loss_fn = gpuph.LocalizedPHLoss(window=64)
     calls: dict[str, Callable[[], object]] = {
         "persistence": lambda: gpuph.persistence(windows),
         "loss": lambda: loss_fn(pred, target),

@@ -49,7 +49,7 @@ def main() -> None:
     torch.set_num_threads(1)
 
     pred, target = predictions(4)
-    loss_fn = gpuph.LocalizedPHLoss(WINDOW, height=HEIGHT)
+    loss_fn = gpuph.LocalizedPHLoss(window=WINDOW, height=HEIGHT)
     pred_windows, target_windows = framed(pred, target, WINDOW, HEIGHT)
     n = len(pred_windows)
     few = 8

@@ -47,7 +47,7 @@ class Run:
         torch.manual_seed(args.seed)
         self.branches = {WARM_UP: self.new_branch()}
         self.generator = torch.Generator(self.device).manual_seed(args.seed)
-        topology = LocalizedPHLoss(WINDOW[self.rank], height=RandomLinear(args.slope), generator=self.generator)
+        topology = LocalizedPHLoss(window=WINDOW[self.rank], height=RandomLinear(args.slope), generator=self.generator)
         self.losses = {WARM_UP: mse_loss, PLAIN: mse_loss, LOCALIZED: plus(topology, args.weight)}
 
     def new_branch(self) -> Branch:

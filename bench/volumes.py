@@ -51,7 +51,7 @@ def gradient(loss_fn: Callable[[Tensor, Tensor], Tensor], pred: Tensor, target: 
 
 def with_gpuph(pred: Tensor, target: Tensor) -> Tensor:
     """The loss of cubes (n, 1, size, size, size), a window each."""
-    loss: Tensor = gpuph.LocalizedPHLoss(pred.shape[-1], height=HEIGHT)(pred, target)
+    loss: Tensor = gpuph.LocalizedPHLoss(window=pred.shape[-1], height=HEIGHT)(pred, target)
     return loss
 
 
@@ -67,7 +67,7 @@ def compare(branch: Branch, crops: Crops) -> dict[str, float]:
     few, threads = FEW[size], torch.get_num_threads()
     with torch.no_grad():
         pred = branch.net(images)
-    loss_fn = gpuph.LocalizedPHLoss(size, height=HEIGHT)
+    loss_fn = gpuph.LocalizedPHLoss(window=size, height=HEIGHT)
 
     for mine, other in zip(*(gradient(fn, pred[:few], target[:few]) for fn in (with_gpuph, with_gudhi)), strict=True):
         torch.testing.assert_close(mine, other)

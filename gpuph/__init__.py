@@ -16,6 +16,7 @@ from .losses import (
     LocalizedPHLoss,
     MorseSkeletonLoss,
     TopoLoss,
+    WindowLoss,
 )
 from .matching import Matching, match, wasserstein_distance
 from .ops import use_kernels
@@ -36,6 +37,7 @@ __all__ = [
     "Radial",
     "RandomLinear",
     "TopoLoss",
+    "WindowLoss",
     "match",
     "persistence",
     "set_debug",

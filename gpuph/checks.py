@@ -142,7 +142,7 @@ def sizes(name: str, value: object, least: int) -> int | tuple[int, ...]:
     return whole if one is None else one
 
 
-def fitting(name: str, sizes: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
+def per_axis(name: str, sizes: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
     """Return sizes for the axes of an input of that rank."""
     if isinstance(sizes, int):
         return (sizes,) * rank

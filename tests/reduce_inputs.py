@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from gpuph.kernels import cells
 from gpuph.kernels.cpu.volume import reduce
 from torch import Tensor
 
+from gpuph.kernels import cells
 from volume_stages import Grid
 
 OPEN, KILLER = -1, -2

@@ -47,20 +47,20 @@ def test_debugging_raises_at_once(device: None, debug: None) -> None:
         gpuph.persistence(windows_with_a_nan())
     clean = torch.rand(3, 1, 8, 9)
     with pytest.raises(ValueError, match="target must have no NaN, but its window 1 has one"):
-        gpuph.LocalizedPHLoss(8, stride=9)(clean[..., :8], windows_with_a_nan()[:, None, :, :8])
+        gpuph.LocalizedPHLoss(window=8, stride=9)(clean[..., :8], windows_with_a_nan()[:, None, :, :8])
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_the_loss_of_a_batch_with_a_nan_is_nan(device: None, reduction: str) -> None:
     clean = torch.rand(3, 1, 8, 9)
-    loss = gpuph.LocalizedPHLoss(9, reduction=reduction)(windows_with_a_nan()[:, None], clean)
+    loss = gpuph.LocalizedPHLoss(window=9, reduction=reduction)(windows_with_a_nan()[:, None], clean)
     assert loss.isnan().tolist() == ([[False], [True], [False]] if reduction == "none" else True)
 
 
 @pytest.mark.parametrize(
     "loss_fn",
     [
-        gpuph.TopoLoss(9, reduction="none"),
+        gpuph.TopoLoss(window=9, reduction="none"),
         gpuph.BettiPriorLoss({0: 1}, reduction="none"),
         gpuph.ConnectivityLoss(reduction="none"),
         gpuph.MorseSkeletonLoss(reduction="none"),
@@ -123,10 +123,10 @@ def test_a_point_with_a_nan_raises_when_debugging(device: None, debug: None) -> 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda capacity: gpuph.LocalizedPHLoss(6, dims=(0, 1), capacity=capacity),
-        lambda capacity: gpuph.DistancePHLoss(6, dims=(0, 1), capacity=capacity),
-        lambda capacity: gpuph.LikelihoodPHLoss(6, dims=(0, 1), capacity=capacity),
-        lambda capacity: gpuph.TopoLoss(6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.LocalizedPHLoss(window=6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.DistancePHLoss(window=6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.LikelihoodPHLoss(window=6, dims=(0, 1), capacity=capacity),
+        lambda capacity: gpuph.TopoLoss(window=6, dims=(0, 1), capacity=capacity),
         lambda capacity: gpuph.BettiPriorLoss({0: 1, 1: 0}, capacity=capacity),
     ],
     ids=["localized", "distance", "likelihood", "topo", "betti"],
@@ -164,10 +164,10 @@ def test_an_overflow_warns_at_once_when_debugging(device: None, debug: None) -> 
         with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 4 longest"):
             gpuph.persistence(x[0], dims=(1,))
         with pytest.warns(RuntimeWarning, match="dimension 1 of pred: only the 4 longest"):
-            gpuph.LocalizedPHLoss(64)(x, torch.zeros_like(x))
+            gpuph.LocalizedPHLoss(window=64)(x, torch.zeros_like(x))
 
 
 def test_nothing_is_said_where_nothing_is_wrong(device: None, debug: None, recwarn: pytest.WarningsRecorder) -> None:
     gpuph.persistence(torch.rand(2, 9, 9)).check()
-    gpuph.LocalizedPHLoss(9)(torch.rand(1, 1, 9, 9), torch.rand(1, 1, 9, 9))
+    gpuph.LocalizedPHLoss(window=9)(torch.rand(1, 1, 9, 9), torch.rand(1, 1, 9, 9))
     assert not recwarn.list

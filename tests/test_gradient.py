@@ -5,10 +5,10 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from gpuph.kernels import cells
 from gpuph.kernels.cpu.image import gradient, trace
 
 import inputs
+from gpuph.kernels import cells
 
 DIRECTIONS = {1 << (dx + 1 + 3 * (dy + 1)): (dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from gpuph.kernels import cells
 from gpuph.kernels.cpu.volume import gradient as gradient3
 
 import inputs
+from gpuph.kernels import cells
 from volume_stages import Grid
 
 NUMBER = {direction: bit for bit, direction in enumerate(cells.DIRECTIONS3)}

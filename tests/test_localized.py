@@ -92,7 +92,7 @@ def test_the_frame_lies_at_the_common_minimum() -> None:
 def test_descent_on_the_pixels_brings_the_loss_to_zero(construction: str, dims: tuple[int, ...]) -> None:
     target = distance_map((slice(8, 9), slice(0, 16)), size=16)
     pred = distance_map((slice(8, 9), slice(0, 5)), (slice(8, 9), slice(10, 16)), size=16).requires_grad_()
-    loss_fn = gpuph.LocalizedPHLoss(16, dims=dims, height=gpuph.Linear((0.1, 0.2)), construction=construction)
+    loss_fn = gpuph.LocalizedPHLoss(window=16, dims=dims, height=gpuph.Linear((0.1, 0.2)), construction=construction)
     first = float(loss_fn(pred.detach(), target))
     optimizer = torch.optim.SGD([pred], lr=0.1)
     for _ in range(400):
@@ -111,25 +111,35 @@ def test_gradcheck(border: bool, superlevel: bool) -> None:
     target = torch.randn(2, 1, 9, 7, dtype=torch.float64, generator=generator, requires_grad=True)
     for unmatched in ("half_squared", "distance"):
         loss_fn = gpuph.LocalizedPHLoss(
-            6, 4, (0, 1), gpuph.Linear((0.1, -0.2)), border, superlevel=superlevel, unmatched=unmatched
+            window=6,
+            stride=4,
+            dims=(0, 1),
+            height=gpuph.Linear((0.1, -0.2)),
+            border=border,
+            superlevel=superlevel,
+            unmatched=unmatched,
         )
         assert torch.autograd.gradcheck(loss_fn, (pred, target))
 
 
 def test_superlevel_is_sublevel_of_the_negative() -> None:
     pred, target = torch.randn(2, 2, 1, 20, 20, generator=torch.Generator().manual_seed(0))
-    up = gpuph.LocalizedPHLoss(10, height=gpuph.Linear((0.1, 0.2)), superlevel=True)
-    down = gpuph.LocalizedPHLoss(10, height=gpuph.Linear((-0.1, -0.2)))
+    up = gpuph.LocalizedPHLoss(window=10, height=gpuph.Linear((0.1, 0.2)), superlevel=True)
+    down = gpuph.LocalizedPHLoss(window=10, height=gpuph.Linear((-0.1, -0.2)))
     assert torch.equal(up(pred, target), down(-pred, -target))
 
 
 def test_reductions_agree() -> None:
     pred, target = torch.randn(2, 3, 1, 20, 26, generator=torch.Generator().manual_seed(0))
-    values = gpuph.LocalizedPHLoss(10, height=None, reduction="none")(pred, target)
+    values = gpuph.LocalizedPHLoss(window=10, height=None, reduction="none")(pred, target)
     assert values.shape == (3, 6)
-    torch.testing.assert_close(values.sum(), gpuph.LocalizedPHLoss(10, height=None, reduction="sum")(pred, target))
-    torch.testing.assert_close(values.mean(), gpuph.LocalizedPHLoss(10, height=None)(pred, target))
-    one = gpuph.LocalizedPHLoss(10, height=None, reduction="none")(pred[1:2, :, :10, 16:], target[1:2, :, :10, 16:])
+    torch.testing.assert_close(
+        values.sum(), gpuph.LocalizedPHLoss(window=10, height=None, reduction="sum")(pred, target)
+    )
+    torch.testing.assert_close(values.mean(), gpuph.LocalizedPHLoss(window=10, height=None)(pred, target))
+    one = gpuph.LocalizedPHLoss(window=10, height=None, reduction="none")(
+        pred[1:2, :, :10, 16:], target[1:2, :, :10, 16:]
+    )
     torch.testing.assert_close(one[0, 0], values[1, 2])
 
 
@@ -163,7 +173,7 @@ def test_half_precision_is_lifted(dtype: torch.dtype) -> None:
 
 def test_an_image_smaller_than_the_window_is_one_window() -> None:
     pred, target = torch.randn(2, 1, 1, 9, 70, generator=torch.Generator().manual_seed(0))
-    assert gpuph.LocalizedPHLoss(64, reduction="none")(pred, target).shape == (1, 2)
+    assert gpuph.LocalizedPHLoss(window=64, reduction="none")(pred, target).shape == (1, 2)
 
 
 def test_no_images_have_no_windows() -> None:
@@ -174,7 +184,7 @@ def test_no_images_have_no_windows() -> None:
 
 def test_equal_inputs_lose_nothing_and_have_no_gradient() -> None:
     x = torch.randn(2, 1, 40, 40, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    loss = gpuph.LocalizedPHLoss(20, dims=(0, 1))(x, x.detach())
+    loss = gpuph.LocalizedPHLoss(window=20, dims=(0, 1))(x, x.detach())
     loss.backward()
     assert loss == 0 and x.grad is not None and not x.grad.any()
 
@@ -182,7 +192,9 @@ def test_equal_inputs_lose_nothing_and_have_no_gradient() -> None:
 def test_gradient_is_repeatable_bit_for_bit() -> None:
     def gradient() -> Tensor:
         pred = torch.randn(2, 1, 100, 100, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        gpuph.LocalizedPHLoss(32, 20, height=gpuph.Linear((0.1, 0.2)))(pred, pred.detach().flip(2)).backward()
+        gpuph.LocalizedPHLoss(window=32, stride=20, height=gpuph.Linear((0.1, 0.2)))(
+            pred, pred.detach().flip(2)
+        ).backward()
         assert pred.grad is not None
         return pred.grad
 
@@ -205,14 +217,14 @@ def test_evaluation_with_a_random_height_traces_without_a_graph_break() -> None:
 
 
 def test_the_default_height_traces_at_any_size() -> None:
-    compiled = torch.compile(gpuph.LocalizedPHLoss(16), backend="aot_eager")
+    compiled = torch.compile(gpuph.LocalizedPHLoss(window=16), backend="aot_eager")
     for size in (16, 24):
         loss = compiled(BROKEN[..., 24 : 24 + size, :size], CROSSING[..., 24 : 24 + size, :size])
         assert loss.isfinite()
 
 
 def test_module_can_be_copied_and_saved() -> None:
-    loss_fn = gpuph.LocalizedPHLoss(32).eval()
+    loss_fn = gpuph.LocalizedPHLoss(window=32).eval()
     value = loss_fn(BROKEN, CROSSING)
     assert len(pickle.dumps(loss_fn)) < 2_000  # no tensors of a call, which might be of a device
     assert torch.equal(pickle.loads(pickle.dumps(loss_fn))(BROKEN, CROSSING), value)
@@ -264,13 +276,13 @@ def test_bad_input_is_named(pred: Tensor, target: Tensor, error: type[Exception]
 
 def test_settings_that_do_not_fit_the_input_are_named() -> None:
     with pytest.raises(ValueError, match=r"window must have one size for each of 2 axes, got \(8, 8, 8\)"):
-        gpuph.LocalizedPHLoss((8, 8, 8))(CROSSING, CROSSING)
+        gpuph.LocalizedPHLoss(window=(8, 8, 8))(CROSSING, CROSSING)
     with pytest.raises(ValueError, match=r"dims must be distinct numbers from 0 to 1, got \[2\]"):
         gpuph.LocalizedPHLoss(dims=(2,))(CROSSING, CROSSING)
 
 
 def test_images_of_many_sizes_are_not_all_remembered() -> None:
-    fn = gpuph.LocalizedPHLoss(8)
+    fn = gpuph.LocalizedPHLoss(window=8)
     for size in range(8, 40):
         fn(torch.rand(1, 1, size, size, requires_grad=True), torch.rand(1, 1, size, size))
     assert len(fn._made) <= 8

@@ -21,7 +21,7 @@ WHOLE, BROKEN = neurite([slice(0, 24)]), neurite([slice(0, 8), slice(14, 24)])
 
 
 def loss_fn(**options: object) -> gpuph.LocalizedPHLoss:
-    return gpuph.LocalizedPHLoss(24, height=None, **options)  # type: ignore[arg-type]
+    return gpuph.LocalizedPHLoss(window=24, height=None, **options)  # type: ignore[arg-type]
 
 
 def test_a_gap_moves_one_birth() -> None:
@@ -69,14 +69,14 @@ def test_the_loss_falls_to_nothing_by_gradient_descent() -> None:
 def test_gradcheck(dims: tuple[int, ...], construction: str) -> None:
     generator = torch.Generator().manual_seed(sum(dims))
     pred, target = torch.randn((2, 1, 1, 5, 6, 5), generator=generator, dtype=torch.float64)
-    fn = gpuph.LocalizedPHLoss((4, 4, 5), stride=2, dims=dims, construction=construction).eval()
+    fn = gpuph.LocalizedPHLoss(window=(4, 4, 5), stride=2, dims=dims, construction=construction).eval()
     assert torch.autograd.gradcheck(lambda p: fn(p, target), (pred.requires_grad_(),), eps=1e-7, atol=1e-5)
 
 
 def test_windows_are_one_number_or_three() -> None:
     pred, target = torch.rand(2, 2, 1, 9, 8, 10)
-    one = gpuph.LocalizedPHLoss(4, reduction="none").eval()(pred, target)
-    three = gpuph.LocalizedPHLoss((4, 4, 4), reduction="none").eval()(pred, target)
+    one = gpuph.LocalizedPHLoss(window=4, reduction="none").eval()(pred, target)
+    three = gpuph.LocalizedPHLoss(window=(4, 4, 4), reduction="none").eval()(pred, target)
     assert one.shape == (2, 3 * 2 * 3) and torch.equal(one, three)
 
 

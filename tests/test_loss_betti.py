@@ -99,20 +99,20 @@ def test_reductions_strides_and_half_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("betti", "weights", "message"),
     [
-        (({},), "betti's dimensions must be distinct numbers"),
-        (({3: 1},), "betti's dimensions must be distinct numbers from 0 to 2"),
-        (({0: -1},), "the Betti number of dimension 0 must be an int of 0 or more, got -1"),
-        (({0: 1.5},), "the Betti number of dimension 0 must be an int"),
-        (({0: 1}, {1: 1.0}), r"weights must be of dimensions of betti, \(0,\), got one of 1"),
-        (({0: 1}, {0: -2.0}), "the weight of dimension 0 must be a number of 0 or more"),
+        ({}, None, "betti's dimensions must be distinct numbers"),
+        ({3: 1}, None, "betti's dimensions must be distinct numbers from 0 to 2"),
+        ({0: -1}, None, "the Betti number of dimension 0 must be an int of 0 or more, got -1"),
+        ({0: 1.5}, None, "the Betti number of dimension 0 must be an int"),
+        ({0: 1}, {1: 1.0}, r"weights must be of dimensions of betti, \(0,\), got one of 1"),
+        ({0: 1}, {0: -2.0}, "the weight of dimension 0 must be a number of 0 or more"),
     ],
     ids=str,
 )
-def test_bad_settings_are_named(arguments: tuple[dict[int, int], ...], message: str) -> None:
+def test_bad_settings_are_named(betti: dict[int, int], weights: dict[int, float] | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        BettiPriorLoss(*arguments)
+        BettiPriorLoss(betti, weights=weights)
 
 
 def test_bad_input_is_named() -> None:

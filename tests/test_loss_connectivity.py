@@ -194,7 +194,7 @@ def test_a_false_road_is_drawn_away_and_the_true_one_is_not() -> None:
 
 def test_a_false_road_far_from_a_gap_does_not_hide_it() -> None:
     true, gap = road(size=48, row=26), road(slice(10, 20), size=48, row=26)
-    loss_fn = ConnectivityLoss(48, connections=0.0)
+    loss_fn = ConnectivityLoss(window=48, connections=0.0)
     assert loss_fn(torch.minimum(gap, road(size=48, row=3)), true) == loss_fn(gap, true) == 51.0
 
 
@@ -229,7 +229,7 @@ def test_gradcheck() -> None:
     true = 20 * torch.rand(1, 1, 9, 8, generator=generator, **DOUBLE)
     true[..., 4, :] = 0
     pred = 20 * torch.rand(1, 1, 9, 8, generator=generator, **DOUBLE)
-    loss = ConnectivityLoss(6, 3, dilation=1)
+    loss = ConnectivityLoss(window=6, stride=3, dilation=1)
     assert torch.autograd.gradcheck(loss, (pred.requires_grad_(), true), eps=1e-7, atol=1e-4)
 
 

@@ -40,16 +40,16 @@ def test_a_road_at_the_wrong_place_costs_nothing() -> None:
 def test_is_the_localized_loss_without_heights(border: bool) -> None:
     pred, target = noisy(2, 1, 30, 20)
     for options in ({}, {"dims": (0, 1), "construction": "V", "unmatched": "distance", "stride": 5}):
-        loss = gpuph.DistancePHLoss(16, border=border, reduction="none", **options)
-        same = gpuph.LocalizedPHLoss(16, border=border, reduction="none", height=None, **options)
+        loss = gpuph.DistancePHLoss(window=16, border=border, reduction="none", **options)
+        same = gpuph.LocalizedPHLoss(window=16, border=border, reduction="none", height=None, **options)
         assert torch.equal(loss(pred, target), same(pred, target))
 
 
 @pytest.mark.parametrize("kind", [gpuph.DistancePHLoss, gpuph.LikelihoodPHLoss, gpuph.LocalizedPHLoss])
 def test_weights_of_dimensions_are_those_of_a_sum_of_losses(kind: type) -> None:
     pred, target = noisy(2, 1, 20, 24)
-    both = kind(12, dims={0: 0.25, 1: 3.0}).eval()(pred, target)
-    components, loops = (kind(12, dims=(dim,)).eval()(pred, target) for dim in (0, 1))
+    both = kind(window=12, dims={0: 0.25, 1: 3.0}).eval()(pred, target)
+    components, loops = (kind(window=12, dims=(dim,)).eval()(pred, target) for dim in (0, 1))
     torch.testing.assert_close(both, 0.25 * components + 3.0 * loops)
 
 
@@ -57,13 +57,13 @@ def test_weights_share_one_computation_of_diagrams(monkeypatch: pytest.MonkeyPat
     calls = []
     inner = gpuph.ops.framed_persistence
     monkeypatch.setattr(gpuph.ops, "framed_persistence", lambda *args: calls.append(args) or inner(*args))
-    gpuph.DistancePHLoss(8, dims={0: 1.0, 1: 2.0})(*noisy(1, 1, 16, 16))
+    gpuph.DistancePHLoss(window=8, dims={0: 1.0, 1: 2.0})(*noisy(1, 1, 16, 16))
     assert len(calls) == 1
 
 
 def test_gradcheck_in_a_volume() -> None:
     pred, target = noisy(1, 1, 5, 6, 5)
-    loss = gpuph.DistancePHLoss((5, 4, 5), dims={0: 0.5, 1: 1.0, 2: 2.0})
+    loss = gpuph.DistancePHLoss(window=(5, 4, 5), dims={0: 0.5, 1: 1.0, 2: 2.0})
     assert torch.autograd.gradcheck(loss, (pred.requires_grad_(), target), eps=1e-7, atol=1e-5)
 
 

@@ -38,11 +38,11 @@ def test_the_gradient_raises_the_weak_spot() -> None:
 def test_is_the_loss_of_distances_turned_over() -> None:
     p, q = torch.rand(2, 2, 1, 20, 20, generator=torch.Generator().manual_seed(0))
     for dims in ((0,), (1,), (0, 1)):
-        likelihood = gpuph.LikelihoodPHLoss(8, dims=dims, reduction="none")(p, q)
-        assert torch.equal(likelihood, gpuph.DistancePHLoss(8, dims=dims, reduction="none")(-p, -q))
+        likelihood = gpuph.LikelihoodPHLoss(window=8, dims=dims, reduction="none")(p, q)
+        assert torch.equal(likelihood, gpuph.DistancePHLoss(window=8, dims=dims, reduction="none")(-p, -q))
 
 
 def test_gradcheck() -> None:
     p, q = torch.rand(2, 1, 1, 9, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    loss = gpuph.LikelihoodPHLoss(6, 3, dims=(0, 1))
+    loss = gpuph.LikelihoodPHLoss(window=6, stride=3, dims=(0, 1))
     assert torch.autograd.gradcheck(loss, (p.requires_grad_(), q), eps=1e-7, atol=1e-5)

@@ -39,12 +39,12 @@ def test_the_loss_is_the_base_on_the_skeleton() -> None:
         (lambda p, t: (p - t).abs() + 1.0, (pred - target).abs() + 1.0),
     ):
         expected = values[0, 0][skeleton[0]].sum() / pred.numel()
-        torch.testing.assert_close(MorseSkeletonLoss(0.1, base=base)(pred, target), expected)
+        torch.testing.assert_close(MorseSkeletonLoss(min_persistence=0.1, base=base)(pred, target), expected)
 
 
 def test_the_weak_spot_is_looked_at_and_the_noise_is_not() -> None:
     pred, target = ring(weak=0.3, noise=0.05).requires_grad_(), true_ring()
-    MorseSkeletonLoss(0.1)(pred, target).backward()
+    MorseSkeletonLoss(min_persistence=0.1)(pred, target).backward()
     assert pred.grad is not None
     spot = pred.grad[0, 0, 10:14, 18:22]
     assert (spot < 0).any() and float(pred.detach()[0, 0, 10:14, 18:22][spot < 0].min()) < 0.4
@@ -58,19 +58,21 @@ def test_a_faint_ridge_between_true_roads_is_to_vanish() -> None:
     pred[..., 4:16, 10] = 0.3
     pred[..., 4, 10] = pred[..., 15, 10] = 1.0
     pred.requires_grad_()
-    MorseSkeletonLoss(0.1)(pred, target).backward()
+    MorseSkeletonLoss(min_persistence=0.1)(pred, target).backward()
     assert pred.grad is not None and (pred.grad[..., 5:15, 10] > 0).all()
 
 
 def test_valleys_are_ridges_turned_over() -> None:
     pred, target = ring(weak=0.5, noise=0.05), true_ring()
-    ridges = MorseSkeletonLoss(0.1, base=square)(pred, target)
-    torch.testing.assert_close(MorseSkeletonLoss(0.1, superlevel=False, base=square)(-pred, -target), ridges)
+    ridges = MorseSkeletonLoss(min_persistence=0.1, base=square)(pred, target)
+    torch.testing.assert_close(
+        MorseSkeletonLoss(min_persistence=0.1, superlevel=False, base=square)(-pred, -target), ridges
+    )
 
 
 def test_descent_closes_the_ring() -> None:
     pred, target = ring(weak=0.2, noise=0.05).requires_grad_(), true_ring()
-    loss_fn = MorseSkeletonLoss(0.1, base=square)
+    loss_fn = MorseSkeletonLoss(min_persistence=0.1, base=square)
     first = float(loss_fn(pred.detach(), target))
     for _ in range(200):
         (grad,) = torch.autograd.grad(loss_fn(pred, target), pred)
@@ -95,7 +97,7 @@ def test_windows_and_reductions() -> None:
 def test_gradcheck(shape: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
     pred, target = 0.1 + 0.8 * torch.rand(2, 1, 1, *shape, generator=generator, dtype=torch.float64)
-    loss = MorseSkeletonLoss(0.1, (1,) if len(shape) == 2 else (1, 2), window=6)
+    loss = MorseSkeletonLoss(min_persistence=0.1, manifolds=(1,) if len(shape) == 2 else (1, 2), window=6)
     assert torch.autograd.gradcheck(loss, (pred.requires_grad_(), target), eps=1e-7, atol=1e-5)
 
 
@@ -107,7 +109,7 @@ def test_membranes_in_a_volume() -> None:
     pred = p.clone()
     pred[..., 4, 3:6, 4:7] *= 0.5
     pred.requires_grad_()
-    MorseSkeletonLoss(0.1, manifolds=(2,))(pred, target).backward()
+    MorseSkeletonLoss(min_persistence=0.1, manifolds=(2,))(pred, target).backward()
     assert pred.grad is not None and (pred.grad[..., 4, 4, 5] < 0).all()
 
 
@@ -148,8 +150,10 @@ def test_cross_entropy_is_taken_outside_of_autocast(monkeypatch: pytest.MonkeyPa
 
 
 def test_module_can_be_saved() -> None:
-    loss_fn = pickle.loads(pickle.dumps(MorseSkeletonLoss(0.2, base=square)))
-    assert loss_fn(ring(weak=0.3), true_ring()) == MorseSkeletonLoss(0.2, base=square)(ring(weak=0.3), true_ring())
+    loss_fn = pickle.loads(pickle.dumps(MorseSkeletonLoss(min_persistence=0.2, base=square)))
+    assert loss_fn(ring(weak=0.3), true_ring()) == MorseSkeletonLoss(min_persistence=0.2, base=square)(
+        ring(weak=0.3), true_ring()
+    )
 
 
 def test_bad_arguments_are_named() -> None:
@@ -159,7 +163,7 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(TypeError, match="manifolds must be a sequence of ints, got 1"):
         MorseSkeletonLoss(manifolds=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"min_persistence must be a number of 0 or more, got -1\.0"):
-        MorseSkeletonLoss(-1.0)
+        MorseSkeletonLoss(min_persistence=-1.0)
     pred, target = ring(), true_ring()
     with pytest.raises(ValueError, match=r"manifolds must be \(1,\) for images"):
         MorseSkeletonLoss(manifolds=(1, 2))(pred, target)

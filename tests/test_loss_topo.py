@@ -64,7 +64,7 @@ def test_tiles_are_windows_on_their_own() -> None:
     assert tiles.shape == (2, 6)
     one = TopoLoss(window=10)(pred[1:, :, 10:, 20:], target[1:, :, 10:, 20:])
     torch.testing.assert_close(tiles[1, 5], one)
-    torch.testing.assert_close(TopoLoss(10, reduction="sum")(pred, target), tiles.sum())
+    torch.testing.assert_close(TopoLoss(window=10, reduction="sum")(pred, target), tiles.sum())
 
 
 def test_too_few_bars_are_lengthened_and_too_many_removed() -> None:
@@ -113,7 +113,7 @@ def test_gradcheck(border: bool) -> None:
     pred, target = probabilities(2, 1, 9, 8), mask(2, 1, 9, 8)
     highest = torch.zeros(9, 8, dtype=torch.bool)
     highest[4, 4] = True  # of all tiles: where the frame's value comes from, which is a constant
-    loss = TopoLoss(6, dims={0: 0.5, 1: 2.0}, border=border)
+    loss = TopoLoss(window=6, dims={0: 0.5, 1: 2.0}, border=border)
     assert torch.autograd.gradcheck(
         lambda p: loss(p.masked_fill(highest, 1.0), target), (pred.requires_grad_(),), eps=1e-7, atol=1e-5
     )
@@ -121,7 +121,7 @@ def test_gradcheck(border: bool) -> None:
 
 def test_gradcheck_in_a_volume() -> None:
     pred, target = probabilities(1, 1, 5, 4, 6), mask(1, 1, 5, 4, 6)
-    loss = TopoLoss((5, 4, 3), dims=(0, 1, 2))
+    loss = TopoLoss(window=(5, 4, 3), dims=(0, 1, 2))
     assert torch.autograd.gradcheck(loss, (pred.requires_grad_(), target), eps=1e-7, atol=1e-5)
 
 
@@ -142,7 +142,7 @@ def test_weights_are_those_of_a_sum() -> None:
 
 def test_is_invariant_under_symmetries_of_the_grid() -> None:
     pred, target = probabilities(1, 1, 14, 14), mask(1, 1, 14, 14)
-    loss = TopoLoss(7, dims=(0, 1))
+    loss = TopoLoss(window=7, dims=(0, 1))
     expected = loss(pred, target)
     for turned in (lambda x: x.flip(2), lambda x: x.flip(3), lambda x: x.transpose(2, 3)):
         torch.testing.assert_close(loss(turned(pred), turned(target)), expected)
@@ -170,9 +170,9 @@ def test_half_precision_is_lifted(dtype: torch.dtype) -> None:
 
 def test_strides_and_no_images_are_fine() -> None:
     pred, target = probabilities(2, 1, 12, 24)[..., ::2], mask(2, 1, 12, 24)[..., ::2]
-    assert torch.equal(TopoLoss(6)(pred, target), TopoLoss(6)(pred.contiguous(), target.contiguous()))
+    assert torch.equal(TopoLoss(window=6)(pred, target), TopoLoss(window=6)(pred.contiguous(), target.contiguous()))
     nothing = torch.zeros(0, 1, 12, 24, requires_grad=True)
-    assert TopoLoss(6, reduction="none")(nothing, nothing).shape == (0, 8)
+    assert TopoLoss(window=6, reduction="none")(nothing, nothing).shape == (0, 8)
     assert cut_windows(nothing[:, 0], (6, 6), (6, 6)).shape == (0, 6, 6)
 
 
@@ -180,18 +180,18 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"threshold must be a number of 0 or more, got -0\.1"):
         TopoLoss(threshold=-0.1)
     with pytest.raises(ValueError, match="window must be 2 or more pixels an axis, got 1"):
-        TopoLoss(1)
+        TopoLoss(window=1)
     with pytest.raises(ValueError, match=r"dims must be distinct numbers from 0 to 1, got \[2\]"):
         TopoLoss(dims=(2,))(probabilities(1, 1, 4, 4), mask(1, 1, 4, 4))
     with pytest.raises(ValueError, match="target must have no NaN, but its window 1 has one"):
         target = mask(1, 1, 8, 4)
         target[0, 0, 5, 1] = float("nan")
-        TopoLoss(4)(probabilities(1, 1, 8, 4), target)
+        TopoLoss(window=4)(probabilities(1, 1, 8, 4), target)
 
 
 def test_traces_under_compile_without_a_graph_break() -> None:
     pred, target = probabilities(1, 1, 16, 16).requires_grad_(), mask(1, 1, 16, 16)
-    loss_fn = TopoLoss(8, dims=(0, 1), border=True)
+    loss_fn = TopoLoss(window=8, dims=(0, 1), border=True)
     loss = torch.compile(loss_fn, backend="aot_eager", fullgraph=True)(pred, target)
     loss.backward()
     torch.testing.assert_close(loss, loss_fn(pred, target))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels import cells
 from gpuph.kernels.cpu.runtime import jit
 from gpuph.kernels.cpu.volume import reduce
 from gpuph.kernels.cpu.volume import trace as trace3
 
 import inputs
+from gpuph.kernels import cells
 from volume_stages import Grid
 
 Edge = tuple[int, int]  # owner, direction

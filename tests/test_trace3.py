@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels import cells
 from gpuph.kernels.cpu.volume import trace as trace3
 from scipy import ndimage
 
 import inputs
+from gpuph.kernels import cells
 from test_gradient3 import NUMBER, random_neighbours, star_of
 from volume_stages import Grid
 

@@ -155,7 +155,7 @@ def test_loss_of_volumes_and_backward_never_leave_the_device(batch: int, dims: t
     pred = torch.empty(batch, 1, 64, 64, 64, device="meta", requires_grad=True)
     target = torch.empty(batch, 1, 64, 64, 64, device="meta")
     with stubbed() as forward, Counted() as counted_forward:
-        loss = gpuph.LocalizedPHLoss(32, dims=dims)(pred, target)
+        loss = gpuph.LocalizedPHLoss(window=32, dims=dims)(pred, target)
     with stubbed() as backward, Counted() as counted_backward:
         loss.backward()
     names = [launch.kernel.__name__ for launch in forward]

@@ -262,7 +262,7 @@ def test_windows_of_more_cells_than_a_gpu_has_numbers_for_are_named() -> None:
             gpuph.persistence(x.expand(1, 564, 564, 564))
         huge = x.expand(1, 562, 562, 562)[None]
         with pytest.raises(ValueError, match=r"border included, got \(564, 564, 564\)"):
-            gpuph.LocalizedPHLoss(562, height=None)(huge, huge)
+            gpuph.LocalizedPHLoss(window=562, height=None)(huge, huge)
         with pytest.raises(ValueError, match=r"less than 2\^31 / 4 pixels.*\(23171, 23171\).*use_kernels\(\"cpu\"\)"):
             gpuph.persistence(torch.zeros(1, 1, 1).expand(1, 23_171, 23_171))
 

@@ -141,7 +141,7 @@ def workloads(day: Day) -> dict[str, Callable[[], object]]:
 
 
 def _loss_step(pred: Tensor, target: Tensor, window: int) -> Callable[[], object]:
-    loss_fn = gpuph.LocalizedPHLoss(window).eval()
+    loss_fn = gpuph.LocalizedPHLoss(window=window).eval()
     pred = pred.requires_grad_()
     return lambda: torch.autograd.grad(loss_fn(pred, target), pred)
 
@@ -221,7 +221,7 @@ def training(day: Day) -> None:
     images = torch.rand(batch, 3, crop, crop, generator=torch.Generator().manual_seed(0)).cuda()
     target = inputs.predictions(max(1, batch))[1][:batch, :, :crop, :crop].contiguous().cuda()
     mse = torch.nn.functional.mse_loss
-    contenders = {"MSE": mse, "MSE + localized": plus(gpuph.LocalizedPHLoss(min(64, crop)), preset.weight)}
+    contenders = {"MSE": mse, "MSE + localized": plus(gpuph.LocalizedPHLoss(window=min(64, crop)), preset.weight)}
     if importlib.util.find_spec("gudhi") is None:
         day.report.skipped("steps with the loss by GUDHI and scipy", "gudhi is not installed")
     else:

@@ -83,7 +83,7 @@ def directions_of(dmax: float, slope: float) -> tuple[int, ...]:
 
 def _loss(maps: Tensor, target: Tensor, window: int, unmatched: str, slope: float, angle: float) -> np.ndarray:
     height = gpuph.Linear((slope * np.sin(angle), slope * np.cos(angle))) if slope else None
-    loss_fn = gpuph.LocalizedPHLoss(window, height=height, unmatched=unmatched, reduction="none")
+    loss_fn = gpuph.LocalizedPHLoss(window=window, height=height, unmatched=unmatched, reduction="none")
     return loss_fn(maps, target).sum(1).numpy()
 
 

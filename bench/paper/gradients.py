@@ -37,14 +37,14 @@ def terms() -> dict[str, Callable[[torch.Generator], Loss]]:
 
     def localized(slope: float, unmatched: str, generator: torch.Generator) -> gpuph.LocalizedPHLoss:
         height = gpuph.RandomLinear(slope)
-        return gpuph.LocalizedPHLoss(window, height=height, unmatched=unmatched, generator=generator)
+        return gpuph.LocalizedPHLoss(window=window, height=height, unmatched=unmatched, generator=generator)
 
     default = gpuph.RandomLinear().slope
-    found: dict[str, Callable[[torch.Generator], Loss]] = {"Homo-Reg": lambda _: gpuph.DistancePHLoss(window)}
+    found: dict[str, Callable[[torch.Generator], Loss]] = {"Homo-Reg": lambda _: gpuph.DistancePHLoss(window=window)}
     for slope in (0.1, 0.2, 0.4, 0.8):
         found[f"Homo-Ours, slope {slope:g}"] = partial(localized, slope, "half_squared")
     found[f"Homo-Ours, {DRAWS} draws"] = lambda g: MeanOfDraws(localized(default, "half_squared", g), DRAWS)
-    found["Homo-Reg, distance"] = lambda _: gpuph.DistancePHLoss(window, unmatched="distance")
+    found["Homo-Reg, distance"] = lambda _: gpuph.DistancePHLoss(window=window, unmatched="distance")
     found["Homo-Ours, distance"] = partial(localized, default, "distance")
     return found
 

@@ -119,7 +119,7 @@ def mean_of_draws(rank: int, weight: float, draws: int = 8) -> Method:
 
 def without_heights(rank: int, weight: float) -> Method:
     """The same loss without a height function."""
-    return Method("distance", lambda _: gpuph.DistancePHLoss(WINDOW[rank]), weight)
+    return Method("distance", lambda _: gpuph.DistancePHLoss(window=WINDOW[rank]), weight)
 
 
 def main_table(rank: int) -> dict[str, Method]:
@@ -130,7 +130,7 @@ def main_table(rank: int) -> dict[str, Method]:
         "MSE": Method("distance"),
         "DMT": Method("probability", lambda _: gpuph.MorseSkeletonLoss(), weights.get("DMT", 0.0)),
         "ConnLoss": Method("distance", lambda _: gpuph.ConnectivityLoss(), weights.get("ConnLoss", 0.0)),
-        "Homo-Pre": Method("probability", lambda _: gpuph.LikelihoodPHLoss(window), weights["Homo-Pre"]),
+        "Homo-Pre": Method("probability", lambda _: gpuph.LikelihoodPHLoss(window=window), weights["Homo-Pre"]),
         "Homo-Reg": without_heights(rank, weights["Homo-Reg"]),
         "Homo-Ours": localized(rank),
     }
@@ -189,4 +189,4 @@ def by_decoys(rank: int) -> dict[str, Method]:
 
 
 def _localized(window: int, height: Height, unmatched: str, generator: torch.Generator) -> nn.Module:
-    return gpuph.LocalizedPHLoss(window, height=height, unmatched=unmatched, generator=generator)
+    return gpuph.LocalizedPHLoss(window=window, height=height, unmatched=unmatched, generator=generator)

@@ -1,5 +1,6 @@
 """Losses that know topology, one file each."""
 
+from .base import Compared, Maps, WindowLoss
 from .betti import BettiPriorLoss
 from .connectivity import ConnectivityLoss
 from .distance import DistancePHLoss
@@ -10,10 +11,13 @@ from .topo import TopoLoss
 
 __all__ = [
     "BettiPriorLoss",
+    "Compared",
     "ConnectivityLoss",
     "DistancePHLoss",
     "LikelihoodPHLoss",
     "LocalizedPHLoss",
+    "Maps",
     "MorseSkeletonLoss",
     "TopoLoss",
+    "WindowLoss",
 ]

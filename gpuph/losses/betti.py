@@ -9,21 +9,21 @@ from torch import Tensor
 
 from .. import checks, debug, hints
 from ..persistence import diagrams_of
-from .common import described, lifted, reduced
+from .base import promote, reduce_windows, show_settings
 
 
 class BettiPriorLoss(torch.nn.Module):
-    """Make a prediction have given Betti numbers, at all thresholds at once; no true mask is needed.
+    """Make a prediction have given Betti numbers over all thresholds, without a true mask.
 
-    Bars are those of the superlevel sets of the probabilities of whole images. The k longest of a dimension are to have
-    the length 1, and all others 0, where k is the Betti number wanted.
+    Bars are those of the superlevel sets of the probabilities of whole images. If k is the Betti number of a dimension,
+    its k longest bars are pulled towards length 1 and all others towards length 0.
 
     Parameters
     ----------
     betti : mapping of int to int
         The Betti number of each dimension that counts: {0: 1, 1: 0} wants one component without holes.
     weights : mapping of int to float, optional
-        Weights of dimensions, 1 for those without; over one computation of diagrams.
+        Weights of the dimensions; 1 where none is given.
     construction : {"T", "V"}
         See `gpuph.persistence`.
     reduction : {"mean", "sum", "none"}
@@ -34,24 +34,24 @@ class BettiPriorLoss(torch.nn.Module):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of those above. In a call: if the prediction is no floating-point tensor of shape
-        (B, 1, H, W) or (B, 1, D, H, W), has not the dimensions, or holds a NaN. On other devices than the CPU, a NaN
-        makes the loss NaN, and raises with `gpuph.set_debug` only.
+        If a setting is not one of those above. In a call: if `pred` is not a floating-point tensor of shape
+        (B, 1, H, W) or (B, 1, D, H, W), does not have the dimensions of `betti`, or holds a NaN. On other devices than
+        the CPU, a NaN makes the loss NaN, and raises only with `gpuph.set_debug(True)`.
 
     Warns
     -----
     UserWarning
-        Once in a process, if `pred` has values outside of [0, 1], as logits have. Only tensors on the CPU are looked
-        at, outside of tracing, and each loss object looks at its first batch only.
+        Once in a process, if `pred` has values outside [0, 1], like logits. Checked on the CPU, outside of tracing, in
+        the first batch.
 
     Notes
     -----
-    A dimension costs the sum of 1 - l^2 over the lengths l of its k longest bars, and that of l^2 over the rest. Bars
-    that are missing from the k have the length 0. The component that never dies lasts from the highest probability down
-    to 0.
+    A dimension costs the sum of 1 - l^2 over the lengths l of its k longest bars, plus the sum of l^2 over the rest. If
+    there are fewer than k bars, the missing ones have length 0. The essential component lasts from the highest
+    probability down to 0.
 
-    Values and gradients are in the dtype of the input, but float32 for half precision. Which bars are the longest is
-    held constant under the gradient.
+    Losses and gradients are in the dtype of the input, but in float32 for half precision. The gradient treats the
+    choice of the longest bars as constant.
 
     References
     ----------
@@ -70,11 +70,12 @@ class BettiPriorLoss(torch.nn.Module):
     tensor(0.7500)
     """
 
-    _looked = False  # whether `hints` have seen the input of a call
+    _hinted = False  # whether `hints` have judged an input
 
     def __init__(
         self,
         betti: Mapping[int, int],
+        *,
         weights: Mapping[int, float] | None = None,
         construction: str = "T",
         reduction: str = "mean",
@@ -114,9 +115,9 @@ class BettiPriorLoss(torch.nn.Module):
         """
         checks.maps("pred", pred)
         dims = checks.dims([*self.betti], pred.dim() - 2, "betti's dimensions")
-        if debug.is_eager_cpu(pred) and not self._looked:
-            self._looked = hints.probabilities("pred", pred)
-        (x,) = lifted(pred)
+        if debug.is_eager_cpu(pred) and not self._hinted:
+            self._hinted = hints.probabilities("pred", pred)
+        (x,) = promote(pred)
         diagrams = diagrams_of(-x[:, 0], dims, self.construction, capacity=self.capacity)
         loss = x.new_zeros(len(x))
         for dim, bars in diagrams.items():
@@ -128,7 +129,7 @@ class BettiPriorLoss(torch.nn.Module):
             loss = loss.add(cost, alpha=self.weights[dim])
             if debug.is_debugging():
                 debug.warn_overflow(f"dimension {dim} of pred", bars.count, bars.birth.shape[1])
-        return reduced(loss, diagrams.status, ("pred",), self.reduction, diagrams.capacity)
+        return reduce_windows(loss, diagrams.status, ("pred",), self.reduction, diagrams.capacity)
 
     def extra_repr(self) -> str:
-        return described(self, "betti weights construction reduction capacity")
+        return show_settings(self, ("betti", "weights", "construction", "reduction", "capacity"))

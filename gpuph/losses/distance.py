@@ -10,8 +10,8 @@ from .localized import LocalizedPHLoss
 class DistancePHLoss(LocalizedPHLoss):
     """Difference in topology between predicted and true distance maps, whose sublevel sets thicken the curves.
 
-    It is `LocalizedPHLoss` without a height function: what a loop's values do not tell is where it is, so a false loop
-    can stand in for a missing one elsewhere in the window.
+    This is `LocalizedPHLoss` without a height function: diagrams do not say where a loop is, so a false loop can be
+    matched with a missing one elsewhere in the window.
 
     Parameters
     ----------
@@ -21,19 +21,17 @@ class DistancePHLoss(LocalizedPHLoss):
     Raises
     ------
     TypeError, ValueError
-        As `LocalizedPHLoss` does.
+        See `LocalizedPHLoss`.
 
     Warns
     -----
     UserWarning
-        Once in a process, if `target` looks like a mask instead of a distance map: it has two values, and more than a
-        quarter of it is 0. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its
-        first batch with an object only.
+        See `LocalizedPHLoss`.
 
     References
     ----------
-    F. Wang, H. Liu, D. Samaras, C. Chen: TopoGAN: A topology-aware generative adversarial network. ECCV 2020. Its
-    filtration, by distances; the windows, the frame and the matching are those of `LocalizedPHLoss`.
+    F. Wang, H. Liu, D. Samaras, C. Chen: TopoGAN: A topology-aware generative adversarial network. ECCV 2020. The
+    filtration by distances is theirs; windows, frame and matching are those of `LocalizedPHLoss`.
 
     Examples
     --------
@@ -49,7 +47,8 @@ class DistancePHLoss(LocalizedPHLoss):
 
     def __init__(
         self,
-        window: int | Sequence[int] = 64,
+        *,
+        window: int | Sequence[int] | None = None,
         stride: int | Sequence[int] | None = None,
         dims: Sequence[int] | Mapping[int, float] = (1,),
         border: bool = True,
@@ -59,5 +58,14 @@ class DistancePHLoss(LocalizedPHLoss):
         capacity: int | None = None,
     ) -> None:
         super().__init__(
-            window, stride, dims, None, border, construction, False, unmatched, reduction, capacity=capacity
+            window=window,
+            stride=stride,
+            dims=dims,
+            height=None,
+            border=border,
+            construction=construction,
+            superlevel=False,
+            unmatched=unmatched,
+            reduction=reduction,
+            capacity=capacity,
         )

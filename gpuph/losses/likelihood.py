@@ -11,32 +11,31 @@ from .localized import LocalizedPHLoss
 
 
 class LikelihoodPHLoss(LocalizedPHLoss):
-    """Difference in topology between predicted probabilities and a true mask, whose superlevel sets are thresholdings.
+    """Difference in topology between predicted probabilities and a true mask, over all thresholds.
 
-    It is `LocalizedPHLoss` on superlevel sets and without a height function, and so takes probabilities, not logits.
-    How wide a gap in a road is, probabilities do not know, unlike distances.
+    This is `LocalizedPHLoss` on superlevel sets and without a height function; it takes probabilities, not logits.
+    Unlike distances, probabilities do not encode the width of a gap.
 
     Parameters
     ----------
     window, stride, dims, border, construction, unmatched, reduction, capacity
-        As for `LocalizedPHLoss`. The frame is laid at the highest probability of prediction and truth together.
+        As for `LocalizedPHLoss`. The frame is at the highest probability of prediction and truth.
 
     Raises
     ------
     TypeError, ValueError
-        As `LocalizedPHLoss` does; the truth is a map of 0 and 1, of a floating-point dtype.
+        See `LocalizedPHLoss`. The truth is a map of 0 and 1, of a floating-point dtype.
 
     Warns
     -----
     UserWarning
-        Once in a process, if `pred` has values outside of [0, 1], as logits have, or `target` has, as a mask of 0 and
-        255. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its first batch
-        only.
+        Once in a process, if `pred` has values outside [0, 1], like logits, or `target` has, like a mask of 0 and 255.
+        Checked on the CPU, outside of tracing, in the first batch.
 
     References
     ----------
-    X. Hu, L. Fuxin, D. Samaras, C. Chen: Topology-preserving deep image segmentation. NeurIPS 2019. Its filtration, by
-    probabilities, in the windows, with the frame and the matching of `LocalizedPHLoss`; `TopoLoss` is its own loss.
+    X. Hu, L. Fuxin, D. Samaras, C. Chen: Topology-preserving deep image segmentation. NeurIPS 2019. The filtration by
+    probabilities is theirs; windows, frame and matching are those of `LocalizedPHLoss`. Their loss is `TopoLoss`.
 
     Examples
     --------
@@ -44,14 +43,15 @@ class LikelihoodPHLoss(LocalizedPHLoss):
     >>> target = torch.zeros(1, 1, 64, 64)
     >>> target[..., 32, :] = 1.0
     >>> pred = target.clone()
-    >>> pred[..., 32, 30:33] = 0.5  # a weak spot: of one loop, the birth is late by 0.5
+    >>> pred[..., 32, 30:33] = 0.5  # a weak spot: one loop is born 0.5 late
     >>> gpuph.LikelihoodPHLoss()(pred, target)
     tensor(0.2500)
     """
 
     def __init__(
         self,
-        window: int | Sequence[int] = 64,
+        *,
+        window: int | Sequence[int] | None = None,
         stride: int | Sequence[int] | None = None,
         dims: Sequence[int] | Mapping[int, float] = (1,),
         border: bool = True,
@@ -61,9 +61,18 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         capacity: int | None = None,
     ) -> None:
         super().__init__(
-            window, stride, dims, None, border, construction, True, unmatched, reduction, capacity=capacity
+            window=window,
+            stride=stride,
+            dims=dims,
+            height=None,
+            border=border,
+            construction=construction,
+            superlevel=True,
+            unmatched=unmatched,
+            reduction=reduction,
+            capacity=capacity,
         )
 
-    def _look(self, pred: Tensor, target: Tensor) -> bool:
-        """Warn if the maps do not look like probabilities and a mask."""
+    def _hint(self, pred: Tensor, target: Tensor) -> bool:
+        """Warn if the maps are not probabilities and a mask."""
         return hints.probabilities("pred", pred) & hints.mask("target", target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,52 +11,49 @@ from torch import Tensor
 from .. import checks, debug, hints
 from ..diagram import Diagram
 from ..persistence import diagrams_of
-from ..windows import cut_windows, frame, tile
-from .common import described, lifted, reduced
+from ..windows import frame
+from .base import Compared, Maps, WindowLoss
 
 
-class TopoLoss(torch.nn.Module):
-    """Push the longest bars of a prediction to full length, as many as the truth has, and all others to none.
+class TopoLoss(WindowLoss):
+    """Make a prediction have as many long bars as the truth, and no others.
 
-    Probabilities p and truth are cut into tiles, and bars are those of the sublevel sets of 1 - p. With n the number of
-    true bars, the n longest predicted ones are to be born at 0 and to die at 1, unless they are nearly so; all others
-    are to vanish, unless they are hardly there. Nothing tells whether a bar is at the place of a true one.
+    Probabilities p and truth are cut into windows, and bars are those of the sublevel sets of 1 - p. With n the number
+    of true bars, the n longest predicted bars are pulled towards birth 0 and death 1, unless they are long enough; all
+    others are pulled towards length 0, unless they are short enough. The positions of bars play no part.
 
     Parameters
     ----------
-    window : int or sequence of int, one an axis
-        Size of a tile, in pixels, 2 or more. The last tile is shifted inwards where it would leave the image, and an
-        image that is smaller is one tile.
+    window : int or sequence of int, one an axis, optional
+        Size of a window, in pixels, 2 or more; 100 by default, as published. See `WindowLoss`; the stride is the
+        window's size.
     dims : sequence of int, or mapping of int to float
-        Homology dimensions of the bars: 0 for connected components, as published, 1 for loops, as in the paper, in
-        volumes 2 for cavities. A mapping gives each a weight, over one computation of diagrams.
+        Homology dimensions of the bars: 0 for connected components, as in the published code, 1 for loops, as in the
+        paper, in volumes 2 for cavities. A mapping gives each dimension a weight.
     border : bool
-        Lay a frame around each tile, at its highest probability, so that what leaves the tile closes a loop: for
-        dims=(1,), as in the paper. What is born on the frame has no gradient there.
+        Put a frame around each window, at its highest probability, so that a curve that leaves the window closes a
+        loop: for dims=(1,), as in the paper. Births on the frame have no gradient.
     threshold : float
-        Bars to remove are left alone up to this persistence.
+        Bars to remove are ignored up to this persistence.
     perfect : float
-        Bars to keep are left alone above this persistence.
+        Bars to keep are ignored above this persistence.
     construction : {"T", "V"}
         See `gpuph.persistence`.
     reduction : {"mean", "sum", "none"}
-        Over tiles; "none" gives the tiles' values, shape (B, tiles). The authors sum.
+        See `WindowLoss`. The authors sum.
     capacity : int, optional
         See `LocalizedPHLoss`.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of those above. In a call: if prediction and truth are no floating-point tensors of one
-        shape (B, 1, H, W) or (B, 1, D, H, W) on one device, or hold a NaN. On other devices than the CPU, a NaN makes
-        the loss NaN, and raises with `gpuph.set_debug` only.
+        See `WindowLoss`.
 
     Warns
     -----
     UserWarning
-        Once in a process, if `pred` has values outside of [0, 1], as logits have, or `target` has, as a mask of 0 and
-        255. Only tensors on the CPU are looked at, outside of tracing, and each loss object looks at its first batch
-        only.
+        Once in a process, if `pred` has values outside [0, 1], like logits, or `target` has, like a mask of 0 and 255.
+        Checked on the CPU, outside of tracing, in the first batch.
 
     Notes
     -----
@@ -84,11 +82,13 @@ class TopoLoss(torch.nn.Module):
     tensor(0.2500)
     """
 
-    _looked = False  # whether `hints` have seen the input of a call
+    default_window: ClassVar = {2: 100, 3: 100}
+    settings = ("weights", "border", "threshold", "perfect", "construction", "capacity")
 
     def __init__(
         self,
-        window: int | Sequence[int] = 100,
+        *,
+        window: int | Sequence[int] | None = None,
         dims: Sequence[int] | Mapping[int, float] = (0,),
         border: bool = False,
         threshold: float = 0.03,
@@ -97,54 +97,35 @@ class TopoLoss(torch.nn.Module):
         reduction: str = "mean",
         capacity: int | None = None,
     ) -> None:
-        super().__init__()
-        self.window = checks.sizes("window", window, 2)
+        super().__init__(window=window, reduction=reduction)
         self.weights = checks.weights(dims)
         self.border = checks.boolean("border", border)
         self.threshold = checks.number("threshold", threshold, 0.0)
         self.perfect = checks.number("perfect", perfect, 0.0)
         self.construction = checks.construction(construction)
-        self.reduction = checks.reduction(reduction)
         self.capacity = checks.capacity(capacity)
 
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Compute the loss.
+    def _hint(self, pred: Tensor, target: Tensor) -> bool:
+        """Warn if the maps are not probabilities and a mask."""
+        return hints.probabilities("pred", pred) & hints.mask("target", target)
 
-        Parameters
-        ----------
-        pred, target : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), floating point
-            Predicted probabilities, and the true mask, 0 or 1.
-
-        Returns
-        -------
-        Tensor
-            A scalar, or shape (B, tiles) if reduction="none"; in squared probabilities.
-        """
-        checks.pair(pred, target)
-        size = pred.shape[2:]
-        dims = checks.dims([*self.weights], len(size))
-        window = checks.fitting("window", self.window, len(size))
-        if debug.is_eager_cpu(pred) and not self._looked:
-            self._looked = hints.probabilities("pred", pred) & hints.mask("target", target)
-        per_image = tile(size, window, window).windows()
-
-        tiles = 1 - torch.cat([cut_windows(image[:, 0], window, window) for image in lifted(pred, target)])
+    def compare(self, maps: Maps) -> Compared:
+        """Return what the predicted bars of each window cost, in squared probabilities."""
+        tiles = 1 - torch.cat(maps.windows())
         lowest, highest = torch.aminmax(tiles.detach().flatten(1), dim=1)
         varied = (lowest < highest).view(2, -1).all(dim=0)
         framed = frame(tiles, lowest) if self.border else tiles
-        diagrams = diagrams_of(framed, dims, self.construction, capacity=self.capacity)
+        diagrams = diagrams_of(framed, tuple(self.weights), self.construction, capacity=self.capacity)
         n = len(varied)
         loss = tiles.new_zeros(n)
         for dim, diagram in diagrams.items():
             loss = loss.add(self._cost(diagram[:n], diagram[n:]), alpha=self.weights[dim])
             if debug.is_debugging():
                 debug.warn_overflow(f"dimension {dim} of pred and target", diagram.count, diagram.birth.shape[1])
-        loss = loss.where(varied, 0.0)
-        loss = loss.view(len(pred), per_image)
-        return reduced(loss, diagrams.status, ("pred", "target"), self.reduction, diagrams.capacity)
+        return Compared(loss.where(varied, 0.0), diagrams.status, diagrams.capacity)
 
     def _cost(self, pred: Diagram, target: Diagram) -> Tensor:
-        """What the predicted bars (N, K) cost in each window, shape (N,)."""
+        """Return what the predicted bars (N, K) cost in each window, shape (N,)."""
         finite = pred.death_index >= 0
         wanted = (target.death_index >= 0).sum(dim=1, keepdim=True)
         kept = finite & (finite.cumsum(dim=1) <= wanted)  # bars come longest first
@@ -154,6 +135,3 @@ class TopoLoss(torch.nn.Module):
         remove = finite & ~kept & (length > self.threshold)
         cost = (pred.birth**2 + (1 - death) ** 2).where(push, 0.0) + (length**2).where(remove, 0.0)
         return cost.sum(dim=1)
-
-    def extra_repr(self) -> str:
-        return described(self, "window weights border threshold perfect construction reduction capacity")

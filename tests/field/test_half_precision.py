@@ -99,7 +99,7 @@ def test_cross_entropy_of_extreme_probabilities_has_finite_gradients(dtype: torc
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_loss_above_the_range_of_float16_is_finite(dtype: torch.dtype) -> None:
     pred, target = maps(dtype, 30000.0)
-    loss = losses.MorseSkeletonLoss(0.0, base=square, reduction="sum", window=16)(pred, target)
+    loss = losses.MorseSkeletonLoss(min_persistence=0.0, base=square, reduction="sum", window=16)(pred, target)
     assert loss.isfinite() and loss > 65504
 
 
@@ -109,7 +109,8 @@ def test_sum_over_a_large_window_does_not_stagnate(dtype: torch.dtype) -> None:
     pred = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0)).to(dtype)
     base = functools.partial(l1_loss, reduction="none")
     found, expected = (
-        losses.MorseSkeletonLoss(0.0, window=256, base=base)(x, torch.zeros_like(x)) for x in (pred, pred.double())
+        losses.MorseSkeletonLoss(min_persistence=0.0, window=256, base=base)(x, torch.zeros_like(x))
+        for x in (pred, pred.double())
     )
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=0.0)
 

@@ -27,15 +27,15 @@ WIDE[..., :14, :18] = 1.0  # an object that fills more than half of the image
 VOLUME = torch.zeros(1, 1, 9, 10, 11)
 VOLUME[..., 4, 5, :] = 1.0
 OF_PROBABILITIES: dict[str, Callable[[], Loss]] = {
-    "TopoLoss": lambda: gpuph.TopoLoss(16),
-    "LikelihoodPHLoss": lambda: gpuph.LikelihoodPHLoss(16),
+    "TopoLoss": lambda: gpuph.TopoLoss(window=16),
+    "LikelihoodPHLoss": lambda: gpuph.LikelihoodPHLoss(window=16),
     "MorseSkeletonLoss": lambda: gpuph.MorseSkeletonLoss(window=16),
     "BettiPriorLoss": lambda: lambda pred, target: gpuph.BettiPriorLoss({0: 1})(pred),
 }
 OF_DISTANCES: dict[str, Callable[[], Loss]] = {
-    "LocalizedPHLoss": lambda: gpuph.LocalizedPHLoss(16),
-    "DistancePHLoss": lambda: gpuph.DistancePHLoss(16),
-    "ConnectivityLoss": lambda: gpuph.ConnectivityLoss(16, truncation=5.0),
+    "LocalizedPHLoss": lambda: gpuph.LocalizedPHLoss(window=16),
+    "DistancePHLoss": lambda: gpuph.DistancePHLoss(window=16),
+    "ConnectivityLoss": lambda: gpuph.ConnectivityLoss(window=16, truncation=5.0),
 }
 
 
@@ -110,18 +110,18 @@ def test_distance_maps_do_not_warn(name: str, given: list[warnings.WarningMessag
 
 
 def test_maps_that_are_high_on_roads_may_be_masks(given: list[warnings.WarningMessage]) -> None:
-    gpuph.LocalizedPHLoss(16, superlevel=True)(logits(MASK), MASK)
+    gpuph.LocalizedPHLoss(window=16, superlevel=True)(logits(MASK), MASK)
     gpuph.MorseSkeletonLoss(base=lambda p, t: (p - t) ** 2)(logits(MASK), MASK)
     assert not given
 
 
 def test_a_loss_judges_by_its_first_batch_with_an_object(given: list[warnings.WarningMessage]) -> None:
-    loss_fn = gpuph.LocalizedPHLoss(16)
+    loss_fn = gpuph.LocalizedPHLoss(window=16)
     loss_fn(MASK, 0 * MASK)
     assert not given
     loss_fn(MASK, MASK)
     assert len(given) == 1
-    after_a_map = gpuph.LocalizedPHLoss(16)
+    after_a_map = gpuph.LocalizedPHLoss(window=16)
     hints._given.clear()
     after_a_map(MASK, distances(MASK))
     after_a_map(MASK, MASK)
@@ -129,7 +129,7 @@ def test_a_loss_judges_by_its_first_batch_with_an_object(given: list[warnings.Wa
 
 
 def test_filters_silence_a_warning_or_raise_it(given: list[warnings.WarningMessage]) -> None:
-    loss_fn = gpuph.TopoLoss(16)
+    loss_fn = gpuph.TopoLoss(window=16)
     warnings.simplefilter("error")
     for _ in range(2):
         with pytest.raises(UserWarning, match="probabilities"):

@@ -125,7 +125,9 @@ def test_loss_does_not_change_under_symmetries(
     """Windows divide the images evenly where there are several, so that they too are moved to each other."""
     pred = 0.01 + 0.98 * distinct("smooth", shape, 3)[None, None]
     target = (distinct("smooth", shape, 4)[None, None] > 0.6).double()
-    loss_fn = MorseSkeletonLoss(min_persistence, manifolds, superlevel, window=window, reduction="sum")
+    loss_fn = MorseSkeletonLoss(
+        min_persistence=min_persistence, manifolds=manifolds, superlevel=superlevel, window=window, reduction="sum"
+    )
     expected = loss_fn(pred, target)
     for symmetry in symmetries(len(shape)):
         torch.testing.assert_close(

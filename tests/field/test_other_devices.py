@@ -141,11 +141,11 @@ def test_a_missing_torchmetrics_is_called_missing() -> None:
 
 
 LOSSES = {
-    "LocalizedPHLoss": lambda: gpuph.LocalizedPHLoss(8, dims={0: 0.5, 1: 1.0}),
-    "evaluation": lambda: gpuph.LocalizedPHLoss(8).eval(),
-    "LikelihoodPHLoss": lambda: gpuph.LikelihoodPHLoss(8),
-    "TopoLoss": lambda: gpuph.TopoLoss(8, border=True),
-    "ConnectivityLoss": lambda: gpuph.ConnectivityLoss(8),
+    "LocalizedPHLoss": lambda: gpuph.LocalizedPHLoss(window=8, dims={0: 0.5, 1: 1.0}),
+    "evaluation": lambda: gpuph.LocalizedPHLoss(window=8).eval(),
+    "LikelihoodPHLoss": lambda: gpuph.LikelihoodPHLoss(window=8),
+    "TopoLoss": lambda: gpuph.TopoLoss(window=8, border=True),
+    "ConnectivityLoss": lambda: gpuph.ConnectivityLoss(window=8),
     "MorseSkeletonLoss": lambda: gpuph.MorseSkeletonLoss(window=8),
 }
 

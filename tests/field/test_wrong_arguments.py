@@ -40,8 +40,7 @@ KINDS: dict[str, str] = {
     "skeleton_graph.threshold": "threshold or None",
     "w": "vector",
     "q": "vector or None",
-    "window": "sizes from 2",
-    "ConnectivityLoss.window": "sizes from 2 or None",
+    "window": "sizes from 2 or None",
     "stride": "sizes from 1 or None",
     "persistence.dims": "dims",
     "dims": "dims or weights",
@@ -78,7 +77,7 @@ KINDS: dict[str, str] = {
     "Diagram.__getitem__.windows": "index",
 }
 # Losses call these, users do not; a mapping's key that is missing is a KeyError.
-EXEMPT = ("slopes", "__call__", "Diagrams.__getitem__")
+EXEMPT = ("slopes", "__call__", ".compare", "Diagrams.__getitem__")
 
 
 PLAIN = (str, bytes, bool, float, int, type(None))
@@ -90,7 +89,7 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
     owned = {name: value for name, value in classes.items() if getattr(value, "__module__", "") == modules.__name__}
     names = [(gpuph, name) for name in gpuph.__all__] + [(gpuph.metrics, name) for name in gpuph.metrics.__all__]
     for name, value in [*((name, getattr(module, name)) for module, name in names), *owned.items()]:
-        if isinstance(value, type) and issubclass(value, tuple):
+        if isinstance(value, type) and (issubclass(value, tuple) or inspect.isabstract(value)):
             continue
         yield name, value
         if isinstance(value, type):

@@ -1,0 +1,218 @@
+"""The base of the losses: checks, common dtypes, windows, NaN and reduction, written once.
+
+A loss that compares a prediction with the truth window by window is a `WindowLoss` with one method, `compare`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gpuph.kernels import Tiling
+
+from .. import checks, debug
+from ..windows import cut_windows, tile
+
+
+class Maps(NamedTuple):
+    """A prediction and its truth in a common dtype, float32 or float64, and how they are cut into N windows."""
+
+    pred: Tensor  # (B, *image)
+    target: Tensor  # (B, *image)
+    tiling: Tiling
+
+    def windows(self) -> tuple[Tensor, Tensor]:
+        """Return the windows of both, shape (N, *window): those of the first image, then of the second, and so on."""
+        window, stride = self.tiling.window, self.tiling.stride
+        return cut_windows(self.pred, window, stride), cut_windows(self.target, window, stride)
+
+
+class Compared(NamedTuple):
+    """What a loss finds in N windows."""
+
+    loss: Tensor  # (N,)
+    # The status of the windows of pred and then of target, shape (2 N,), where computing diagrams gave it: see
+    # `gpuph.Diagrams`. Otherwise the windows are searched for NaN.
+    status: Tensor | None = None
+    capacity: int = 0  # of those diagrams
+
+
+class WindowLoss(torch.nn.Module, ABC):
+    """Base of the losses that compare a prediction with the truth window by window.
+
+    A subclass defines `compare`; checks, promotion of dtypes, windows, NaN and reduction are here.
+
+    Parameters
+    ----------
+    window : int or sequence of int, one an axis, optional
+        Size of a window, in pixels, 2 or more; 64 by default, unless the subclass says otherwise. An image that is
+        smaller is one window.
+    stride : int or sequence of int, optional
+        Distance between windows, in pixels; by default the window's size. The last window is shifted inwards where it
+        would leave the image.
+    reduction : {"mean", "sum", "none"}
+        Over windows; "none" gives the windows' values, shape (B, windows).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is not one of those above. In a call: if `pred` and `target` are not floating-point tensors of the
+        same shape, (B, 1, H, W) or (B, 1, D, H, W), on the same device, or hold a NaN. On other devices than the CPU,
+        errors in values are deferred: a NaN makes the loss NaN, and raises only with `gpuph.set_debug(True)`.
+
+    Notes
+    -----
+    Losses and gradients are in the dtype of the maps, but in float32 for half precision.
+
+    Examples
+    --------
+    A loss that compares the total persistence of the loops of each window:
+
+    >>> import torch
+    >>> from gpuph.losses import Compared, Maps, WindowLoss
+    >>> from gpuph.persistence import diagrams_of
+    >>> class TotalPersistenceLoss(WindowLoss):
+    ...     def compare(self, maps: Maps) -> Compared:
+    ...         diagrams = diagrams_of(torch.cat(maps.windows()), dims=(1,), construction="T")
+    ...         total = (diagrams[1].death - diagrams[1].birth).sum(dim=1)
+    ...         pred, target = total.chunk(2)
+    ...         return Compared((pred - target) ** 2, diagrams.status, diagrams.capacity)
+    >>> ring = torch.zeros(1, 1, 3, 3)
+    >>> ring[..., 1, 1] = 5.0  # a loop that lives from 0 to 5
+    >>> TotalPersistenceLoss(reduction="none")(ring, 0 * ring)
+    tensor([[25.]])
+    """
+
+    default_window: ClassVar[Mapping[int, int]] = {2: 64, 3: 64}  # by the number of axes
+    settings: ClassVar[tuple[str, ...]] = ()  # attributes that `repr` shows besides those of this class
+
+    _hinted = False  # whether `_hint` has judged an input
+
+    def __init__(
+        self,
+        *,
+        window: int | Sequence[int] | None = None,
+        stride: int | Sequence[int] | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        self.window = None if window is None else checks.sizes("window", window, 2)
+        self.stride = None if stride is None else checks.sizes("stride", stride, 1)
+        self.reduction = checks.reduction(reduction)
+
+    @abstractmethod
+    def compare(self, maps: Maps) -> Compared:
+        """Return the losses of all windows."""
+
+    def _hint(self, pred: Tensor, target: Tensor) -> bool:
+        """Warn if the maps are probably not what is meant; return whether there was anything to judge by.
+
+        Called with the maps of each call on the CPU, outside of tracing, until it returns True.
+        """
+        return True
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Parameters
+        ----------
+        pred, target : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), floating point
+            Predicted and true maps.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or shape (B, windows) if reduction="none".
+        """
+        checks.pair(pred, target)
+        if not self._hinted and debug.is_eager_cpu(pred):
+            self._hinted = self._hint(pred, target)
+        tiling = self._tiling(pred.shape[2:])
+        promoted_pred, promoted_target = promote(pred, target)
+        maps = Maps(promoted_pred.squeeze(1), promoted_target.squeeze(1), tiling)
+        loss, status, capacity = self.compare(maps)
+        if status is None:
+            status = nan_status(*maps.windows())
+        loss = loss.view(len(pred), tiling.windows())
+        return reduce_windows(loss, status, ("pred", "target"), self.reduction, capacity)
+
+    def _tiling(self, image: Sequence[int]) -> Tiling:
+        """Return how images of that size are cut into windows."""
+        rank = len(image)
+        window = checks.per_axis("window", self.window or self.default_window[rank], rank)
+        stride = window if self.stride is None else checks.per_axis("stride", self.stride, rank)
+        return tile(image, window, stride)
+
+    def extra_repr(self) -> str:
+        return show_settings(self, ("window", "stride", *self.settings, "reduction"))
+
+
+def nan_status(*windows: Tensor) -> Tensor:
+    """Return which windows hold a NaN, of each of the tensors (N, *window) in turn."""
+    return torch.cat([x.detach().flatten(1).isnan().any(dim=1) for x in windows])
+
+
+def promote(*maps: Tensor) -> list[Tensor]:
+    """Return maps in their common dtype, or in float32 for half precision.
+
+    A gradient that exceeds the range of a map's own dtype becomes the largest number there: 1 / p of a small
+    probability p is above 65504, the largest float16, and an infinite gradient would be of no use.
+    """
+    dtype = torch.float32
+    for x in maps:
+        dtype = torch.promote_types(dtype, x.dtype)
+    return [x if x.dtype == dtype else _Promote.apply(x, dtype) for x in maps]  # type: ignore[no-untyped-call]
+
+
+class _Promote(torch.autograd.Function):
+    """Convert to a wider dtype; the gradient, on its way back, is clamped to the range of the narrower one."""
+
+    @staticmethod
+    def forward(x: Tensor, dtype: torch.dtype) -> Tensor:
+        return x.to(dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, _ = inputs
+        ctx.dtype = x.dtype
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        most = torch.finfo(ctx.dtype).max
+        # What is infinite already stays so: a GradScaler looks for it, to lower its scale.
+        return grad.clamp(-most, most).where(grad.isfinite(), grad).to(ctx.dtype), None
+
+
+def reduce_windows(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str, capacity: int = 0) -> Tensor:
+    """Reduce per-window losses.
+
+    Parameters
+    ----------
+    loss : Tensor, of any shape
+        Losses of n windows.
+    status : Tensor, shape (k n,)
+        Status of the windows of k arguments in turn: not 0 where one holds a NaN, or lost its loops. That raises
+        where checking costs nothing or was asked for, and makes the loss NaN otherwise.
+    names : sequence of str
+        The names of the k arguments.
+    reduction : {"mean", "sum", "none"}
+    capacity : int
+        Of the diagrams, if any were computed, for the message.
+    """
+    if debug.checks_now(status):
+        debug.raise_status(status, names, capacity)
+    if not debug.is_eager_cpu(status):
+        loss = loss.masked_fill(status.view(len(names), -1).any(dim=0).view(loss.shape), math.nan)
+    if reduction == "mean":
+        return loss.mean()
+    return loss.sum() if reduction == "sum" else loss
+
+
+def show_settings(loss: torch.nn.Module, names: Sequence[str]) -> str:
+    """Return the settings of those names, for a loss's `extra_repr`."""
+    return ", ".join(f"{name}={getattr(loss, name)!r}" for name in names)
