@@ -1,4 +1,4 @@
-"""Draw the figures of kernels/README.md: `python docs/draw.py` writes docs/drawings/*.svg.
+"""Draw the figures of README.md and kernels/README.md: `python docs/draw.py` writes docs/drawings/.
 
 The gradient and the merge tree are those of a real window, computed here in the plainest way.
 """
@@ -13,8 +13,11 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+
+import gpuph
 
 FOLDER = Path(__file__).parent / "drawings"
 BLUE, RED, GREEN, GREY, PALE = "#2b6cb0", "#c53030", "#2f855a", "#718096", "#edf2f7"
@@ -188,6 +191,39 @@ def frame(axes: Axes) -> None:
     axes.set(xlim=(-0.5, 22.5), ylim=(-0.5, 10.5))
 
 
+def road() -> None:
+    """A gap in a predicted distance map, and the map after gradient descent on the loss alone."""
+    torch.manual_seed(0)
+    truncation, steps = 20.0, 200
+    x = np.arange(64)
+    line = np.round(32 + 6 * np.sin(x / 9)).astype(int)
+    mask = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+    mask[0, 0, line, x] = True
+    broken = mask.clone()
+    broken[..., 26:40] = False
+    target = gpuph.truncated_distance_map(mask, truncation)
+    noise = torch.nn.functional.interpolate(torch.randn(1, 1, 16, 16), size=64, mode="bicubic")
+    start = (gpuph.truncated_distance_map(broken, truncation) + 0.7 * noise).clamp(0, truncation)
+
+    pred = start.clone().requires_grad_()
+    loss_fn = gpuph.LocalizedPHLoss()
+    optimizer = torch.optim.SGD([pred], lr=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_fn(pred, target).backward()
+        optimizer.step()
+
+    figure, panels = plt.subplots(1, 3, figsize=(7.2, 2.7))
+    titles = "true distance map", "prediction with a gap", f"after {steps} steps on the loss"
+    for axes, image, title in zip(panels, (target, start, pred.detach()), titles, strict=True):
+        axes.imshow(image[0, 0], cmap="gray", vmin=0, vmax=truncation)
+        axes.set_title(title, fontsize=9)
+        axes.axis("off")
+    figure.tight_layout()
+    figure.savefig(FOLDER / "road.png", dpi=120)
+    plt.close(figure)
+
+
 def draw(name: str, size: tuple[float, float], *panels: Callable[[Axes], None]) -> None:
     figure, rows = plt.subplots(1, len(panels), figsize=size, squeeze=False)
     for axes, panel in zip(rows[0], panels, strict=True):
@@ -206,6 +242,7 @@ def main() -> None:
     draw("gradient", (8, 4), lower_stars, gradient)
     draw("merge", (8, 2.8), merge_tree)
     draw("frame", (6, 2.8), frame)
+    road()
 
 
 if __name__ == "__main__":
