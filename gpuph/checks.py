@@ -2,8 +2,8 @@
 
 Each function returns the value in the type that the library works with, or raises an error that names the argument,
 what was given and what is expected: TypeError for a value of the wrong type, and ValueError for one out of range, which
-includes a number with a fraction where an int is expected. NumPy scalars, and arrays and tensors of shape (), are taken
-as the number that they hold. A bool is not a number, and a string is not a sequence.
+includes a number with a fraction where an int is expected. NumPy scalars, and arrays and tensors of shape (), count as
+the number that they hold. A bool is not a number, and a string is not a sequence.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def shape(value: object) -> tuple[int, ...]:
 
 
 def dims(value: object, rank: int, name: str = "dims") -> list[int]:
-    """Return homology dimensions; raise unless they are distinct, and windows of that rank have them."""
+    """Return homology dimensions; raise unless they are distinct and exist in windows of that rank."""
     found = [_index(dim) for dim in value] if _is_iterable(value) else [None]  # type: ignore[attr-defined]
     if any(dim is None for dim in found):
         raise TypeError(f"{name} must be a sequence of ints, got {shown(value)}")
@@ -193,7 +193,7 @@ def manifolds(value: object) -> tuple[int, ...]:
 
 
 def spacing(value: object, rank: int) -> tuple[float, ...] | None:
-    """Return the size of a pixel along each of `rank` axes, None for 1; raise unless sizes are positive numbers."""
+    """Return the size of a pixel along each of `rank` axes, None if all are 1; raise unless all are positive."""
     found = numbers("spacing", value) if _is_ordered(value) else (number("spacing", value, positive=True),) * rank
     if len(found) != rank:
         raise ValueError(f"spacing must be a number, or have one for each of {rank} axes, got {shown(value)}")
@@ -224,9 +224,8 @@ def maps(name: str, x: Tensor) -> None:
 
 def pair(pred: Tensor, target: Tensor) -> None:
     """Raise unless prediction and truth are maps of the same shape on the same device."""
-    floats("pred", pred)
-    floats("target", target)
     maps("pred", pred)
+    floats("target", target)
     if target.shape != pred.shape:
         raise ValueError(f"target must have pred's shape {tuple(pred.shape)}, got {tuple(target.shape)}")
     if target.device != pred.device:
@@ -236,13 +235,15 @@ def pair(pred: Tensor, target: Tensor) -> None:
 def tensors(**values: object) -> None:
     """Raise unless all values are tensors."""
     for name, value in values.items():
-        if type(value) is not Tensor and not isinstance(value, Tensor):  # the first is faster, and nearly all there is
+        if type(value) is not Tensor and not isinstance(
+            value, Tensor
+        ):  # the first test is faster and nearly always true
             raise TypeError(f"{name} must be a torch.Tensor, got {shown(value)}")
 
 
 def _scalar(value: object) -> object:
-    """The Python number in a NumPy scalar, or in an array or tensor of shape (); else the value itself."""
-    if type(value) in (int, float):  # which calls have most, and asking for tensors takes longer
+    """Return the Python number in a NumPy scalar, array or tensor of shape (), or else the value itself."""
+    if type(value) in (int, float):  # the most common case; asking for tensors takes longer
         return value
     if isinstance(value, Tensor):
         with_data = value.ndim == 0 and value.device.type != "meta"
@@ -252,7 +253,7 @@ def _scalar(value: object) -> object:
 
 
 def _index(value: object) -> int | None:
-    """The int that a value stands for; None if it is not an integer."""
+    """Return the int that a value stands for; None if it is not an integer."""
     if type(value) is int:
         return value
     value = _scalar(value)
@@ -280,7 +281,7 @@ def _float(value: Any) -> float:
 
 
 def _is_iterable(value: object) -> bool:
-    """Whether a value can be a sequence of numbers: strings, bytes and mappings cannot."""
+    """Return whether a value can be a sequence of numbers; strings, bytes and mappings cannot."""
     if type(value) in (list, tuple):
         return True
     if isinstance(value, (Tensor, np.ndarray)):
@@ -289,5 +290,5 @@ def _is_iterable(value: object) -> bool:
 
 
 def _is_ordered(value: object) -> bool:
-    """Whether a value can be a sequence of numbers whose order counts."""
+    """Return whether a value can be a sequence of numbers whose order matters."""
     return _is_iterable(value) and not isinstance(value, Set)

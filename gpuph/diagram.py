@@ -17,9 +17,9 @@ from . import checks, debug
 class Diagram:
     """The points of one dimension for N windows, padded to K columns.
 
-    `diagram[index]` is the diagram of some of the windows. The index is a slice, as in `diagram[:n]`, a mask of shape
-    (N,), or window numbers of shape (M,); the latter are tensors, arrays or lists. A single number is not an index:
-    `diagram[i : i + 1]` is the diagram of window i, and `diagram.to_list()[i]` are its points.
+    `diagram[index]` selects windows by a slice, a mask of shape (N,) or window numbers of shape (M,), given as tensor,
+    array or list. A single number is not an index: `diagram[i : i + 1]` is the diagram of window i, and
+    `diagram.to_list()[i]` has its points.
 
     Attributes
     ----------
@@ -27,10 +27,10 @@ class Diagram:
         Filtration values, in the dtype of the input and differentiable with respect to it. The death of an
         essential class is +inf. Padding has birth = death = 0.
     birth_index, death_index : Tensor, shape (N, K), int64
-        Flat index, within the window, of the pixel that gave the value. -1 for padding and for the death of an
-        essential class.
+        Flat index, within the window, of the pixel that has the value. -1 for padding and for the death of an essential
+        class.
     count : Tensor, shape (N,), int64
-        How many points each window really has; more than K where the capacity was too small.
+        Number of points of each window; more than K where the capacity was too small.
     """
 
     birth: Tensor
@@ -52,7 +52,7 @@ class Diagram:
     def from_list(cls, points: Sequence[Tensor]) -> Diagram:
         """Make a diagram from N tensors of shape (n_i, 2) with births and deaths; the inverse of `to_list`.
 
-        Pixels are unknown (every index is -1); gradients flow back to `points`.
+        Pixels are unknown: every index is -1. Gradients flow back to `points`.
 
         Examples
         --------
@@ -84,7 +84,7 @@ class Diagram:
         return cls(padded[..., 0], padded[..., 1], index, index, count)
 
     def __getitem__(self, windows: slice | Tensor | np.ndarray | list[int] | list[bool]) -> Diagram:
-        """Return the diagram of some of the windows: those of a slice, a mask or a list of window numbers."""
+        """Return the diagram of the windows that a slice, a mask or a list of window numbers selects."""
         if not isinstance(windows, slice):
             windows = _window_numbers(windows)
         parts = (self.birth, self.death, self.birth_index, self.death_index, self.count)
@@ -101,7 +101,7 @@ class Diagram:
         return self.count > self.birth.shape[1]
 
     def to_list(self) -> list[Tensor]:
-        """Return N tensors of shape (n_i, 2) with births and deaths, without padding. Waits for the device."""
+        """Return N tensors of shape (n_i, 2) with births and deaths, without padding; waits for the device."""
         points = torch.stack((self.birth, self.death), dim=-1)
         return [window[:n] for window, n in zip(points, self.count.tolist(), strict=True)]
 
@@ -120,9 +120,9 @@ def _window_numbers(index: object) -> Tensor:
 
 
 def check_diagram(name: str, diagram: object) -> None:
-    """Raise unless the births, deaths and counts of a Diagram belong together, as kernels read them.
+    """Raise unless the births, deaths and counts of a Diagram have matching shapes, dtypes and devices.
 
-    Pixels may be anything, as a matching does not depend on them. The values of counts are not looked at.
+    Pixels are not checked, as a matching does not depend on them; neither are the values of counts.
     """
     if not isinstance(diagram, Diagram):
         raise TypeError(f"{name} must be a gpuph.Diagram, got {type(diagram).__name__}")
@@ -151,10 +151,10 @@ class Diagrams(Mapping[int, Diagram]):
     Attributes
     ----------
     status : Tensor, shape (N,), int32
-        0, or 1 where the window holds a NaN (and its diagrams are empty), or 2 where the loops of a volume outgrew
-        the memory that kernels for a GPU set aside for them (and the diagram of dimension 1 is empty).
+        0; or 1 where the window holds a NaN, so that its diagrams are empty; or 2 where the loops of a volume exceeded
+        their workspace on a GPU, so that the diagram of dimension 1 is empty.
     capacity : int
-        The argument of `gpuph.persistence` that this memory goes by, or what it comes to by default.
+        The argument of `gpuph.persistence` that sizes this workspace, or its default.
     """
 
     def __init__(self, by_dim: dict[int, Diagram], status: Tensor, capacity: int) -> None:
@@ -182,19 +182,19 @@ class Diagrams(Mapping[int, Diagram]):
         return f"Diagrams({{{shapes}}})"
 
     def check(self) -> None:
-        """Say what may be wrong. Waits for the device, where errors do not raise by themselves.
+        """Raise deferred errors and warn about overflow; waits for the device.
 
         Raises
         ------
         ValueError
             If a window holds a NaN.
         RuntimeError
-            If the loops of a volume outgrew their memory; it says how to give them more.
+            If the loops of a volume exceeded their workspace; the message says how to enlarge it.
 
         Warns
         -----
         RuntimeWarning
-            If a diagram had no room for all pairs, so that only the longest were kept.
+            If a diagram overflowed its capacity, so that only the longest pairs were kept.
         """
         debug.raise_status(self.status, ("x",), self.capacity)
         for dim, diagram in self.items():

@@ -1,4 +1,4 @@
-"""The map that the network regresses: distance to the nearest road, vessel or neurite, up to a truncation."""
+"""Truncated distance maps, which networks regress: the distance to the nearest road, vessel or neurite."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
     Parameters
     ----------
     mask : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), bool
-        True on the centre lines. An image without any gives `truncation` everywhere.
+        True on the centre lines. An image without any has `truncation` everywhere.
     truncation : float
-        Largest distance, in the units of `spacing`: in pixels, unless that is given.
+        Largest distance, in the units of `spacing`; in pixels by default.
     spacing : float or sequence of float, one an axis, optional
         Size of a pixel along (y, x), or of a voxel along (z, y, x), in units of length such as um. The default of 1
         gives distances in pixels. For voxels of 4 x 1 x 1 um, take `spacing=(4.0, 1.0, 1.0)`.
@@ -31,16 +31,16 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
     Returns
     -------
     Tensor, of mask's shape, float32
-        Distances in the units of `spacing`, 0 on the mask, on the mask's device. CUDA masks stay there if cupy is
-        installed (the extra `cuda`); otherwise they go by way of the CPU, with one warning.
+        Distances in the units of `spacing`, 0 on the mask, on the mask's device. CUDA masks are processed on the GPU if
+        cupy is installed (the extra `cuda`), and on the CPU otherwise, with one warning.
 
     Raises
     ------
     TypeError
-        If `mask` is not a bool tensor, or `truncation` or `spacing` is not made of numbers.
+        If `mask` is not a bool tensor, or `truncation` or `spacing` does not consist of numbers.
     ValueError
-        If `mask` has the wrong rank, `truncation` or `spacing` is not positive and finite, or `spacing` has not one
-        number for each axis.
+        If `mask` has the wrong rank, `truncation` or `spacing` is not positive and finite, or `spacing` does not have
+        one number for each axis.
 
     Examples
     --------
@@ -90,6 +90,6 @@ def _warn_of_the_detour() -> None:
 
 
 def _truncate(distances: Tensor, mask: Tensor, truncation: float) -> Tensor:
-    """Truncate in place; an image without a mask has no distances of its own."""
+    """Truncate distances in place, and fill images that have no True pixel."""
     empty = ~mask.flatten(1).any(dim=1)
     return distances.masked_fill_(empty.view(-1, *[1] * (mask.dim() - 1)), truncation).clamp_(max=truncation)

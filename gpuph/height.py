@@ -1,7 +1,7 @@
-"""Height functions: what the localized loss adds to prediction and truth so that a loop's place shows in its values.
+"""Height functions, which the localized loss adds to prediction and truth so that filtration values depend on position.
 
-A height g(p) grows over a window, in filtration values. Coordinates are in pixels from the window's centre, in the
-order of the axes: (y, x), or (z, y, x) in a volume.
+A height g(p) is in filtration values. Coordinates are in pixels from the window's centre, in the order of the axes:
+(y, x), or (z, y, x) in a volume.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from . import checks
 
 
 class Linear:
-    """g(p) = w . p.
+    """The height g(p) = w . p.
 
     Parameters
     ----------
     w : sequence of float, one an axis
-        Slope, in filtration values a pixel.
+        Slope, in filtration values per pixel.
     """
 
     def __init__(self, w: Sequence[float]) -> None:
@@ -30,7 +30,7 @@ class Linear:
 
     def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return w, shape (1, axes)."""
-        return like.new_tensor(_fitting("w", self.w, window))[None]
+        return like.new_tensor(_per_axis("w", self.w, window))[None]
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return g on a window, shape (1, *window)."""
@@ -41,17 +41,17 @@ class Linear:
 
 
 class RandomLinear:
-    """g(p) = w . p with a random direction.
+    """The height g(p) = w . p with a random direction.
 
-    The paper's best choice: whatever direction hides an error, the next one shows it.
+    This is the paper's best choice: an error that one direction hides is seen in another.
 
     Parameters
     ----------
     slope : float
-        Length of w, in filtration values a pixel. 0.2 adds about as much over 64 pixels as a usual truncation. From 1
-        on, the ramp drowns all loops of a distance map, which itself changes by at most 1 a pixel.
+        Length of w, in filtration values per pixel. Over a window of 64 pixels, 0.2 adds about as much as a usual
+        truncation. From 1 on, the height hides all loops of a distance map, whose own slope is at most 1 per pixel.
     per_window : bool
-        Whether each window has a direction of its own (the default), or all those of a call have one.
+        Whether each window has its own direction (the default), or all windows of a call share one.
     """
 
     def __init__(self, slope: float = 0.2, per_window: bool = True) -> None:
@@ -61,11 +61,10 @@ class RandomLinear:
     def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return w of n windows, shape (n, axes) or (1, axes)."""
         shape = (n if self.per_window else 1, len(window))
-        # Directions are uniform on the sphere, whatever the number of axes.
-        drawn_from: dict[str, Any] = (
-            {} if generator is None else {"generator": generator}
-        )  # without one, sizes may be symbols
-        w = torch.randn(shape, dtype=like.dtype, device=like.device, **drawn_from)
+        # A generator of None is not passed: with one, sizes cannot be symbols.
+        source: dict[str, Any] = {} if generator is None else {"generator": generator}
+        # Normal deviates give directions that are uniform on the sphere, whatever the number of axes.
+        w = torch.randn(shape, dtype=like.dtype, device=like.device, **source)
         slopes: Tensor = w * (self.slope / w.norm(dim=1, keepdim=True).clamp_min(1e-12))
         return slopes
 
@@ -74,9 +73,9 @@ class RandomLinear:
         return _linear(self.slopes(n, window, like, generator), window)
 
     def fixed(self, axes: int) -> Linear:
-        """The height of this slope in a direction that is always the same, for evaluations that are to be compared.
+        """Return the height of this slope in a fixed direction, so that evaluations can be compared.
 
-        Neither an axis nor a diagonal, along which the pixels of a row would be level.
+        The direction is neither an axis nor a diagonal, along which many pixels would have equal heights.
         """
         direction = [math.cos(1.0 + axis) for axis in range(checks.integer("axes", axes, 1, 3))]
         return Linear([self.slope * part / math.hypot(*direction) for part in direction])
@@ -86,14 +85,14 @@ class RandomLinear:
 
 
 class Radial:
-    """g(p) = a |p - q|.
+    """The height g(p) = a |p - q|.
 
     Parameters
     ----------
     a : float
-        Slope, in filtration values a pixel.
+        Slope, in filtration values per pixel.
     q : sequence of float, one an axis, optional
-        Centre, in pixels from the window's centre; by default the window's first corner.
+        Centre, in pixels from the window's centre; by default the window's first pixel.
     """
 
     def __init__(self, a: float, q: Sequence[float] | None = None) -> None:
@@ -102,7 +101,7 @@ class Radial:
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return g on a window, shape (1, *window)."""
-        q = [-(size - 1) / 2 for size in window] if self.q is None else _fitting("q", self.q, window)
+        q = [-(size - 1) / 2 for size in window] if self.q is None else _per_axis("q", self.q, window)
         axes = _coordinates(window, like)
         square = sum((axis - centre) ** 2 for axis, centre in zip(axes, q, strict=True))
         assert isinstance(square, Tensor)
@@ -113,12 +112,12 @@ class Radial:
 
 
 class Quadratic:
-    """g(p) = p' W p with W = w' w, which is (w . p)^2.
+    """The height g(p) = p' W p with W = w' w, which is (w . p)^2.
 
     Parameters
     ----------
     w : sequence of float, one an axis
-        Square root of filtration values a pixel.
+        Slope of the square root, in square roots of filtration values per pixel.
     """
 
     def __init__(self, w: Sequence[float]) -> None:
@@ -126,7 +125,7 @@ class Quadratic:
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return g on a window, shape (1, *window)."""
-        return _linear(like.new_tensor(_fitting("w", self.w, window))[None], window) ** 2
+        return _linear(like.new_tensor(_per_axis("w", self.w, window))[None], window) ** 2
 
     def __repr__(self) -> str:
         return f"Quadratic(w={self.w})"
@@ -136,7 +135,7 @@ Height = Linear | RandomLinear | Radial | Quadratic
 
 
 def _coordinates(window: Sequence[int], like: Tensor) -> list[Tensor]:
-    """Pixels from the window's centre, for each axis, in shapes that broadcast to the window."""
+    """Return the distances from the window's centre along each axis, in shapes that broadcast to the window."""
     axes = []
     for axis, size in enumerate(window):
         line = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
@@ -145,14 +144,14 @@ def _coordinates(window: Sequence[int], like: Tensor) -> list[Tensor]:
 
 
 def _linear(w: Tensor, window: Sequence[int]) -> Tensor:
-    """w . p for n slopes (n, axes): shape (n, *window)."""
+    """Return w . p for n slopes (n, axes), shape (n, *window)."""
     first, *others = (w[:, i].view(-1, *[1] * len(window)) * line for i, line in enumerate(_coordinates(window, w)))
     for other in others:
         first = first + other
     return first
 
 
-def _fitting(name: str, values: tuple[float, ...], window: Sequence[int]) -> tuple[float, ...]:
+def _per_axis(name: str, values: tuple[float, ...], window: Sequence[int]) -> tuple[float, ...]:
     if len(values) != len(window):
         raise ValueError(f"{name} must have one number for each of {len(window)} axes, got {values}")
     return values

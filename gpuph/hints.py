@@ -1,8 +1,8 @@
 """Warnings about inputs that are valid but probably not what is meant.
 
-Each kind of warning is a UserWarning that is given once in a process, also where the filters of `warnings` would repeat
-it. The filter "ignore" silences it, and "error" raises it. None may be called under tracing, and only `slices`, which
-needs no data, for tensors of other devices than the CPU.
+Each kind of warning is a UserWarning that is given once in a process, even if the filters of `warnings` would repeat
+it. The filter "ignore" silences it, and "error" raises it. None of these functions may be called under tracing; on
+other devices than the CPU, only `slices` may, which reads no data.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PIXELS = 256  # if they have as many pixels as this, or more
 
 
 def probabilities(name: str, x: Tensor) -> bool:
-    """Warn if values are not probabilities; returns whether there are any values."""
+    """Warn if values are not probabilities; return whether there are any values."""
     return _from_0_to_1(name, x, "probabilities", "These look like logits: apply sigmoid or softmax first.")
 
 
 def mask(name: str, x: Tensor) -> bool:
-    """Warn if values are not those of a mask, 0 and 1; returns whether there are any values."""
+    """Warn if values are not those of a mask, 0 and 1; return whether there are any values."""
     return _from_0_to_1(name, x, "a mask of 0 and 1", "Divide a mask of 0 and 255 by 255.")
 
 
@@ -41,10 +41,10 @@ def _from_0_to_1(name: str, x: Tensor, expected: str, advice: str) -> bool:
 
 
 def distances(target: Tensor) -> bool:
-    """Warn if a mask was given for a distance map; returns whether the map has more than one value.
+    """Warn if a mask was given for a distance map; return whether the map has more than one value.
 
-    A mask holds two values, and a good part of it is 0. A distance map that is truncated at the size of a pixel has two
-    values as well, but is 0 on curves only, which are a small part.
+    A mask has two values, and a good part of it is 0. A distance map that is truncated at the size of a pixel has two
+    values as well, but it is 0 only on curves, which are a small part.
     """
     if target.numel() == 0:
         return False

@@ -23,21 +23,21 @@ class Matching:
     Attributes
     ----------
     partner_a : Tensor, shape (N, K), int64
-        For each point of a, the column of its partner in b; -1 for unmatched points and padding. The partners' births
-        are `b.birth.gather(1, partner_a.clamp(min=0))`, where partner_a is not -1.
+        For each point of a, the column of its partner in b; -1 for unmatched points and padding. Where it is not -1,
+        the partner's birth is `b.birth.gather(1, partner_a.clamp(min=0))`.
     partner_b : Tensor, shape (N, L), int64
         For each point of b, the column of its partner in a, or -1.
     cost : Tensor, shape (N,)
         Cost of the matching, in squared filtration values, in the dtype of the diagrams (float32 for half precision)
         and differentiable with respect to the births and deaths of both. inf where the diagrams have different numbers
         of essential classes of some kind, and NaN where a point has a NaN; the gradient is that of all the other terms.
-        A squared quantity leaves its dtype sooner than its root: differences above 1e19 in float32, or 1e154 in
-        float64, give inf, and differences below 1e-23, or 1e-162, give 0. The matching is right at any scale, and so is
-        `wasserstein_distance`.
+        A squared quantity overflows sooner than its root: differences above 1e19 in float32, or 1e154 in float64, give
+        inf, and differences below 1e-23, or 1e-162, give 0. The matching and `wasserstein_distance` are right at any
+        scale.
     gap : Tensor, shape (N,), float64 (float32 on MPS)
-        Certified upper bound, but for rounding, on how much more than the optimum the matching costs; of a window
-        whose cost is inf or NaN, that of its finite points. At most 1e-5 of the cost, and usually a few roundings of
-        the largest cost of a pair or of an unmatched point, however long the bars are that both diagrams share.
+        Certified upper bound, up to rounding, on how much more than the optimum the matching costs; where the cost is
+        inf or NaN, the bound is for the finite points. At most 1e-5 of the cost, and usually a few roundings of the
+        largest cost of a pair or of an unmatched point, however long the bars are that both diagrams share.
     """
 
     partner_a: Tensor
@@ -52,21 +52,22 @@ class Matching:
 def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str = "auto") -> Matching:
     """Match the points of two diagrams at the least cost, in every window of a batch.
 
-    A pair costs its squared Euclidean distance, (b - b')^2 + (d - d')^2, and a point may stay unmatched at a price.
+    A pair costs its squared Euclidean distance, (b - b')^2 + (d - d')^2. For unmatched points, see `unmatched`.
 
     Parameters
     ----------
     a, b : Diagram, shapes (N, K) and (N, L)
-        Diagrams of the same windows, of one dtype and on one device. Where one has overflowed, the points that it kept
-        are matched.
+        Diagrams of the same windows, of one dtype and on one device. Where one has overflowed, its remaining points are
+        matched.
     unmatched : {"half_squared", "distance"}
-        What a point with birth b and death d costs alone: (d - b)^2 / 2, which is its squared distance to the diagonal,
-        or |d - b| / sqrt(2), the plain distance.
+        Cost of an unmatched point with birth b and death d: (d - b)^2 / 2, its squared distance to the diagonal, or
+        |d - b| / sqrt(2), the distance itself.
     solver : {"auto", "augment", "auction"}
-        How the optimum is found: along shortest augmenting paths, exactly; or by an auction with epsilon scaling, to
-        rounding. "auto" takes augmenting paths up to 2,000 points of the smaller side, and then the auction. Where
-        bars cost a million times more alone than any pair does, as with a nodata value in both diagrams or nearly equal
-        diagrams, all solvers go on along augmenting paths, in arithmetic that keeps the digits of the small costs.
+        How the optimum is found: by shortest augmenting paths, exactly, or by an auction with epsilon scaling, up to
+        rounding. "auto" takes augmenting paths where the smaller side has up to 2,000 points, and the auction beyond.
+        Where unmatched points would cost a million times more than any pair, as with a nodata value in both diagrams or
+        nearly equal diagrams, all solvers continue with augmenting paths, in arithmetic that keeps the digits of the
+        small costs.
 
     Returns
     -------
@@ -79,16 +80,17 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
         If `a` or `b` is not a Diagram, its births and deaths are not floating-point tensors of the same dtype for both
         diagrams, or its counts are not int64.
     ValueError
-        If `a` and `b` differ in N or device, or births, deaths and counts do so in shape or device, a count is
-        negative, a point has a NaN, or `unmatched` or `solver` is none of the above. On other devices than the CPU, a
-        NaN makes its window's cost NaN, and raises with `set_debug` only, as a negative count does, which is 0 there.
+        If `a` and `b` differ in N or device, if births, deaths and counts differ in shape or device, if a count is
+        negative or a point has a NaN, or if `unmatched` or `solver` is not one of the above. On other devices than the
+        CPU, errors in values are deferred: a NaN makes the cost of its window NaN, a negative count counts as 0, and
+        both raise only with `set_debug(True)`.
 
     Notes
     -----
-    The assignment is held constant under the gradient. Essential classes are matched, as in GUDHI, with those of their
+    The gradient treats the assignment as constant. As in GUDHI, essential classes are matched with those of the same
     kind (finite birth and death inf; birth -inf and finite death; -inf and inf), in order of the finite coordinate.
-    Equal inputs give equal bits, whatever the number of threads. With "half_squared", so do inputs that are multiplied
-    by a power of two, as long as no coordinate overflows or becomes subnormal.
+    Results do not depend on the number of threads. With "half_squared", inputs that are multiplied by a power of two
+    have the same partners, as long as no coordinate overflows or becomes subnormal.
 
     Augmenting paths: R. Jonker and A. Volgenant, "A Shortest Augmenting Path Algorithm for Dense and Sparse Linear
     Assignment Problems", 1987. Auction: D. P. Bertsekas, "The Auction Algorithm: A Distributed Relaxation Method for
@@ -129,7 +131,7 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
     Returns
     -------
     Tensor, shape (N,)
-        The square root of the cost of `match(a, b)`, in filtration values, also where that cost overflows or underflows
+        The square root of the cost of `match(a, b)`, in filtration values, even where that cost overflows or underflows
         its dtype; inf where the diagrams have different numbers of essential classes of some kind. Differentiable; the
         gradient is 0 where the distance is 0 or inf.
 
@@ -183,7 +185,7 @@ def _check(a: Diagram, b: Diagram) -> None:
 
 
 def _check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:
-    """Raise if a point has a NaN, as then its window's cost has; on another device than the CPU, only in debugging."""
+    """Raise if a point has a NaN, which its window's cost then has too; on other devices, only when debugging."""
     if not debug.checks_now(cost) or not cost.detach().isnan().any():
         return
     for name, diagram in (("a", a), ("b", b)):

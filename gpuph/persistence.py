@@ -23,34 +23,34 @@ def persistence(
 ) -> Diagrams:
     """Compute the persistence diagrams of the sublevel sets of N windows, which are images or volumes.
 
-    Pixels that have the same value are ordered by their flat index, from the first to the last in the construction V
-    and from the last to the first in T, so the result is unique: the same on every device.
+    Pixels of equal value are ordered by their flat index, ascending in the V construction and descending in T, so the
+    result is unique and the same on every device.
 
     Parameters
     ----------
     x : Tensor, shape (N, H, W) or (N, D, H, W), floating point
-        Windows, with any strides; N may be 0. Infinite values are allowed. Four axes are those of volumes: pass images
-        with channels, (B, C, H, W), as `x.flatten(0, 1)`.
+        Windows, with any strides; N may be 0. Infinite values are allowed. Four axes mean volumes: pass images with
+        channels, (B, C, H, W), as `x.flatten(0, 1)`.
     dims : sequence of int, optional
         Homology dimensions: 0 for connected components, 1 for loops, 2 for the voids of volumes. All of them by
         default.
     construction : {"T", "V"}
         "T": pixels are top-dimensional cells, so that 8 neighbours connect, or 26 in a volume. "V": pixels are
-        vertices, so that 4 or 6 do.
+        vertices, so that 4 neighbours connect, or 6 in a volume.
     min_persistence : float
         Keep only pairs with death - birth > min_persistence, in filtration values.
     capacity : int, optional
-        Columns K of each diagram. Where a window has more pairs, the K longest are kept and `Diagram.overflow` says
-        so. By default the largest count of the batch on the CPU; on other devices, and under tracing, where shapes
-        cannot depend on data, max(256, pixels // 4) or, if less, the number of pairs that an image can have. On a
-        GPU, the memory for the loops of volumes is what goes with this default, or more in proportion to `capacity`.
+        Columns K of each diagram. If a window has more pairs, the K longest are kept and `Diagram.overflow` is True.
+        The default on the CPU is the largest count of the batch. On other devices, and under tracing, where shapes
+        cannot depend on data, it is max(256, pixels // 4), but no more than the pairs that an image can have. On a GPU,
+        the workspace for the loops of volumes is sized by the default, or by `capacity` if that is larger.
 
     Returns
     -------
     Diagrams
-        `diagrams[k]` is the `Diagram` of dimension k: births and deaths (differentiable with respect to `x`), the
-        pixels that gave them, and counts. Pairs are sorted by persistence, the longest first, then by birth index,
-        then by death index. A window has one essential class, in dimension 0.
+        `diagrams[k]` is the `Diagram` of dimension k: births and deaths (differentiable with respect to `x`), their
+        pixels, and counts. Pairs are sorted by persistence, the longest first, then by birth index, then by death
+        index. Each window has one essential class, in dimension 0.
 
     Raises
     ------
@@ -58,20 +58,23 @@ def persistence(
         If `x` is not a floating-point tensor, or another argument has a wrong type.
     ValueError
         If `x` has the wrong rank, an empty or too large window or a NaN, or another argument is not one of those above.
-        A NaN on another device than the CPU raises in `Diagrams.check` only, or with `set_debug`; its window's diagrams
-        are empty. So does a RuntimeError where a volume's loops outgrow the memory set aside for them there: raise
-        `capacity` then.
+    RuntimeError
+        On a GPU, if the loops of a volume exceed their workspace; a larger `capacity` helps.
+
+        On other devices than the CPU, errors in values are deferred: the diagrams of the window are empty, and
+        `Diagrams.check()` or `set_debug(True)` raises.
 
     Warns
     -----
     UserWarning
-        Once in a process, if volumes look like images with channels: 4 slices or fewer, of 256 pixels or more.
+        Once in a process, if volumes look like images with channels: at most 4 slices of at least 256 pixels.
 
     Notes
     -----
     The pairs come from a discrete gradient, as in Guillou, Vidal, Tierny, "Discrete Morse Sandwich" (2022), and the
-    elder rule on a triplet merge tree (Smirnov & Morozov 2017). T of f is V of -f with the dimensions turned round
-    (Bleile, Garin, Heiss, Maggs, Robins, "The persistent homology of dual digital image constructions", 2022).
+    elder rule, on devices by a triplet merge tree (Smirnov & Morozov 2017). The T construction of f is V of -f with
+    reversed dimensions (Bleile, Garin, Heiss, Maggs, Robins, "The persistent homology of dual digital image
+    constructions", 2022). See kernels/README.md.
 
     Examples
     --------
@@ -95,7 +98,7 @@ def persistence(
 
 
 def check_windows(x: Tensor) -> None:
-    """Raise unless x is a batch of windows, of a size that kernels can number the pixels of."""
+    """Raise unless x is a batch of windows whose pixels the kernels can number."""
     checks.floats("x", x)
     if x.dim() not in (3, 4):
         raise ValueError(f"x must have the shape (N, H, W) or (N, D, H, W), got {tuple(x.shape)}")

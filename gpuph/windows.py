@@ -1,4 +1,4 @@
-"""Images to windows, and the frame that closes loops at a window's border."""
+"""Cutting images into windows, and the frame that closes loops at a window's border."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tens
     x : Tensor, shape (B, *image)
         Images or volumes.
     window, stride : sequence of int, one an axis
-        Size of a window, and distance between neighbours, in pixels. Where the image does not end with a window, a last
-        one is shifted inwards to end with it; an axis shorter than the window is one window of its own size.
+        Size of a window, and distance between neighbours, in pixels. If the last window would leave the image, it is
+        shifted inwards to end with it; an axis shorter than the window is one window of its own size.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tens
 
 
 def frame(x: Tensor, value: Tensor) -> Tensor:
-    """Lay a frame one pixel wide around windows, so that a curve that leaves a window closes a loop along its border.
+    """Put a frame one pixel wide around windows, so that a curve that leaves a window closes a loop.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (N, *(window + 2))
-        The windows, nothing of them overwritten, inside their frames.
+        The windows inside their frames; no pixel is overwritten.
     """
     framed = x.new_empty((len(x), *(size + 2 for size in x.shape[1:])))
     inside = (slice(None), *[slice(1, -1)] * (x.dim() - 1))
@@ -72,23 +72,23 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
 def origin(
     image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Say which pixel of an image a window's pixel is: `corner[window] + offset[pixel]`, or none where negative.
+    """Locate the pixels of windows in their image: at `corner[window] + offset[pixel]`, or nowhere where negative.
 
     Parameters
     ----------
     image, window, stride : sequence of int, one an axis
         As for `cut_windows`.
     border : bool
-        Whether the windows have a frame, whose pixels are of no image.
+        Whether the windows have a frame, whose pixels are nowhere in the image.
     device : torch.device
-        Where the result is wanted.
+        Device of the result.
 
     Returns
     -------
     corner : Tensor, shape (windows,), int64
         Flat index in the image of each window's first pixel.
     offset : Tensor, shape (pixels of a window + 1,), int64
-        What to add to it; `offset[-1]` is for no pixel.
+        What to add to it; `offset[-1]` stands for no pixel.
     """
     corner = offset = torch.zeros((), dtype=torch.int64, device=device)
     tiling = tile(image, window, stride)
