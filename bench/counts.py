@@ -19,6 +19,8 @@ from torch.utils._pytree import tree_leaves
 
 import gpuph
 
+from .schedule import sectors
+
 PTXRUN = str(Path(__file__).parents[1] / "tests" / "ptxrun")
 
 Counts = dict[str, float]
@@ -44,7 +46,10 @@ def launches(run: Callable[[], object]) -> list[Launch]:
         sys.path.insert(0, PTXRUN)
     import ptxrun.triton
 
-    options = {"checks": (), "schedule": "warp", "resident_blocks": 16, "latency": True, "ptxas": True}
+    def latencies(warps: int, registers: int, shared: int) -> Any:
+        return ptxrun.Latencies(sectors=sectors(warps, registers, shared))
+
+    options = {"checks": (), "schedule": "warp", "resident_blocks": 16, "latency": latencies, "ptxas": True}
     with ptxrun.triton.emulated(**options) as emulation, as_on_a_device():
         run()
     return [_launch(did) for did in emulation.launches]

@@ -21,6 +21,7 @@ class Device(NamedTuple):
     warps: int = 64
     blocks: int = 32
     shared: int = 228 * 1024
+    l1: int = 256 * 1024  # together with the shared memory
 
 
 H100 = Device()
@@ -44,6 +45,15 @@ def resident(warps: int, registers: int, shared: int, device: Device = H100) -> 
     per_warp = max(1, -(-32 * registers // _REGISTERS)) * _REGISTERS
     by_registers = device.registers // per_warp // _WARPS * _WARPS // warps
     return min(device.blocks, device.warps // warps, by_registers, device.shared // (shared + _RESERVED))
+
+
+def sectors(warps: int, registers: int, shared: int, device: Device = H100) -> int:
+    """Return how many sectors of 32 bytes of the L1 a block has, where a multiprocessor runs as many as it can.
+
+    The parameters are those of `resident`.
+    """
+    blocks = max(1, resident(warps, registers, shared, device))
+    return max(1, (device.l1 // blocks - shared - _RESERVED) // 32)
 
 
 def makespan(cycles: Iterable[int], slots: int, copies: int = 1) -> int:

@@ -2,7 +2,7 @@
 
 The kernels are compiled for Hopper into a Triton cache, which a machine of the same Triton takes over: run this with
 the Python and the Triton of that machine. Packages that it lacks are downloaded as wheels, for the Python that it has.
-`bench.device.day` finds both.
+`bench.device.day` finds both. The CPU's answers need no carrying: they are in the repository (`bench.device.golden`).
 """
 
 from __future__ import annotations
@@ -28,30 +28,20 @@ def compile_kernels(cache: Path) -> int:
     os.environ["TRITON_CACHE_DIR"] = str(cache)
     from bench.counts import PTXRUN, as_on_a_device
 
-    from . import answers
-    from .cases import Maps
-    from .section import Day
-    from .times import variants, workloads
+    from .compiling import jobs, warm
 
     sys.path.insert(0, PTXRUN)
     import ptxrun.triton
 
-    day = mock.Mock(spec=Day, rehearse=False)
     emulation = ptxrun.triton.emulated(sm=90, ptxas=True, fake_cuda=True)
     unlaunched = mock.patch.object(ptxrun.triton.Launcher, "run", lambda self, grid, args: None)
     with emulation, as_on_a_device(), unlaunched:
-        for case in variants(small=False):
+        for job in jobs(small=False):
             # Nothing runs, so what later launches read is arbitrary; shapes, dtypes and alignment are what counts.
             with contextlib.suppress(ValueError, RuntimeError):
-                if isinstance(case, Maps):
-                    case.step(*(x.cuda() for x in case.make()))
-                else:
-                    answers.on_device(case)[1]()
-        for run in workloads(day).values():
-            with contextlib.suppress(ValueError, RuntimeError):
-                run()
+                warm(job, rehearse=False)
     for path in cache.rglob("*"):
-        if path.suffix in (".ttir", ".ttgir", ".llir", ".source"):  # only the launcher reads the cache there
+        if path.suffix in (".ttir", ".ttgir", ".llir", ".ptx", ".source"):  # Triton loads machine code only
             path.unlink()
     return len(list(cache.rglob("*.cubin")))
 

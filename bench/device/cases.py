@@ -6,6 +6,7 @@ processor changes them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -48,8 +49,12 @@ def checkerboard(shape: Shape, rng: Generator) -> np.ndarray:
 
 def spiral(shape: Shape, rng: Generator) -> np.ndarray:
     """A corridor that winds inwards and rises slowly, between high walls: one long path, in each slice of a volume."""
-    height, width = shape[-2:]
-    x = np.full(shape, 4096.0)
+    return np.broadcast_to(_spiral(*shape[-2:]), shape).copy()
+
+
+@functools.cache
+def _spiral(height: int, width: int) -> np.ndarray:
+    x = np.full((height, width), 4096.0)
     top, left, bottom, right = 0, 0, height - 1, width - 1
     path: list[tuple[int, int]] = []
     while top <= bottom and left <= right:
@@ -59,7 +64,7 @@ def spiral(shape: Shape, rng: Generator) -> np.ndarray:
         path += [(i, left + 2) for i in range(bottom - 1, top + 1, -1)] if right > left + 2 else []
         top, left, bottom, right = top + 2, left + 2, bottom - 2, right - 2
     for step, (i, j) in enumerate(path):
-        x[..., i, j] = step / 4
+        x[i, j] = step / 4
     return x
 
 
@@ -122,57 +127,90 @@ class Windows(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Diagrams to match: so many points on either side of each window."""
+    """Diagrams to match: so many points on either side of each window, of a kind."""
 
     sizes: tuple[tuple[int, int], ...]
     dtype: torch.dtype
     squared: bool
     solver: str
+    kind: str = "many ties"
 
     @property
     def name(self) -> str:
         most = max(max(pair) for pair in self.sizes)
         unmatched = "squared" if self.squared else "distance"
-        return f"N{len(self.sizes)}-K{most}-{str(self.dtype).removeprefix('torch.')}-{unmatched}-{self.solver}"
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{self.kind}-N{len(self.sizes)}-K{most}-{dtype}-{unmatched}-{self.solver}"
 
     def make(self) -> tuple[gpuph.Diagram, gpuph.Diagram]:
         rng = np.random.default_rng([len(self.sizes), *itertools.chain(*self.sizes)])
 
         def side(numbers: Sequence[int]) -> gpuph.Diagram:
-            points = []
-            for n in numbers:
-                birth = rng.integers(0, 256, n) / 16
-                points.append(torch.from_numpy(np.stack((birth, birth + rng.integers(1, 256, n) / 16), axis=1)))
-            return gpuph.Diagram.from_list([window.to(self.dtype) for window in points])
+            points = [torch.from_numpy(POINTS[self.kind](n, rng)).to(self.dtype) for n in numbers]
+            return gpuph.Diagram.from_list(points)
 
         a, b = zip(*self.sizes, strict=True)
         return side(a), side(b)
 
 
+def _many_ties(n: int, rng: Generator) -> np.ndarray:
+    birth = rng.integers(0, 256, n) / 16
+    return np.stack((birth, birth + rng.integers(1, 256, n) / 16), axis=1)
+
+
+def _all_equal(n: int, rng: Generator) -> np.ndarray:
+    return np.tile([1.0, 3.0], (n, 1))
+
+
+def _outliers(n: int, rng: Generator) -> np.ndarray:
+    """A few bars that a nodata value makes."""
+    points = _many_ties(n, rng)
+    points[::7, 1] = 2.0**40
+    points[::11, 0] = -(2.0**40)
+    return points
+
+
+def _infinite(n: int, rng: Generator) -> np.ndarray:
+    points = _many_ties(n, rng)
+    points[::5, 1] = np.inf
+    points[::6, 0] = -np.inf
+    return points
+
+
+POINTS: dict[str, Callable[[int, Generator], np.ndarray]] = {
+    make.__name__.strip("_").replace("_", " "): make for make in (_many_ties, _all_equal, _outliers, _infinite)
+}
+
+
 class Maps(NamedTuple):
-    """Predicted and true maps (B, 1, *shape) to compute a loss of."""
+    """Predicted and true maps (B, 1, *shape) to compute a loss of; the prediction may be of any kind."""
 
     loss: str
     batch: int
     shape: Shape
     dtype: torch.dtype
+    kind: str = "roads"
+    window: int = 0  # pixels along each axis; 0 is half of the shorter side and one
 
     @property
     def name(self) -> str:
         size = "x".join(map(str, self.shape))
-        return f"{self.loss}-B{self.batch}-{size}-{str(self.dtype).removeprefix('torch.')}"
+        return f"{self.loss}-{self.kind}-B{self.batch}-{size}-{str(self.dtype).removeprefix('torch.')}"
 
     def make(self) -> tuple[Tensor, Tensor]:
         """Distance maps, the prediction with errors and noise; or, for losses of probabilities, maps in [0, 1]."""
         truth, errors = (windows(kind, self.batch, self.shape, torch.float64)[:, None] for kind in ("roads", "ties"))
-        pred = (truth + windows("roads", self.batch + 1, self.shape, torch.float64)[:-1, None]) / 2 + errors / 4
+        if self.kind == "roads":
+            pred = (truth + windows("roads", self.batch + 1, self.shape, torch.float64)[:-1, None]) / 2 + errors / 4
+        else:
+            pred = windows(self.kind, self.batch, self.shape, torch.float64)[:, None]
         if self.loss in ("TopoLoss", "LikelihoodPHLoss", "BettiPriorLoss"):
             return (pred / 64).clamp(0, 1).to(self.dtype), (truth < 8).to(self.dtype)
         return pred.to(self.dtype), truth.to(self.dtype)
 
     def loss_fn(self) -> torch.nn.Module:
         """The loss, with a height function that is the same in every call."""
-        size = min(self.shape) // 2 + 1
+        size = self.window or min(self.shape) // 2 + 1
         if self.loss == "LocalizedPHLoss":
             slopes = (0.25, 0.0625, 0.125)[: len(self.shape)]
             return gpuph.LocalizedPHLoss(window=size, dims=(0, 1), height=gpuph.Linear(slopes))
@@ -191,35 +229,60 @@ class Maps(NamedTuple):
 
 FLOATS = (torch.float32, torch.float64)
 SMALL_IMAGES = ((1, 1), (1, 13), (9, 1), (2, 2), (12, 11))
-LARGE_IMAGES = ((31, 33), (64, 64), (127, 65))
+LARGE_IMAGES = ((1, 300), (31, 33), (64, 64), (127, 65))
 SMALL_VOLUMES = ((1, 1, 1), (1, 5, 4), (5, 6, 4))
-LARGE_VOLUMES = ((16, 17, 15), (32, 32, 32))
+LARGE_VOLUMES = ((1, 1, 90), (16, 17, 15), (32, 32, 32))
+MANY = 1024  # windows
+LOSSES = ("LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss", "TopoLoss", "BettiPriorLoss")
 
 
 def diagrams(rank: int, small: bool) -> list[Windows]:
-    """The cases of images or volumes; the small ones are quick without a GPU."""
-    shapes = {2: (SMALL_IMAGES, LARGE_IMAGES), 3: (SMALL_VOLUMES, LARGE_VOLUMES)}[rank][not small]
-    n = 2 if small else 5 if rank == 2 else 3
-    cases = [
-        Windows(kind, n, shape, dtype, construction)
-        for kind, shape, dtype, construction in itertools.product(KINDS, shapes, FLOATS, "TV")
-    ]
-    if rank == 2 and not small:
-        cases += [Windows(kind, 1024, (64, 64), torch.float32, "T") for kind in ("noise", "roads", "with a nan")]
-    return cases
+    """The cases of images or volumes: all, or the small ones, which are quick without a GPU."""
+
+    def each(shapes: tuple[Shape, ...], n: int) -> list[Windows]:
+        every = itertools.product(KINDS, shapes, FLOATS, "TV")
+        return [Windows(kind, n, shape, dtype, construction) for kind, shape, dtype, construction in every]
+
+    cases = each((SMALL_IMAGES, SMALL_VOLUMES)[rank - 2], 2)
+    if small:
+        return cases
+    cases += each((LARGE_IMAGES, LARGE_VOLUMES)[rank - 2], 5 if rank == 2 else 3)
+    if rank == 2:
+        cases += [Windows(kind, MANY, (64, 64), torch.float32, "T") for kind in ("noise", "roads")]
+    many = (33, 34) if rank == 2 else (8, 7, 9)
+    return cases + [Windows(kind, MANY, many, *way) for kind in KINDS for way in zip(FLOATS, "TV", strict=True)]
 
 
 def matchings(small: bool) -> list[Points]:
-    """The cases of matching."""
-    sizes: tuple[tuple[tuple[int, int], ...], ...] = (((0, 3), (2, 0), (1, 1), (7, 5)),)
-    if not small:
-        sizes = (((0, 30), (20, 0), (1, 17), (31, 33), (9, 140)), ((300, 300),) * 64, ((1200, 1100), (2500, 2400)))
-    solvers = ("auto", "augment", "auction")
-    return [Points(*case) for case in itertools.product(sizes, FLOATS, (True, False), solvers)]
+    """The cases of matching: all, or the small ones."""
+    solvers, squares = ("auto", "augment", "auction"), (True, False)
+    few = ((0, 3), (2, 0), (1, 1), (7, 5))
+    cases = [Points(few, *way) for way in itertools.product(FLOATS, squares, solvers)]
+    cases += [Points(few, torch.float32, True, "auto", kind) for kind in POINTS if kind != "many ties"]
+    if small:
+        return cases
+    some = ((0, 30), (20, 0), (1, 17), (31, 33), (9, 140))
+    cases += [Points(some, *way) for way in itertools.product(FLOATS, squares, solvers, POINTS)]
+    sizes = (((20, 18),) * MANY, ((300, 300),) * 64, ((1200, 1100), (2500, 2400)))
+    return cases + [Points(*way) for way in itertools.product(sizes, FLOATS, squares, solvers)]
 
 
 def losses(small: bool) -> list[Maps]:
-    """The cases of losses and their gradients."""
-    names = ("LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss", "TopoLoss", "BettiPriorLoss")
-    shapes: tuple[Shape, ...] = ((18, 15), (7, 8, 6)) if small else ((96, 80), (200, 131), (40, 36, 33))
-    return [Maps(name, 2, shape, dtype) for name, shape, dtype in itertools.product(names, shapes, FLOATS)]
+    """The cases of losses and their gradients: all, or the small ones."""
+    shapes: tuple[Shape, ...] = ((18, 15), (7, 8, 6))
+    cases = [Maps(name, 2, shape, dtype) for name, shape, dtype in itertools.product(LOSSES, shapes, FLOATS)]
+    kinds = [kind for kind in KINDS if kind != "roads"]
+    adversarial = [Maps(LOSSES[0], 2, *way) for way in itertools.product(shapes, FLOATS, kinds)]
+    if small:
+        return cases + adversarial[::3]  # in which every kind is
+    larger: tuple[Shape, ...] = ((96, 80), (200, 131), (40, 36, 33))
+    cases += [Maps(name, 2, shape, dtype) for name, shape, dtype in itertools.product(LOSSES, larger, FLOATS)]
+    cases += [Maps("BettiPriorLoss", 2, (1, 150), dtype) for dtype in FLOATS]  # windows have 2 pixels along each axis
+    cases += [Maps("LocalizedPHLoss", 2, (2, 150), dtype) for dtype in FLOATS]
+    return cases + adversarial + [Maps("LocalizedPHLoss", 4, (128, 128), dtype, window=8) for dtype in FLOATS]
+
+
+def usual(small: bool) -> list[Maps]:
+    """An image and a volume as in training, to call a loss in several ways."""
+    shapes = ((18, 15), (7, 8, 6)) if small else ((192, 160), (40, 36, 33))
+    return [Maps("LocalizedPHLoss", 4, shape, torch.float32) for shape in shapes]

@@ -1,8 +1,8 @@
 """`python -m bench.device.day --out DIR`: find out on a GPU, in eight minutes, all that only a GPU can show.
 
 Every section runs in a process of its own with a time limit, so that one that hangs or breaks the device's context
-stops none that follows. What a section finds is in DIR/day.jsonl the moment that it is known; a summary comes last.
-What the machine lacks is named and skipped. If DIR is omitted, runs/device is used.
+stops none that follows. What a section finds is in DIR/day.jsonl the moment that it is known, and all that it prints in
+DIR/log.txt; a summary comes last. What the machine lacks is named and skipped. If DIR is omitted, runs/device is used.
 
 `--rehearse` runs the same on a CPU, through compiled PTX (tests/ptxrun), on tiny inputs: it shows that the day will
 work, and its times mean nothing. `python -m bench.device.carry` makes what saves time on the machine.
@@ -11,20 +11,22 @@ work, and its times mean nothing. `python -m bench.device.carry` makes what save
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
 
 from .report import Report, read, summary
 
 ROOT = Path(__file__).parents[2]
 CARRIED = ROOT / ".carry"  # see bench.device.carry
-TOTAL = 470  # seconds, so that a limit of 480 is never met
+TOTAL = 470  # seconds of all sections together, so that the whole command keeps within 480
 LIMITS = {  # seconds, by section, in the order of running
     "machine": 30,
     "compile": 150,
@@ -37,23 +39,44 @@ LIMITS = {  # seconds, by section, in the order of running
     "calls": 45,
     "training": 60,
     "rivals": 40,
-    "sanitizer": 75,
+    "memcheck": 45,
+    "racecheck": 45,
     "profiler": 75,
 }
 
 
-def environment(out: Path) -> dict[str, str]:
-    """The environment of sections: carried packages and compiled kernels are found, and nothing is buffered."""
+def environment(out: Path, site: Path, rehearse: bool) -> dict[str, str]:
+    """The environment of sections: nothing is buffered, and what was carried is found.
+
+    Packages are unpacked into a folder, `site`. A rehearsal compiles without assembling, into the machine's own cache.
+    """
     found = dict(os.environ, PYTHONUNBUFFERED="1")
-    wheels, cache = sorted((CARRIED / "wheels").glob("*.whl")), CARRIED / "triton"
-    if wheels:
-        site = out / "site"
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-        subprocess.run([*pip, "--upgrade", "--target", site, *wheels], check=False)
-        found["PYTHONPATH"] = os.pathsep.join(filter(None, (str(site), found.get("PYTHONPATH"))))
-    if cache.is_dir():
+    report, cache = Report(out, "carried"), CARRIED / "triton"
+    for wheel in sorted((CARRIED / "wheels").glob("*.whl")):  # one by one, as pip installs all or none
+        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+        try:
+            subprocess.run(
+                [*words, "--target", str(site), str(wheel)], capture_output=True, text=True, timeout=30, check=True
+            )
+            report(wheel.name, "installed")
+        except subprocess.SubprocessError as error:
+            report.skipped(wheel.name, str(error.stderr or error).strip()[-300:])
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    if cache.is_dir() and not rehearse:
+        relocate(cache)
         found.setdefault("TRITON_CACHE_DIR", str(cache))
     return found
+
+
+def relocate(cache: Path) -> None:
+    """Make a Triton cache valid in the folder where it is now.
+
+    Triton notes the files of a kernel by their absolute paths, and compiles anew where these do not exist.
+    """
+    for path in cache.glob("*/__grp__*.json"):
+        group = json.loads(path.read_text())
+        group["child_paths"] = {name: str(path.parent / name) for name in group["child_paths"]}
+        path.write_text(json.dumps(group))
 
 
 def command(name: str, out: Path, rehearse: bool) -> list[str]:
@@ -65,7 +88,9 @@ def run_section(name: str, out: Path, rehearse: bool, limit: float, env: dict[st
     """Run a section in a process of its own, and report if it fails or outlasts its limit."""
     report = Report(out, name)
     start = time.monotonic()
-    with (out / f"{name}.log").open("w") as log:
+    with (out / "log.txt").open("ab") as log:
+        log.write(f"===== {name}\n".encode())
+        log.flush()
         process = subprocess.Popen(
             command(name, out, rehearse),
             cwd=ROOT,
@@ -74,15 +99,18 @@ def run_section(name: str, out: Path, rehearse: bool, limit: float, env: dict[st
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        try:
+        code: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)  # and what the section started
-            report("section", "TIMED OUT", reason=f"after {limit:.0f} s", seconds=round(time.monotonic() - start, 1))
-            return
-    if code:
-        last = (out / f"{name}.log").read_text(errors="replace").strip().splitlines()[-1:]
-        report("section", "FAILED", reason=f"exit code {code}: {' '.join(last)}")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # also what the section started
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+    if code is None:
+        report("section", "TIMED OUT", reason=f"after {limit:.0f} s")
+    elif code:
+        last = (out / "log.txt").read_text(errors="replace").strip().splitlines()[-1]
+        report("section", "FAILED", reason=f"exit code {code}: {last}")
     report("section took", round(time.monotonic() - start, 1), "s")
 
 
@@ -95,25 +123,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rehearse", action="store_true", help="on a CPU, on tiny inputs")
     parser.add_argument("--only", nargs="+", choices=LIMITS, metavar="SECTION", help="run only these sections")
     args = parser.parse_args(argv)
+    deadline = time.monotonic() + TOTAL
+
+    import torch  # takes seconds, which count
+
     if not args.rehearse and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU here; --rehearse runs the same on a CPU")
     args.out.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + TOTAL
-    env = environment(args.out.resolve())
-    for name in args.only or LIMITS:
-        left = deadline - time.monotonic()
-        if left < 5 and not args.rehearse:
-            Report(args.out, name).skipped("section", "no time is left")
-            continue
-        limit = max(LIMITS[name], 600) if args.rehearse else min(LIMITS[name], left)
-        print(f"{name}: {limit:.0f} s at most", flush=True)
-        run_section(name, args.out.resolve(), args.rehearse, limit, env)
-        for row in read(args.out):
-            if row["section"] == name and row["value"] in ("FAILED", "TIMED OUT"):
-                print(f"  {row['name']} {row['value']} {row.get('reason', '')[:200]}", flush=True)
+    out = args.out.resolve()
+    with tempfile.TemporaryDirectory() as site:
+        env = environment(out, Path(site), args.rehearse)
+        run(args.only or [*LIMITS], out, args.rehearse, deadline, env)
     text = summary(read(args.out))
     (args.out / "summary.txt").write_text(text + "\n")
     print(text)
+
+
+def run(names: Sequence[str], out: Path, rehearse: bool, deadline: float, env: dict[str, str]) -> None:
+    """Run sections one after the other until the deadline, and print what fails."""
+    for name in names:
+        left = deadline - time.monotonic()
+        if left < 5 and not rehearse:
+            Report(out, name).skipped("section", "no time is left")
+            continue
+        limit = max(LIMITS[name], 600) if rehearse else min(LIMITS[name], left)
+        print(f"{name}: {limit:.0f} s at most", flush=True)
+        before = len(read(out))
+        run_section(name, out, rehearse, limit, env)
+        for row in read(out)[before:]:
+            if row["value"] in ("FAILED", "TIMED OUT"):
+                print(f"  {row['name']} {row['value']} {row.get('reason', '')[:200]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -66,9 +66,15 @@ def hashed(case: Windows | Points) -> Hashes:
 
 
 def step(case: Maps) -> dict[str, np.ndarray]:
-    """Loss and gradient of a case, and a hash of its input."""
+    """Loss and gradient of a case, and a hash of its input.
+
+    Where the CPU raises because of a NaN, the loss on a device is NaN, and its gradient is not compared.
+    """
     pred, target = case.make()
-    loss, gradient = case.step(pred, target)
+    if pred.isnan().any():
+        loss, gradient = pred.new_tensor(torch.nan), torch.zeros_like(pred)
+    else:
+        loss, gradient = case.step(pred, target)
     return {
         f"{case.name}/input": np.array(digest([pred, target])),
         f"{case.name}/loss": loss.numpy(),
@@ -80,18 +86,14 @@ def step(case: Maps) -> dict[str, np.ndarray]:
 def expected_step(case: Maps, golden: Mapping[str, np.ndarray]) -> tuple[Tensor, Tensor]:
     """Read the loss of a case and its dense gradient back."""
     indices, slopes = (torch.from_numpy(golden[f"{case.name}/{part}"]) for part in ("gradient", "slopes"))
-    gradient = torch.sparse_coo_tensor(indices.long(), slopes, (case.batch, 1, *case.shape)).to_dense()
+    gradient = torch.zeros((case.batch, 1, *case.shape), dtype=case.dtype)
+    gradient[tuple(indices.long())] = slopes
     return torch.from_numpy(golden[f"{case.name}/loss"]), gradient
 
 
 def all_cases() -> tuple[list[Windows | Points], list[Maps]]:
     """Every case with hashes, and every case with tensors."""
-    exact: list[Windows | Points] = []
-    maps: list[Maps] = []
-    for small in (True, False):
-        exact += [*diagrams(2, small), *diagrams(3, small), *matchings(small)]
-        maps += losses(small)
-    return exact, maps
+    return [*diagrams(2, small=False), *diagrams(3, small=False), *matchings(small=False)], losses(small=False)
 
 
 def compute() -> tuple[dict[str, Hashes], dict[str, np.ndarray]]:

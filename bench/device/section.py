@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +28,17 @@ class Day(NamedTuple):
     def repeats(self) -> int:
         """How often an answer is asked for: races show in some of many runs."""
         return 2 if self.rehearse else 30
+
+    @contextlib.contextmanager
+    def isolated(self, name: str) -> Iterator[None]:
+        """Report what fails inside under that name, and go on: one failure must not hide what the rest would find."""
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            self.report.skipped(name, f"{error.name} is not installed")
+        except Exception as error:
+            traceback.print_exc()
+            self.report(name, "FAILED", reason=f"{type(error).__name__}: {error}"[:2000])
 
     def capture(self, run: Callable[[], tuple[Tensor, ...]]) -> tuple[tuple[Tensor, ...], Callable[[], None]]:
         """Record a call in a CUDA graph; returns its results, and a function that computes them anew in place."""
@@ -55,38 +68,40 @@ def emulated() -> Iterator[None]:
         yield
 
 
-def sections() -> dict[str, Callable[[Day], None]]:
-    """The sections by name. Each module is imported when one of its sections runs, since a package may be missing."""
-    from . import answers, modes, times, tools
+SECTIONS = {  # where they are; a module is imported when its section runs, as it may need a package that is missing
+    "machine": "times:machine_section",
+    "compile": "compiling:compile_section",
+    "images": "answers:images",
+    "volumes": "answers:volumes",
+    "matching": "answers:matching",
+    "losses": "answers:losses_section",
+    "modes": "modes:modes",
+    "kernels": "times:kernels",
+    "calls": "times:calls",
+    "training": "times:training",
+    "rivals": "rivals:rivals",
+    "memcheck": "tools:memcheck",
+    "racecheck": "tools:racecheck",
+    "profiler": "tools:profiler",
+    "tiny": "tools:tiny",
+    "profiled": "tools:profiled",
+}
 
-    return {
-        "machine": times.machine_section,
-        "compile": times.compile_section,
-        "images": answers.images,
-        "volumes": answers.volumes,
-        "matching": answers.matching,
-        "losses": answers.losses_section,
-        "modes": modes.modes,
-        "kernels": times.kernels,
-        "calls": times.calls,
-        "training": times.training,
-        "rivals": times.rivals,
-        "sanitizer": tools.sanitizer,
-        "profiler": tools.profiler,
-        "tiny": tools.tiny,
-        "profiled": tools.profiled,
-    }
+
+def run(day: Day, name: str) -> None:
+    """Run a section in this process."""
+    module, _, function = SECTIONS[name].partition(":")
+    with day.isolated("section"), emulated() if day.rehearse else contextlib.nullcontext():
+        getattr(importlib.import_module(f"{__package__}.{module}"), function)(day)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
+    parser.add_argument("name", choices=SECTIONS)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rehearse", action="store_true")
     args = parser.parse_args()
-    day = Day(Report(args.out, args.name), args.out, args.rehearse)
-    with emulated() if args.rehearse else contextlib.nullcontext():
-        sections()[args.name](day)
+    run(Day(Report(args.out, args.name), args.out, args.rehearse), args.name)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import torch
 
 from . import answers
 from .cases import diagrams, losses, matchings
@@ -28,59 +31,86 @@ METRICS = {
 }
 
 
-def sanitizer(day: Day) -> None:
-    """Run the tiny cases under compute-sanitizer: bad accesses, then races in shared memory."""
-    for tool in ("memcheck", "racecheck"):
-        if day.rehearse or not shutil.which("compute-sanitizer"):
-            day.report.skipped(tool, "rehearsal" if day.rehearse else "compute-sanitizer is not on the PATH")
-            continue
-        words = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", *_section("tiny", day)]
-        env = dict(os.environ, PYTORCH_NO_CUDA_MEMORY_CACHING="1")  # a buffer's end is then the end of an allocation
-        code, output = _run(words, day, tool, env)
-        total = re.findall(r"ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) hazard", output)
-        clean = code == 0 and total and not any(int(number) for pair in total for number in pair if number)
-        day.report(tool, "clean" if clean else "FAILED", reason="" if clean else output[-1000:], exit_code=code)
+def memcheck(day: Day) -> None:
+    """Look for bad accesses to memory."""
+    _sanitize("memcheck", day)
+
+
+def racecheck(day: Day) -> None:
+    """Look for races in shared memory."""
+    _sanitize("racecheck", day)
+
+
+def _sanitize(tool: str, day: Day) -> None:
+    """Run the tiny cases under compute-sanitizer."""
     if day.rehearse:
+        day.report.skipped(tool, "a rehearsal runs the tiny cases without it")
         tiny(day)
+        return
+    if not shutil.which("compute-sanitizer"):
+        day.report.skipped(tool, "compute-sanitizer is not on the PATH")
+        return
+    words = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", *_section("tiny", day)]
+    env = dict(os.environ, PYTORCH_NO_CUDA_MEMORY_CACHING="1")  # a buffer's end is then the end of an allocation
+    code, output = _run(words, day, tool, env)
+    total = re.findall(r"ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) hazard", output)
+    clean = code == 0 and total and not any(int(number) for pair in total for number in pair if number)
+    day.report(tool, "clean" if clean else "FAILED", reason="" if clean else output[-1000:], exit_code=code)
+
+
+def slowest(out: Path) -> dict[str, str]:
+    """The kernels that took longest, and the workload in which each did, by the times of the day so far."""
+    timed = [row for row in read(out) if row["section"] == "kernels" and isinstance(row["value"], float)]
+    found: dict[str, str] = {}
+    for row in sorted(timed, key=lambda row: -row["value"]):
+        title, _, kernel = row["name"].rpartition(": ")
+        if title and len(found) < PROFILED:
+            found.setdefault(kernel, title)
+    return found
 
 
 def profiler(day: Day) -> None:
     """Profile the five kernels that took longest, by ncu."""
-    rows = [row for row in read(day.out) if row["section"] == "kernels" and isinstance(row["value"], float)]
-    slowest = [row["name"] for row in sorted(rows, key=lambda row: -row["value"])]
-    names = [*dict.fromkeys(name.rpartition(": ")[2] for name in slowest)][:PROFILED]
+    kernels = slowest(day.out)
     if day.rehearse:
+        day.report.skipped("ncu", f"a rehearsal runs what it would profile without it: {', '.join(kernels)}")
         profiled(day)
         return
-    if not shutil.which("ncu") or not names:
+    if not shutil.which("ncu") or not kernels:
         day.report.skipped("ncu", "no kernel was timed" if shutil.which("ncu") else "ncu is not on the PATH")
         return
-    pattern = "regex:^_?(" + "|".join(map(re.escape, names)) + ")$"
+    pattern = "regex:^_?(" + "|".join(map(re.escape, kernels)) + ")$"
     words = ["ncu", "--clock-control", "none", "--csv", "--page", "raw", "--metrics", ",".join(METRICS)]
-    words += ["--kernel-name", pattern, "--launch-count", str(8 * PROFILED), *_section("profiled", day)]
+    words += ["--kernel-name", pattern, *_section("profiled", day)]
     code, output = _run(words, day, "ncu", dict(os.environ))
-    table = [line for line in output.splitlines() if line.startswith('"')]
-    for row in csv.DictReader(table):
-        if row.get("Kernel Name"):
-            found = {short: row[metric] for metric, short in METRICS.items() if row.get(metric)}
-            day.report(row["Kernel Name"], found.pop("duration", "no duration"), "ns", **found)
-    if not table:
+    rows = csv.DictReader(line for line in output.splitlines() if line.startswith('"'))
+    named = [row for row in rows if row.get("Kernel Name")]  # the row before has units
+    for row in named:
+        found = {short: row[metric] for metric, short in METRICS.items() if row.get(metric)}
+        day.report(row["Kernel Name"], found.pop("duration", "no duration"), "ns", **found)
+    if code or not named:
         day.report("ncu", "FAILED", reason=output[-1000:], exit_code=code)
 
 
 def tiny(day: Day) -> None:
     """Run small cases once, without comparing: what a tool slows down a hundredfold has to be tiny."""
-    for case in (*diagrams(2, small=True)[::7], *diagrams(3, small=True)[::7], *matchings(small=True)[::2]):
+    exact = (*diagrams(2, small=True)[::7], *diagrams(3, small=True)[::7], *matchings(small=True)[::2])
+    maps = losses(small=True)[::3]
+    for case in exact:
         answers.on_device(case)[1]()
-    for maps in losses(small=True)[::3]:
-        maps.step(*(x.cuda() for x in maps.make()))
-    day.report("tiny cases", "ran")
+    for pair in maps:
+        pair.step(*(x.cuda() for x in pair.make()))
+    torch.cuda.synchronize()
+    day.report("tiny cases", len(exact) + len(maps))
 
 
 def profiled(day: Day) -> None:
-    """Run the timed calls once, after a run that compiles."""
-    for run in workloads(day).values():
-        run()
+    """Run the workloads of the kernels that took longest, each once."""
+    titles = [*dict.fromkeys(slowest(day.out).values())]
+    for title in titles:
+        workloads(small=day.rehearse)[title]()()
+    torch.cuda.synchronize()
+    day.report("workloads", len(titles), reason=", ".join(titles))
 
 
 def _section(name: str, day: Day) -> list[str]:
@@ -88,7 +118,8 @@ def _section(name: str, day: Day) -> list[str]:
 
 
 def _run(words: Sequence[str], day: Day, name: str, env: dict[str, str]) -> tuple[int, str]:
-    """Run a tool and keep all that it prints."""
-    run = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, check=False)
-    (day.out / f"{name}.txt").write_text(run.stdout)
-    return run.returncode, run.stdout
+    """Run a tool and keep all that it prints, also if the tool is stopped."""
+    path = day.out / f"{name}.txt"
+    with path.open("w") as file:
+        run = subprocess.run(words, stdout=file, stderr=subprocess.STDOUT, env=env, check=False)
+    return run.returncode, path.read_text(errors="replace")

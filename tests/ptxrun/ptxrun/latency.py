@@ -57,7 +57,7 @@ class Latencies:
     store: int = 2                         # no thread waits for a store
     fence: int = 700                       # a release, or a fence, for the device: about two journeys to the L2 and back
     acquire: int = 150                     # more than the access itself takes; the L1 is empty afterwards
-    sectors: int = 256                     # of 32 bytes, of the L1, that a block has: 256 KiB shared by 32 blocks
+    sectors: int = 256                     # of 32 bytes, of the L1, that a block has: 256 KiB shared by 32 blocks; more where fewer blocks fit
 
 
 def registers(operand):

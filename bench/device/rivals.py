@@ -1,0 +1,85 @@
+"""Other libraries, where they are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+import gpuph
+from bench import inputs
+
+from .section import Day
+
+Call = Callable[[], object]
+
+
+def rivals(day: Day) -> None:
+    """Time the other libraries that are there, and gpuph on the same inputs."""
+    n = 2 if day.rehearse else 64
+    x = inputs.KINDS["roads"](n, 12 if day.rehearse else 64)
+    sides = inputs.bars(False, n, 5 if day.rehearse else 300)
+    for package, contenders in (
+        ("gpuph", _ours(x, *sides)),
+        ("gudhi", _gudhi(x)),
+        ("cripser", _cripser(x)),
+        ("torch_linear_assignment", _assignment(*sides)),
+    ):
+        if importlib.util.find_spec(package) is None:
+            day.report.skipped(package, "not installed")
+            continue
+        with day.isolated(package):
+            for name, run in contenders:
+                day.report(name, 1e6 * _seconds(run, 1 if day.rehearse else 5) / n, "us a window")
+
+
+def _seconds(run: Call, rounds: int) -> float:
+    """Median seconds of a call after the first one."""
+    run()
+    seconds = []
+    for _ in range(rounds):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        run()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def _ours(x: Tensor, a: gpuph.Diagram, b: gpuph.Diagram) -> Iterator[tuple[str, Call]]:
+    on_device = x.cuda()
+    yield "gpuph, roads", lambda: gpuph.persistence(on_device)
+    a, b = (gpuph.Diagram(*(part.cuda() for part in vars(side).values())) for side in (a, b))
+    yield "gpuph, matching", lambda: gpuph.match(a, b)
+
+
+def _gudhi(x: Tensor) -> Iterator[tuple[str, Call]]:
+    import gudhi
+
+    def run() -> None:
+        for window in x.double().numpy():
+            complex_ = gudhi.CubicalComplex(top_dimensional_cells=window)
+            complex_.compute_persistence()
+            complex_.cofaces_of_persistence_pairs()
+
+    yield "GUDHI CubicalComplex + cofaces, roads, CPU", run
+
+
+def _cripser(x: Tensor) -> Iterator[tuple[str, Call]]:
+    import cripser
+
+    yield "cripser, roads, CPU", lambda: [cripser.computePH(window, maxdim=1) for window in x.double().numpy()]
+
+
+def _assignment(a: gpuph.Diagram, b: gpuph.Diagram) -> Iterator[tuple[str, Call]]:
+    """The same matching as an assignment of points to points, without the making of its matrix."""
+    from torch_linear_assignment import batch_linear_assignment
+
+    alone_a, alone_b = ((side.death - side.birth).square() / 2 for side in (a, b))
+    apart = (a.birth[:, :, None] - b.birth[:, None]).square() + (a.death[:, :, None] - b.death[:, None]).square()
+    saving = (alone_a[:, :, None] + alone_b[:, None] - apart).clamp(min=0).cuda()
+    yield "torch-linear-assignment, matching", lambda: batch_linear_assignment(-saving)

@@ -1,0 +1,53 @@
+"""The calls that are timed and profiled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+import gpuph
+from bench import inputs, inputs3
+
+Call = Callable[[], object]
+
+
+def workloads(small: bool) -> dict[str, Callable[[], Call]]:
+    """What makes the calls, with their inputs on the device, by the titles that the cost model gives them.
+
+    The small ones, for a rehearsal, have less data under the same titles, but for maps and pairs.
+    """
+    n, n3, size, size3 = (2, 1, 12, 6) if small else (1024, 64, 64, 32)
+    found: dict[str, Callable[[], Call]] = {}
+    for kind, make in inputs.KINDS.items():
+        found[f"persistence of {kind}"] = functools.partial(_persistence, make, n, size)
+    for kind, make in inputs3.KINDS.items():
+        found[f"persistence of volumes, {kind}"] = functools.partial(_persistence, make, n3, size3)
+    for size in (24,) if small else (256, 512):
+        batch = 1 if small else 32 * 256**2 // size**2
+        title = f"loss and its gradient, maps of {size} x {size}"
+        found[title] = functools.partial(_loss_step, batch, size, min(size // 2, 64))
+    pairs, points = (2, 5) if small else (1024, 300)
+    for kind, short in (("short bars", True), ("long bars", False)):
+        title = f"matching of pairs of {points} points, {kind}"
+        found[title] = functools.partial(_matching, short, pairs, points)
+    return found
+
+
+def _persistence(make: Callable[[int, int], Tensor], n: int, size: int) -> Call:
+    return functools.partial(gpuph.persistence, make(n, size).cuda())
+
+
+def _loss_step(batch: int, size: int, window: int) -> Call:
+    pred, target = (x.cuda() for x in inputs.predictions(batch, size))
+    loss_fn = gpuph.LocalizedPHLoss(window).eval()
+    pred = pred.requires_grad_()
+    return lambda: torch.autograd.grad(loss_fn(pred, target), pred)
+
+
+def _matching(short: bool, pairs: int, points: int) -> Call:
+    sides = inputs.bars(short, pairs, points)
+    a, b = (gpuph.Diagram(*(part.cuda() for part in vars(side).values())) for side in sides)
+    return functools.partial(gpuph.match, a, b)
