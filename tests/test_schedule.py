@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.schedule import Device, makespan, resident
+from bench.schedule import Device, makespan, resident, sectors
 
 
 def test_blocks_that_all_fit_take_as_long_as_the_longest() -> None:
@@ -66,3 +66,11 @@ def test_blocks_on_a_multiprocessor_are_those_of_cudas_occupancy_calculator(
 def test_another_device_holds_other_numbers_of_blocks() -> None:
     small = Device(multiprocessors=2, registers=32768, warps=16, blocks=8, shared=64 * 1024)
     assert resident(1, 32, 0, small) == 8 and resident(4, 32, 0, small) == 4 and resident(1, 128, 40 * 1024, small) == 1
+
+
+def test_blocks_share_the_l1_with_the_shared_memory_of_all() -> None:
+    """Of 256 KiB, 32 blocks have 8 each and 2 blocks 128, less their shared memory and the kibibyte that CUDA takes."""
+    assert sectors(warps=1, registers=16, shared=0) == 7 * 1024 // 32
+    assert sectors(warps=4, registers=192, shared=0) == 127 * 1024 // 32
+    assert sectors(warps=4, registers=192, shared=27 * 1024) == 100 * 1024 // 32
+    assert sectors(warps=1, registers=32, shared=227 * 1024) == 28 * 1024 // 32

@@ -263,8 +263,11 @@ def matchings(small: bool) -> list[Points]:
         return cases
     some = ((0, 30), (20, 0), (1, 17), (31, 33), (9, 140))
     cases += [Points(some, *way) for way in itertools.product(FLOATS, squares, solvers, POINTS)]
-    sizes = (((20, 18),) * MANY, ((300, 300),) * 64, ((1200, 1100), (2500, 2400)))
-    return cases + [Points(*way) for way in itertools.product(sizes, FLOATS, squares, solvers)]
+    many = (((20, 18),) * MANY, ((300, 300),) * 64)
+    cases += [Points(*way) for way in itertools.product(many, FLOATS, squares, solvers)]
+    # A single pair runs on one multiprocessor, and its time grows with the square of the points and more.
+    cases += [Points(((600, 550),), dtype, False, solver) for dtype in FLOATS for solver in solvers[1:]]
+    return cases + [Points(((700, 650), (1200, 1100)), dtype, True, "auto") for dtype in FLOATS]
 
 
 def losses(small: bool) -> list[Maps]:

@@ -32,15 +32,15 @@ LIMITS = {  # seconds, by section, in the order of running
     "compile": 150,
     "images": 60,
     "volumes": 60,
-    "matching": 60,
+    "matching": 80,
     "losses": 45,
     "modes": 45,
     "kernels": 45,
     "calls": 45,
     "training": 60,
     "rivals": 40,
-    "memcheck": 45,
-    "racecheck": 45,
+    "memcheck": 60,
+    "racecheck": 60,
     "profiler": 75,
 }
 

@@ -169,7 +169,7 @@ def training(day: Day) -> None:
     images = torch.rand(batch, 3, crop, crop, generator=torch.Generator().manual_seed(0)).cuda()
     target = inputs.predictions(max(1, batch))[1][:batch, :, :crop, :crop].contiguous().cuda()
     mse = torch.nn.functional.mse_loss
-    contenders = {"MSE": mse, "MSE + localized": plus(gpuph.LocalizedPHLoss(min(64, crop)), preset.weight)}
+    contenders = {"MSE": mse, "MSE + localized": plus(gpuph.LocalizedPHLoss(window=min(64, crop)), preset.weight)}
     if importlib.util.find_spec("gudhi") is None:
         day.report.skipped("steps with the loss by GUDHI and scipy", "gudhi is not installed")
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from . import answers
-from .cases import diagrams, losses, matchings
+from .cases import Maps, Points, Windows
 from .report import read
 from .section import Day
 from .times import workloads
@@ -93,15 +93,25 @@ def profiler(day: Day) -> None:
 
 
 def tiny(day: Day) -> None:
-    """Run small cases once, without comparing: what a tool slows down a hundredfold has to be tiny."""
-    exact = (*diagrams(2, small=True)[::7], *diagrams(3, small=True)[::7], *matchings(small=True)[::2])
-    maps = losses(small=True)[::3]
-    for case in exact:
-        answers.on_device(case)[1]()
-    for pair in maps:
-        pair.step(*(x.cuda() for x in pair.make()))
-    torch.cuda.synchronize()
-    day.report("tiny cases", len(exact) + len(maps))
+    """Run a few small cases once, without comparing: tools slow them down a hundredfold, and instrument each kernel."""
+    single, double = torch.float32, torch.float64
+    cases: tuple[Windows | Points | Maps, ...] = (
+        Windows("noise", 2, (12, 11), single, "T"),
+        Windows("with a nan", 2, (1, 13), double, "V"),
+        Windows("noise", 2, (5, 6, 4), single, "V"),
+        Windows("ties", 2, (1, 5, 4), double, "T"),
+        Points(((0, 3), (2, 0), (1, 1), (7, 5)), single, True, "augment"),
+        Points(((0, 3), (2, 0), (1, 1), (7, 5)), double, False, "auction"),
+        Maps("LocalizedPHLoss", 2, (18, 15), single),
+        Maps("LocalizedPHLoss", 2, (7, 8, 6), single),
+    )
+    for case in cases:
+        if isinstance(case, Maps):
+            case.step(*(x.cuda() for x in case.make()))
+        else:
+            answers.on_device(case)[1]()
+        torch.cuda.synchronize()
+        day.report(case.name, "ran")
 
 
 def profiled(day: Day) -> None:

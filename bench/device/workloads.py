@@ -42,7 +42,7 @@ def _persistence(make: Callable[[int, int], Tensor], n: int, size: int) -> Call:
 
 def _loss_step(batch: int, size: int, window: int) -> Call:
     pred, target = (x.cuda() for x in inputs.predictions(batch, size))
-    loss_fn = gpuph.LocalizedPHLoss(window).eval()
+    loss_fn = gpuph.LocalizedPHLoss(window=window).eval()
     pred = pred.requires_grad_()
     return lambda: torch.autograd.grad(loss_fn(pred, target), pred)
 
