@@ -56,7 +56,7 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, i
     return out
 
 
-@triton.jit(do_not_specialize=["p", "k", "tiles"])
+@triton.jit(do_not_specialize=["p", "k", "tiles"], do_not_specialize_on_alignment=["values", "index"])
 def _gather(
     values,  # [N, P] any dtype
     index,  # [N, K] int64
@@ -74,7 +74,7 @@ def _gather(
     tl.store(out + row * k + column, tl.load(values + row * p + i, mask=(i >= 0) & (i < p), other=0), mask=there)
 
 
-@triton.jit(do_not_specialize=["size", "k", "tiles"])
+@triton.jit(do_not_specialize=["size", "k", "tiles"], do_not_specialize_on_alignment=["values", "index"])
 def _scatter(
     values,  # [N, K] float32 or float64
     index,  # [N, K] int64

@@ -90,7 +90,10 @@ def _three_axes(sizes: Sequence[int]) -> tuple[int, ...]:
     return (*[1] * (3 - len(sizes)), *sizes)
 
 
-@triton.jit(do_not_specialize=["n", "each", "programs", "margin_z", "margin", *_SIZES])
+@triton.jit(
+    do_not_specialize=["n", "each", "programs", "margin_z", "margin", *_SIZES],
+    do_not_specialize_on_alignment=["pred", "target", "heights"],
+)
 def _lay(
     pred,  # [B, image_depth, image_rows, image_columns] float32 or float64
     target,  # likewise

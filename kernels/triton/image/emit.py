@@ -95,7 +95,10 @@ def emit(
     return [Pairs(*parts) for parts in zip(index, values, count, strict=True)]
 
 
-@triton.jit(do_not_specialize=["height", "width", "slots", "all_slots", "programs", "min_persistence"])
+@triton.jit(
+    do_not_specialize=["height", "width", "slots", "all_slots", "programs", "min_persistence"],
+    do_not_specialize_on_alignment=["x"],
+)
 def _pairs(
     x,  # [N, H, W] float32 or float64
     extrema,  # [N, H * W] int32

@@ -81,7 +81,9 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     return outputs
 
 
-@triton.jit(do_not_specialize=["height", "width", "most", "lanes", "own", "tiles"])
+@triton.jit(
+    do_not_specialize=["height", "width", "most", "lanes", "own", "tiles"], do_not_specialize_on_alignment=["x"]
+)
 def _gradient(
     x,  # [N, H, W] float32 or float64
     descents,  # [N, strips, W] int32, written

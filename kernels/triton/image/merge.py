@@ -69,7 +69,7 @@ def merge(
             _merge[(n * programs,)](x, ways, saddles, ends, tree, hints, counters, *shape, **meta, num_warps=1)
 
 
-@triton.jit(do_not_specialize=["height", "width", "most", "programs"])
+@triton.jit(do_not_specialize=["height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])
 def _merge(
     values,  # [N, H, W] float32 or float64
     ways,  # [N, strips, W] or [N, strips, W + 1] int32: descents or ascents

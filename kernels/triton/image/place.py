@@ -44,7 +44,7 @@ def place(
     _place[grid](x, counters, keys, *outputs, *scalars, *geometry, **meta)
 
 
-@triton.jit(do_not_specialize=_SCALARS)
+@triton.jit(do_not_specialize=_SCALARS, do_not_specialize_on_alignment=["x"])
 def _place(
     x,  # [N, H, W] float32
     counters,  # [N, COUNTERS] int32

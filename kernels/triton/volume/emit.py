@@ -84,7 +84,7 @@ def emit(
     return [Pairs(*parts) for parts in zip(index, values, count, strict=True)]
 
 
-@triton.jit(do_not_specialize=["voxels", "most", *ROWS, "min_persistence"])
+@triton.jit(do_not_specialize=["voxels", "most", *ROWS, "min_persistence"], do_not_specialize_on_alignment=["x"])
 def _pairs3(
     x,  # [N, D, H, W] float32 or float64
     edges,  # [N, most] int32

@@ -92,7 +92,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Tensor, ...]:
     return star, *lists, counters
 
 
-@triton.jit(do_not_specialize=["depth", "height", "width", "most"])
+@triton.jit(do_not_specialize=["depth", "height", "width", "most"], do_not_specialize_on_alignment=["x"])
 def _gradient3(
     x,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32, written

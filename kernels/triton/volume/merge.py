@@ -83,7 +83,9 @@ def merge(
     return claims, opened, used
 
 
-@triton.jit(do_not_specialize=["depth", "height", "width", "most", "programs"])
+@triton.jit(
+    do_not_specialize=["depth", "height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"]
+)
 def _merge3(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32

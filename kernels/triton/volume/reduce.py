@@ -109,7 +109,10 @@ def reduce(
     return claims.view(torch.int32)[:, ::2]
 
 
-@triton.jit(do_not_specialize=["depth", "height", "width", "most_edges", "most_squares", "room", "programs"])
+@triton.jit(
+    do_not_specialize=["depth", "height", "width", "most_edges", "most_squares", "room", "programs"],
+    do_not_specialize_on_alignment=["values"],
+)
 def _reduce(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32

@@ -135,7 +135,7 @@ def _before(length_a, code_a, length_b, code_b, equal):
     return (length_a > length_b) | (length_a == length_b) & ((code_a < code_b) | (code_a == code_b) & equal)
 
 
-@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "voxels", *ROWS, "run"])
+@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "voxels", *ROWS, "run"], do_not_specialize_on_alignment=["x"])
 def _merge_runs(
     x,  # [N, D, H, W] float32 or float64
     counters,  # [N, COUNTERS] int32
