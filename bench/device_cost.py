@@ -17,10 +17,11 @@ for the longest thread, of which a warp issues an instruction a cycle.
 
 "With latency" is what to expect. ptxrun's model of latency says how many cycles each block takes when it is alone on a
 multiprocessor (tests/ptxrun/ptxrun/latency.py has the latencies, and where they are from), and bench/schedule.py
-starts the blocks in order, as many at a time as registers and warps permit, which share the L1. A stage takes until the
-last block ends, or as long as its tightest limit, whichever is longer, and LAUNCH. The latencies are good to 20 %; where chains of
-dependent loads decide, expect the times within 0.7 to 1.8 of the truth. Warps that share a multiprocessor do not delay
-each other; all that is read is taken to be in the L2, so that times of stages that wait for memory are too short.
+starts the blocks in order, as many at a time as registers and warps permit; these share the L1. A stage takes until the
+last block ends, or as long as its tightest limit, whichever is longer, and LAUNCH. The latencies are good to 20 %;
+where chains of dependent loads decide, expect the times within 0.7 to 1.8 of the truth. Warps that share a
+multiprocessor do not delay each other; all that is read is taken to be in the L2, so that times of stages that wait for
+memory are too short.
 
 For larger batches the same blocks are repeated. PyTorch's own launches are not counted. "Host us a call" is the time
 that the CPU of this machine takes until all kernels are launched (bench/host.py).
