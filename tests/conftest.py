@@ -47,6 +47,6 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 @pytest.fixture(scope="session")
 def roads() -> torch.Tensor:
     """Windows of 64 x 64 of the distance map of Helsinki's roads plus a ramp: (16, 64, 64)."""
-    from bench import inputs  # draws with Pillow, which tests without this fixture do not need
+    from bench.speed import inputs  # draws with Pillow, which tests without this fixture do not need
 
     return inputs.roads(16)

@@ -1,4 +1,4 @@
-"""The counts of `bench.device_cost`, on small batches, and what it predicts from them."""
+"""The counts of `bench.device.cost`, on small batches, and what it predicts from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import gpuph
-from bench import counts, device_cost, h100, host, inputs, neurons
+from bench.device import cost, counts, h100, host
+from bench.speed import inputs
+from bench.train import neurons
 
 triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
@@ -28,7 +30,7 @@ class TestCounts:
     pytestmark = ptx
 
     def test_a_pixel_of_a_larger_batch_costs_the_same(self, roads: torch.Tensor) -> None:
-        one, four = (device_cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
+        one, four = (cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
         assert list(one["stages"]) == ["gradient", "merge", "ascents", "pairs", "place"]
         for what in ("instructions", "sectors written", "distinct sectors", "barriers"):
             assert four["stages"]["gradient"][what] == pytest.approx(one["stages"]["gradient"][what], rel=0.02)
@@ -37,18 +39,18 @@ class TestCounts:
 
     def test_memory_is_counted_in_sectors(self, roads: torch.Tensor) -> None:
         """The gradient reads 4 bytes a pixel, and writes two bits for each of 4 edges and 4 squares, at least."""
-        stages = device_cost.persistence_cost(roads[:2])["stages"]
+        stages = cost.persistence_cost(roads[:2])["stages"]
         assert 5 / 32 <= stages["gradient"]["distinct sectors"] < 6 / 32
         assert stages["gradient"]["sectors read"] > 4 / 32 and stages["place"]["sectors written"] >= 12 / 32
         assert stages["gradient"]["atomics"] * 64**2 >= 3 and stages["place"]["atomics"] == 0
 
     def test_inputs_and_results_are_all_that_must_move(self, roads: torch.Tensor) -> None:
         """4 bytes of a value; in both dimensions, birth, death and their indices of a column for each 4 pixels."""
-        moved = device_cost.persistence_cost(roads[:2])["input and result bytes"]
+        moved = cost.persistence_cost(roads[:2])["input and result bytes"]
         assert moved == pytest.approx(4 + 2 * 2 * (4 + 8) / 4, rel=0.01)
 
     def test_volumes_are_counted_stage_by_stage_too(self) -> None:
-        one, two = (device_cost.persistence_cost(neurons.windows(1, 16).repeat(n, 1, 1, 1), 64) for n in (1, 2))
+        one, two = (cost.persistence_cost(neurons.windows(1, 16).repeat(n, 1, 1, 1), 64) for n in (1, 2))
         assert list(one["stages"]) == ["gradient3", "merge3", "mark", "reduce", "pairs3", "sort_runs", "merge_runs"]
         assert one["stages"]["reduce"]["launches"] == 2
         for stage, rel in (("gradient3", 0.02), ("merge3", 0.1), ("reduce", 0.1)):
@@ -63,7 +65,7 @@ class TestCounts:
 
     def test_what_trace_does_in_merge_is_what_it_does_alone(self, roads: torch.Tensor) -> None:
         x = roads[:1]
-        case = device_cost.persistence_cost(x)
+        case = cost.persistence_cost(x)
         assert list(case["parts of stages"]) == ["trace in merge"]
         part = counts.count(lambda: gpuph.persistence(x, dims=(1,)))[1]["trace in merge"]
         stages, parts = counts.count(lambda: trace_alone(x))
@@ -75,12 +77,12 @@ class TestCounts:
         assert 0 < of_roads < case["predicted, 1024 windows"]["times the ideal"]
 
     def test_the_loss_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
-        case = device_cost.loss_cost(roads[:1, None], roads[1:2, None])
+        case = cost.loss_cost(roads[:1, None], roads[1:2, None])
         assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
         assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps, and the gradient of one
 
     def test_latency_is_stated_beside_throughput(self, roads: torch.Tensor) -> None:
-        case = device_cost.persistence_cost(roads[:2])
+        case = cost.persistence_cost(roads[:2])
         whole, stages = case["predicted, 1024 windows"], case["stages"]
         assert whole["us with latency"] == pytest.approx(
             sum(s["us with latency, 1024 windows"] for s in stages.values())
@@ -100,7 +102,7 @@ class TestCounts:
         assert stages["merge"]["bound with latency, 1024 windows"] == "latency"
 
     def test_blocks_of_a_larger_batch_are_those_of_a_smaller_again(self, roads: torch.Tensor) -> None:
-        one, four = (device_cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
+        one, four = (cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
         for name in ("gradient", "place"):
             a, b = (case["stages"][name] for case in (one, four))
             assert b["blocks"] == 4 * a["blocks"]
@@ -109,8 +111,8 @@ class TestCounts:
     def test_maps_of_many_windows_are_counted_as_maps(self) -> None:
         """A block adds up the gradient of a part of a map: the more windows lie there, the longer it takes."""
         pred, target = (maps[..., :128, :128] for maps in inputs.predictions(1))
-        of_maps = device_cost.loss_cost(pred, target)
-        of_tiles = device_cost.loss_cost(inputs.tiles(pred, 64), inputs.tiles(target, 64))
+        of_maps = cost.loss_cost(pred, target)
+        of_tiles = cost.loss_cost(inputs.tiles(pred, 64), inputs.tiles(target, 64))
         assert of_maps["windows"] == of_tiles["windows"] == 8
         assert of_maps["stages"]["merge"]["blocks"] == of_tiles["stages"]["merge"]["blocks"]
         assert all(maps.shape == (4, 1, 512, 512) for maps in inputs.predictions(4, 512))
@@ -118,7 +120,7 @@ class TestCounts:
         assert long > 1.5 * short
 
     def test_matching_is_counted_by_pairs_of_diagrams(self) -> None:
-        few, many = (device_cost.matching_cost(short=True, points=n) for n in (8, 40))
+        few, many = (cost.matching_cost(short=True, points=n) for n in (8, 40))
         assert few["windows"] == 2 and list(few["stages"]) == ["match", "cost"]
         assert few["stages"]["match"]["blocks"] == 2
         key = "predicted, 1024 windows"
@@ -172,10 +174,10 @@ def test_the_tightest_limit_is_the_prediction() -> None:
     counts = dict.fromkeys(("sectors", "distinct sectors", "instructions", "integer instructions"), 0.0)
     counts |= {"launches": 2, "longest thread": 1.98e4, "distinct sectors": 1e6}
     launches, thread, memory = 2e-6, 1e-5, 32e6 / 3.35e12
-    assert device_cost.predicted(counts) == (pytest.approx(launches + thread), "longest thread")
-    assert device_cost.predicted(counts, 4) == (pytest.approx(launches + 4 * memory), "memory")
+    assert cost.predicted(counts) == (pytest.approx(launches + thread), "longest thread")
+    assert cost.predicted(counts, 4) == (pytest.approx(launches + 4 * memory), "memory")
     counts["integer instructions"] = 16.75e12
-    assert device_cost.predicted(counts) == (pytest.approx(launches + 1), "integers")
+    assert cost.predicted(counts) == (pytest.approx(launches + 1), "integers")
 
 
 def launch(cycles: list[int], sectors: float = 0.0, warps: int = 1, registers: int = 32) -> counts.Launch:
@@ -209,6 +211,6 @@ def test_a_stage_of_several_launches_takes_their_sum() -> None:
 
 def test_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(sys, "argv", ["device_cost"])
+    monkeypatch.setattr(sys, "argv", ["cost"])
     with pytest.raises(SystemExit, match="needs Linux and gcc"):
-        device_cost.main()
+        cost.main()

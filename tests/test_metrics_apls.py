@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from bench.roads import load_lines
+from bench.train.roads import load_lines
 from gpuph.metrics import apls
 from graphs import SYMMETRIES, graph, grid, moved, oddities, ring
 

@@ -8,12 +8,10 @@ import torch
 from PIL import Image
 from scipy.ndimage import label
 
-import bench.evaluate
-import bench.network
-import bench.neurons
 import bench.paper.__main__ as command
-from bench.crops import distance_map
-from bench.inputs import road_mask
+import bench.train.evaluation
+import bench.train.network
+import bench.train.neurons
 from bench.paper import fig4, gradients, harness, tables
 from bench.paper.errors import GAP, LENGTH, break_road, inject, join_roads
 from bench.paper.harness import CHOOSING, Harness, Plan
@@ -32,6 +30,8 @@ from bench.paper.methods import (
     truth,
 )
 from bench.paper.scores import HIGHER_IS_BETTER, score
+from bench.speed.inputs import road_mask
+from bench.train.crops import distance_map
 
 ROWS = 200  # metres of Helsinki: enough for a crop of the training area
 
@@ -42,15 +42,15 @@ def small():
     tiny = {"features": (8, 8, 8, 8, 8, 8), "batch": 1}
     presets = {
         "small": {
-            2: replace(bench.network.PRESETS["small"][2], crop=64, **tiny),
-            3: replace(bench.network.PRESETS["small"][3], crop=48, **tiny),
+            2: replace(bench.train.network.PRESETS["small"][2], crop=64, **tiny),
+            3: replace(bench.train.network.PRESETS["small"][3], crop=48, **tiny),
         }
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(harness, "PRESETS", presets)
-        patch.setattr(bench.network, "STATISTICS_BATCHES", 1)
-        patch.setattr(bench.neurons, "SIDE", 48)
-        patch.setattr(bench.evaluate, "SIGHT", {2: 128, 3: 48})
+        patch.setattr(bench.train.network, "STATISTICS_BATCHES", 1)
+        patch.setattr(bench.train.neurons, "SIDE", 48)
+        patch.setattr(bench.train.evaluation, "SIGHT", {2: 128, 3: 48})
         for module in (harness, tables):  # all thresholds are for test_table_has_scores_at_other_thresholds_too
             patch.setattr(module, "thresholds", lambda predicts, rank: thresholds(predicts, rank)[:1])
         patch.setattr(harness, "candidates", lambda predicts, rank: candidates(predicts, rank)[2:3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.schedule import Device, makespan, resident, sectors
+from bench.device.schedule import Device, makespan, resident, sectors
 
 
 def test_blocks_that_all_fit_take_as_long_as_the_longest() -> None:

@@ -7,11 +7,11 @@ import tifffile
 import torch
 from PIL import Image
 
-import bench.network
-import bench.train
-from bench.folder import load_folder
-from bench.roads import helsinki, load_lines
-from bench.scenes import Scene
+import bench.train.network
+from bench.train import __main__ as demo
+from bench.train.folder import load_folder
+from bench.train.roads import helsinki, load_lines
+from bench.train.scenes import Scene
 
 ROWS = 400  # metres of Helsinki: enough for a crop of the training area
 
@@ -25,7 +25,7 @@ def scene() -> Scene:
 def few_statistics():
     """Batch-norm statistics that are wanted for nothing but speed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.network, "STATISTICS_BATCHES", 2)
+        patch.setattr(bench.train.network, "STATISTICS_BATCHES", 2)
         yield
 
 
@@ -159,7 +159,7 @@ def test_folder_names_what_is_wrong(tmp_path, scene):
 
 def command(out: Path, *more: object) -> dict:
     fixed = ("--rows", ROWS, "--warmup", 2, "--weight", 0.1, "--out", out)
-    return bench.train.main([str(word) for word in (*fixed, *more)])
+    return demo.main([str(word) for word in (*fixed, *more)])
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_both_networks_differ_by_the_loss_alone(finished, tmp_path):
 
 @pytest.mark.parametrize("interrupted_at", [1, 2, 4], ids=["in-the-warm-up", "at-the-fork", "after-the-fork"])
 def test_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch, interrupted_at):
-    batch = bench.train.Crops.batch
+    batch = demo.Crops.batch
 
     def interrupted(self, number):
         if number == interrupted_at:
@@ -195,8 +195,8 @@ def test_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch
         return batch(self, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(bench.train, "SAVE_EVERY", 1)
-        patch.setattr(bench.train.Crops, "batch", interrupted)
+        patch.setattr(demo, "SAVE_EVERY", 1)
+        patch.setattr(demo.Crops, "batch", interrupted)
         command(tmp_path, "--steps", 3)
     resumed = command(tmp_path, "--steps", 3, "--resume", tmp_path / "checkpoint.pt")
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-import bench.network
-import bench.neurons
-import bench.train
-from bench.crops import Crops
-from bench.neurons import BRIDGES, DETOUR, hemibrain, load_skeletons
-from bench.scenes import Scene
+import bench.train.network
+import bench.train.neurons
+from bench.train import __main__ as demo
+from bench.train.crops import Crops
+from bench.train.neurons import BRIDGES, DETOUR, hemibrain, load_skeletons
+from bench.train.scenes import Scene
 
 SIDE = 64
 
@@ -20,8 +20,8 @@ SIDE = 64
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """A piece of the neurons, and batch-norm statistics that are wanted for nothing but speed."""
-    monkeypatch.setattr(bench.neurons, "SIDE", SIDE)
-    monkeypatch.setattr(bench.network, "STATISTICS_BATCHES", 2)
+    monkeypatch.setattr(bench.train.neurons, "SIDE", SIDE)
+    monkeypatch.setattr(bench.train.network, "STATISTICS_BATCHES", 2)
 
 
 def test_rendering_is_decided_by_the_seed():
@@ -47,9 +47,9 @@ def test_rendered_volume_is_an_image_with_centre_lines():
         assert np.median(bright) > np.quantile(dark, 0.95)
 
 
-@pytest.mark.parametrize("every", [bench.neurons.GAP_EVERY, 10**9], ids=["gaps", "no-gaps"])
+@pytest.mark.parametrize("every", [bench.train.neurons.GAP_EVERY, 10**9], ids=["gaps", "no-gaps"])
 def test_neurites_are_as_dark_as_the_background_in_gaps_only(monkeypatch, every):
-    monkeypatch.setattr(bench.neurons, "GAP_EVERY", every)
+    monkeypatch.setattr(bench.train.neurons, "GAP_EVERY", every)
     for scene in hemibrain(0):
         bright, dark = scene.image[0][scene.mask], scene.image[0][~scene.mask]
         assert (np.quantile(bright, 0.05) < np.quantile(dark, 0.9)) == (every < 10**9)
@@ -57,8 +57,8 @@ def test_neurites_are_as_dark_as_the_background_in_gaps_only(monkeypatch, every)
 
 def test_false_bridges_are_short_and_far_along_the_neuron():
     neuron = load_skeletons()[0]
-    points = neuron.points[:, ::-1] / bench.neurons.FINE
-    start, stop = bench.neurons._bridges(neuron, points, np.arange(len(points)), 20, np.random.default_rng(0))
+    points = neuron.points[:, ::-1] / bench.train.neurons.FINE
+    start, stop = bench.train.neurons._bridges(neuron, points, np.arange(len(points)), 20, np.random.default_rng(0))
     assert len(start) == 20
     tree = nx.Graph()
     for a, b in zip(*neuron.pieces(), strict=True):
@@ -80,7 +80,7 @@ def test_crops_are_turned_and_mirrored_in_all_ways_with_their_maps(rank, symmetr
 
 def command(out: Path, *more: object) -> dict:
     fixed = ("--data", "neurons", "--warmup", 1, "--out", out)
-    return bench.train.main([str(word) for word in (*fixed, *more)])
+    return demo.main([str(word) for word in (*fixed, *more)])
 
 
 def test_train_on_neurons_and_resume(tmp_path):

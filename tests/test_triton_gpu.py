@@ -8,7 +8,7 @@ import torch
 
 import gpuph
 import inputs
-from bench import neurons
+from bench.train import neurons
 from diagrams import KINDS, mixed, pairs
 from engines import (
     assert_same_gather,

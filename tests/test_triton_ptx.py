@@ -195,7 +195,7 @@ ODD_BATCHES = """
 import sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import ptxrun.triton, torch, gpuph
-from bench import counts
+from bench.device import counts
 
 compiled = []
 initialise = ptxrun.triton.Launcher.__init__

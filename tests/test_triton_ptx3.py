@@ -13,7 +13,7 @@ import torch
 
 import gpuph
 import inputs
-from bench import neurons
+from bench.train import neurons
 from engines import assert_same_localized, assert_same_pairs
 from gpuph.kernels import cells
 from test_triton_ptx import SCHEDULES, ptx

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import inputs
-from bench import neurons
+from bench.train import neurons
 from engines import Launch, stubbed
 from reduce_inputs import inputs_of, pairs_of
 

@@ -15,7 +15,7 @@ from torch.library import opcheck
 import gpuph
 import inputs
 import oracle
-from bench import neurons
+from bench.train import neurons
 from test_persistence import INF, case_id, pairs_of, rows_sorted
 
 CASES = [(kind, shape) for kind in inputs.KINDS for shape in inputs.VOLUMES]

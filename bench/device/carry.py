@@ -26,7 +26,7 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x
 def compile_kernels(cache: Path) -> int:
     """Compile what the sections run, without running it; returns the number of compiled kernels."""
     os.environ["TRITON_CACHE_DIR"] = str(cache)
-    from bench.counts import PTXRUN, as_on_a_device
+    from bench.device.counts import PTXRUN, as_on_a_device
 
     from .compiling import jobs, warm
 

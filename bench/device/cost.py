@@ -1,4 +1,4 @@
-"""`python -m bench.device_cost`: count what the Triton kernels do for a pixel, and predict their times on an H100.
+"""`python -m bench.device.cost`: count what the Triton kernels do for a pixel, and predict their times on an H100.
 
 The compiled kernels run as PTX on the CPU (tests/ptxrun), which counts, by stage, a stage being a kernel: instructions
 of threads, sectors of 32 bytes that warps read and write, atomics and barriers. No GPU takes part. The counts are of
@@ -11,12 +11,12 @@ A compiler moves and merges instructions, but little between files: `merge` with
 these lines, within 1 %, and for all others what a program starts with, 1.4 instructions a pixel.
 
 Two times are predicted for each stage. "Throughput" is a bound from below: a stage takes as long as the tightest of the
-limits in bench/h100.py, and LAUNCH. Each distinct sector comes from memory once, or goes there; every sector that a
-warp asks for comes from the L2, none from a nearer cache; nothing waits for an answer, and work is spread evenly, but
-for the longest thread, of which a warp issues an instruction a cycle.
+limits in bench/device/h100.py, and LAUNCH. Each distinct sector comes from memory once, or goes there; every sector
+that a warp asks for comes from the L2, none from a nearer cache; nothing waits for an answer, and work is spread
+evenly, but for the longest thread, of which a warp issues an instruction a cycle.
 
 "With latency" is what to expect. ptxrun's model of latency says how many cycles each block takes when it is alone on a
-multiprocessor (tests/ptxrun/ptxrun/latency.py has the latencies, and where they are from), and bench/schedule.py
+multiprocessor (tests/ptxrun/ptxrun/latency.py has the latencies, and where they are from), and bench/device/schedule.py
 starts the blocks in order, as many at a time as registers and warps permit; these share the L1. A stage takes until the
 last block ends, or as long as its tightest limit, whichever is longer, and LAUNCH. The latencies are good to 20 %;
 where chains of dependent loads decide, expect the times within 0.7 to 1.8 of the truth. Warps that share a
@@ -24,7 +24,7 @@ multiprocessor do not delay each other; all that is read is taken to be in the L
 memory are too short.
 
 For larger batches the same blocks are repeated. PyTorch's own launches are not counted. "Host us a call" is the time
-that the CPU of this machine takes until all kernels are launched (bench/host.py).
+that the CPU of this machine takes until all kernels are launched (bench/device/host.py).
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ import torch
 from torch import Tensor
 
 import gpuph
+from bench.speed import volume_inputs
+from bench.speed.inputs import KINDS, bars, predictions, tiles
+from bench.speed.timing import machine
 
-from . import inputs3
 from .counts import Scratch, by_stage, launches
 from .h100 import BANDWIDTH, CLOCK, INTEGERS, ISSUE, L2, LAUNCH, predicted, with_latency
 from .host import host_costs
-from .inputs import KINDS, bars, predictions, tiles
 from .schedule import H100
-from .timing import machine
 
-RESULTS = Path(__file__).parent / "results" / "device_cost.json"
+RESULTS = Path(__file__).parents[1] / "results" / "device_cost.json"
 BATCHES = (16, 64)
 EXTRAPOLATED = 1024
 SIZE = 64
@@ -211,7 +211,7 @@ def volumes() -> dict[str, list[dict[str, Any]]]:
     """The cases of volumes."""
     return {
         f"persistence of volumes, {kind}": [persistence_cost(make(n, SIZE3), EXTRAPOLATED3) for n in BATCHES3]
-        for kind, make in inputs3.KINDS.items()
+        for kind, make in volume_inputs.KINDS.items()
     }
 
 
@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--only", choices=GROUPS, help="leave the other cases as they were saved")
     options = parser.parse_args()
     if not shutil.which("gcc") or sys.platform != "linux":
-        sys.exit("bench.device_cost runs PTX on the CPU, which needs Linux and gcc.")
+        sys.exit("bench.device.cost runs PTX on the CPU, which needs Linux and gcc.")
     cases: dict[str, list[dict[str, Any]]] = {}
     for group, make in GROUPS.items():
         if options.only in (None, group):

@@ -21,7 +21,7 @@ import gpuph
 
 from .schedule import sectors
 
-PTXRUN = str(Path(__file__).parents[1] / "tests" / "ptxrun")
+PTXRUN = str(Path(__file__).parents[2] / "tests" / "ptxrun")
 
 Counts = dict[str, float]
 

@@ -11,9 +11,9 @@ from unittest import mock
 import torch
 
 import gpuph
+from bench.speed.timing import machine
 
 from .counts import PTXRUN, as_on_a_device
-from .timing import machine
 
 WARM_UP, ROUNDS, CALLS = 3, 5, 20
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import gpuph
-from bench import inputs
+from bench.speed import inputs
 
 from .section import Day
 

@@ -59,7 +59,7 @@ class Day(NamedTuple):
 @contextlib.contextmanager
 def emulated() -> Iterator[None]:
     """Let tensors and kernels for a GPU live on the CPU, the kernels as compiled PTX."""
-    from bench.counts import PTXRUN, as_on_a_device
+    from .counts import PTXRUN, as_on_a_device
 
     sys.path.insert(0, PTXRUN)
     import ptxrun.triton

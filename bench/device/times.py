@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 import gpuph
-from bench import inputs
-from bench.timing import machine
+from bench.speed import inputs
+from bench.speed.timing import machine
 
 from .section import Day
 from .workloads import workloads
@@ -132,7 +132,7 @@ def _seconds_by_kernel(run: Callable[[], object], day: Day) -> dict[str, float]:
 
 
 def predictions() -> dict[tuple[str, str], dict[str, float]]:
-    """Predicted microseconds of kernels, by workload and kernel, as `bench.device_cost --save` wrote them."""
+    """Predicted microseconds of kernels, by workload and kernel, as `bench.device.cost --save` wrote them."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for title, batches in json.loads(COST.read_text())["cases"].items():
         for name, stage in batches[-1]["stages"].items():
@@ -162,7 +162,7 @@ def training(day: Day) -> None:
     if importlib.util.find_spec("monai") is None:
         day.report.skipped("training steps", "monai is not installed")
         return
-    from bench.network import PRESETS, Branch, plus
+    from bench.train.network import PRESETS, Branch, plus
 
     preset = PRESETS["small" if day.rehearse else "paper"][2]
     batch, crop = (1, 32) if day.rehearse else (preset.batch, preset.crop)
@@ -188,7 +188,7 @@ def training(day: Day) -> None:
 
 
 def _by_gudhi(window: int) -> Callable[[Tensor, Tensor], Tensor]:
-    from bench.by_gudhi import framed, localized_loss
+    from bench.speed.gudhi_loss import framed, localized_loss
 
     height = gpuph.Linear((0.14, 0.14))
 

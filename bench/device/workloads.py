@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import gpuph
-from bench import inputs, inputs3
+from bench.speed import inputs, volume_inputs
 
 Call = Callable[[], object]
 
@@ -23,7 +23,7 @@ def workloads(small: bool) -> dict[str, Callable[[], Call]]:
     found: dict[str, Callable[[], Call]] = {}
     for kind, make in inputs.KINDS.items():
         found[f"persistence of {kind}"] = functools.partial(_persistence, make, n, size)
-    for kind, make in inputs3.KINDS.items():
+    for kind, make in volume_inputs.KINDS.items():
         found[f"persistence of volumes, {kind}"] = functools.partial(_persistence, make, n3, size3)
     for size in (24,) if small else (256, 512):
         batch = 1 if small else 32 * 256**2 // size**2

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.paper import fig3, fig4, gradients, tables
 from bench.paper.harness import InputError
-from bench.timing import machine
+from bench.speed.timing import machine
 
 EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "fig3": fig3.run,

@@ -14,8 +14,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 import gpuph
-from bench.inputs import road_mask
 from bench.paper.errors import KINDS, inject
+from bench.speed.inputs import road_mask
 
 SIDE = 384  # of a crop, pixels
 CROPS, ERRORS, RUNS, QUICK_RUNS = 2, 30, 10, 2

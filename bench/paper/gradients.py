@@ -16,12 +16,12 @@ from torch.nn.functional import cosine_similarity, mse_loss
 from tqdm import tqdm
 
 import gpuph
-from bench.crops import WINDOW
-from bench.evaluate import THRESHOLD
-from bench.network import Branch, Loss
 from bench.paper.harness import Harness
 from bench.paper.methods import MeanOfDraws
 from bench.paper.tables import plan_of
+from bench.train.crops import WINDOW
+from bench.train.evaluation import THRESHOLD
+from bench.train.network import Branch, Loss
 
 RANK = 2
 BATCHES, QUICK_BATCHES = 40, 2

@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from bench.crops import Crops, distance_map
-from bench.evaluate import predict
-from bench.folder import load_folder
-from bench.network import PRESETS, Branch, Loss
-from bench.neurons import hemibrain
 from bench.paper.methods import BASE, Method, candidates, lines_of, thresholds, truth
 from bench.paper.scores import HIGHER_IS_BETTER, score
-from bench.roads import DECOYS, FEW_DECOYS, helsinki
-from bench.scenes import Scene
+from bench.train.crops import Crops, distance_map
+from bench.train.evaluation import predict
+from bench.train.folder import load_folder
+from bench.train.network import PRESETS, Branch, Loss
+from bench.train.neurons import hemibrain
+from bench.train.roads import DECOYS, FEW_DECOYS, helsinki
+from bench.train.scenes import Scene
 
 Scores = dict[str, dict[str, float]]  # of each metric, by threshold
 CHOOSING = ("APLS", "CCQ")  # the metrics that a cut may be chosen by
@@ -59,7 +59,7 @@ class Plan:
     images, masks : str, optional
         The directories of a "folder", of which the share `held_out` is held out.
     preset : str
-        Of `bench.network.PRESETS`.
+        Of `bench.train.network.PRESETS`.
     device : str
         Where it runs.
     """

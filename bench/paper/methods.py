@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, mse_loss
 
 import gpuph
-from bench.crops import WINDOW
-from bench.evaluate import THRESHOLD
-from bench.network import Loss, plus
+from bench.train.crops import WINDOW
+from bench.train.evaluation import THRESHOLD
+from bench.train.network import Loss, plus
 from gpuph.height import Height
 
 BASE = {"probability": binary_cross_entropy, "distance": mse_loss}  # by what the network predicts
 BASE_NAME = {"probability": "CE", "distance": "MSE"}
 
-# What each term counts. The localized loss has the weight of `bench.network.PRESETS`, with which its gradient in the
-# network's parameters is, after the warm-up, 0.21 (in 3D 0.27) times as long as that of the base loss. The others'
+# What each term counts. The localized loss has the weight of `bench.train.network.PRESETS`, with which its gradient in
+# the network's parameters is, after the warm-up, 0.21 (in 3D 0.27) times as long as that of the base loss. The others'
 # weights give them the same share, to a factor of 2: found with seed 100, which no table uses, and not tuned further.
 WEIGHTS = {
     2: {"DMT": 2.0, "ConnLoss": 0.1, "Homo-Pre": 0.1, "Homo-Reg": 0.1, "Homo-Ours": 0.1},

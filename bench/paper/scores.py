@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bench.crops import WINDOW
-from bench.evaluate import TOLERANCE
+from bench.train.crops import WINDOW
+from bench.train.evaluation import TOLERANCE
 from gpuph.metrics import apls, betti_error, ccq, junction_score, skeleton_graph, too_long_too_short
 
 RADIUS = {2: 25.0, 3: 10.0}  # pixels, by the number of axes: of TLTS and JCT; neurites lie closer than roads

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.figure import richest_crop
-from bench.network import PRESETS
 from bench.paper.harness import CHOOSING, Harness, Plan
 from bench.paper.methods import (
     Method,
@@ -26,6 +24,8 @@ from bench.paper.methods import (
     thresholds,
 )
 from bench.paper.scores import HIGHER_IS_BETTER, MEANING
+from bench.train.figure import richest_crop
+from bench.train.network import PRESETS
 
 TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
     "table1": ("roads", "Methods, images", main_table),

@@ -10,8 +10,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 import gpuph
-
-from .roads import load_lines
+from bench.train.roads import load_lines
 
 TRUNCATION = 20.0
 SLOPE = 0.2

@@ -1,4 +1,4 @@
-"""`python -m bench.loss`: the loss, forward and backward, against what there was before, on the CPU.
+"""`python -m bench.speed.loss`: the loss, forward and backward, against what there was before, on the CPU.
 
 A batch of 4 x 256 x 256 in windows of 64 x 64: gpuph; the same loss written with GUDHI and scipy, window by window; and
 the loss of Hu et al. 2019 as topolosses has it, on the same framed windows. All in turn in one process, on one thread,
@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 import gpuph
+from bench.speed.gudhi_loss import framed, localized_loss
+from bench.speed.inputs import SLOPE, TRUNCATION, predictions
+from bench.speed.timing import in_turn, machine
 
-from .by_gudhi import framed, localized_loss
-from .inputs import SLOPE, TRUNCATION, predictions
-from .timing import in_turn, machine
-
-RESULTS = Path(__file__).parent / "results" / "loss.json"
+RESULTS = Path(__file__).parents[1] / "results" / "loss.json"
 WINDOW = (64, 64)
 HEIGHT = gpuph.Linear((SLOPE * 0.6, SLOPE * 0.8))
 GPUPH, THREADED, BY_GUDHI, BY_TOPOLOSSES = "gpuph", "gpuph, all threads", "gudhi + scipy", "topolosses, Hu loss"

@@ -1,4 +1,4 @@
-"""Matching against scipy and GUDHI, on one thread: `python -m bench.matching [--save]`.
+"""Matching against scipy and GUDHI, on one thread: `python -m bench.speed.matching [--save]`.
 
 Batches of 256 windows of n points against n points, and against the few points of a binary truth. scipy solves the
 clipped n x m matrix of savings, with and without the time that it takes to fill it; GUDHI's distance, by POT, runs on a
@@ -17,14 +17,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bench.speed.timing import in_turn, machine
 from gpuph import Diagram, match
-
-from .timing import in_turn, machine
 
 WINDOWS = 256
 SIZES = (20, 100, 300)
 GUDHI_WINDOWS = {20: 64, 100: 16, 300: 4}
-RESULTS = Path(__file__).parent / "results" / "matching.json"
+RESULTS = Path(__file__).parents[1] / "results" / "matching.json"
 
 Points = NDArray[np.float64]  # (n, 2)
 

@@ -1,4 +1,4 @@
-"""`python -m bench.persistence`: gpuph against GUDHI and cripser, 2D windows, H0 and H1, on the CPU.
+"""`python -m bench.speed.persistence`: gpuph against GUDHI and cripser, 2D windows, H0 and H1, on the CPU.
 
 All contenders run in turn in one process, each on one thread. GUDHI's CubicalPersistence gives values only; the others
 say which pixels gave birth and death. The answers are compared before a time is believed.
@@ -20,11 +20,10 @@ from gudhi.sklearn.cubical_persistence import CubicalPersistence
 from torch import Tensor
 
 import gpuph
+from bench.speed.inputs import KINDS
+from bench.speed.timing import in_turn, machine
 
-from .inputs import KINDS
-from .timing import in_turn, machine
-
-RESULTS = Path(__file__).parent / "results" / "persistence.json"
+RESULTS = Path(__file__).parents[1] / "results" / "persistence.json"
 GPUPH, VALUES_ONLY, COFACES, CRIPSER = "gpuph", "gudhi CubicalPersistence", "gudhi CubicalComplex + cofaces", "cripser"
 
 

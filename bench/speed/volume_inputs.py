@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from . import neurons
+from bench.train import neurons
 
 
 def noisy_neurites(n: int, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""`python -m bench.persistence3d`: gpuph against cripser and GUDHI, volumes, H0, H1 and H2, on the CPU.
+"""`python -m bench.speed.volume_persistence`: gpuph against cripser and GUDHI, volumes, H0, H1 and H2, on the CPU.
 
 All contenders run in turn in one process, each on one thread, and say which voxels gave birth and death. The answers
 are compared before a time is believed. Then, for gpuph alone: what a second thread gains, what a voxel costs in volumes
@@ -21,12 +21,11 @@ import torch
 from torch import Tensor
 
 import gpuph
+from bench.speed.timing import in_turn, machine, peak_memory
+from bench.speed.volume_inputs import KINDS
+from bench.train import neurons
 
-from . import neurons
-from .inputs3 import KINDS
-from .timing import in_turn, machine, peak_memory
-
-RESULTS = Path(__file__).parent / "results" / "persistence3d.json"
+RESULTS = Path(__file__).parents[1] / "results" / "volume_persistence.json"
 GPUPH, CRIPSER_T, CRIPSER_V, COFACES = "gpuph T", "cripser T", "cripser V", "gudhi CubicalComplex + cofaces"
 WINDOWS = {32: 4, 64: 2, 128: 1}  # so many of a size
 REPEATS = {32: 9, 64: 5, 128: 1}
@@ -120,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="*", choices=WINDOWS, default=[32, 64], help="(%(default)s)")
     parser.add_argument(
-        "--save", action="store_true", help="write bench/results/persistence3d.json, sizes beside sizes"
+        "--save", action="store_true", help="write bench/results/volume_persistence.json, sizes beside sizes"
     )
     options = parser.parse_args()
     times = json.loads(RESULTS.read_text())["milliseconds a window"] if RESULTS.exists() else {}

@@ -1,4 +1,4 @@
-"""`python -m bench.volumes`: training steps on large batches of volumes, and the share that the loss has in them.
+"""`python -m bench.speed.volume_training`: training steps on large batches of volumes, and the share of the loss.
 
 A step of `bench.train --data neurons` (the small network, forward and backward, and the optimiser) on 64 windows of
 32^3 and on 8 of 64^3 and of 96^3, after a short training, so that the predictions are a network's; with MSE + gpuph's
@@ -24,14 +24,13 @@ import torch
 from torch import Tensor
 
 import gpuph
+from bench.speed.gudhi_loss import framed, localized_loss
+from bench.speed.timing import in_turn, machine, peak_memory
+from bench.train.crops import Crops
+from bench.train.network import PRESETS, Branch, plus
+from bench.train.neurons import SLOPE, hemibrain
 
-from .by_gudhi import framed, localized_loss
-from .crops import Crops
-from .network import PRESETS, Branch, plus
-from .neurons import SLOPE, hemibrain
-from .timing import in_turn, machine, peak_memory
-
-RESULTS = Path(__file__).parent / "results" / "volumes.json"
+RESULTS = Path(__file__).parents[1] / "results" / "volume_training.json"
 BATCHES = {32: 64, 64: 8, 96: 8}  # windows of a size
 FEW = {32: 8, 64: 2, 96: 1}  # of them for the loss with GUDHI
 REPEATS = {32: 5, 64: 5, 96: 3}
@@ -120,7 +119,7 @@ def memory(loss_fn: Callable[[Tensor, Tensor], Tensor], *maps: np.ndarray) -> fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="*", choices=BATCHES, default=list(BATCHES), help="(%(default)s)")
-    parser.add_argument("--save", action="store_true", help="write bench/results/volumes.json")
+    parser.add_argument("--save", action="store_true", help="write bench/results/volume_training.json")
     options = parser.parse_args()
     torch.manual_seed(0)
     device = torch.device("cpu")

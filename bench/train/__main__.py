@@ -20,13 +20,13 @@ import torch
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from bench.crops import WINDOW, Crops, distance_map
-from bench.evaluate import predict, score, table
-from bench.figure import draw
-from bench.folder import load_folder
-from bench.network import PRESETS, Branch, plus
-from bench.neurons import hemibrain
-from bench.roads import helsinki
+from bench.train.crops import WINDOW, Crops, distance_map
+from bench.train.evaluation import predict, score, table
+from bench.train.figure import draw
+from bench.train.folder import load_folder
+from bench.train.network import PRESETS, Branch, plus
+from bench.train.neurons import hemibrain
+from bench.train.roads import helsinki
 from gpuph import LocalizedPHLoss, RandomLinear
 
 SAVE_EVERY = 100  # steps

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.scenes import Scene
+from bench.train.scenes import Scene
 from gpuph import truncated_distance_map
 
 # By the number of axes. Neurites lie closer than roads, and a volume's pixels are many.

@@ -8,7 +8,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from bench.crops import WINDOW
+from bench.train.crops import WINDOW
 from gpuph.metrics import betti_error, ccq
 
 # By the number of axes, in pixels.

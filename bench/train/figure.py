@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, avg_pool3d
 
 import gpuph
-from bench.crops import WINDOW
+from bench.train.crops import WINDOW
 from gpuph.windows import cut_windows, frame, origin
 
 # By the number of axes.

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 from skimage.io import imread
 
-from bench.scenes import Scene
+from bench.train.scenes import Scene
 
 SUFFIXES = (".png", ".tif", ".tiff")
 MOST_PIXELS = 2**27  # of an image: 1.6 GB as float32 RGB, and below the size that Pillow refuses to decode

@@ -12,7 +12,7 @@ from monai.networks.nets import BasicUNet
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from bench.crops import LAYOUT, TRUNCATION, Crops
+from bench.train.crops import LAYOUT, TRUNCATION, Crops
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # of predicted and true maps, (B, 1, *size), as the network gives them
 

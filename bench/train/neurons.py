@@ -20,9 +20,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 import gpuph
-from bench.scenes import Scene, texture
+from bench.train.scenes import Scene, texture
 
-SKELETONS = Path(__file__).parent / "data" / "hemibrain_neurons.npz"
+SKELETONS = Path(__file__).parents[1] / "data" / "hemibrain_neurons.npz"
 UNIT = 97.0  # of the skeletons', 8 nm each, a voxel: all three fill 188 x 267 x 196 voxels
 TRUNCATION, SLOPE = 20.0, 0.2
 

@@ -15,9 +15,9 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from bench.scenes import Scene, texture
+from bench.train.scenes import Scene, texture
 
-LINES = Path(__file__).parent / "data" / "helsinki_roads.npz"
+LINES = Path(__file__).parents[1] / "data" / "helsinki_roads.npz"
 
 # Colours as red, green, blue in [0, 1].
 GRASS, SOIL, PAVING = np.array([[0.34, 0.44, 0.26], [0.52, 0.46, 0.36], [0.57, 0.56, 0.53]], np.float32)

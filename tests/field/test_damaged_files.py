@@ -9,9 +9,9 @@ import tifffile
 import torch
 from PIL import Image
 
-import bench.folder
-import bench.train
-from bench.folder import load_folder
+import bench.train.folder
+from bench.train import __main__ as demo
+from bench.train.folder import load_folder
 
 SIDE = 136
 
@@ -30,7 +30,7 @@ def folder(tmp_path) -> tuple[Path, Path]:
 def error_of(capsys, out: Path, *words: object) -> str:
     """The last line that the command prints when it refuses these words."""
     with pytest.raises(SystemExit) as stopped:
-        bench.train.main([str(word) for word in ("--rows", 400, "--warmup", 1, "--steps", 1, "--out", out, *words)])
+        demo.main([str(word) for word in ("--rows", 400, "--warmup", 1, "--steps", 1, "--out", out, *words)])
     assert stopped.value.code == 2
     return capsys.readouterr().err.strip().splitlines()[-1]
 
@@ -61,7 +61,7 @@ def test_png_above_pillows_limit_is_refused(folder, tmp_path, capsys):
 
 
 def test_largest_supported_image_is_below_pillows_limit():
-    assert bench.folder.MOST_PIXELS < 2 * Image.MAX_IMAGE_PIXELS  # above twice the limit Pillow raises
+    assert bench.train.folder.MOST_PIXELS < 2 * Image.MAX_IMAGE_PIXELS  # above twice the limit Pillow raises
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -93,7 +93,7 @@ def test_file_that_is_not_a_checkpoint_is_refused(tmp_path, capsys, content):
     path = tmp_path / "checkpoint.pt"
     settings = {"data": "roads", "preset": "small", "seed": "0", "slope": "0.2", "warmup": "1", "rows": "400"}
     settings |= {"images": "None", "masks": "None", "held_out": "0.4"}
-    settings["weight"] = str(bench.train.PRESETS["small"][2].weight)
+    settings["weight"] = str(demo.PRESETS["small"][2].weight)
     if content in ("empty", "garbage"):
         path.write_bytes(b"" if content == "empty" else b"\x80\x02garbage" * 50)
     elif content == "figure":

@@ -16,8 +16,8 @@ from skimage.measure import euler_number
 from skimage.morphology import skeletonize
 
 import gpuph
-from bench.neurons import FINE, load_skeletons
-from bench.roads import load_lines
+from bench.train.neurons import FINE, load_skeletons
+from bench.train.roads import load_lines
 from gpuph.metrics import apls, betti_error, ccq, draw_graph, junction_score, skeleton_graph, too_long_too_short
 from gpuph.metrics.skeletons import curves
 
