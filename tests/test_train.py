@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import bench.train.network
+import bench.train.run
 from bench.train import __main__ as demo
 from bench.train.folder import load_folder
 from bench.train.roads import helsinki, load_lines
@@ -18,7 +19,7 @@ ROWS = 400  # metres of Helsinki: enough for a crop of the training area
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return helsinki(seed=0, height=ROWS)[0]
+    return helsinki(seed=0, rows=ROWS)[0]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +34,7 @@ def few_statistics():
 
 
 def test_rendering_is_decided_by_the_seed(scene):
-    again, other = helsinki(seed=0, height=ROWS)[0], helsinki(seed=1, height=ROWS)[0]
+    again, other = helsinki(seed=0, rows=ROWS)[0], helsinki(seed=1, rows=ROWS)[0]
     assert np.array_equal(scene.image, again.image)
     assert np.array_equal(scene.mask, again.mask)
     assert not np.array_equal(scene.image, other.image)
@@ -48,7 +49,7 @@ def test_rendered_scene_is_an_image_with_centre_lines(scene):
 
 
 def test_decoys_are_in_the_image_alone(scene):
-    none, some, again = (helsinki(seed=0, height=ROWS, decoys=share)[0] for share in (0.0, 0.5, 0.5))
+    none, some, again = (helsinki(seed=0, rows=ROWS, decoys=share)[0] for share in (0.0, 0.5, 0.5))
     assert np.array_equal(none.image, scene.image)
     assert np.array_equal(some.image, again.image)
     assert not np.array_equal(some.image, scene.image)
@@ -56,7 +57,7 @@ def test_decoys_are_in_the_image_alone(scene):
 
 
 def test_sixty_percent_of_the_area_are_for_training():
-    train, held_out = helsinki(height=ROWS)
+    train, held_out = helsinki(rows=ROWS)
     assert len(train.mask) == 0.6 * ROWS
     assert len(train.mask) + len(held_out.mask) == ROWS
 
@@ -195,7 +196,7 @@ def test_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch
         return batch(self, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(demo, "SAVE_EVERY", 1)
+        patch.setattr(bench.train.run, "SAVE_EVERY", 1)
         patch.setattr(demo.Crops, "batch", interrupted)
         command(tmp_path, "--steps", 3)
     resumed = command(tmp_path, "--steps", 3, "--resume", tmp_path / "checkpoint.pt")

@@ -61,7 +61,7 @@ def test_false_bridges_are_short_and_far_along_the_neuron():
     start, stop = bench.train.neurons._bridges(neuron, points, np.arange(len(points)), 20, np.random.default_rng(0))
     assert len(start) == 20
     tree = nx.Graph()
-    for a, b in zip(*neuron.pieces(), strict=True):
+    for a, b in zip(*neuron.edges(), strict=True):
         tree.add_edge(a, b, length=math.dist(points[a], points[b]))
     for a, b in zip(start, stop, strict=True):
         assert BRIDGES[0] <= math.dist(points[a], points[b]) <= BRIDGES[1]

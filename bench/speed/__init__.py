@@ -1,1 +1,1 @@
-"""Benchmarks on the CPU: gpuph and other libraries, timed in turn in one process, one command a module."""
+"""Timed comparisons with other libraries on the CPU, one command a module: `python -m bench.speed.persistence`, ..."""

@@ -1,1 +1,1 @@
-"""The training demo: `python -m bench.train`."""
+"""The training demo: `python -m bench.train` trains on roads or neurons, with and without the localized loss."""

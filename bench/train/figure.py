@@ -1,6 +1,6 @@
-"""The picture at the end of a training run: what each network sees, and what the topological loss sees in it.
+"""Draw what each network predicts on a held-out scene, and the critical pixels of the localized loss.
 
-Of volumes it shows projections along the first axis: the brightest voxels of the image, the nearest of the maps.
+Volumes are shown as projections along the first axis: the maximum of the image, and the minimum of distance maps.
 """
 
 from __future__ import annotations
@@ -19,15 +19,25 @@ from bench.train.crops import WINDOW
 from gpuph.windows import cut_windows, frame, origin
 
 # By the number of axes.
-WIDE = {2: 3, 3: 2}  # windows of the loss a side of the crop that is shown; along the first axis of a volume one
-WHITE = {2: 20.0, 3: 5.0}  # pixels: a distance shown as white; in a projection few voxels are far from all neurites
-SHORTEST = 2.0  # pairs of smaller persistence are not drawn
+WIDE = {2: 3, 3: 2}  # windows of the loss along a side of the crop that is drawn; one along a volume's first axis
+WHITE = {2: 20.0, 3: 5.0}  # distance drawn as white, pixels; in a projection most pixels are near some neurite
+SHORTEST = 2.0  # pairs of smaller persistence are not drawn, pixels
 
 
 def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, Tensor], slope: float) -> None:
-    """Draw a crop of a held-out scene: image (C, *size), true distance map (*size), and a row for each prediction.
+    """Draw the crop of a held-out scene with the longest roads or neurites.
 
-    The crop is the one with the longest roads or neurites, whatever the predictions.
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    image : ndarray, shape (C, *size)
+    target : Tensor, shape (*size)
+        The true distance map.
+    predictions : dict of str to Tensor, shape (*size)
+        Two predicted distance maps by the name of the loss, one column each.
+    slope : float
+        Slope of the localized loss's height function, per pixel.
     """
     crop, window = richest_crop(target), WINDOW[target.dim()]
     points = "pixels" if target.dim() == 2 else "voxels"
@@ -51,7 +61,7 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
 
 
 def richest_crop(target: Tensor) -> tuple[slice, ...]:
-    """Find the crop, on a grid of half its size, with the most pixels of roads or neurites."""
+    """Return the crop with the most pixels on roads or neurites, among crops that overlap by half."""
     rank = target.dim()
     lines, window = (target == 0).float()[None, None], WINDOW[rank]
     wanted = (window,) * (rank - 2) + (WIDE[rank] * window,) * 2
@@ -63,19 +73,19 @@ def richest_crop(target: Tensor) -> tuple[slice, ...]:
 
 
 def _show_map(panel: Axes, distance: Tensor, title: str) -> None:
-    seen = distance.amin(0) if distance.dim() == 3 else distance
-    panel.imshow(seen.numpy(), cmap="gray", vmin=0, vmax=WHITE[distance.dim()])
+    projection = distance.amin(0) if distance.dim() == 3 else distance
+    panel.imshow(projection.numpy(), cmap="gray", vmin=0, vmax=WHITE[distance.dim()])
     panel.set_title(title)
 
 
 def _show_pairs(panel: Axes, prediction: Tensor, target: Tensor, slope: float) -> None:
-    """Draw where the loops of a prediction are born and die, as `gpuph.LocalizedPHLoss` sees them."""
+    """Mark the pixels where loops of a prediction are born and die in the windows of `gpuph.LocalizedPHLoss`."""
     rank = prediction.dim()
     size = (WINDOW[rank],) * rank
     windows = cut_windows(torch.stack((prediction, target)), size, size)
     n = len(windows) // 2
-    g = gpuph.RandomLinear(slope)(n, windows.shape[1:], windows, torch.Generator().manual_seed(0))
-    windows = windows + torch.cat((g, g))
+    height = gpuph.RandomLinear(slope)(n, windows.shape[1:], windows, torch.Generator().manual_seed(0))
+    windows = windows + torch.cat((height, height))
     lowest = windows.flatten(1).amin(1).view(2, n).amin(0)
     loops = gpuph.persistence(frame(windows, lowest.repeat(2)), dims=(1,))[1]
     predicted = loops[:n]
@@ -88,10 +98,10 @@ def _show_pairs(panel: Axes, prediction: Tensor, target: Tensor, slope: float) -
             ("death", predicted.death_index, "x", colour),
         ):
             pixel = (corner[:, None] + offset[index.clamp(min=0)])[shown & of_kind]
-            pixel = pixel[pixel >= 0].numpy()  # a birth on the frame has none
+            pixel = pixel[pixel >= 0].numpy()  # a birth on the frame has no pixel
             y, x = np.unravel_index(pixel, prediction.shape)[-2:]
             label = f"{event}, {kind} loop"
             panel.plot(x, y, marker, color=colour, markerfacecolor=face, markersize=6, label=label)
     for draw_line, side in ((panel.axvline, prediction.shape[-1]), (panel.axhline, prediction.shape[-2])):
-        for border in range(size[-1], side, size[-1]):
-            draw_line(border - 0.5, color="tab:blue", linewidth=0.6, alpha=0.7)
+        for edge in range(size[-1], side, size[-1]):
+            draw_line(edge - 0.5, color="tab:blue", linewidth=0.6, alpha=0.7)

@@ -1,4 +1,4 @@
-"""A user's own data: a directory of images and one of masks."""
+"""Read your own data: a directory of images and a directory of masks."""
 
 from __future__ import annotations
 
@@ -13,26 +13,37 @@ from skimage.io import imread
 from bench.train.scenes import Scene
 
 SUFFIXES = (".png", ".tif", ".tiff")
-MOST_PIXELS = 2**27  # of an image: 1.6 GB as float32 RGB, and below the size that Pillow refuses to decode
+MOST_PIXELS = 2**27  # of an image: 1.6 GB as float32 RGB, and below the size at which Pillow refuses to decode
 
 
 def load_folder(images: Path, masks: Path, held_out: float) -> tuple[list[Scene], list[Scene]]:
-    """Read pairs of PNG or TIFF files and hold the last `held_out` of them out, at least one.
+    """Read pairs of PNG or TIFF files, and split them into scenes to train on and scenes held out.
 
-    A mask belongs to the image whose name has the same stem; where no stem is shared, the two directories are paired
-    in sorted order. Images are gray or RGB, 8 or 16 bit (an alpha channel is dropped); a mask's roads are the pixels
-    above half of its maximum.
+    A mask belongs to the image whose file name has the same stem. If no stem is shared, the two directories are paired
+    in sorted order. Images are gray or RGB with 8 or 16 bits; an alpha channel is dropped. Roads are the pixels of a
+    mask above half of its maximum.
+
+    Parameters
+    ----------
+    images, masks : Path
+        The two directories.
+    held_out : float
+        The share of the pairs, the last ones in sorted order, that is held out: at least one pair, and not all.
+
+    Returns
+    -------
+    training, held_out : list of Scene
 
     Raises
     ------
     ValueError
-        If there are fewer than two pairs, a file has no partner, is damaged or claims more than `MOST_PIXELS`, or the
-        sizes, channels or types do not fit; the message names the file.
+        If there are fewer than two pairs, if a file has no partner, is damaged or declares more than `MOST_PIXELS`, or
+        if sizes, channels or types do not match. The message names the file.
     """
     pairs = _pair(_files(images), _files(masks))
     if len(pairs) < 2:
         raise ValueError(f"{images}: at least two images are needed, one to train on and one held out; found one")
-    scenes = [_read_pair(*pair) for pair in pairs]
+    scenes = [_read_pair(image, mask) for image, mask in pairs]
     channels = {len(scene.image) for scene in scenes}
     if len(channels) > 1:
         raise ValueError(f"{images}: all images must be gray or all RGB, found {sorted(channels)} channels")
@@ -70,11 +81,11 @@ def _read_pair(image_path: Path, mask_path: Path) -> Scene:
 
 
 def _read(path: Path) -> np.ndarray:
-    """Read a file as (C, H, W), float32 in [0, 1], without an alpha channel."""
+    """Read a file as an array (C, H, W), float32 in [0, 1], without an alpha channel."""
     try:
-        _check_claimed_size(path)
+        _check_declared_size(path)
         pixels = imread(path)
-    except Exception as error:  # a damaged file can make its decoder raise almost anything
+    except Exception as error:  # decoders of damaged files raise almost anything
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if pixels.dtype not in (np.bool_, np.uint8, np.uint16):
         raise ValueError(f"{path} holds {pixels.dtype}, expected 8- or 16-bit unsigned integers")
@@ -88,8 +99,8 @@ def _read(path: Path) -> np.ndarray:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / scale
 
 
-def _check_claimed_size(path: Path) -> None:
-    """Raise if the file's header claims more pixels than an image may have, before memory is allocated for them."""
+def _check_declared_size(path: Path) -> None:
+    """Raise if the file's header declares more pixels than are supported, before memory is allocated for them."""
     if path.suffix.lower() == ".png":
         with Image.open(path) as image:
             pixels = math.prod(image.size)

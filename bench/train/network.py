@@ -1,4 +1,4 @@
-"""The networks, and how they are trained."""
+"""Networks that predict distance maps or probabilities, and one training step."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from bench.train.crops import LAYOUT, TRUNCATION, Crops
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # of predicted and true maps, (B, 1, *size), as the network gives them
+Loss = Callable[[Tensor, Tensor], Tensor]  # of predicted and true maps (B, 1, *size)
 
-AVERAGING = 0.99  # of the weights, from step to step
-STATISTICS_BATCHES = 30
+AVERAGING = 0.99  # decay of the running average of the weights, per step
+STATISTICS_BATCHES = 30  # that the averaged network's batch-norm statistics are computed on
 
 
 def plus(term: Loss, weight: float, base: Loss = nn.functional.mse_loss) -> Loss:
-    """A base loss with so much of another one."""
+    """Return the loss base + weight * term."""
     return lambda pred, target: base(pred, target) + weight * term(pred, target)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A network and how it is trained; `weight`, `warmup` and `steps` are defaults of the command line."""
+    """A network and its training. `weight`, `warmup` and `steps` are the defaults of the command line."""
 
-    features: tuple[int, ...]  # of BasicUNet: five levels down, and the last one up
+    features: tuple[int, ...]  # channels of BasicUNet: five levels down, and the last level up
     learning_rate: float
-    batch: int
-    crop: int  # pixels
-    weight: float
-    warmup: int
-    steps: int
+    batch: int  # crops
+    crop: int  # side, pixels
+    weight: float  # of the localized loss
+    warmup: int  # steps with the base loss alone
+    steps: int  # after the warm-up
 
 
 # By name and number of axes.
@@ -52,12 +52,12 @@ PRESETS = {
 
 
 def _unet(rank: int, channels: int, preset: Preset) -> BasicUNet:
-    # Interpolation, as the transposed convolutions that are the default leave checkerboards, full of tiny loops.
+    # Upsample by interpolation: the default, transposed convolutions, leaves checkerboards full of tiny loops.
     return BasicUNet(rank, channels, 1, features=preset.features, norm="batch", upsample="nontrainable")
 
 
 class DistanceNet(nn.Module):
-    """A U-Net that predicts the truncated distance map, in pixels: (B, 1, H, W) of images (B, C, H, W), or in 3D."""
+    """A U-Net that predicts the truncated distance map (B, 1, *size), in pixels, of images (B, C, *size)."""
 
     def __init__(self, rank: int, channels: int, preset: Preset) -> None:
         super().__init__()
@@ -65,28 +65,29 @@ class DistanceNet(nn.Module):
         self.unet = _unet(rank, channels, preset)
 
     def forward(self, images: Tensor) -> Tensor:
-        # The U-Net starts near 0, and most pixels are far from any road; its outputs learn best around 1.
+        # The U-Net's output starts near 0, which stands for the truncation, the distance of most pixels.
         return self.truncation * (1 - self.unet(images))
 
 
 class ProbabilityNet(nn.Module):
-    """The same U-Net for the probability of each pixel to be on a line: (B, 1, H, W), or in 3D."""
+    """A U-Net that predicts the probability that a pixel is on a line, (B, 1, *size), of images (B, C, *size)."""
 
     def __init__(self, rank: int, channels: int, preset: Preset) -> None:
         super().__init__()
         self.unet = _unet(rank, channels, preset)
 
     def forward(self, images: Tensor) -> Tensor:
-        return (self.unet(images) - 2).sigmoid()  # it starts near the share of lines among the pixels
+        return (self.unet(images) - 2).sigmoid()  # starts near the share of pixels that are on lines
 
 
 NETWORKS = {"distance": DistanceNet, "probability": ProbabilityNet}  # by what they predict
 
 
 class Branch:
-    """A network in training: its weights, their running average, which is what gets evaluated, and the optimiser.
+    """A network in training: its weights, their running average, and the optimiser.
 
-    The average takes the place of a learning rate that decays: it is as quiet, and training can go on at any time.
+    The average is what gets evaluated. It replaces a decaying learning rate: it fluctuates as little, and training can
+    continue at any time.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Branch:
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=preset.learning_rate)
 
     def update(self, images: Tensor, target: Tensor, loss_fn: Loss = nn.functional.mse_loss) -> Tensor:
-        """Take one step; returns the loss before it."""
+        """Take one optimiser step, and return the loss before it."""
         self.net.train()
         loss = loss_fn(self.net(images), target)
         self.optimiser.zero_grad()
@@ -107,7 +108,7 @@ class Branch:
         return loss.detach()
 
     def averaged(self, crops: Crops) -> nn.Module:
-        """The averaged network, with batch-norm statistics of its own, counted on some training batches."""
+        """Return the averaged network, with its batch-norm statistics computed on some training batches."""
         net = copy.deepcopy(self.average)
         update_bn((crops.batch(number) for number in range(STATISTICS_BATCHES)), net)
         return net

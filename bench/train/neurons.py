@@ -1,8 +1,9 @@
-"""Volumes of real neurons: three of the fly's hemibrain, as skeletons, drawn into voxels.
+"""Render volumes of real neurons: the skeletons of three neurons of the fruit fly's hemibrain.
 
-The geometry is real: thin neurites that branch, run side by side and cross at a distance. The appearance is drawn from
-a seed, the way a light microscope might see one stained neuron, with all that makes networks err in topology: the stain
-is uneven and fails (gaps), glow joins neurites that pass close by (false bridges), and there is noise.
+The geometry is real: thin neurites that branch, run side by side and pass each other closely. The appearance is
+synthetic and depends on a seed. It imitates light microscopy of one stained neuron, with what makes networks err in
+topology: the stain is uneven and interrupted (gaps), glow connects neurites that pass close by (false bridges), and the
+image is noisy.
 """
 
 from __future__ import annotations
@@ -23,59 +24,59 @@ import gpuph
 from bench.train.scenes import Scene, texture
 
 SKELETONS = Path(__file__).parents[1] / "data" / "hemibrain_neurons.npz"
-UNIT = 97.0  # of the skeletons', 8 nm each, a voxel: all three fill 188 x 267 x 196 voxels
+UNIT = 97.0  # size of a voxel in the skeletons' units of 8 nm: all three neurons fill 188 x 267 x 196 voxels
 TRUNCATION, SLOPE = 20.0, 0.2
 
-# Of the rendered scenes, in voxels.
-FINE = 20.0  # units of the skeletons' a voxel
-SIDE = 192  # of a cube around the middle of a neuron, which holds most of its branches
+# Settings of the rendered scenes, in voxels unless noted.
+FINE = 20.0  # size of a voxel, in the skeletons' units
+SIDE = 192  # of a cube around the centre of a neuron, which holds most of its branches
 BLUR = 1.0
-GAP_EVERY, GAPS = 40, (2.0, 5.0)  # one on so much neurite, and half its length
-BRIDGE_EVERY, BRIDGES = 60, (6.0, 14.0)
-DETOUR = 40.0  # along the neurites, at least, between the ends of a bridge
+GAP_EVERY, GAPS = 40, (2.0, 5.0)  # length of neurite per gap, and range of a gap's radius
+BRIDGE_EVERY, BRIDGES = 60, (6.0, 14.0)  # length of neurite per bridge, and range of a bridge's length
+DETOUR = 40.0  # smallest distance along the neurites between the ends of a bridge
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A neuron, as a tree of points.
+    """The skeleton of a neuron: a tree of points.
 
     Attributes
     ----------
     points : ndarray, shape (n, 3), float32
-        x, y and z, in units of 8 nm.
+        Coordinates x, y and z, in units of 8 nm.
     radius : ndarray, shape (n,), float32
-        In the same unit.
+        Radius of the neurite at each point, in units of 8 nm.
     parent : ndarray, shape (n,), int32
-        The point that a point is joined to, -1 at a root.
+        Index of the point that each point is connected to; -1 at a root.
     """
 
     points: np.ndarray
     radius: np.ndarray
     parent: np.ndarray
 
-    def pieces(self) -> tuple[np.ndarray, np.ndarray]:
-        """The points at the two ends of each piece, shape (pieces,)."""
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points at the two ends of each edge, shape (edges,) each."""
         return np.flatnonzero(self.parent >= 0), self.parent[self.parent >= 0]
 
 
 def load_skeletons(path: Path = SKELETONS) -> list[Skeleton]:
-    """Read the neurons, in the order of their names."""
+    """Read the skeletons, sorted by name."""
     with np.load(path) as file:
         names = sorted(name.removesuffix("_parent") for name in file if name.endswith("_parent"))
         return [Skeleton(*(file[f"{name}_{part}"] for part in ("xyz", "radius", "parent"))) for name in names]
 
 
 def _between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Places on n lines between points (n, 3), in voxels: (places, n, 3), half a voxel or less apart."""
-    places = 1 + int(np.ceil(2 * np.abs(second - first).max(initial=0)))
-    return first + np.linspace(0, 1, places)[:, None, None] * (second - first)
+    """Sample n line segments between points (n, 3) at steps of half a voxel or less: shape (samples, n, 3)."""
+    samples = 1 + int(np.ceil(2 * np.abs(second - first).max(initial=0)))
+    return first + np.linspace(0, 1, samples)[:, None, None] * (second - first)
 
 
 def neurites(unit: float = UNIT) -> Tensor:
-    """Centre lines of all three neurons, one voxel thick, at so many units of 8 nm a voxel: (D, H, W), bool."""
+    """Draw the centre lines of all three neurons, one voxel wide, in voxels of `unit` x 8 nm: (D, H, W), bool."""
     points = []
     for neuron in load_skeletons():
-        first, second = (neuron.points[end] / unit for end in neuron.pieces())
+        first, second = (neuron.points[end] / unit for end in neuron.edges())
         points.append(_between(first, second).reshape(-1, 3))
     voxels = np.round(np.concatenate(points)).astype(np.int64)[:, ::-1]
     voxels -= voxels.min(0)
@@ -85,9 +86,9 @@ def neurites(unit: float = UNIT) -> Tensor:
 
 
 def windows(n: int, size: int, seed: int = 0, unit: float = UNIT) -> Tensor:
-    """Cubes with `size` voxels of neurites or more of the truncated distance map, plus a ramp in a random direction.
+    """Cut random cubes out of the truncated distance map, and add a ramp in a random direction to each.
 
-    Returns (n, size, size, size), float32.
+    Returns a tensor of shape (n, size, size, size), float32. Each cube holds at least `size` voxels of neurites.
     """
     mask = neurites(unit).numpy()
     distances = torch.from_numpy(np.minimum(distance_transform_edt(~mask), TRUNCATION).astype(np.float32))
@@ -104,24 +105,27 @@ def windows(n: int, size: int, seed: int = 0, unit: float = UNIT) -> Tensor:
 
 
 def hemibrain(seed: int = 0, rows: int | None = None) -> tuple[Scene, Scene, Scene]:
-    """Render the branches of the three neurons, each in a volume of its own: two to train on, the third held out.
+    """Render the three neurons, each in a volume of its own: two to train on, and the third to hold out.
 
     Parameters
     ----------
     seed : int
-        Decides the whole appearance.
+        Seed of the whole appearance.
     rows : int, optional
-        Only so many rows, around the middle; all of them (192) by default.
+        Render only this many rows around the centre. By default all 192 rows are rendered.
     """
     shape = (SIDE, rows or SIDE, SIDE)
-    return tuple(render(neuron, shape, np.random.default_rng((seed, i))) for i, neuron in enumerate(load_skeletons()))
+    first, second, third = (
+        render(neuron, shape, np.random.default_rng((seed, i))) for i, neuron in enumerate(load_skeletons())
+    )
+    return first, second, third
 
 
 def render(neuron: Skeleton, shape: tuple[int, int, int], rng: Generator) -> Scene:
-    """Render `shape` voxels around the middle of a neuron."""
+    """Render a volume of `shape` voxels around the centre of a neuron."""
     points = neuron.points[:, ::-1] / FINE
     points = points - np.median(points, axis=0) + np.array(shape) / 2
-    first, second = neuron.pieces()
+    first, second = neuron.edges()
     lines = _between(points[first], points[second])
     mask = _draw(lines, 1.0, shape) > 0
     visible = np.flatnonzero(((points >= 0) & (points < shape)).all(1))
@@ -133,7 +137,7 @@ def render(neuron: Skeleton, shape: tuple[int, int, int], rng: Generator) -> Sce
     light = _draw(lines, stain[first], shape)
     start, stop = _bridges(neuron, points, visible, mask.sum() // BRIDGE_EVERY, rng)
     light = np.maximum(light, _draw(_between(points[start], points[stop]), rng.uniform(0.3, 0.9, len(start)), shape))
-    light = 2 * np.pi * BLUR**2 * gaussian_filter(light, BLUR)  # so that a line keeps its brightness
+    light = 2 * np.pi * BLUR**2 * gaussian_filter(light, BLUR)  # a line keeps its brightness
     light *= 0.35 * np.exp(0.4 * texture(shape, 16, rng))
 
     image = 0.15 + 0.03 * texture(shape, 10, rng) + light
@@ -142,7 +146,7 @@ def render(neuron: Skeleton, shape: tuple[int, int, int], rng: Generator) -> Sce
 
 
 def _draw(lines: np.ndarray, value: np.ndarray | float, shape: tuple[int, int, int]) -> np.ndarray:
-    """Draw lines, given by their places (places, n, 3), one voxel thick, with a value (n,) each; the highest wins."""
+    """Draw n lines, given by their samples (samples, n, 3), one voxel wide. Each has a value; the largest one wins."""
     voxels = np.round(lines).astype(np.int64)
     inside = ((voxels >= 0) & (voxels < shape)).all(2)
     volume = np.zeros(shape, np.float32)
@@ -153,14 +157,15 @@ def _draw(lines: np.ndarray, value: np.ndarray | float, shape: tuple[int, int, i
 def _bridges(
     neuron: Skeleton, points: np.ndarray, visible: np.ndarray, count: int, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of visible points that are close in space and far along the neuron, shape (count,) each, or fewer."""
+    """Return the ends of up to `count` bridges: visible points close in space and far apart along the neurites."""
     shortest, longest = BRIDGES
     pairs = visible[cKDTree(points[visible]).query_pairs(longest, output_type="ndarray")]
     pairs = pairs[np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1) >= shortest]
     pairs = rng.permutation(pairs)[: 10 * count]
-    first, second = neuron.pieces()
+    first, second = neuron.edges()
     length = np.linalg.norm(points[first] - points[second], axis=1)
     tree = coo_array((length, (first, second)), (len(points), len(points))).tocsr()
     starts, row = np.unique(pairs[:, 0], return_inverse=True)
     far = np.isinf(dijkstra(tree, directed=False, indices=starts, limit=DETOUR)[row, pairs[:, 1]])
-    return tuple(pairs[far][:count].T)
+    start, stop = pairs[far][:count].T
+    return start, stop

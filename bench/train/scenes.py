@@ -1,4 +1,4 @@
-"""What is trained on, whatever it shows: images and the lines in them."""
+"""Training data: images or volumes with the lines to delineate, and the noise that rendered ones are made of."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Scene:
     Attributes
     ----------
     image : ndarray, shape (C, H, W) or (C, D, H, W), float32
-        C channels in [0, 1].
+        C channels with values in [0, 1].
     mask : ndarray, shape (H, W) or (D, H, W), bool
-        True on the roads or neurites; for the rendered scenes on their centre lines, one pixel wide.
+        True on the roads or neurites. In rendered scenes, the centre lines, one pixel wide.
     """
 
     image: np.ndarray
@@ -27,8 +27,8 @@ class Scene:
 
 
 def texture(shape: Sequence[int], scale: float, rng: Generator) -> np.ndarray:
-    """Smooth noise, mean 0 and deviation 1, that varies over `scale` pixels."""
-    step = max(1, int(scale / 2))  # drawn on a coarser grid: a wide Gaussian is slow
+    """Return smooth noise with mean 0 and standard deviation 1 that varies over `scale` pixels."""
+    step = max(1, int(scale / 2))  # the noise is drawn on a coarser grid, because a wide Gaussian filter is slow
     noise = rng.standard_normal([length // step + 2 for length in shape], np.float32)
     noise = gaussian_filter(noise, scale / step)
     if step > 1:

@@ -98,7 +98,7 @@ def test_skeletons_cover_bars_that_are_longer_than_they_are_wide(width):
 
 def test_skeletons_cover_real_neurites():
     shape, points = (112, 112, 112), load_skeletons()[0].points[:, ::-1] / FINE
-    first, second = load_skeletons()[0].pieces()
+    first, second = load_skeletons()[0].edges()
     points = points - np.median(points, axis=0) + np.array(shape) / 2
     steps = np.linspace(0, 1, 60)[:, None, None]
     voxels = np.round(points[first] + steps * (points[second] - points[first])).astype(int).reshape(-1, 3)
