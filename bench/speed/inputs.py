@@ -1,5 +1,4 @@
-"""What to measure and test on: windows of real roads, smooth fields and noise, as the loss sees them, (N, size, size),
-float32; and predicted and true maps, to compute the loss of."""
+"""Inputs to measure and test on: windows of real roads, smooth fields and noise, predicted and true maps, diagrams."""
 
 from __future__ import annotations
 
@@ -12,12 +11,12 @@ from torch import Tensor
 import gpuph
 from bench.train.roads import load_lines
 
-TRUNCATION = 20.0
-SLOPE = 0.2
+TRUNCATION = 20.0  # of distance maps, pixels
+SLOPE = 0.2  # of ramps, per pixel
 
 
 def road_mask() -> Tensor:
-    """Centre lines of Helsinki's roads, one pixel wide, at 1 m a pixel: (1, 1, H, W), bool."""
+    """Draw the centre lines of Helsinki's roads, one pixel wide, at 1 m per pixel: (1, 1, H, W), bool."""
     lines = load_lines()
     width, height = (int(extent) + 1 for extent in np.concatenate(lines).max(0))
     canvas = Image.new("1", (width, height))
@@ -28,7 +27,10 @@ def road_mask() -> Tensor:
 
 
 def roads(n: int, size: int = 64, seed: int = 0) -> Tensor:
-    """Windows with 30 road pixels or more of the truncated distance map, plus a ramp in a random direction."""
+    """Cut random windows out of the truncated distance map, and add a ramp in a random direction to each.
+
+    Returns a tensor of shape (n, size, size), float32. Each window holds at least 30 pixels of roads.
+    """
     mask = road_mask()
     distances = gpuph.truncated_distance_map(mask, TRUNCATION)[0, 0]
     rng = np.random.default_rng(seed)
@@ -43,20 +45,20 @@ def roads(n: int, size: int = 64, seed: int = 0) -> Tensor:
 
 
 def smooth(n: int, size: int = 64, seed: int = 0) -> Tensor:
-    """Gaussian random fields that vary over 4 pixels."""
+    """Return Gaussian random fields (n, size, size) that vary over 4 pixels."""
     noise = np.random.default_rng(seed).standard_normal((n, size, size), np.float32)
     return torch.from_numpy(gaussian_filter(noise, (0, 4, 4)))
 
 
 def noise(n: int, size: int = 64, seed: int = 0) -> Tensor:
-    """White noise, where a window has more pairs than anywhere else."""
+    """Return white noise (n, size, size), which has the most pairs per window."""
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, size, size), np.float32))
 
 
 def predictions(n: int, size: int = 256) -> tuple[Tensor, Tensor]:
-    """Predictions as a network makes them (the truth, noisy and smoothed), and truth: (n, 1, size, size).
+    """Return predicted and true distance maps, shape (n, 1, size, size) each.
 
-    There are four true maps, which repeat; the noise does not.
+    Predictions are the truth with noise, smoothed, and resemble a network's. Four true maps repeat; the noise does not.
     """
     distances = gpuph.truncated_distance_map(road_mask(), TRUNCATION)[0, 0]
     starts = [min(256 * i, distances.shape[1] - size) for i in range(4)]
@@ -67,15 +69,15 @@ def predictions(n: int, size: int = 256) -> tuple[Tensor, Tensor]:
 
 
 def tiles(maps: Tensor, size: int) -> Tensor:
-    """Cut maps (n, 1, H, W) into squares (N, 1, size, size)."""
+    """Cut maps (n, 1, H, W) into tiles (N, 1, size, size)."""
     return maps.unfold(2, size, size).unfold(3, size, size).reshape(-1, 1, size, size)
 
 
 def bars(short: bool, pairs: int, points: int) -> tuple[gpuph.Diagram, gpuph.Diagram]:
-    """Diagrams to match, of so many points in each window.
+    """Return two diagrams to match, each with `pairs` windows of `points` points.
 
-    Where most bars are short for how far apart they are, as in predictions of a network, few points compete for a
-    partner. Bars as long as all births are apart are the hard case.
+    Short bars resemble a network's predictions: most are short compared with the distances between them, so that few
+    points compete for a partner. Long bars are as long as the births are far apart, which is the hard case.
     """
     rng = torch.Generator().manual_seed(0)
     birth, length = torch.rand(2, 2, pairs, points, generator=rng)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: contenders timed in turn in one process, and a description of the machine."""
+"""Time contenders in turn in one process, measure peak memory, and describe the machine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PACKAGES = ("gpuph", "torch", "numpy", "scipy", "numba", "triton", "monai", "gud
 
 
 def in_turn(contenders: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:
-    """Time each contender once a round, after a warm-up, so that a busy machine is busy for all of them.
+    """Return the median time of each contender, in seconds.
 
-    Returns the median seconds of each.
+    After a warm-up, each contender runs once per round, so that other load on the machine affects all of them alike.
     """
     for run in contenders.values():
         run()
@@ -33,15 +33,15 @@ def in_turn(contenders: Mapping[str, Callable[[], object]], repeats: int = 7) ->
 
 
 def peak_memory(run: Callable[[], object]) -> int:
-    """Run and return by how many bytes this process was larger at its peak than before; on Linux only."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak, from now on
+    """Return by how many bytes this process grows at its peak during `run`. Linux only."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the recorded peak
     before = _status("VmRSS")
     run()
     return _status("VmHWM") - before
 
 
 def machine() -> dict[str, Any]:
-    """Describe the processor, the accelerator if there is one, the threads and the versions."""
+    """Describe the processor, the GPU if there is one, the number of threads, and the versions of packages."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -60,12 +60,16 @@ def machine() -> dict[str, Any]:
 
 
 def _status(name: str) -> int:
-    """A size of this process, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+    """Return a size of this process as Linux reports it, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            _, kibibytes, _ = line.split()
+            return 1024 * int(kibibytes)
+    raise ValueError(f"Linux does not report {name}")
 
 
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())

@@ -1,8 +1,8 @@
-"""`python -m bench.speed.volume_persistence`: gpuph against cripser and GUDHI, volumes, H0, H1 and H2, on the CPU.
+"""`python -m bench.speed.volume_persistence`: diagrams of volumes, H0, H1 and H2, by gpuph and others on the CPU.
 
-All contenders run in turn in one process, each on one thread, and say which voxels gave birth and death. The answers
-are compared before a time is believed. Then, for gpuph alone: what a second thread gains, what a voxel costs in volumes
-of 64^3 and 256^3, and how much memory it takes.
+The others are cripser and GUDHI. All contenders run in turn in one process, each on one thread, and return the voxels
+of births and deaths. The diagrams are compared before anything is timed. Then gpuph alone is measured: the gain of a
+second thread, the time per voxel in volumes of 64^3 and 256^3, and the memory.
 """
 
 from __future__ import annotations
@@ -15,32 +15,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cripser
-import gudhi
 import numpy as np
 import torch
 from torch import Tensor
 
 import gpuph
+from bench.speed.diagrams import cofaces, finite_points, sorted_points
 from bench.speed.timing import in_turn, machine, peak_memory
 from bench.speed.volume_inputs import KINDS
 from bench.train import neurons
 
 RESULTS = Path(__file__).parents[1] / "results" / "volume_persistence.json"
 GPUPH, CRIPSER_T, CRIPSER_V, COFACES = "gpuph T", "cripser T", "cripser V", "gudhi CubicalComplex + cofaces"
-WINDOWS = {32: 4, 64: 2, 128: 1}  # so many of a size
+WINDOWS = {32: 4, 64: 2, 128: 1}  # in a batch, by size
 REPEATS = {32: 9, 64: 5, 128: 1}
-FINE = 68.0  # units of the skeletons' a voxel, at which the neurons fill more than 256^3
-
-
-def cofaces(x: Tensor) -> list[object]:
-    """What persistence losses are made from today."""
-    found = []
-    for window in x.double().numpy():
-        complex_ = gudhi.CubicalComplex(top_dimensional_cells=window)
-        complex_.compute_persistence(homology_coeff_field=2, min_persistence=0)
-        found.append(complex_.cofaces_of_persistence_pairs())
-    return found
-
+FINE = 68.0  # size of a voxel in the skeletons' units, at which the neurons fill more than 256^3 voxels
 
 CONTENDERS: dict[str, Callable[[Tensor], object]] = {
     GPUPH: gpuph.persistence,
@@ -51,33 +40,29 @@ CONTENDERS: dict[str, Callable[[Tensor], object]] = {
 
 
 def check(windows: Tensor) -> None:
-    """Raise unless the finite points of gpuph's diagrams are cripser's, for T and V, of each window."""
+    """Raise unless the finite points of gpuph's diagrams equal cripser's, for the T and V constructions."""
     for construction, compute in (("T", cripser.computePH_T), ("V", cripser.computePH)):
         ours = gpuph.persistence(windows, construction=construction)
         for i, window in enumerate(windows.double().numpy()):
             bars = compute(window, maxdim=2)
             for dim in range(3):
-                theirs = bars[bars[:, 0] == dim, 1:3]
-                theirs = theirs[(theirs[:, 0] < theirs[:, 1]) & (theirs[:, 1] < 1e300)]
                 points = ours[dim].to_list()[i].double().numpy()
-                np.testing.assert_array_equal(_sorted(points[np.isfinite(points[:, 1])]), _sorted(theirs))
-
-
-def _sorted(points: np.ndarray) -> np.ndarray:
-    return points[np.lexsort(points.T[::-1])]
+                finite = points[np.isfinite(points[:, 1])]
+                np.testing.assert_array_equal(sorted_points(finite), sorted_points(finite_points(bars, dim)))
 
 
 def compare(sizes: list[int]) -> dict[str, object]:
-    """Milliseconds a window of each contender, by kind and size."""
+    """Return the milliseconds per window of each contender, by kind and size."""
     results: dict[str, object] = {}
     for size in sizes:
         for kind, make in KINDS.items():
-            x = make(WINDOWS[size], size)
-            check(x)
+            windows = make(WINDOWS[size], size)
+            check(windows)
             torch.set_num_threads(1)
-            seconds = in_turn({name: functools.partial(run, x) for name, run in CONTENDERS.items()}, REPEATS[size])
-            each = {name: 1e3 * time / len(x) for name, time in seconds.items()}
-            print(f"\n{kind}, {size}^3: milliseconds a window, one thread, and times gpuph")
+            runs = {name: functools.partial(run, windows) for name, run in CONTENDERS.items()}
+            seconds = in_turn(runs, REPEATS[size])
+            each = {name: 1e3 * time / len(windows) for name, time in seconds.items()}
+            print(f"\n{kind}, {size}^3: milliseconds per window on one thread, and multiples of gpuph's time")
             for name, time in each.items():
                 print(f"  {name:<34}{time:>10.2f}{time / each[GPUPH]:>10.1f}", flush=True)
             results[f"{kind}, {size}^3"] = each
@@ -85,7 +70,7 @@ def compare(sizes: list[int]) -> dict[str, object]:
 
 
 def scaling() -> dict[str, float]:
-    """Gains of a second thread, and costs of large volumes."""
+    """Measure the gain of a second thread, the time per voxel of large volumes, and the memory."""
 
     def on(threads: int, x: Tensor) -> None:
         torch.set_num_threads(threads)
@@ -109,17 +94,19 @@ def scaling() -> dict[str, float]:
 
 
 def _memory(kind: str) -> float:
-    """Bytes a voxel by which this process is larger at its peak than before."""
+    """Return the peak of this process's memory beyond the input, in bytes per voxel."""
     x = KINDS[kind](1, 128)
-    gpuph.persistence(x[:, :8, :8, :8].contiguous())
+    gpuph.persistence(x[:, :8, :8, :8].contiguous())  # loads and compiles everything
     return peak_memory(lambda: gpuph.persistence(x)) / x.numel()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="*", choices=WINDOWS, default=[32, 64], help="(%(default)s)")
     parser.add_argument(
-        "--save", action="store_true", help="write bench/results/volume_persistence.json, sizes beside sizes"
+        "--sizes", type=int, nargs="*", choices=WINDOWS, default=[32, 64], help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--save", action="store_true", help="write bench/results/volume_persistence.json; other sizes in it are kept"
     )
     options = parser.parse_args()
     times = json.loads(RESULTS.read_text())["milliseconds a window"] if RESULTS.exists() else {}
