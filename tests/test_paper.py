@@ -155,7 +155,7 @@ def test_fig4_measures_every_condition(tmp_path, work, monkeypatch):
 
 def test_fig4_counts_falls_and_what_does_not_change():
     kinds = np.array(["break", "break", "false connection", "false connection"])
-    row = fig4.summary((20.0, "distance", "64", 0.2, 1), np.array([4.0, -1.0, 0.0, 5.0]), kinds)
+    row = fig4.summary(fig4.Condition(20.0, "distance", "64", 0.2, 1), np.array([4.0, -1.0, 0.0, 5.0]), kinds)
     assert (row["falls"], row["unchanged"], row["mean_change"], row["median_change"]) == (0.25, 0.25, 2.0, 2.0)
     assert row["falls_by_kind"] == {"break": 0.5, "false connection": 0.0}
     assert row["mean_change_by_kind"] == {"break": 1.5, "false connection": 2.5}

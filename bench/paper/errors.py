@@ -1,4 +1,4 @@
-"""Errors as networks make them, injected one at a time into a true mask: a road is broken, or two places are joined."""
+"""Inject errors as networks make them into a true mask, one at a time: break a road, or connect two places."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from numpy.random import Generator
 from skimage.draw import disk, line
 from skimage.measure import euler_number
 
-GAP = (4.0, 9.0)  # radius of what is cut out of a road, pixels
-LENGTH = (12, 100)  # of a false connection, pixels
-APART = 5  # pixels: its middle is at least so far from the roads
+GAP = (4.0, 9.0)  # range of the radius of a break, pixels
+LENGTH = (12, 100)  # range of the length of a false connection, pixels
+APART = 5  # smallest distance of its middle from all roads, pixels
 TRIES = 1000
 
 
 def break_road(mask: np.ndarray, rng: Generator) -> np.ndarray:
-    """Cut a piece out of a road, somewhere along it: one more component, or one loop fewer.
+    """Cut a piece out of a road, which adds one component or opens one loop.
 
     Parameters
     ----------
     mask : ndarray, shape (H, W), bool
         Lines one pixel wide.
     rng : Generator
-        Decides where, and how much.
+        Draws the place and the size of the break.
 
     Raises
     ------
     ValueError
-        If there is no place for it.
+        If no place is found.
     """
     places = np.argwhere(mask)
     for _ in range(TRIES if len(places) else 0):
@@ -38,9 +38,9 @@ def break_road(mask: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def join_roads(mask: np.ndarray, rng: Generator) -> np.ndarray:
-    """Draw a straight false road from one place of a road to another: one more loop, or one component fewer.
+    """Draw a straight false road between two places on roads, which closes one loop or connects two components.
 
-    Takes and raises what `break_road` does.
+    Parameters, result and errors are those of `break_road`.
     """
     places = np.argwhere(mask)
     shortest, longest = LENGTH
@@ -52,7 +52,7 @@ def join_roads(mask: np.ndarray, rng: Generator) -> np.ndarray:
         inside = ((ray >= 0) & (ray < mask.shape)).all(1)
         ray = ray[: inside.argmin()] if not inside.all() else ray
         hits = np.flatnonzero(mask[tuple(ray.T)])
-        hits = hits[hits > 3]  # where it has left the road that it starts on
+        hits = hits[hits > 3]  # beyond the road that the ray starts on
         if len(hits) == 0 or hits[0] < shortest:
             continue
         stop = ray[hits[0]]
@@ -69,12 +69,12 @@ KINDS = {"break": break_road, "false connection": join_roads}
 
 
 def inject(mask: np.ndarray, count: int, rng: Generator) -> tuple[np.ndarray, list[str]]:
-    """Inject errors one after another, of either kind with equal chance.
+    """Inject errors one after another, each of either kind with equal probability.
 
     Returns
     -------
     masks : ndarray, shape (count + 1, H, W), bool
-        The mask, and what it becomes with each error more.
+        The mask without errors, with one error, and so on.
     kinds : list of str
         The kind of each error.
     """
@@ -85,5 +85,5 @@ def inject(mask: np.ndarray, count: int, rng: Generator) -> tuple[np.ndarray, li
 
 
 def _euler(mask: np.ndarray) -> int:
-    """Components minus loops, where pixels touch across corners."""
+    """Return the number of components minus the number of loops, with pixels connected across corners."""
     return int(euler_number(mask, connectivity=2))

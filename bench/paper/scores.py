@@ -1,4 +1,4 @@
-"""The five metrics of the tables, of thresholded predictions."""
+"""Score thresholded predictions by the five metrics of the tables."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bench.train.crops import WINDOW
 from bench.train.evaluation import TOLERANCE
 from gpuph.metrics import apls, betti_error, ccq, junction_score, skeleton_graph, too_long_too_short
 
-RADIUS = {2: 25.0, 3: 10.0}  # pixels, by the number of axes: of TLTS and JCT; neurites lie closer than roads
+RADIUS = {2: 25.0, 3: 10.0}  # of TLTS and JCT by the number of axes, pixels; neurites lie closer together than roads
 HIGHER_IS_BETTER = {"APLS": True, "TLTS": True, "JCT": True, "Betti": False, "CCQ": True}
 MEANING = {
     "APLS": "both ways, harmonic mean",
     "TLTS": "share of correct paths",
     "JCT": "F1",
-    "Betti": "error of Betti-1 a window",
+    "Betti": "error of Betti-1 per window",
     "CCQ": "quality",
 }
 
@@ -25,7 +25,7 @@ MEANING = {
 def score(
     predicted: list[Tensor], true: list[Tensor], seed: int, names: Sequence[str] = tuple(HIGHER_IS_BETTER)
 ) -> dict[str, float]:
-    """Compare masks (*size) with the true ones, by the metrics `names`; means over the scenes."""
+    """Return the mean of the metrics `names` over scenes, from predicted and true masks (*size)."""
     rows = [_score(lines, true_lines, seed, names) for lines, true_lines in zip(predicted, true, strict=True)]
     return {name: sum(row[name] for row in rows) / len(rows) for name in names}
 
