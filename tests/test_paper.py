@@ -9,12 +9,13 @@ from PIL import Image
 from scipy.ndimage import label
 
 import bench.paper.__main__ as command
+import bench.paper.plan
 import bench.train.evaluation
 import bench.train.network
 import bench.train.neurons
 from bench.paper import fig4, gradients, harness, tables
 from bench.paper.errors import GAP, LENGTH, break_road, inject, join_roads
-from bench.paper.harness import CHOOSING, Harness, Plan
+from bench.paper.harness import CHOOSING, Harness
 from bench.paper.methods import (
     Method,
     by_decoys,
@@ -29,16 +30,17 @@ from bench.paper.methods import (
     thresholds,
     truth,
 )
+from bench.paper.plan import Plan
 from bench.paper.scores import HIGHER_IS_BETTER, score
 from bench.speed.inputs import road_mask
 from bench.train.crops import distance_map
 
-ROWS = 200  # metres of Helsinki: enough for a crop of the training area
+ROWS = 200  # of the rendered scene: enough for a crop of its training part
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """Small networks, crops and volumes, and batch-norm statistics that are wanted for nothing but speed."""
+    """Use small networks, crops and volumes, and few batches for batch-norm statistics, for speed."""
     tiny = {"features": (8, 8, 8, 8, 8, 8), "batch": 1}
     presets = {
         "small": {
@@ -47,11 +49,11 @@ def small():
         }
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(harness, "PRESETS", presets)
+        patch.setattr(bench.paper.plan, "PRESETS", presets)
         patch.setattr(bench.train.network, "STATISTICS_BATCHES", 1)
         patch.setattr(bench.train.neurons, "SIDE", 48)
         patch.setattr(bench.train.evaluation, "SIGHT", {2: 128, 3: 48})
-        for module in (harness, tables):  # all thresholds are for test_table_has_scores_at_other_thresholds_too
+        for module in (harness, tables):  # test_table_has_scores_at_other_thresholds uses all of them
             patch.setattr(module, "thresholds", lambda predicts, rank: thresholds(predicts, rank)[:1])
         patch.setattr(harness, "candidates", lambda predicts, rank: candidates(predicts, rank)[2:3])
         yield
@@ -59,7 +61,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory) -> Path:
-    """Where the tables of this module keep what they share."""
+    """The directory in which the tables of this module keep what they share."""
     return tmp_path_factory.mktemp("work")
 
 
@@ -69,7 +71,7 @@ def run(name: str, out: Path, work: Path, *more: object) -> dict:
 
 
 def written(out: Path, stem: str, result: dict) -> None:
-    """Check that an experiment wrote the result that it returned, and a figure that can be looked at."""
+    """Check that an experiment wrote the result that it returned, and a figure of reasonable size."""
     assert {path.name for path in out.iterdir()} == {f"{stem}.json", f"{stem}.png"}
     assert json.loads((out / f"{stem}.json").read_text()) == json.loads(json.dumps(result))
     with Image.open(out / f"{stem}.png") as figure:
@@ -87,12 +89,12 @@ def crop() -> np.ndarray:
 
 
 def betti(mask: np.ndarray) -> tuple[int, int]:
-    """Components that touch across corners, and loops: what of the background they enclose."""
+    """Return the number of components, connected across corners, and the number of loops."""
     return label(mask, np.ones((3, 3)))[1], label(np.pad(~mask, 1, constant_values=True))[1] - 1
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_break_adds_a_component_or_opens_a_loop(crop, seed):
+def test_break_adds_a_component_or_opens_a_loop(crop, seed):
     broken = break_road(crop, np.random.default_rng(seed))
     assert not (broken & ~crop).any()
     rows, columns = np.nonzero(crop & ~broken)
@@ -102,7 +104,7 @@ def test_a_break_adds_a_component_or_opens_a_loop(crop, seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_false_connection_closes_a_loop_or_merges_components(crop, seed):
+def test_false_connection_closes_a_loop_or_merges_components(crop, seed):
     joined = join_roads(crop, np.random.default_rng(seed))
     assert not (crop & ~joined).any()
     rows, columns = np.nonzero(joined & ~crop)
@@ -111,7 +113,7 @@ def test_a_false_connection_closes_a_loop_or_merges_components(crop, seed):
     assert (components, loops) in ((0, 1), (-1, 0))
 
 
-def test_errors_are_injected_one_at_a_time(crop):
+def test_each_injected_error_changes_the_topology_by_one(crop):
     masks, kinds = inject(crop, 6, np.random.default_rng(0))
     assert masks.shape == (7, *crop.shape)
     assert np.array_equal(masks[0], crop)
@@ -121,7 +123,7 @@ def test_errors_are_injected_one_at_a_time(crop):
 
 
 @pytest.mark.parametrize("error", [break_road, join_roads])
-def test_an_error_that_has_no_place_is_refused(error):
+def test_error_without_a_place_raises(error):
     with pytest.raises(ValueError, match="found in a mask with 0 pixels of roads"):
         error(np.zeros((20, 20), bool), np.random.default_rng(0))
 
@@ -129,7 +131,7 @@ def test_an_error_that_has_no_place_is_refused(error):
 # Figures.
 
 
-def test_fig3_needs_a_place_to_see_two_errors_that_cancel(tmp_path, work):
+def test_fig3_errors_that_cancel_show_with_a_height_function_only(tmp_path, work):
     result = run("fig3", tmp_path, work)
     written(tmp_path, "fig3", result)
     thresholding, height, fused = result["filtrations"].values()
@@ -153,7 +155,7 @@ def test_fig4_measures_every_condition(tmp_path, work, monkeypatch):
         assert 0 <= row["unchanged"] <= 1 - row["falls"]
 
 
-def test_fig4_counts_falls_and_what_does_not_change():
+def test_fig4_counts_falls_and_unchanged_losses():
     kinds = np.array(["break", "break", "false connection", "false connection"])
     row = fig4.summary(fig4.Condition(20.0, "distance", "64", 0.2, 1), np.array([4.0, -1.0, 0.0, 5.0]), kinds)
     assert (row["falls"], row["unchanged"], row["mean_change"], row["median_change"]) == (0.25, 0.25, 2.0, 2.0)
@@ -176,7 +178,7 @@ def test_gradients_are_measured_for_every_term(tmp_path, work, name):
     assert result["terms"]["Homo-Reg"]["agreement"] == 1  # nothing is drawn
 
 
-def test_pull_of_a_gradient_is_counted_by_place():
+def test_pull_of_a_gradient_is_summed_by_place():
     target, pred = torch.tensor([[0.0, 0, 20, 20], [0, 1, 8, 20]]), torch.tensor([[9.0, 3, 2, 20], [9, 3, 6, 19]])
     gradient = torch.tensor([[4.0, -1, -2, 0], [-1, 2, 3, -4]])
     row = gradients.by_place(gradient, pred, target)
@@ -214,10 +216,12 @@ def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):
             assert metric["deviation"] is None
 
 
-def test_table_has_scores_at_other_thresholds_too(tmp_path, monkeypatch):
+def test_table_has_scores_at_other_thresholds(tmp_path, monkeypatch):
     monkeypatch.setattr(harness, "thresholds", thresholds)
     monkeypatch.setattr(tables, "thresholds", thresholds)
-    monkeypatch.setitem(tables.TABLES, "table1", ("roads", "two", lambda rank: dict([*main_table(rank).items()][:2])))
+    monkeypatch.setitem(
+        tables.TABLES, "table1", tables.Table("roads", "two", lambda rank: dict([*main_table(rank).items()][:2]))
+    )
     result = run("table1", tmp_path, tmp_path, "--warmup", 1, "--steps", 1, "--seeds", 1, "--rows", ROWS)
     by_kind = {row["predicts"]: row for row in result["methods"].values()}
     assert (by_kind["probability"]["threshold"], by_kind["distance"]["threshold"]) == ("0.5", "6")
@@ -227,9 +231,9 @@ def test_table_has_scores_at_other_thresholds_too(tmp_path, monkeypatch):
         assert all(list(scores) == list(HIGHER_IS_BETTER) for scores in row["other_thresholds"].values())
 
 
-def test_cut_is_chosen_on_the_training_scenes(tmp_path, monkeypatch):
+def test_best_cut_on_the_training_scenes_is_chosen(tmp_path, monkeypatch):
     class TooFar(Harness):
-        """Predicts that all lines are 3 pixels farther than they are: the best cut is 3 pixels above the truth's."""
+        """Predict all distances 3 pixels too large, so that the best cut is 3 pixels above the truth's."""
 
         def predictions(self, method, seed, scenes):
             return [distance_map(scene) + 3 for scene in scenes]
@@ -242,7 +246,7 @@ def test_cut_is_chosen_on_the_training_scenes(tmp_path, monkeypatch):
         assert chosen["scores"] == pytest.approx({name: float(better) for name, better in HIGHER_IS_BETTER.items()})
 
 
-def test_kept_network_predicts_what_the_trained_one_did(tmp_path, monkeypatch):
+def test_kept_network_predicts_the_same_as_the_trained_one(tmp_path, monkeypatch):
     method, trained = Method("distance"), Harness(plan(seeds=(0,)), tmp_path)
     scenes = trained.of(0).held_out
     expected = trained.predictions(method, 0, scenes)
@@ -255,37 +259,37 @@ def plan(**changes: object) -> Plan:
     return replace(Plan("roads", warmup=1, steps=2, seeds=(0, 1), rows=ROWS), **changes)
 
 
-def test_interrupted_table_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_interrupted_table_continues_without_repeating_work(tmp_path, monkeypatch):
     methods = {"MSE": Method("distance"), "Homo-Ours": localized(2), "CE": Method("probability")}
     whole = Harness(plan(), tmp_path / "whole").run(methods)
 
     trained: list[str] = []
     train = Harness.train
 
-    def interrupted(self, branch, predicts, loss, first, steps, seed):
+    def interrupted(self, branch, predicts, loss, steps, seed):
         if len(trained) == 3:
             raise KeyboardInterrupt
-        trained.append(f"{predicts} {first} {seed}")
-        train(self, branch, predicts, loss, first, steps, seed)
+        trained.append(f"{predicts} {steps.start} {seed}")
+        train(self, branch, predicts, loss, steps, seed)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Harness, "train", interrupted)
         Harness(plan(), tmp_path / "parts").run(methods)
-    assert trained == ["distance 0 0", "distance 1 0", "distance 1 0"]  # the start, and two networks
+    assert trained == ["distance 0 0", "distance 1 0", "distance 1 0"]  # the warm-up, and two networks
 
-    def counted(self, branch, predicts, loss, first, steps, seed):
-        trained.append(f"{predicts} {first} {seed}")
-        train(self, branch, predicts, loss, first, steps, seed)
+    def counted(self, branch, predicts, loss, steps, seed):
+        trained.append(f"{predicts} {steps.start} {seed}")
+        train(self, branch, predicts, loss, steps, seed)
 
     monkeypatch.setattr(Harness, "train", counted)
     assert Harness(plan(), tmp_path / "parts").run(methods) == whole
-    assert len(trained) == 2 * (2 + 3)  # nothing twice: for each seed, two starts and three networks
+    assert len(trained) == 2 * (2 + 3)  # for each seed, two warm-ups and three networks, each once
     assert Harness(plan(), tmp_path / "parts").run(methods) == whole
     assert len(trained) == 10
 
 
 @pytest.mark.parametrize("changes", [{"steps": 3}, {"warmup": 2}, {"rows": ROWS + 1}, {"preset": "paper"}])
-def test_what_was_found_with_other_settings_is_not_taken(tmp_path, changes):
+def test_results_of_other_settings_are_not_reused(tmp_path, changes):
     method = Method("distance")
     here, there = (Harness(p, tmp_path) for p in (plan(), plan(**changes)))
     assert here.settings(method, 0) != there.settings(method, 0)
@@ -293,20 +297,20 @@ def test_what_was_found_with_other_settings_is_not_taken(tmp_path, changes):
     assert here.settings(method, 0) == Harness(plan(seeds=(0,)), tmp_path).settings(method, 0)
 
 
-def test_rows_of_one_start_differ_by_the_loss_alone(tmp_path):
+def test_methods_of_one_warm_up_differ_by_the_loss_alone(tmp_path):
     methods = {"MSE": Method("distance"), "none": localized(2, weight=0.0), "with": localized(2, weight=1.0)}
     table = Harness(plan(seeds=(0,)), tmp_path)
     table.run(methods)
     maps = {}
     for name, method in methods.items():
         branch = table.start("distance", 0)
-        table.train(branch, "distance", method.loss(0), 1, 2, 0)
+        table.train(branch, "distance", method.loss(0), range(1, 3), 0)
         maps[name] = torch.cat([p.detach().flatten() for p in branch.net.parameters()])
     assert torch.equal(maps["MSE"], maps["none"])
     assert not torch.equal(maps["MSE"], maps["with"])
 
 
-def test_every_row_of_a_table_says_what_it_is_trained_with():
+def test_methods_of_a_table_have_different_descriptions():
     for methods in (
         main_table(2),
         main_table(3),
@@ -321,7 +325,7 @@ def test_every_row_of_a_table_says_what_it_is_trained_with():
 
 
 @pytest.mark.parametrize("predicts", ["distance", "probability"])
-def test_a_perfect_prediction_scores_best(predicts):
+def test_perfect_prediction_has_the_best_scores(predicts):
     distance = torch.full((64, 64), 20.0)
     for line in (20, 45):
         distance = torch.minimum(distance, (torch.arange(64.0) - line).abs()[:, None].expand(64, 64))
@@ -332,7 +336,7 @@ def test_a_perfect_prediction_scores_best(predicts):
     assert all(scores[name] == pytest.approx(1.0 if better else 0.0) for name, better in HIGHER_IS_BETTER.items())
 
 
-def test_tables_have_means_and_sample_deviations():
+def test_table_has_means_and_sample_deviations():
     rows = [dict.fromkeys(HIGHER_IS_BETTER, value) for value in (0.2, 0.4, 0.9)]
     found = tables.summary(rows)
     assert list(found) == list(HIGHER_IS_BETTER)
@@ -342,7 +346,7 @@ def test_tables_have_means_and_sample_deviations():
     assert shown.splitlines()[1] == "CE  " + "   0.500 ± 0.361" * 5
 
 
-def test_table1_on_a_users_folder(tmp_path, work):
+def test_table1_on_a_folder_of_images(tmp_path, work):
     images, masks = tmp_path / "images", tmp_path / "masks"
     roads = road_mask()[0, 0].numpy()
     for directory in (images, masks):
@@ -370,7 +374,7 @@ def test_table1_on_a_users_folder(tmp_path, work):
         (["table1", "--rows", "20", "--steps", "1"], "smaller than a crop of 64"),
     ],
 )
-def test_bad_arguments_are_refused_in_one_line(tmp_path, capsys, words, message):
+def test_invalid_arguments_end_the_command_with_one_line(tmp_path, capsys, words, message):
     with pytest.raises(SystemExit):
         command.main([*words, "--out", str(tmp_path), "--work", str(tmp_path)])
     assert message in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""The experiments of the paper on the localized loss: `python -m bench.paper NAME`."""
+"""The experiments of the paper that introduced the localized loss: `python -m bench.paper NAME`."""

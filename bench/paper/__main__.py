@@ -1,9 +1,9 @@
 """The experiments of "Persistent Homology with Improved Locality Information for more Effective Delineation".
 
-NAME is a figure or a table of the paper, or one of ours that ask why its ranking is not found here: `gradients` and
-`steadiness`, and `decoys` and `few_decoys`, where tracks look like roads, with `decoys_gradients` and
-`few_decoys_gradients`. Numbers and a figure are written; what a table has found so far is kept in --work, and the same
-command goes on from there.
+NAME is a figure or a table of the paper, or one of the experiments that ask why its ranking is not reproduced:
+`gradients` and `steadiness`, and with tracks that look like roads `decoys`, `few_decoys`, `decoys_gradients` and
+`few_decoys_gradients`. The command writes a JSON file and a figure. Intermediate results are kept in --work, and an
+interrupted command continues from there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.paper import fig3, fig4, gradients, tables
-from bench.paper.harness import InputError
+from bench.paper.plan import InputError
 from bench.speed.timing import machine
 
 EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
@@ -26,27 +26,36 @@ EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "decoys_gradients": gradients.run,
     "few_decoys_gradients": gradients.run,
 }
-RESULTS = Path(__file__).parent.parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Parse the command line. Returns the parser too, for errors that show only when the data are read."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.paper", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
-    add("--quick", action="store_true", help="minutes instead of the full experiment")
-    add("--seed", type=int, default=0, help="the first one (%(default)s)")
-    add("--seeds", type=int, help=f"how many, for tables ({tables.SEEDS}, 1 if --quick)")
-    add("--warmup", type=int, help="steps of the common start, for tables (the preset's)")
-    add("--steps", type=int, help="steps of each method after it, for tables (the preset's)")
-    add("--rows", type=int, help="render only so many rows of roads or neurons, for a quick try")
-    add("--images", type=Path, metavar="DIR", help="table1 on these PNG or TIFF images")
-    add("--masks", type=Path, metavar="DIR", help="masks of the images; lines are what is above half the maximum")
-    add("--held-out", type=float, default=0.4, metavar="SHARE", help="of --images, to score on (%(default)s)")
-    add("--device", default="cpu", help="cpu, cuda, cuda:1, ..., for tables (%(default)s)")
-    add("--out", type=Path, metavar="DIR", help="for JSON and figure (bench/results, runs/paper with --images)")
-    add("--work", type=Path, default=Path("runs/paper"), metavar="DIR", help="for what goes on (%(default)s)")
+    add("--quick", action="store_true", help="a smaller experiment, for a trial")
+    add("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
+    add("--seeds", type=int, help=f"number of seeds, for tables (default: {tables.SEEDS}, with --quick 1)")
+    add("--warmup", type=int, help="steps of the warm-up, for tables (default: the preset's)")
+    add("--steps", type=int, help="steps of each method after it, for tables (default: the preset's)")
+    add("--rows", type=int, help="render only this many rows of roads or neurons, for a trial")
+    add("--images", type=Path, metavar="DIR", help="run table1 on the PNG or TIFF images in DIR")
+    add("--masks", type=Path, metavar="DIR", help="masks of the images; lines are the pixels above half the maximum")
+    add("--held-out", type=float, default=0.4, metavar="SHARE", help="of --images to score on (default: %(default)s)")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1, ..., for tables (default: %(default)s)")
+    add(
+        "--out", type=Path, metavar="DIR", help="for JSON and figure (default: bench/results, with --images runs/paper)"
+    )
+    add(
+        "--work",
+        type=Path,
+        default=Path("runs/paper"),
+        metavar="DIR",
+        help="for intermediate results (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
     if (args.images is None) != (args.masks is None):
         parser.error("--images and --masks go together")
@@ -62,7 +71,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the command; returns what it writes as JSON."""
+    """Run the command, and return the contents of the JSON file."""
     parser, args = parse(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     stem = args.name + ("_folder" if args.images is not None else "") + ("_quick" if args.quick else "")
@@ -74,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     result = {"experiment": args.name, "quick": args.quick} | found | {"machine": machine()}
     path = args.out / f"{stem}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{path} and {figure}")
+    print(f"Wrote {path} and {figure}")
     return result
 
 

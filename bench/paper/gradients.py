@@ -1,4 +1,4 @@
-"""How the losses on distance maps pull at a prediction after the warm-up: how hard, how steadily, where and whereto."""
+"""Gradients of the losses on distance maps after the warm-up: their length, their steadiness, and where they pull."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from bench.train.network import Branch, Loss
 RANK = 2
 BATCHES, QUICK_BATCHES = 40, 2
 DRAWS = 8
-CENTRE, FAR = 2.0, 2 * THRESHOLD[RANK]  # a true distance below or above it is on a road, or far from all
+CENTRE, FAR = 2.0, 2 * THRESHOLD[RANK]  # pixels with true distances below or above are on a road, or far from roads
 NUMBERS = ("length", "agreement", "with_mse")
 PLACES = ("missed roads", "found roads", "false roads", "elsewhere")
 
 
 def terms() -> dict[str, Callable[[torch.Generator], Loss]]:
-    """What is compared, each made from the generator that it draws from."""
+    """Return the losses to compare, each as a function of the generator of its random draws."""
     window = WINDOW[RANK]
 
     def localized(slope: float, unmatched: str, generator: torch.Generator) -> gpuph.LocalizedPHLoss:
@@ -50,7 +50,7 @@ def terms() -> dict[str, Callable[[torch.Generator], Loss]]:
 
 
 def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
-    """Measure and draw; returns what goes into the JSON."""
+    """Measure all terms and draw the figure, and return the contents of its JSON file."""
     plan = plan_of(args)
     harness, batches = Harness(plan, args.work), QUICK_BATCHES if args.quick else BATCHES
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in terms()}
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
 
 
 def measured(branch: Branch, batches: Iterable[tuple[Tensor, Tensor]], seed: int) -> dict[str, list[dict[str, Any]]]:
-    """For each term and batch of images (B, C, H, W) and true distance maps (B, 1, H, W), what `summary` sums up."""
+    """Measure each term on each batch of images (B, C, H, W) and true distance maps (B, 1, H, W), for `summary`."""
     device = next(branch.net.parameters()).device
     made = {
         name: [make(torch.Generator(device).manual_seed(2 * seed + i)) for i in range(2)]
@@ -93,7 +93,7 @@ def measured(branch: Branch, batches: Iterable[tuple[Tensor, Tensor]], seed: int
 
 
 def gradients(branch: Branch, pred: Tensor, target: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    """The gradient of a loss in the network's parameters, as one vector, and in the prediction (B, 1, H, W)."""
+    """Return the gradient of a loss in the network's parameters, as one vector, and in the prediction (B, 1, H, W)."""
     leaf = pred.detach().requires_grad_()
     (pixels,) = torch.autograd.grad(loss(leaf, target), leaf)
     weights = torch.autograd.grad(pred, list(branch.net.parameters()), pixels, retain_graph=True)
@@ -101,9 +101,11 @@ def gradients(branch: Branch, pred: Tensor, target: Tensor, loss: Loss) -> tuple
 
 
 def by_place(gradient: Tensor, pred: Tensor, target: Tensor) -> dict[str, list[float]]:
-    """By `PLACES`: the pixels, the sum of the gradient's absolute values, and of those that pull towards the truth.
+    """Return, for each of `PLACES`, the pixels, the gradient's absolute sum, and the part of it towards the truth.
 
-    All arguments have shape (B, 1, H, W).
+    Parameters
+    ----------
+    gradient, pred, target : Tensor, shape (B, 1, H, W)
     """
     cut = THRESHOLD[RANK]
     on = [(target < CENTRE) & (pred >= cut), (target < CENTRE) & (pred < cut), (target > FAR) & (pred < cut)]
@@ -117,7 +119,7 @@ def by_place(gradient: Tensor, pred: Tensor, target: Tensor) -> dict[str, list[f
 
 
 def summary(of_batches: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means of what is a number; of pixels and pull, the share of each place, and how much of its pull is right."""
+    """Return means over the batches, and for each place its share of the pixels and of the pull, and what is right."""
     means = {key: round(float(np.mean([row[key] for row in of_batches])), 4) for key in NUMBERS}
     pixels, pull, right = (np.sum([row[key] for row in of_batches], 0) for key in ("pixels", "pull", "right"))
     places = {
@@ -132,7 +134,7 @@ def summary(of_batches: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def text(rows: dict[str, dict[str, Any]]) -> str:
-    """One line a term."""
+    """Format the table, one line per term."""
     width = max(map(len, rows)) + 2
     lines = [" " * width + "length  agreement  with MSE" + "".join(f"{place:>22}" for place in PLACES)]
     for name, row in rows.items():
@@ -142,19 +144,19 @@ def text(rows: dict[str, dict[str, Any]]) -> str:
         )
         lines.append(f"{name:<{width}}{row['length']:>6.2f}{row['agreement']:>11.2f}{row['with_mse']:>10.2f}{cells}")
     lines.append(
-        "length: of the gradient in the network's parameters, in that of MSE; agreement: cosine of two draws'; with"
-        " MSE: cosine; then where the prediction is pulled, and how much of that is towards the truth"
+        "length: of the gradient in the network's parameters, relative to MSE's; agreement: cosine between two draws;"
+        " with MSE: cosine; then the share of the pull at each place, and how much of it is towards the truth"
     )
     return "\n".join(lines)
 
 
 def draw(path: Path, rows: dict[str, dict[str, Any]]) -> None:
-    """Draw lengths, agreement, and how much is right by place."""
+    """Draw lengths, agreements, and the share that is right by place."""
     figure = Figure(figsize=(10.5, 3.6), layout="constrained")
     first, second, third = figure.subplots(1, 3, sharey=True)
     places = np.arange(len(rows))[::-1]
     first.barh(places, [row["length"] for row in rows.values()], color="tab:blue")
-    first.set_title("length, in that of MSE", fontsize=9)
+    first.set_title("length, relative to MSE's", fontsize=9)
     first.set_yticks(places, list(rows))
     second.barh(places, [row["agreement"] for row in rows.values()], color="tab:blue")
     second.set_title("agreement of two draws, cosine", fontsize=9)

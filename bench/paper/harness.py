@@ -1,7 +1,7 @@
-"""Train networks that differ in the loss alone, and keep them and their scores, so that an interrupted table goes on.
+"""Train networks that differ in the loss alone, and keep them and their scores, so that a table can be resumed.
 
-All methods of a seed that predict the same, distances or probabilities, go on from one warm-up with the base loss, over
-the same batches. The two warm-ups start from the same weights.
+All methods of a seed that predict the same quantity, distances or probabilities, continue from one warm-up with the
+base loss, over the same batches. The two warm-ups start from the same weights.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,104 +20,31 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from bench.paper.methods import BASE, Method, candidates, lines_of, thresholds, truth
+from bench.paper.plan import Data, Plan
 from bench.paper.scores import HIGHER_IS_BETTER, score
-from bench.train.crops import Crops, distance_map
 from bench.train.evaluation import predict
-from bench.train.folder import load_folder
-from bench.train.network import PRESETS, Branch, Loss
-from bench.train.neurons import hemibrain
-from bench.train.roads import DECOYS, FEW_DECOYS, helsinki
+from bench.train.network import Branch, Loss
 from bench.train.scenes import Scene
 
-Scores = dict[str, dict[str, float]]  # of each metric, by threshold
-CHOOSING = ("APLS", "CCQ")  # the metrics that a cut may be chosen by
-CHOSEN_ON = 8  # training scenes at most: scoring a folder's all would take longer than training
-# The last scene is held out.
-RENDERED = {
-    "roads": helsinki,
-    "roads and decoys": partial(helsinki, decoys=DECOYS),
-    "roads and few decoys": partial(helsinki, decoys=FEW_DECOYS),
-    "neurons": hemibrain,
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all rows of a table have in common.
-
-    Attributes
-    ----------
-    data : str
-        "folder", or of `RENDERED`.
-    warmup, steps : int
-        Of the common start, and of each method after it.
-    seeds : tuple of int
-        Each decides rendering, first weights, batches and what losses draw.
-    rows : int, optional
-        Only so many rows of the rendered scenes.
-    images, masks : str, optional
-        The directories of a "folder", of which the share `held_out` is held out.
-    preset : str
-        Of `bench.train.network.PRESETS`.
-    device : str
-        Where it runs.
-    """
-
-    data: str
-    warmup: int
-    steps: int
-    seeds: tuple[int, ...]
-    rows: int | None = None
-    images: str | None = None
-    masks: str | None = None
-    held_out: float = 0.4
-    preset: str = "small"
-    device: str = "cpu"
-
-    @property
-    def rank(self) -> int:
-        return 3 if self.data == "neurons" else 2
-
-    def scenes(self, seed: int) -> tuple[list[Scene], list[Scene]]:
-        """Those to train on, and those held out."""
-        if self.data == "folder":
-            assert self.images is not None and self.masks is not None
-            return load_folder(Path(self.images), Path(self.masks), self.held_out)
-        *training, last = RENDERED[self.data](seed, self.rows)
-        return training, [last]
-
-
-class InputError(ValueError):
-    """What a user gave cannot be trained on."""
-
-
-class Data:
-    """The scenes of one seed. Raises InputError if they are not what the network needs."""
-
-    def __init__(self, plan: Plan, seed: int) -> None:
-        preset, self.device = PRESETS[plan.preset][plan.rank], torch.device(plan.device)
-        try:
-            training, self.held_out = plan.scenes(seed)
-            self.crops = Crops(training, preset.crop, preset.batch, seed, self.device)
-        except (OSError, ValueError) as error:
-            raise InputError(str(error)) from error
-        self.channels, self.choosing = len(self.held_out[0].image), training[:CHOSEN_ON]
-
-    @cached_property
-    def targets(self) -> list[Tensor]:
-        """True distance maps (*size) of the held-out scenes."""
-        return [distance_map(scene) for scene in self.held_out]
-
-    @cached_property
-    def choosing_targets(self) -> list[Tensor]:
-        """True distance maps (*size) of the training scenes that a cut is chosen on."""
-        return [distance_map(scene) for scene in self.choosing]
+Scores = dict[str, dict[str, float]]  # of each metric, by cut
+CHOOSING = ("APLS", "CCQ")  # metrics that cuts are chosen by
 
 
 class Harness:
-    """Runs methods of a plan, or reads what an earlier run of the same found, from the directory `work`.
+    """Train and score the methods of a plan, and keep all results in a directory.
 
-    `seconds` is what the runs took, those read included.
+    Results that an earlier run has kept are read instead of being computed again.
+
+    Parameters
+    ----------
+    plan : Plan
+    work : Path
+        The directory. It is created if necessary.
+
+    Attributes
+    ----------
+    seconds : float
+        Time that training and scoring took, including results that were read.
     """
 
     def __init__(self, plan: Plan, work: Path) -> None:
@@ -128,21 +54,21 @@ class Harness:
         work.mkdir(parents=True, exist_ok=True)
 
     def run(self, methods: dict[str, Method]) -> dict[str, list[Scores]]:
-        """Scores of each method, by threshold, for each seed."""
+        """Return the scores of each method by cut, for each seed."""
         scores: dict[str, list[Scores]] = {name: [] for name in methods}
         for seed, name in self.pairs(methods):
             scores[name].append(self.kept("method", methods[name], seed, self.scored)["scores"])
         return scores
 
     def choose(self, methods: dict[str, Method]) -> dict[str, list[dict[str, Any]]]:
-        """What `chosen` finds for each method, for each seed."""
+        """Return the result of `chosen` of each method, for each seed."""
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
         for seed, name in self.pairs(methods):
             found[name].append(self.kept("chosen", methods[name], seed, self.chosen)["by"])
         return found
 
     def pairs(self, methods: dict[str, Method]) -> Iterator[tuple[int, str]]:
-        """Each seed and the name of each method; data of one seed at a time are kept."""
+        """Yield each seed with the name of each method. Only the data of the current seed stay in memory."""
         every = [(seed, name) for seed in self.plan.seeds for name in methods]
         for seed, name in tqdm(every, unit="network", dynamic_ncols=True):
             self.data = {known: data for known, data in self.data.items() if known == seed}
@@ -151,7 +77,7 @@ class Harness:
     def kept(
         self, kind: str, method: Method, seed: int, find: Callable[[Method, int], dict[str, Any]]
     ) -> dict[str, Any]:
-        """What `find` finds of one network, or an earlier run of the same has found."""
+        """Return the result of `find` for one network, computed now or read from an earlier run."""
         settings = self.settings(method, seed)
         path = self.path(kind, settings)
         if path.exists():
@@ -165,7 +91,7 @@ class Harness:
         return found
 
     def scored(self, method: Method, seed: int) -> dict[str, Any]:
-        """Train and score one network; its first held-out scene's lines are kept for the figure."""
+        """Train and score one network, and keep its lines in the first held-out scene for the figure."""
         predicts, rank, data = method.predicts, self.plan.rank, self.of(seed)
         predictions = self.predictions(method, seed, data.held_out)
         scores = by_cut(predictions, data.targets, predicts, thresholds(predicts, rank), seed)
@@ -173,9 +99,9 @@ class Harness:
         return {"scores": scores}
 
     def chosen(self, method: Method, seed: int) -> dict[str, Any]:
-        """Cut one network's predictions where the training scenes are scored best, and score the held-out scenes so.
+        """Cut one network's predictions where the training scenes have the best score, and score the held-out scenes.
 
-        Of the candidates' scores on the training scenes, each metric in `CHOOSING` decides once; of equals the first.
+        Each metric of `CHOOSING` chooses one of the candidates. Among equal scores the first candidate is chosen.
         """
         predicts, data = method.predicts, self.of(seed)
         predictions, cuts = self.predictions(method, seed, data.choosing), candidates(predicts, self.plan.rank)
@@ -186,69 +112,74 @@ class Harness:
         return {"training": training, "by": {name: {"cut": cut, "scores": held_out[cut]} for name, cut in best.items()}}
 
     def path_of_lines(self, method: Method, seed: int) -> Path:
+        """Return the file that keeps the lines of `kept_lines`."""
         return self.path("method", self.settings(method, seed), ".npz")
 
     def kept_lines(self, method: Method, seed: int) -> np.ndarray:
-        """The lines that a network found in the first held-out scene, (*size), bool."""
+        """Return the lines that a network found in the first held-out scene, (*size), bool."""
         with np.load(self.path_of_lines(method, seed)) as file:
             return file["lines"]
 
     def untrained(self, predicts: str, seed: int) -> Branch:
-        """The network before the warm-up."""
+        """Return the network before the warm-up."""
         data = self.of(seed)
         torch.manual_seed(seed)
-        return Branch(self.plan.rank, data.channels, PRESETS[self.plan.preset][self.plan.rank], data.device, predicts)
+        return Branch(self.plan.rank, data.channels, self.plan.network, data.device, predicts)
 
     def start(self, predicts: str, seed: int) -> Branch:
-        """The network after the warm-up."""
+        """Return the network after the warm-up."""
         path = self.path("start", self.common(seed) | {"predicts": predicts}, ".pt")
         branch = self.untrained(predicts, seed)
         if path.exists():
             branch.load_state_dict(torch.load(path, map_location=self.plan.device, weights_only=True))
         else:
-            self.train(branch, predicts, BASE[predicts], 0, self.plan.warmup, seed)
+            self.train(branch, predicts, BASE[predicts], range(self.plan.warmup), seed)
             _save(path, branch.state_dict())
         return branch
 
-    def train(self, branch: Branch, predicts: str, loss: Loss, first: int, steps: int, seed: int) -> None:
+    def train(self, branch: Branch, predicts: str, loss: Loss, steps: range, seed: int) -> None:
+        """Train a network on the batches of the given steps."""
         crops = self.of(seed).crops
-        for number in tqdm(range(first, first + steps), unit="update", leave=False, dynamic_ncols=True):
+        for number in tqdm(steps, unit="update", leave=False, dynamic_ncols=True):
             images, target = crops.batch(number)
             branch.update(images, truth(target, predicts, self.plan.rank), loss)
 
     def network(self, method: Method, seed: int) -> nn.Module:
-        """The trained network, as it is evaluated."""
+        """Return the trained network with averaged weights."""
         path = self.path("network", self.settings(method, seed), ".pt")
         if path.exists():
             network = self.untrained(method.predicts, seed).average
             network.load_state_dict(torch.load(path, map_location=self.plan.device, weights_only=True))
         else:
             branch, loss = self.start(method.predicts, seed), method.loss(seed, self.plan.device)
-            self.train(branch, method.predicts, loss, self.plan.warmup, self.plan.steps, seed)
+            steps = range(self.plan.warmup, self.plan.warmup + self.plan.steps)
+            self.train(branch, method.predicts, loss, steps, seed)
             network = branch.averaged(self.of(seed).crops)
             _save(path, network.state_dict())
         return network
 
     def predictions(self, method: Method, seed: int, scenes: list[Scene]) -> list[Tensor]:
-        """What the trained network predicts of scenes, (*size), on the CPU."""
+        """Return the trained network's predictions of scenes, (*size) each, on the CPU."""
         network, device = self.network(method, seed), self.of(seed).device
         return [predict(network, torch.from_numpy(scene.image).to(device)).cpu() for scene in scenes]
 
     def of(self, seed: int) -> Data:
+        """Return the data of a seed."""
         if seed not in self.data:
             self.data[seed] = Data(self.plan, seed)
         return self.data[seed]
 
     def common(self, seed: int) -> dict[str, Any]:
-        """What decides the common start."""
+        """Return the settings that determine the warm-up."""
         shared = asdict(self.plan) | {"seed": seed}
         return {name: value for name, value in shared.items() if name not in ("seeds", "steps")}
 
     def settings(self, method: Method, seed: int) -> dict[str, Any]:
-        """What decides a row of the table."""
+        """Return the settings that determine a network."""
         return self.common(seed) | {"steps": self.plan.steps, "predicts": method.predicts, "loss": str(method)}
 
     def path(self, kind: str, settings: dict[str, Any], suffix: str = ".json") -> Path:
+        """Return the file that keeps a result of these settings."""
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         return self.work / f"{kind}-{digest[:16]}{suffix}"
 
@@ -261,7 +192,7 @@ def by_cut(
     seed: int,
     names: Sequence[str] = tuple(HIGHER_IS_BETTER),
 ) -> Scores:
-    """Score predictions (*size) against true distance maps, cut to lines at each threshold."""
+    """Score predictions (*size) against true distance maps, for each cut of the predictions to lines."""
     rank = targets[0].dim()
     true = [lines_of(target, "distance", rank) for target in targets]
     return {
@@ -271,12 +202,12 @@ def by_cut(
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    """Save a state as a whole: an interrupted run leaves none."""
+    """Save a state. An interrupted run leaves no incomplete file."""
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole: an interrupted run leaves none."""
+    """Write a file. An interrupted run leaves no incomplete file."""
     path.with_suffix(".tmp").write_bytes(content)
     path.with_suffix(".tmp").replace(path)

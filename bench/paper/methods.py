@@ -1,4 +1,4 @@
-"""The methods that the tables compare: what a network predicts, and what it is trained with."""
+"""The methods that the tables compare: what a network predicts, and the loss it is trained with."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bench.train.evaluation import THRESHOLD
 from bench.train.network import Loss, plus
 from gpuph.height import Height
 
-BASE = {"probability": binary_cross_entropy, "distance": mse_loss}  # by what the network predicts
+BASE: dict[str, Loss] = {"probability": binary_cross_entropy, "distance": mse_loss}  # by what the network predicts
 BASE_NAME = {"probability": "CE", "distance": "MSE"}
 
-# What each term counts. The localized loss has the weight of `bench.train.network.PRESETS`, with which its gradient in
-# the network's parameters is, after the warm-up, 0.21 (in 3D 0.27) times as long as that of the base loss. The others'
-# weights give them the same share, to a factor of 2: found with seed 100, which no table uses, and not tuned further.
+# Weights of the terms. The localized loss has the weight of `bench.train.network.PRESETS`. With it, its gradient in the
+# network's parameters after the warm-up is 0.21 (in 3D 0.27) times as long as that of the base loss. The weights of the
+# other terms give them the same length, up to a factor of 2. They were set with seed 100, which no table uses.
 WEIGHTS = {
     2: {"DMT": 2.0, "ConnLoss": 0.1, "Homo-Pre": 0.1, "Homo-Reg": 0.1, "Homo-Ours": 0.1},
     3: {"Homo-Pre": 0.002, "Homo-Reg": 0.01, "Homo-Ours": 0.01},
@@ -30,16 +30,16 @@ WEIGHTS = {
 
 @dataclass(frozen=True)
 class Method:
-    """What differs between the rows of a table.
+    """The settings that differ between the rows of a table.
 
     Attributes
     ----------
     predicts : str
         "distance" or "probability".
     term : callable, optional
-        Makes the loss that is added to the base loss, from the generator that it may draw from.
+        Returns the loss that is added to the base loss, given the generator of its random draws.
     weight : float
-        Of that term.
+        The weight of that term.
     """
 
     predicts: str
@@ -47,7 +47,7 @@ class Method:
     weight: float = 0.0
 
     def loss(self, seed: int, device: str = "cpu") -> Loss:
-        """The loss of predicted and true maps on a device."""
+        """Return the loss of predicted and true maps on a device."""
         base = BASE[self.predicts]
         if self.term is None:
             return base
@@ -59,7 +59,7 @@ class Method:
 
 
 class MeanOfDraws(nn.Module):
-    """The mean over several calls of a loss that draws a height anew in each."""
+    """The mean over several calls of a loss that draws new height functions in each call."""
 
     def __init__(self, loss: nn.Module, draws: int) -> None:
         super().__init__()
@@ -73,12 +73,12 @@ class MeanOfDraws(nn.Module):
 
 
 def truth(distance: Tensor, predicts: str, rank: int) -> Tensor:
-    """What a network should predict, of true distance maps: themselves, or 1 on the lines and 0 elsewhere."""
+    """Return what a network should predict: the true distance maps, or 1 on the lines and 0 elsewhere."""
     return distance if predicts == "distance" else lines_of(distance, "distance", rank).float()
 
 
 def thresholds(predicts: str, rank: int) -> tuple[float, ...]:
-    """Where a prediction is cut to lines: first where the tables cut it, then others, to see what depends on that."""
+    """Return the cuts of a prediction to lines: the one of the tables first, then others for comparison."""
     if predicts == "probability":
         return (0.5, 0.3, 0.7)
     middle = THRESHOLD[rank]
@@ -86,44 +86,46 @@ def thresholds(predicts: str, rank: int) -> tuple[float, ...]:
 
 
 def candidates(predicts: str, rank: int) -> tuple[float, ...]:
-    """Where a prediction may be cut instead, if the training scenes decide."""
+    """Return the cuts of a prediction that the training scenes may choose."""
     if predicts == "probability":
         return (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     return tuple(THRESHOLD[rank] * quarters / 4 for quarters in range(2, 10))
 
 
 def lines_of(prediction: Tensor, predicts: str, rank: int, threshold: float | None = None) -> Tensor:
-    """The mask that a prediction is scored by; by default cut where the tables cut it."""
-    threshold = thresholds(predicts, rank)[0] if threshold is None else threshold
+    """Return the mask of a prediction's lines, by default with the cut of the tables."""
+    if threshold is None:
+        threshold, *_ = thresholds(predicts, rank)
     return prediction > threshold if predicts == "probability" else prediction < threshold
 
 
 def localized(
     rank: int,
     weight: float | None = None,
+    *,
     window: int | None = None,
     height: Height | None = None,
     unmatched: str = "half_squared",
 ) -> Method:
-    """The localized loss beside the mean squared error, with what is not given as in `main_table`."""
+    """Return MSE + the localized loss. Settings that are not given are those of `main_table`."""
     make = partial(_localized, window or WINDOW[rank], height or gpuph.RandomLinear(), unmatched)
     return Method("distance", make, WEIGHTS[rank]["Homo-Ours"] if weight is None else weight)
 
 
 def mean_of_draws(rank: int, weight: float, draws: int = 8) -> Method:
-    """The localized loss, averaged over several directions of its ramp in each step."""
+    """Return MSE + the mean of the localized loss over several directions of its ramp in each step."""
     one = localized(rank).term
     assert one is not None
     return Method("distance", lambda generator: MeanOfDraws(one(generator), draws), weight)
 
 
 def without_heights(rank: int, weight: float) -> Method:
-    """The same loss without a height function."""
+    """Return MSE + the same loss without a height function."""
     return Method("distance", lambda _: gpuph.DistancePHLoss(window=WINDOW[rank]), weight)
 
 
 def main_table(rank: int) -> dict[str, Method]:
-    """The methods of tables 1 (images) and 3 (volumes), in the paper's order."""
+    """Return the methods of tables 1 (images) and 3 (volumes), in the paper's order."""
     window, weights = WINDOW[rank], WEIGHTS[rank]
     methods = {
         "CE": Method("probability"),
@@ -138,7 +140,7 @@ def main_table(rank: int) -> dict[str, Method]:
 
 
 def by_weight(rank: int) -> dict[str, Method]:
-    """The localized loss, and the one without heights, with weights around the preset's: table 5."""
+    """Return the methods of table 5: the loss with and without heights, with weights around the preset's."""
     weights = [WEIGHTS[rank]["Homo-Ours"] * factor for factor in (0.3, 1, 3, 10)]
     ours = {f"Homo-Ours {weight:g}": localized(rank, weight) for weight in weights}
     plain = {f"Homo-Reg {weight:g}": without_heights(rank, weight) for weight in weights}
@@ -146,14 +148,18 @@ def by_weight(rank: int) -> dict[str, Method]:
 
 
 def by_window(rank: int) -> dict[str, Method]:
-    """With windows of several sizes: table 6."""
+    """Return the methods of table 6: windows of several sizes."""
     return {f"{window}": localized(rank, window=window) for window in (16, 32, 64, 128)}
 
 
 def by_height(rank: int) -> dict[str, Method]:
-    """With each height function: table 7. Slopes are 0.2 a pixel where not said, the quadratic one's at the border."""
+    """Return the methods of table 7, one per height function.
+
+    Slopes are 0.2 per pixel unless the name says otherwise; that of the quadratic function is reached at the edge of a
+    window.
+    """
     slope = gpuph.RandomLinear().slope
-    heights = {
+    heights: dict[str, Height] = {
         "fixed, down": gpuph.Linear((slope, 0.0)),
         "fixed, oblique": gpuph.Linear((slope * 0.8, slope * 0.6)),
         "random": gpuph.RandomLinear(slope),
@@ -169,7 +175,7 @@ def by_height(rank: int) -> dict[str, Method]:
 
 
 def by_steadiness(rank: int) -> dict[str, Method]:
-    """The localized loss as it is, as steady and as strong as the one without heights, and with the other cost."""
+    """Return variants of the localized loss that are as strong and as steady as the loss without heights."""
     weight = WEIGHTS[rank]["Homo-Ours"]
     return {
         "MSE": Method("distance"),
@@ -183,7 +189,7 @@ def by_steadiness(rank: int) -> dict[str, Method]:
 
 
 def by_decoys(rank: int) -> dict[str, Method]:
-    """Without a term, without heights, and the localized loss as it is, and as steady and as strong."""
+    """Return MSE, the loss without heights, and the localized loss, also as strong and as steady."""
     rows = by_steadiness(rank)
     return {name: rows[name] for name in ("MSE", "Homo-Reg", "Homo-Ours", "8 draws, twice the weight")}
 

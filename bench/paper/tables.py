@@ -1,4 +1,4 @@
-"""Tables of the paper and of ours: networks that differ in the loss alone, by five metrics, with several seeds."""
+"""Tables that compare networks that differ in the loss alone, by five metrics, over several seeds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
-from bench.paper.harness import CHOOSING, Harness, Plan
+from bench.paper.harness import CHOOSING, Harness
 from bench.paper.methods import (
     Method,
     by_decoys,
@@ -23,32 +23,42 @@ from bench.paper.methods import (
     main_table,
     thresholds,
 )
+from bench.paper.plan import Plan
 from bench.paper.scores import HIGHER_IS_BETTER, MEANING
 from bench.train.figure import richest_crop
 from bench.train.network import PRESETS
 
-TABLES: dict[str, tuple[str, str, Callable[[int], dict[str, Method]]]] = {
-    "table1": ("roads", "Methods, images", main_table),
-    "table3": ("neurons", "Methods, volumes", main_table),
-    "table5": ("roads", "Weight of the loss, with and without heights", by_weight),
-    "table6": ("roads", "Window of the localized loss, pixels", by_window),
-    "table7": ("roads", "Height function of the localized loss", by_height),
-    "steadiness": ("roads", "The localized loss, as steady and as strong as the one without heights", by_steadiness),
-    "decoys": ("roads and decoys", "The localized loss where tracks look like roads", by_decoys),
-    "few_decoys": ("roads and few decoys", "The localized loss where few tracks look like roads", by_decoys),
+
+class Table(NamedTuple):
+    """What a table is about."""
+
+    data: str  # a key of plan.RENDERED
+    title: str
+    methods: Callable[[int], dict[str, Method]]  # by the number of axes
+
+
+TABLES = {
+    "table1": Table("roads", "Methods, images", main_table),
+    "table3": Table("neurons", "Methods, volumes", main_table),
+    "table5": Table("roads", "Weight of the loss, with and without heights", by_weight),
+    "table6": Table("roads", "Window of the localized loss, pixels", by_window),
+    "table7": Table("roads", "Height function of the localized loss", by_height),
+    "steadiness": Table("roads", "The localized loss, as strong and as steady as without heights", by_steadiness),
+    "decoys": Table("roads and decoys", "The localized loss where tracks look like roads", by_decoys),
+    "few_decoys": Table("roads and few decoys", "The localized loss where few tracks look like roads", by_decoys),
 }
-DATA = {name: data for name, (data, _, _) in TABLES.items()} | {
+DATA = {name: table.data for name, table in TABLES.items()} | {
     "gradients": "roads",
     "decoys_gradients": "roads and decoys",
     "few_decoys_gradients": "roads and few decoys",
 }
 SEEDS = 3
-QUICK_STEPS = {2: 200, 3: 30}  # of warm-up and method, by the number of axes
+QUICK_STEPS = {2: 200, 3: 30}  # of the warm-up and of each method, by the number of axes
 QUICK_ROWS = 64  # of neurons
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    """What is trained, from the command line."""
+    """Return the plan that the command line asks for."""
     data = "folder" if args.images is not None else DATA[args.name]
     rank = 3 if data == "neurons" else 2
     preset, quick = PRESETS["small"][rank], QUICK_STEPS[rank]
@@ -66,12 +76,11 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 
 def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
-    """Train, score and draw a table; returns what goes into its JSON."""
-    _, title, make = TABLES[args.name]
-    plan = plan_of(args)
-    harness, methods = Harness(plan, args.work), make(plan.rank)
+    """Train, score and draw a table, and return the contents of its JSON file."""
+    table, plan = TABLES[args.name], plan_of(args)
+    harness, methods = Harness(plan, args.work), table.methods(plan.rank)
     scores, chosen = harness.run(methods), harness.choose(methods)
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, found in scores.items():
         method = methods[name]
         cut, *others = (f"{threshold:g}" for threshold in thresholds(method.predicts, plan.rank))
@@ -90,10 +99,10 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
         }
     print(text(rows))
     for metric in CHOOSING:
-        print(f"The same, cut where {metric} is best on the training scenes:")
+        print(f"The same networks, cut where {metric} is best on the training scenes:")
         print(text({name: row["cut_chosen_by"][metric] for name, row in rows.items()}))
     print("; ".join(f"{name}: {MEANING[name]}" for name in HIGHER_IS_BETTER) + ".")
-    draw(figure, title, rows, harness, methods)
+    draw(figure, table, rows, harness)
     settings = {"data": plan.data, "preset": plan.preset, "warmup": plan.warmup, "steps": plan.steps}
     return {"settings": settings | {"seeds": list(plan.seeds), "rows": plan.rows}, "methods": rows} | {
         "minutes": round(harness.seconds / 60, 1)
@@ -101,7 +110,7 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
 
 
 def summary(scores: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Mean and sample deviation over the seeds of each metric; one seed has no deviation."""
+    """Return mean and sample standard deviation of each metric over the seeds. A single seed has no deviation."""
     found = {}
     for name in HIGHER_IS_BETTER:
         values = [round(score[name], 4) for score in scores]
@@ -111,7 +120,7 @@ def summary(scores: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
 
 
 def text(rows: dict[str, Any]) -> str:
-    """The table, one method a line."""
+    """Format the table, one line per method."""
     width = max(map(len, rows)) + 2
     lines = [" " * width + "".join(f"{name:>16}" for name in HIGHER_IS_BETTER)]
     for name, row in rows.items():
@@ -123,26 +132,29 @@ def text(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def draw(path: Path, title: str, rows: dict[str, Any], harness: Harness, methods: dict[str, Method]) -> None:
-    """Draw the metrics of all methods, and below what each found in a crop of the first seed's held-out scene."""
-    seed = harness.plan.seeds[0]
+def draw(path: Path, table: Table, rows: dict[str, Any], harness: Harness) -> None:
+    """Draw the metrics of all methods, and below them their lines in a crop of the first seed's held-out scene."""
+    seed, *_ = harness.plan.seeds
     data, rank = harness.of(seed), harness.plan.rank
+    methods = table.methods(rank)
     shown = len(methods) + 2
     columns = -(-shown // 2) if shown > 5 else shown
     figure = Figure(figsize=(10.5, 7.0), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(0.45, 0.55))
-    above.suptitle(title)
+    above.suptitle(table.title)
     _draw_metrics(above, rows)
 
     panels = list(below.subplots(-(-shown // columns), columns, squeeze=False).flat)
-    crop = richest_crop(data.targets[0])
-    image = data.held_out[0].image[(slice(None), *crop)]
-    true = lines_of(data.targets[0], "distance", rank).numpy()[crop]
-    panels[0].imshow((image.max(1) if rank == 3 else image).transpose(1, 2, 0).clip(0, 1).squeeze(), cmap="gray")
-    panels[0].set_title("image", fontsize=9)
-    panels[1].imshow(_errors(true, true))
-    panels[1].set_title("truth", fontsize=9)
-    for panel, (name, method) in zip(panels[2:shown], methods.items(), strict=True):
+    image_panel, truth_panel, *others = panels
+    target, scene = data.targets[0], data.held_out[0]
+    crop = richest_crop(target)
+    image = scene.image[(slice(None), *crop)]
+    true = lines_of(target, "distance", rank).numpy()[crop]
+    image_panel.imshow((image.max(1) if rank == 3 else image).transpose(1, 2, 0).clip(0, 1).squeeze(), cmap="gray")
+    image_panel.set_title("image", fontsize=9)
+    truth_panel.imshow(_errors(true, true))
+    truth_panel.set_title("truth", fontsize=9)
+    for panel, (name, method) in zip(others, methods.items(), strict=False):  # the last panels may be empty
         panel.imshow(_errors(harness.kept_lines(method, seed)[crop], true))
         panel.set_title(name, fontsize=8)
     for panel in panels:
@@ -152,7 +164,8 @@ def draw(path: Path, title: str, rows: dict[str, Any], harness: Harness, methods
     figure.savefig(path, dpi=100)
 
 
-def _draw_metrics(figure: Any, rows: dict[str, Any]) -> None:
+def _draw_metrics(figure: SubFigure, rows: dict[str, Any]) -> None:
+    """Draw mean, deviation and values of each metric, one method per line."""
     places = np.arange(len(rows))[::-1]
     for panel, (metric, higher) in zip(
         figure.subplots(1, len(HIGHER_IS_BETTER), sharey=True), HIGHER_IS_BETTER.items(), strict=True
@@ -168,7 +181,7 @@ def _draw_metrics(figure: Any, rows: dict[str, Any]) -> None:
 
 
 def _errors(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Colours (H, W, 3) of lines found, missed and false; of volumes, projected along the first axis."""
+    """Return colours (H, W, 3) of found, missed and false lines. Volumes are projected along the first axis."""
     if found.ndim == 3:
         found, true = found.any(0), true.any(0)
     colours = np.ones((*found.shape, 3))

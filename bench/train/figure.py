@@ -35,7 +35,7 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
     target : Tensor, shape (*size)
         The true distance map.
     predictions : dict of str to Tensor, shape (*size)
-        Two predicted distance maps by the name of the loss, one column each.
+        Two predicted distance maps by the name of the loss, one row each.
     slope : float
         Slope of the localized loss's height function, per pixel.
     """
@@ -48,11 +48,11 @@ def draw(path: Path, image: np.ndarray, target: Tensor, predictions: dict[str, T
     panels[0, 0].imshow(image.transpose(1, 2, 0).clip(0, 1).squeeze(), cmap="gray")
     panels[0, 0].set_title("image")
     _show_map(panels[1, 0], target, "true distance map")
-    for panel, (name, prediction) in zip(panels[:, 1:], predictions.items(), strict=True):
-        prediction = prediction[crop]
-        _show_map(panel[0], prediction, f"trained with {name}")
-        _show_map(panel[1], prediction, f"its critical {points} in windows of {window}")
-        _show_pairs(panel[1], prediction, target, slope)
+    for (map_panel, pairs_panel), (name, prediction) in zip(panels[:, 1:], predictions.items(), strict=True):
+        shown = prediction[crop]
+        _show_map(map_panel, shown, f"trained with {name}")
+        _show_map(pairs_panel, shown, f"its critical {points} in windows of {window}")
+        _show_pairs(pairs_panel, shown, target, slope)
     for panel in panels.flat:
         panel.set(xticks=[], yticks=[])
     handles, labels = panels[1, 2].get_legend_handles_labels()
