@@ -1,0 +1,1 @@
+"""Benchmarks, the training demo, and the experiments of the paper."""

@@ -1,4 +1,4 @@
-"""The counts of `bench.device.cost`, on small batches, and what it predicts from them."""
+"""Counts of `bench.device.cost` on small batches, and the times that it predicts from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ptx = [
 class TestCounts:
     pytestmark = ptx
 
-    def test_a_pixel_of_a_larger_batch_costs_the_same(self, roads: torch.Tensor) -> None:
+    def test_cost_per_pixel_does_not_depend_on_the_batch(self, roads: torch.Tensor) -> None:
         one, four = (cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
         assert list(one["stages"]) == ["gradient", "merge", "ascents", "pairs", "place"]
         for what in ("instructions", "sectors written", "distinct sectors", "barriers"):
@@ -37,19 +37,19 @@ class TestCounts:
         assert four["stages"]["merge"]["instructions"] == pytest.approx(one["stages"]["merge"]["instructions"], rel=0.1)
         assert four["scratch bytes"] == pytest.approx(one["scratch bytes"], rel=0.02)
 
-    def test_memory_is_counted_in_sectors(self, roads: torch.Tensor) -> None:
-        """The gradient reads 4 bytes a pixel, and writes two bits for each of 4 edges and 4 squares, at least."""
+    def test_memory_traffic_is_counted_in_sectors(self, roads: torch.Tensor) -> None:
+        """The gradient reads 4 bytes per pixel, and writes at least two bits for each of 4 edges and 4 squares."""
         stages = cost.persistence_cost(roads[:2])["stages"]
         assert 5 / 32 <= stages["gradient"]["distinct sectors"] < 6 / 32
         assert stages["gradient"]["sectors read"] > 4 / 32 and stages["place"]["sectors written"] >= 12 / 32
         assert stages["gradient"]["atomics"] * 64**2 >= 3 and stages["place"]["atomics"] == 0
 
-    def test_inputs_and_results_are_all_that_must_move(self, roads: torch.Tensor) -> None:
-        """4 bytes of a value; in both dimensions, birth, death and their indices of a column for each 4 pixels."""
+    def test_input_and_result_bytes_count_values_and_pairs(self, roads: torch.Tensor) -> None:
+        """4 bytes per value; in both dimensions one column of births, deaths and their indices per 4 pixels."""
         moved = cost.persistence_cost(roads[:2])["input and result bytes"]
         assert moved == pytest.approx(4 + 2 * 2 * (4 + 8) / 4, rel=0.01)
 
-    def test_volumes_are_counted_stage_by_stage_too(self) -> None:
+    def test_stages_of_volumes_are_counted(self) -> None:
         one, two = (cost.persistence_cost(neurons.windows(1, 16).repeat(n, 1, 1, 1), 64) for n in (1, 2))
         assert list(one["stages"]) == ["gradient3", "merge3", "mark", "reduce", "pairs3", "sort_runs", "merge_runs"]
         assert one["stages"]["reduce"]["launches"] == 2
@@ -58,12 +58,12 @@ class TestCounts:
             assert instructions > 0 and instructions == pytest.approx(one["stages"][stage]["instructions"], rel=rel)
         assert two["scratch bytes"] == pytest.approx(one["scratch bytes"], rel=0.02)
         assert list(one["parts of stages"]) == ["trace in merge3"]
-        # 4 bytes of a value; in all dimensions, birth, death and their indices of a column for each 4 voxels.
+        # 4 bytes per value; in each dimension one column of births, deaths and their indices per 4 voxels.
         assert two["input and result bytes"] == pytest.approx(4 + 3 * 2 * (4 + 8) / 4, rel=0.01)
         later = sum(stage["predicted us, 64 windows"] for stage in two["stages"].values())
         assert two["predicted, 64 windows"]["us"] == pytest.approx(later)
 
-    def test_what_trace_does_in_merge_is_what_it_does_alone(self, roads: torch.Tensor) -> None:
+    def test_trace_counts_the_same_in_merge_and_alone(self, roads: torch.Tensor) -> None:
         x = roads[:1]
         case = cost.persistence_cost(x)
         assert list(case["parts of stages"]) == ["trace in merge"]
@@ -71,17 +71,17 @@ class TestCounts:
         stages, parts = counts.count(lambda: trace_alone(x))
         for what in ("instructions", "integer instructions", "sectors", "distinct sectors"):
             assert part[what] == pytest.approx(parts["trace in trace_alone"][what], rel=0.02)
-            assert part[what] == pytest.approx(stages["trace_alone"][what], rel=0.1)  # with what programs start with
+            assert part[what] == pytest.approx(stages["trace_alone"][what], rel=0.1)  # plus the start of each program
             assert 0 < case["parts of stages"]["trace in merge"][what] < case["stages"]["merge"][what]
         of_roads = case["predicted, 1024 windows"]["gradient and trace, times the ideal"]
         assert 0 < of_roads < case["predicted, 1024 windows"]["times the ideal"]
 
-    def test_the_loss_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
+    def test_loss_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
         case = cost.loss_cost(roads[:1, None], roads[1:2, None])
         assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
-        assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps, and the gradient of one
+        assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps and the gradient of one
 
-    def test_latency_is_stated_beside_throughput(self, roads: torch.Tensor) -> None:
+    def test_times_with_latency_are_consistent_with_throughput(self, roads: torch.Tensor) -> None:
         case = cost.persistence_cost(roads[:2])
         whole, stages = case["predicted, 1024 windows"], case["stages"]
         assert whole["us with latency"] == pytest.approx(
@@ -95,21 +95,21 @@ class TestCounts:
                 and stage["warps"] in (1, 4)
                 and 1 <= stage["blocks on a multiprocessor"] <= 32
             )
-            # A chain of instructions takes 2 cycles each at the least, and seldom more than a journey to the L2 each.
+            # An instruction of a chain takes at least 2 cycles, and rarely more than an access to the L2 cache.
             cycles = stage["cycles of the longest block"]
             assert 2 * stage["longest thread"] < cycles < 280 * stage["longest thread"] * stage["launches"], name
             assert stage["us with latency"] > stage["predicted us"] or stage["bound with latency"] != "latency"
         assert stages["merge"]["bound with latency, 1024 windows"] == "latency"
 
-    def test_blocks_of_a_larger_batch_are_those_of_a_smaller_again(self, roads: torch.Tensor) -> None:
+    def test_blocks_of_a_larger_batch_repeat_those_of_a_smaller_one(self, roads: torch.Tensor) -> None:
         one, four = (cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
         for name in ("gradient", "place"):
             a, b = (case["stages"][name] for case in (one, four))
             assert b["blocks"] == 4 * a["blocks"]
             assert b["us with latency, 1024 windows"] == pytest.approx(a["us with latency, 1024 windows"], rel=0.1)
 
-    def test_maps_of_many_windows_are_counted_as_maps(self) -> None:
-        """A block adds up the gradient of a part of a map: the more windows lie there, the longer it takes."""
+    def test_blocks_of_maps_with_many_windows_take_longer(self) -> None:
+        """A block sums the gradient of a part of a map, and takes longer the more windows lie there."""
         pred, target = (maps[..., :128, :128] for maps in inputs.predictions(1))
         of_maps = cost.loss_cost(pred, target)
         of_tiles = cost.loss_cost(inputs.tiles(pred, 64), inputs.tiles(target, 64))
@@ -119,14 +119,14 @@ class TestCounts:
         long, short = (case["stages"]["scatter_slopes"]["cycles of the longest block"] for case in (of_maps, of_tiles))
         assert long > 1.5 * short
 
-    def test_matching_is_counted_by_pairs_of_diagrams(self) -> None:
+    def test_matching_counts_pairs_of_diagrams_as_windows(self) -> None:
         few, many = (cost.matching_cost(short=True, points=n) for n in (8, 40))
         assert few["windows"] == 2 and list(few["stages"]) == ["match", "cost"]
         assert few["stages"]["match"]["blocks"] == 2
         key = "predicted, 1024 windows"
         assert 3 * few[key]["us with latency"] < many[key]["us with latency"] and few[key]["us"] < many[key]["us"]
 
-    def test_the_hosts_part_of_a_call_is_measured_with_its_launches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_host_time_and_launches_of_a_call_are_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(host, "ROUNDS", 1)
         monkeypatch.setattr(host, "CALLS", 2)
         threads = torch.get_num_threads()
@@ -140,7 +140,7 @@ class TestCounts:
 
 
 def trace_alone(x: torch.Tensor) -> None:
-    """Trace the saddles of a window down to minima, in a kernel that does nothing else."""
+    """Trace the saddles of a window down to minima in a kernel of its own."""
     descents, _, saddles, _, _, counters = gradient(x, True)
     programs = 8
     _trace_alone[(programs,)](
@@ -151,18 +151,18 @@ def trace_alone(x: torch.Tensor) -> None:
 @triton.jit(do_not_specialize=["height", "width", "programs"])
 def _trace_alone(ways, saddles, ends, counters, height, width, programs, BLOCK: tl.constexpr):
     n = tl.load(counters + SADDLES)
-    share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # as `merge` shares them out
+    share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # distributed as in `merge`
     head = tl.program_id(0) * share
     trace(saddles, ends, head, tl.minimum(head + share, n), tl.arange(0, BLOCK), ways, height, width, True, 0)
 
 
-def test_scratch_is_what_was_allocated_and_is_gone() -> None:
+def test_scratch_is_the_peak_of_memory_that_is_freed_again() -> None:
     x = torch.zeros(50)
     with counts.Scratch() as scratch:
         kept = x + 1
         first = torch.empty(100, dtype=torch.int64)  # 800 bytes
-        second = kept.new_empty(75)  # and 300, at the same time
-        total = first.view(10, 10).sum() + second.sum().long()  # and 8, 4 and 8 of sums
+        second = kept.new_empty(75)  # 300 bytes, at the same time
+        total = first.view(10, 10).sum() + second.sum().long()  # 8, 4 and 8 bytes
         del first, second
         later = torch.empty(250)  # 1000 bytes
         del later
@@ -170,7 +170,7 @@ def test_scratch_is_what_was_allocated_and_is_gone() -> None:
     assert scratch.bytes == 800 + 300 + 8 + 4 + 8 and total.nbytes == 8
 
 
-def test_the_tightest_limit_is_the_prediction() -> None:
+def test_prediction_is_the_tightest_limit() -> None:
     counts = dict.fromkeys(("sectors", "distinct sectors", "instructions", "integer instructions"), 0.0)
     counts |= {"launches": 2, "longest thread": 1.98e4, "distinct sectors": 1e6}
     launches, thread, memory = 2e-6, 1e-5, 32e6 / 3.35e12
@@ -181,35 +181,35 @@ def test_the_tightest_limit_is_the_prediction() -> None:
 
 
 def launch(cycles: list[int], sectors: float = 0.0, warps: int = 1, registers: int = 32) -> counts.Launch:
-    """A launch of blocks that take so many cycles, and read so many sectors in all."""
+    """Return a launch whose blocks take the given cycles, and read the given sectors together."""
     did = dict.fromkeys(("sectors", "instructions", "integer instructions"), 0.0)
     did |= {"launches": 1, "longest thread": 1e12, "distinct sectors": sectors}
     return counts.Launch("kernel", did, {}, np.array(cycles, np.uint64), warps, registers, 0)
 
 
-def test_with_latency_a_launch_lasts_until_its_last_block_ends() -> None:
+def test_launch_with_latency_ends_with_its_last_block() -> None:
     slots, launching = 132 * 32, 1e-6
     one = h100.predicted_with_latency(launch([1000, 3960]))
     assert one == (pytest.approx(3960 / 1.98e9 + launching), "latency")
     assert h100.predicted_with_latency(launch([1000]), slots)[0] == pytest.approx(1000 / 1.98e9 + launching)
     assert h100.predicted_with_latency(launch([1000]), slots + 1)[0] == pytest.approx(2000 / 1.98e9 + launching)
-    fat = launch([1000], warps=4, registers=168)  # three on a multiprocessor
+    fat = launch([1000], warps=4, registers=168)  # three fit on a multiprocessor
     assert h100.predicted_with_latency(fat, 132 * 3 + 1)[0] == pytest.approx(2000 / 1.98e9 + launching)
 
 
-def test_with_latency_a_launch_takes_what_its_throughput_needs_at_least() -> None:
+def test_launch_with_latency_is_not_faster_than_its_throughput() -> None:
     seconds, bound = h100.predicted_with_latency(launch([1000], sectors=1e6), 10)
     assert (seconds, bound) == (pytest.approx(32e7 / 3.35e12 + 1e-6), "memory")
 
 
-def test_a_stage_of_several_launches_takes_their_sum() -> None:
+def test_times_of_a_stage_are_summed_over_its_launches() -> None:
     own = [launch([1980] * 3), launch([3960], sectors=1e6, registers=64)]
     stage = h100.with_latency(own)
     assert stage["us with latency"] == pytest.approx(1 + 1 + 1e6 * 32e6 / 3.35e12 + 1)
     assert (stage["bound with latency"], stage["registers"], stage["blocks"]) == ("memory", 64, 4)
 
 
-def test_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_gcc_ends_the_command_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(sys, "argv", ["cost"])
     with pytest.raises(SystemExit, match="needs Linux and gcc"):

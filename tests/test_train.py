@@ -14,7 +14,7 @@ from bench.train.folder import load_folder
 from bench.train.roads import helsinki, load_lines
 from bench.train.scenes import Scene
 
-ROWS = 400  # metres of Helsinki: enough for a crop of the training area
+ROWS = 400  # of the rendered scene: enough for a crop of its training part
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_statistics():
-    """Batch-norm statistics that are wanted for nothing but speed."""
+    """Compute batch-norm statistics on few batches, for speed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench.train.network, "STATISTICS_BATCHES", 2)
         yield
@@ -33,7 +33,7 @@ def few_statistics():
 # The data.
 
 
-def test_rendering_is_decided_by_the_seed(scene):
+def test_appearance_depends_on_the_seed_and_roads_do_not(scene):
     again, other = helsinki(seed=0, rows=ROWS)[0], helsinki(seed=1, rows=ROWS)[0]
     assert np.array_equal(scene.image, again.image)
     assert np.array_equal(scene.mask, again.mask)
@@ -41,14 +41,14 @@ def test_rendering_is_decided_by_the_seed(scene):
     assert np.array_equal(scene.mask, other.mask)  # the roads are real
 
 
-def test_rendered_scene_is_an_image_with_centre_lines(scene):
+def test_rendered_scene_has_an_image_and_thin_lines(scene):
     assert scene.image.dtype == np.float32
     assert scene.image.shape == (3, *scene.mask.shape)
     assert 0 <= scene.image.min() < scene.image.max() <= 1
     assert 0 < scene.mask.mean() < 0.1
 
 
-def test_decoys_are_in_the_image_alone(scene):
+def test_decoys_change_the_image_but_not_the_mask(scene):
     none, some, again = (helsinki(seed=0, rows=ROWS, decoys=share)[0] for share in (0.0, 0.5, 0.5))
     assert np.array_equal(none.image, scene.image)
     assert np.array_equal(some.image, again.image)
@@ -56,7 +56,7 @@ def test_decoys_are_in_the_image_alone(scene):
     assert np.array_equal(some.mask, scene.mask)
 
 
-def test_sixty_percent_of_the_area_are_for_training():
+def test_sixty_percent_of_the_rows_are_for_training():
     train, held_out = helsinki(rows=ROWS)
     assert len(train.mask) == 0.6 * ROWS
     assert len(train.mask) + len(held_out.mask) == ROWS
@@ -69,11 +69,11 @@ def test_road_network_is_complete():
     assert length == pytest.approx(21_178, abs=1)
 
 
-# A user's own folder.
+# Folders of images.
 
 
 def write_pairs(directory: Path, scene: Scene, kind: str, count: int = 3, side: int = 136) -> tuple[Path, Path]:
-    """Cut images and masks out of a scene and save them; returns the two directories."""
+    """Cut images and masks out of a scene, save them, and return the two directories."""
     images, masks = directory / "images", directory / "masks"
     images.mkdir()
     masks.mkdir()
@@ -90,7 +90,7 @@ def write_pairs(directory: Path, scene: Scene, kind: str, count: int = 3, side: 
 
 
 @pytest.mark.parametrize(("kind", "channels"), [("png-rgb-8", 3), ("tiff-gray-16", 1)])
-def test_folder_gives_images_and_masks(tmp_path, scene, kind, channels):
+def test_folder_is_read_as_images_and_masks(tmp_path, scene, kind, channels):
     train, held_out = load_folder(*write_pairs(tmp_path, scene, kind), held_out=0.4)
     assert (len(train), len(held_out)) == (2, 1)
     expected = scene.image[:, :136, :136]
@@ -101,7 +101,7 @@ def test_folder_gives_images_and_masks(tmp_path, scene, kind, channels):
     assert np.array_equal(held_out[0].mask, scene.mask[:136, 400:536])
 
 
-def test_folder_pairs_files_by_name_before_order(tmp_path, scene):
+def test_files_are_paired_by_name_rather_than_by_order(tmp_path, scene):
     images, masks = write_pairs(tmp_path, scene, "png-rgb-8")
     for directory in (images, masks):
         (directory / "0.png").rename(directory / "later.png")
@@ -112,7 +112,7 @@ def test_folder_pairs_files_by_name_before_order(tmp_path, scene):
         assert np.array_equal(found.mask, scene.mask[:136, 200 * i : 200 * i + 136])
 
 
-def test_folder_drops_alpha_and_takes_a_coloured_mask(tmp_path):
+def test_alpha_channel_is_dropped_and_coloured_mask_is_read(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     for i in range(2):
@@ -126,7 +126,7 @@ def test_folder_drops_alpha_and_takes_a_coloured_mask(tmp_path):
     assert scene.mask.sum() == scene.mask[4].sum() == 20
 
 
-def test_folder_names_what_is_wrong(tmp_path, scene):
+def test_unusable_folder_raises_and_names_the_file(tmp_path, scene):
     images, masks = write_pairs(tmp_path, scene, "png-rgb-8")
     with pytest.raises(ValueError, match="nowhere is not a directory"):
         load_folder(tmp_path / "nowhere", masks, 0.4)
@@ -179,7 +179,7 @@ def test_train_writes_figure_numbers_and_checkpoint(finished):
         assert np.isfinite(list(scores.values())).all()
 
 
-def test_both_networks_differ_by_the_loss_alone(finished, tmp_path):
+def test_networks_differ_by_the_loss_alone(finished, tmp_path):
     _, with_loss = finished
     assert with_loss["held_out"]["MSE"] != with_loss["held_out"]["MSE + localized"]
     without = command(tmp_path, "--steps", 3, "--weight", 0)
@@ -208,7 +208,7 @@ def test_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch
         assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs
 
 
-def test_checkpoint_is_not_resumed_with_other_settings(finished, capsys):
+def test_checkpoint_of_other_settings_is_rejected(finished, capsys):
     out, _ = finished
     with pytest.raises(SystemExit):
         command(out, "--seed", 7, "--resume", out / "checkpoint.pt")
@@ -216,14 +216,14 @@ def test_checkpoint_is_not_resumed_with_other_settings(finished, capsys):
 
 
 @pytest.mark.parametrize("kind", ["png-rgb-8", "tiff-gray-16"])
-def test_train_on_a_users_folder(tmp_path, scene, kind):
+def test_train_on_a_folder_of_images(tmp_path, scene, kind):
     images, masks = write_pairs(tmp_path, scene, kind)
     result = command(tmp_path / "out", "--steps", 1, "--images", images, "--masks", masks)
     assert result["settings"]["images"] == str(images)
     assert (tmp_path / "out" / "figure.png").exists()
 
 
-def test_train_refuses_a_bad_folder_in_one_line(tmp_path, scene, capsys):
+def test_unusable_folder_ends_the_command_with_one_line(tmp_path, scene, capsys):
     images, masks = write_pairs(tmp_path, scene, "png-rgb-8", side=100)
     with pytest.raises(SystemExit):
         command(tmp_path, "--images", images)
@@ -233,7 +233,7 @@ def test_train_refuses_a_bad_folder_in_one_line(tmp_path, scene, capsys):
     assert "100 x 100 pixels, smaller than a crop of 128" in capsys.readouterr().err
 
 
-def test_train_refuses_what_no_run_can_be_made_with_in_one_line(tmp_path, capsys):
+def test_invalid_arguments_end_the_command_with_one_line(tmp_path, capsys):
     for words, message in (
         (("--device", "abacus"), "--device abacus cannot be used: "),
         (("--rows", 0), "--rows must be at least 1"),

@@ -19,12 +19,12 @@ SIDE = 64
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """A piece of the neurons, and batch-norm statistics that are wanted for nothing but speed."""
+    """Render small volumes, and compute batch-norm statistics on few batches, for speed."""
     monkeypatch.setattr(bench.train.neurons, "SIDE", SIDE)
     monkeypatch.setattr(bench.train.network, "STATISTICS_BATCHES", 2)
 
 
-def test_rendering_is_decided_by_the_seed():
+def test_appearance_depends_on_the_seed_and_neurons_do_not():
     scenes, again, others = hemibrain(0), hemibrain(0), hemibrain(1)
     assert len(scenes) == 3
     for scene, same, other in zip(scenes, again, others, strict=True):
@@ -36,7 +36,7 @@ def test_rendering_is_decided_by_the_seed():
         assert not np.array_equal(scene.mask, other.mask)
 
 
-def test_rendered_volume_is_an_image_with_centre_lines():
+def test_rendered_volume_has_an_image_and_thin_lines():
     for scene in hemibrain(0, rows=48):
         assert scene.mask.shape == (SIDE, 48, SIDE)
         assert scene.image.shape == (1, *scene.mask.shape)
@@ -48,14 +48,14 @@ def test_rendered_volume_is_an_image_with_centre_lines():
 
 
 @pytest.mark.parametrize("every", [bench.train.neurons.GAP_EVERY, 10**9], ids=["gaps", "no-gaps"])
-def test_neurites_are_as_dark_as_the_background_in_gaps_only(monkeypatch, every):
+def test_neurites_are_dark_only_in_gaps(monkeypatch, every):
     monkeypatch.setattr(bench.train.neurons, "GAP_EVERY", every)
     for scene in hemibrain(0):
         bright, dark = scene.image[0][scene.mask], scene.image[0][~scene.mask]
         assert (np.quantile(bright, 0.05) < np.quantile(dark, 0.9)) == (every < 10**9)
 
 
-def test_false_bridges_are_short_and_far_along_the_neuron():
+def test_false_bridges_connect_points_far_apart_along_the_neuron():
     neuron = load_skeletons()[0]
     points = neuron.points[:, ::-1] / bench.train.neurons.FINE
     start, stop = bench.train.neurons._bridges(neuron, points, np.arange(len(points)), 20, np.random.default_rng(0))
@@ -69,7 +69,7 @@ def test_false_bridges_are_short_and_far_along_the_neuron():
 
 
 @pytest.mark.parametrize(("rank", "symmetries"), [(2, 8), (3, 48)])
-def test_crops_are_turned_and_mirrored_in_all_ways_with_their_maps(rank, symmetries):
+def test_crops_have_all_symmetries_of_the_grid_with_their_maps(rank, symmetries):
     rng = np.random.default_rng(0)
     mask = rng.random((3,) * rank) < 0.3
     scene = Scene(np.stack((mask, rng.random(mask.shape))).astype(np.float32), mask)
@@ -94,7 +94,7 @@ def test_train_on_neurons_and_resume(tmp_path):
     assert parts["held_out"] == whole["held_out"]
 
 
-def test_train_refuses_what_does_not_fit_neurons(tmp_path, capsys):
+def test_arguments_that_do_not_fit_neurons_end_the_command(tmp_path, capsys):
     with pytest.raises(SystemExit):
         command(tmp_path, "--images", tmp_path, "--masks", tmp_path)
     assert "--images are images, not volumes" in capsys.readouterr().err

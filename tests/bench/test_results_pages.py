@@ -1,0 +1,74 @@
+"""The pages of bench/results agree with the JSON files that they quote."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import bench
+
+(ROOT,) = map(Path, bench.__path__)
+RESULTS = ROOT / "results"
+PAGES = sorted(RESULTS.glob("*.md"))
+SCORES = re.compile(r"((?:\| -?\d+\.\d\d ± \d+\.\d\d ){5})\|$", re.MULTILINE)
+
+# The tables of scores on each page, in order: a JSON file, and the metric that chose the cuts, or None for fixed cuts.
+TABLES: dict[str, list[tuple[str, str | None]]] = {
+    "table1.md": [("table1", None), ("table1", "APLS"), ("table1_massachusetts", None)],
+    "table3.md": [("table3", None), ("table3", "APLS")],
+    "ablations.md": [("table5", None), ("table6", None), ("table7", None)],
+    "ranking.md": [("steadiness", None)],
+    "decoys.md": [("decoys", None), ("decoys", "APLS"), ("few_decoys", None), ("few_decoys", "APLS")],
+}
+
+
+def scores_of(name: str, chosen_by: str | None) -> list[list[float]]:
+    """Return mean and deviation of each metric, one row per method."""
+    methods = json.loads((RESULTS / f"{name}.json").read_text())["methods"].values()
+    tables = [method["cut_chosen_by"][chosen_by] if chosen_by else method for method in methods]
+    return [[m[part] for m in table["scores"].values() for part in ("mean", "deviation")] for table in tables]
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_tables_of_scores_equal_their_files(page: str) -> None:
+    shown = [[float(x) for x in re.findall(r"-?\d+\.\d+", row)] for row in SCORES.findall((RESULTS / page).read_text())]
+    saved = [row for table in TABLES[page] for row in scores_of(*table)]
+    assert len(shown) == len(saved)
+    for row, expected in zip(shown, saved, strict=True):
+        assert row == pytest.approx(expected, abs=0.00501)  # two decimals
+
+
+def test_figure_4_equals_its_file() -> None:
+    rows = re.findall(
+        r"^\| (half squared|distance) \| (whole crop|64) \| (\d+) \| (.*) \|$",
+        (RESULTS / "figures.md").read_text(),
+        re.M,
+    )
+    saved = {
+        (c["unmatched"], c["window"], c["dmax"], c["slope"]): c["falls"]
+        for c in json.loads((RESULTS / "fig4.json").read_text())["conditions"]
+        if c["directions"] == 1
+    }
+    assert len(rows) == len({condition[:3] for condition in saved})
+    for unmatched, window, dmax, cells in rows:
+        shown = [float(cell) for cell in cells.split(" | ")]
+        expected = [
+            saved[unmatched.replace(" ", "_"), window, float(dmax), slope] for slope in (0.0, 0.1, 0.2, 0.4, 0.8)
+        ]
+        assert shown == pytest.approx(expected, abs=0.00501)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_page_is_short_and_its_links_exist(page: Path) -> None:
+    text = page.read_text()
+    assert len(text.splitlines()) <= 150
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_index_links_every_page() -> None:
+    text = (RESULTS / "README.md").read_text()
+    assert [page.name for page in PAGES if page.name != "README.md" and f"({page.name})" not in text] == []
