@@ -41,6 +41,44 @@ def test_tables_of_scores_equal_their_files(page: str) -> None:
         assert row == pytest.approx(expected, abs=0.00501)  # two decimals
 
 
+def rounded(x: float) -> str:
+    """Format a time with one decimal below 100, and two below 10."""
+    return f"{x:.2f}" if x < 10 else f"{x:.1f}" if x < 100 else f"{x:.0f}"
+
+
+def test_times_of_diagrams_equal_their_files() -> None:
+    text = (RESULTS / "persistence.md").read_text()
+    images, volumes = (
+        json.loads((RESULTS / f"{name}.json").read_text()) for name in ("persistence", "volume_persistence")
+    )
+    for kind in ("roads", "smooth", "noise"):
+        for time in images[kind]["microseconds a window"].values():
+            assert f"| {time:.1f} " in text or f"| {time:.0f} " in text, (kind, time)
+    for title, times in volumes["milliseconds a window"].items():
+        (row,) = re.findall(rf"^\| {re.escape(title)} \| (.*) \|$", text, re.M)
+        assert [cell.partition(" ")[0] for cell in row.split(" | ")] == [rounded(time) for time in times.values()]
+
+
+def test_predictions_for_a_gpu_equal_their_file() -> None:
+    text = (RESULTS / "gpu_predictions.md").read_text()
+    results = json.loads((RESULTS / "device_cost.json").read_text())
+    rows = re.findall(r"^\|[^|]*\| (?:1,024|64) \| (.*) \|$", text, re.M)
+    for row, (*_, case) in zip(rows, results["cases"].values(), strict=True):
+        (key,) = (key for key in case if key.startswith("predicted, "))
+        suffix, whole = key.removeprefix("predicted"), case[key]
+        times = {name: stage[f"us with latency{suffix}"] for name, stage in case["stages"].items()}
+        longest = max(times, key=lambda name: times[name])
+        assert row.split(" | ") == [
+            f"{whole['us']:,.0f}",
+            f"{whole['us with latency']:,.0f}",
+            f"{whole['ideal us']:.1f}",
+            f"`{longest}`, {times[longest]:,.0f}",
+            f"{case['scratch bytes']:.0f}",
+        ]
+    for call in results["host"]["calls"].values():
+        assert f"| {call['host us a call']:.0f} | {call['launches']} |" in text
+
+
 def test_figure_4_equals_its_file() -> None:
     rows = re.findall(
         r"^\| (half squared|distance) \| (whole crop|64) \| (\d+) \| (.*) \|$",
