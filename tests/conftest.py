@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,27 @@ class _ModuleOfTests(pytest.Module):
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
     return _ModuleOfTests.from_parent(parent, path=module_path)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name cases like `noise-31x64-float32-T`, so that a failure says what failed without a look into the file."""
+    if isinstance(val, torch.dtype):
+        return str(val).removeprefix("torch.")
+    if isinstance(val, bool):
+        return "VT"[val] if argname == "top" else argname if val else f"no_{argname}"
+    if isinstance(val, int) and not isinstance(val, IntEnum):
+        return f"{argname}{val}"
+    if isinstance(val, type) or (inspect.isfunction(val) and val.__name__ != "<lambda>"):
+        return val.__name__
+    if isinstance(val, tuple) and val:
+        if argname in ("dims", "manifolds"):
+            return argname + "".join(map(str, val))
+        parts = [part if isinstance(part, str) else pytest_make_parametrize_id(part, "") for part in val]
+        if None not in parts:
+            return ("x" if all(isinstance(part, int) for part in val) else "-").join(parts)
+    if isinstance(val, (dict, list, tuple, slice, float)) and len(str(val)) < 40:
+        return str(val)
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 NOT_INSTALLED = f"""
 import sys
@@ -45,6 +45,6 @@ def test_checkout_needs_no_installation(tmp_path: Path) -> None:
 def test_gpu_tests_are_collected_without_optional_packages() -> None:
     lines = python(WITHOUT_PACKAGES, ROOT, "tests", "--collect-only", "-m", "gpu").splitlines()
     collected = {line.partition("::")[0] for line in lines if "::" in line}
-    assert collected == {"tests/test_triton_gpu.py"}
+    assert collected == {"tests/kernels/triton/test_gpu.py"}
     for package in ("gudhi", "monai"):
         assert any(line.endswith(f"{package} is not installed") for line in lines), package

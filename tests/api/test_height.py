@@ -35,7 +35,7 @@ def test_quadratic_is_the_square_of_linear() -> None:
     assert torch.equal(at(gpuph.Quadratic(w), (6, 9)), at(gpuph.Linear(w), (6, 9)) ** 2)
 
 
-@pytest.mark.parametrize("window", [(8, 9), (5, 6, 7)], ids=str)
+@pytest.mark.parametrize("window", [(8, 9), (5, 6, 7)])
 def test_random_linear_has_its_slope_in_a_direction_of_its_own(window: tuple[int, ...]) -> None:
     g = at(gpuph.RandomLinear(0.2), window, n=50)
     assert g.shape == (50, *window)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 import gpuph
-from diagrams import KINDS, Points, essential, integer, real, truth, uniform
 from gpuph import Diagram, match, wasserstein_distance
 from gpuph.matching import SOLVERS, UNMATCHED
+from support.diagrams import KINDS, Points, essential, integer, real, truth, uniform
 
 SIZES = ((0, 0), (0, 3), (3, 0), (1, 1), (1, 17), (16, 2), (2, 2), (31, 33), (60, 15), (40, 40))
 
@@ -49,7 +49,7 @@ def pairs_of(matching: gpuph.Matching) -> list[set[tuple[int, int]]]:
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("unmatched", UNMATCHED)
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS)
 def test_cost_is_the_optimum_and_gap_bounds_the_error(kind, unmatched, solver):
     rng = np.random.default_rng(0)
     left = [kind(n, rng) for n, _ in SIZES for _ in range(3)]
@@ -91,7 +91,7 @@ def test_large_window_is_optimal():
     np.testing.assert_allclose(matching.cost.item(), optimum(a, b, "half_squared"), rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [real, integer], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [real, integer])
 def test_solvers_agree_on_large_windows(kind):
     rng = np.random.default_rng(4)
     a, b = batch([kind(400, rng)]), batch([kind(450, rng)])
@@ -244,7 +244,7 @@ def test_no_value_is_read_on_the_host():
     assert all(leaf.grad is not None for leaf in leaves)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_cost_is_float32_or_finer(dtype):
     a, b = batch([np.array([[0.0, 8.0]])], dtype), batch([np.array([[1.0, 8.0]])], dtype)
     matching = match(a, b)

@@ -13,43 +13,18 @@ from torch.autograd import forward_ad
 from torch.library import opcheck
 
 import gpuph
-import inputs
-import oracle
+from support import inputs, oracle
+from support.comparison import assert_equals_gudhi, by_gudhi, pairs_of, rows_sorted
 
 INF = float("inf")
 CASES = [(kind, shape) for kind in inputs.KINDS for shape in inputs.SIZES]
 
 
-def case_id(case: object) -> str:
-    return f"{case[0]}-{'x'.join(map(str, case[1]))}" if isinstance(case, tuple) else str(case)
-
-
-def by_gudhi(image: np.ndarray, construction: str) -> list[np.ndarray]:
-    """Diagrams of dimensions 0 and 1, each sorted by birth, then by death."""
-    cells = {"T": "top_dimensional_cells", "V": "vertices"}[construction]
-    complex_ = gudhi.CubicalComplex(**{cells: image.astype(np.float64)})
-    complex_.compute_persistence(homology_coeff_field=2, min_persistence=0)
-    return [rows_sorted(complex_.persistence_intervals_in_dimension(dim)) for dim in range(2)]
-
-
-def rows_sorted(points: np.ndarray) -> np.ndarray:
-    points = np.asarray(points, np.float64).reshape(-1, 2)
-    return points[np.lexsort(points.T[::-1])]
-
-
-def pairs_of(diagram: gpuph.Diagram, window: int) -> list[tuple[int, int]]:
-    n = int(diagram.count[window])
-    return [*zip(diagram.birth_index[window, :n].tolist(), diagram.death_index[window, :n].tolist(), strict=True)]
-
-
 @pytest.mark.parametrize("construction", ["T", "V"])
-@pytest.mark.parametrize("case", CASES, ids=case_id)
+@pytest.mark.parametrize("case", CASES)
 def test_equals_gudhi_exactly(case: tuple[str, tuple[int, int]], construction: str) -> None:
     for seed, dtype in enumerate((np.float32, np.float64)):
-        image = inputs.image(*case, seed, dtype)
-        diagrams = gpuph.persistence(torch.from_numpy(image)[None], construction=construction)
-        for dim, expected in enumerate(by_gudhi(image, construction)):
-            np.testing.assert_array_equal(rows_sorted(diagrams[dim].to_list()[0].numpy()), expected)
+        assert_equals_gudhi(inputs.image(*case, seed, dtype), construction)
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
@@ -61,7 +36,7 @@ def test_equals_gudhi_on_road_windows(roads: torch.Tensor, construction: str) ->
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-@pytest.mark.parametrize("case", [case for case in CASES if np.prod(case[1]) < 100], ids=case_id)
+@pytest.mark.parametrize("case", [case for case in CASES if np.prod(case[1]) < 100])
 def test_pixels_and_order_equal_the_textbook(case: tuple[str, tuple[int, int]], construction: str) -> None:
     image = inputs.image(*case)
     diagrams = gpuph.persistence(torch.from_numpy(image)[None], construction=construction)
@@ -95,7 +70,7 @@ def test_values_are_those_of_the_pixels(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", inputs.KINDS)
-@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (7, 8)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (7, 8)])
 def test_t_is_v_of_the_negative_padded_turned_round(kind: str, shape: tuple[int, int]) -> None:
     image = inputs.image(kind, shape)
     # Below all that f can be, yet above -inf, so that a pixel of +inf comes before the padding is told from it.
@@ -197,14 +172,11 @@ def test_no_windows_give_empty_diagrams() -> None:
 
 
 def test_a_large_window_equals_gudhi() -> None:
-    image = inputs.image("noise", (300, 257))
-    diagrams = gpuph.persistence(torch.from_numpy(image)[None])
-    for dim, expected in enumerate(by_gudhi(image, "T")):
-        np.testing.assert_array_equal(rows_sorted(diagrams[dim].to_list()[0].numpy()), expected)
+    assert_equals_gudhi(inputs.image("noise", (300, 257)), "T")
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-@pytest.mark.parametrize("shape", [(151, 151), (40, 400)], ids=str)
+@pytest.mark.parametrize("shape", [(151, 151), (40, 400)])
 def test_a_long_winding_valley_equals_gudhi(shape: tuple[int, int], construction: str) -> None:
     """Descents as long as the image has pixels: a serpentine that falls all the way."""
     image = np.full(shape, 1e6, np.float32)
@@ -215,9 +187,7 @@ def test_a_long_winding_valley_equals_gudhi(shape: tuple[int, int], construction
     for y, x in links:
         image[y, x] = (image[y - 1, x] + image[y + 1, x]) / 2
     for sign in (1, -1):
-        diagrams = gpuph.persistence(torch.from_numpy(sign * image)[None], construction=construction)
-        for dim, expected in enumerate(by_gudhi(sign * image, construction)):
-            np.testing.assert_array_equal(rows_sorted(diagrams[dim].to_list()[0].numpy()), expected)
+        assert_equals_gudhi(sign * image, construction)
 
 
 def test_gradient_reaches_the_critical_pixels() -> None:

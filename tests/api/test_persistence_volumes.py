@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gudhi
 import numpy as np
 import pytest
 import torch
@@ -13,38 +12,24 @@ from scipy import ndimage
 from torch.library import opcheck
 
 import gpuph
-import inputs
-import oracle
 from bench.train import neurons
-from test_persistence import INF, case_id, pairs_of, rows_sorted
+from support import inputs, oracle
+from support.comparison import assert_equals_gudhi, pairs_of, rows_sorted
 
+INF = float("inf")
 CASES = [(kind, shape) for kind in inputs.KINDS for shape in inputs.VOLUMES]
 SHAPES = inputs.shapes()
 
 
-def by_gudhi(volume: np.ndarray, construction: str) -> list[np.ndarray]:
-    """Diagrams of dimensions 0, 1 and 2, each sorted by birth, then by death."""
-    cells = {"T": "top_dimensional_cells", "V": "vertices"}[construction]
-    complex_ = gudhi.CubicalComplex(**{cells: volume.astype(np.float64)})
-    complex_.compute_persistence(homology_coeff_field=2, min_persistence=0)
-    return [rows_sorted(complex_.persistence_intervals_in_dimension(dim)) for dim in range(3)]
-
-
-def assert_equals_gudhi(volume: np.ndarray, construction: str) -> None:
-    diagrams = gpuph.persistence(torch.from_numpy(volume)[None], construction=construction)
-    for dim, expected in enumerate(by_gudhi(volume, construction)):
-        np.testing.assert_array_equal(rows_sorted(diagrams[dim].to_list()[0].numpy()), expected)
-
-
 @pytest.mark.parametrize("construction", ["T", "V"])
-@pytest.mark.parametrize("case", CASES, ids=case_id)
+@pytest.mark.parametrize("case", CASES)
 def test_equals_gudhi_exactly(case: tuple[str, tuple[int, ...]], construction: str) -> None:
     for seed, dtype in enumerate((np.float32, np.float64)):
         assert_equals_gudhi(inputs.image(*case, seed, dtype), construction)
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-@pytest.mark.parametrize("shape", [(32, 32, 32), (17, 40, 23), (64, 9, 31)], ids=str)
+@pytest.mark.parametrize("shape", [(32, 32, 32), (17, 40, 23), (64, 9, 31)])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "integers", "infinities"])
 def test_larger_volumes_equal_gudhi(kind: str, shape: tuple[int, ...], construction: str) -> None:
     assert_equals_gudhi(inputs.image(kind, shape), construction)
@@ -97,7 +82,7 @@ def euler_characteristic(mask: np.ndarray, top: bool) -> int:
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-@pytest.mark.parametrize("case", [case for case in CASES if np.prod(case[1]) < 100], ids=case_id)
+@pytest.mark.parametrize("case", [case for case in CASES if np.prod(case[1]) < 100])
 def test_voxels_and_order_equal_the_textbook(case: tuple[str, tuple[int, ...]], construction: str) -> None:
     volume = inputs.image(*case)
     diagrams = gpuph.persistence(torch.from_numpy(volume)[None], construction=construction)
@@ -118,7 +103,7 @@ def test_ties_and_infinities_equal_the_textbook(volume: np.ndarray, construction
 
 
 @pytest.mark.parametrize("kind", inputs.KINDS)
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 6), (5, 6, 7)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 6), (5, 6, 7)])
 def test_t_is_v_of_the_negative_padded_turned_round(kind: str, shape: tuple[int, ...]) -> None:
     volume = inputs.image(kind, shape)
     t = gpuph.persistence(torch.from_numpy(volume)[None], construction="T")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_usage_example_runs_as_it_stands() -> None:

@@ -18,7 +18,6 @@ from gpuph.windows import cut_windows, frame, origin
         ((4,), (4,), (9,), [0]),
         ((12,), (4,), (6,), [0, 6, 8]),  # gaps are allowed, but not at the end
     ],
-    ids=str,
 )
 def test_windows_start_where_they_should(
     image: tuple[int], window: tuple[int], stride: tuple[int], corners: list[int]
@@ -64,7 +63,6 @@ def test_a_frame_surrounds_and_overwrites_nothing() -> None:
 @pytest.mark.parametrize(
     ("image", "window", "stride"),
     [((9,), (4,), (3,)), ((5, 7), (3, 4), (2, 3)), ((4, 5, 3), (2, 3, 8), (2, 2, 8))],
-    ids=str,
 )
 def test_origin_says_which_pixel_a_windows_pixel_was(
     image: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], border: bool

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import shutil
-import sys
 import time
 from typing import Any
 from unittest import mock
@@ -14,18 +12,13 @@ import numpy as np
 import pytest
 import torch
 from gpuph.kernels.cpu.merge import merge
-from merge_inputs import LAYOUTS, ORDERS, chain
 
 import gpuph
-import oracle
-from engines import assert_same_pairs
-from test_triton_ptx import ptx
+from support import oracle
+from support.emulation import needs_ptx, ptx
+from support.engines import assert_same_pairs
+from support.merge_inputs import LAYOUTS, ORDERS, chain
 
-needs_ptx = [
-    pytest.mark.ptx,
-    pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
-    pytest.mark.skipif(sys.platform != "linux", reason="ptxrun needs Linux"),
-]
 FAR, NEAR = ("left to right", "right to left", "right to left"), ("left to right", "left to right", "left to right")
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import gpuph
-import inputs
+from support import inputs
 
 
 def embedded(x: Tensor) -> Tensor:
@@ -44,14 +44,14 @@ def check(x: Tensor) -> int:
 
 
 @pytest.mark.parametrize("rank", [2, 3])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_finite_pairs_of_noise_are_dual(rank: int, dtype: torch.dtype) -> None:
     noise = np.random.default_rng(0).random((10,) * rank)
     assert check(torch.from_numpy(noise).to(dtype)[None]) > 10
 
 
 @pytest.mark.parametrize("kind", ["smooth", "integers", "checkerboard", "constant", "ramp"])
-@pytest.mark.parametrize("shape", [(9, 14), (1, 7), (5, 6, 7), (1, 1, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(9, 14), (1, 7), (5, 6, 7), (1, 1, 1)])
 def test_finite_pairs_of_other_fields_are_dual(shape: tuple[int, ...], kind: str) -> None:
     check(torch.stack([torch.from_numpy(inputs.image(kind, shape, seed)) for seed in range(3)]))
 

@@ -37,7 +37,6 @@ def loops() -> Diagram:
         (np.array([1, 2]), [1, 2]),
         (np.zeros(4, bool), []),
     ],
-    ids=str,
 )
 def test_an_index_takes_windows(index: Any, windows: list[int]) -> None:
     diagram = loops()
@@ -49,7 +48,7 @@ def test_an_index_takes_windows(index: Any, windows: list[int]) -> None:
     assert gpuph.match(found, found).cost.tolist() == [0.0] * len(windows)
 
 
-@pytest.mark.parametrize("index", [0, -1, np.int64(0), torch.tensor(0), True, None, (0, 1), "0", 1.0, [[0]]], ids=str)
+@pytest.mark.parametrize("index", [0, -1, np.int64(0), torch.tensor(0), True, None, (0, 1), "0", 1.0, [[0]]])
 def test_one_number_is_told_how_to_take_a_window(index: Any) -> None:
     message = r"index must be a slice, .* diagram\[i : i \+ 1\] is its diagram and diagram\.to_list\(\)\[i\] its points"
     with pytest.raises(TypeError, match=message):

@@ -19,7 +19,6 @@ import gpuph
         ((1, 9), (3.0, 2.0)),
         ((6, 11, 9), (2.0, 2.0, 2.0)),
     ],
-    ids=str,
 )
 def test_distances_are_those_of_all_pairs_of_pixels(shape: tuple[int, ...], spacing: tuple[float, ...]) -> None:
     mask = torch.rand(3, 1, *shape, generator=torch.Generator().manual_seed(0)) < 0.04

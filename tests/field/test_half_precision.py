@@ -70,14 +70,14 @@ def check(make: Callable[[str], Loss], pred: Tensor, target: Tensor) -> None:
         torch.testing.assert_close(half.grad, fine.grad.clamp(-most, most).to(pred.dtype), rtol=1e-2, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("name", ON_PROBABILITIES)
 def test_losses_on_probabilities_are_those_of_float64(name: str, dtype: torch.dtype) -> None:
     check(ON_PROBABILITIES[name], *maps(dtype, 1.0))
 
 
 @pytest.mark.parametrize("scale", [8.0, 30000.0])
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("name", ON_DISTANCES)
 def test_losses_on_distances_are_those_of_float64(name: str, dtype: torch.dtype, scale: float) -> None:
     """Also where squares leave float16."""
@@ -85,7 +85,7 @@ def test_losses_on_distances_are_those_of_float64(name: str, dtype: torch.dtype,
 
 
 @pytest.mark.parametrize("least", [0.0, 6e-8, 1e-4])
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("dtype", HALVES)
 def test_cross_entropy_of_extreme_probabilities_has_finite_gradients(dtype: torch.dtype, least: float) -> None:
     """Probabilities of 0, of 1 and of the smallest float16; the truth says the opposite."""
     pred, _ = maps(dtype, 1.0)
@@ -96,14 +96,14 @@ def test_cross_entropy_of_extreme_probabilities_has_finite_gradients(dtype: torc
         check(probabilities(losses.MorseSkeletonLoss, min_persistence=0.0, **settings), pred, target)
 
 
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("dtype", HALVES)
 def test_loss_above_the_range_of_float16_is_finite(dtype: torch.dtype) -> None:
     pred, target = maps(dtype, 30000.0)
     loss = losses.MorseSkeletonLoss(min_persistence=0.0, base=square, reduction="sum", window=16)(pred, target)
     assert loss.isfinite() and loss > 65504
 
 
-@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("dtype", HALVES)
 def test_sum_over_a_large_window_does_not_stagnate(dtype: torch.dtype) -> None:
     """In half precision, a sum of small numbers stops growing."""
     pred = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0)).to(dtype)

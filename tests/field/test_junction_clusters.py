@@ -14,7 +14,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from gpuph.metrics import junction_score, skeleton_graph
-from graphs import graph
+from support.graphs import graph
 
 Point = tuple[float, float]
 

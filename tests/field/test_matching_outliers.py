@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from diagrams import Points, real, with_outliers
-from exact import cost_of, optimum
 from gpuph import Diagram, match
 from gpuph.matching import SOLVERS
+from support.diagrams import Points, real, with_outliers
+from support.exact import cost_of, optimum
 
 
 def batch(points: list[Points], dtype: torch.dtype = torch.float64) -> Diagram:

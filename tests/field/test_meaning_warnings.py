@@ -153,7 +153,7 @@ def test_the_example_of_the_readme_warns_of_nothing() -> None:
     assert run.returncode == 0 and not run.stderr, run.stderr
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 1, 20, 30), (0, 4, 8, 32)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 1, 20, 30), (0, 4, 8, 32)])
 def test_images_with_channels_for_volumes_warn_once(
     shape: tuple[int, ...], given: list[warnings.WarningMessage]
 ) -> None:

@@ -11,9 +11,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-import inputs
-import morse_reference
 from gpuph import MorseSkeletonLoss, ops
+from support import inputs, morse_reference
 
 SHAPES = ((1, 1), (1, 9), (7, 1), (2, 2), (3, 5), (8, 11), (1, 1, 6), (1, 4, 5), (2, 2, 2), (3, 4, 5))
 
@@ -46,8 +45,8 @@ def manifolds_of(rank: int) -> tuple[tuple[int, ...], ...]:
     return ((1,),) if rank == 2 else ((1,), (2,), (1, 2))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("shape", [(12, 17), (31, 8), (1, 13), (5, 6, 7), (1, 6, 8)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(12, 17), (31, 8), (1, 13), (5, 6, 7), (1, 6, 8)])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "plateaus"])
 def test_skeleton_moves_with_the_symmetries_of_the_grid(kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     x = torch.stack([distinct(kind, shape, seed, dtype) for seed in range(4)])
@@ -68,7 +67,7 @@ def test_way_from_a_saddle_goes_to_the_lower_of_two_neighbours() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "plateaus", "integers", "constant", "infinities", "ramp"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_skeleton_equals_the_plain_reference(shape: tuple[int, ...], kind: str, dtype: type) -> None:
     """With ties as well: of equal values, the one with the smaller index is the lower."""
     field = (
@@ -117,7 +116,6 @@ def test_way_of_a_single_saddle_is_the_steepest_descent() -> None:
 @pytest.mark.parametrize(
     ("shape", "window", "manifolds"),
     [((33, 33), 64, (1,)), ((30, 40), 10, (1,)), ((1, 21), 21, (1,)), ((8, 8, 8), 4, (1, 2)), ((6, 7, 9), 9, (2,))],
-    ids=str,
 )
 def test_loss_does_not_change_under_symmetries(
     shape: tuple[int, ...], window: int, manifolds: tuple[int, ...], min_persistence: float, superlevel: bool

@@ -150,7 +150,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("shape", [(9, 10), (5, 6, 7)], ids=str)
+@pytest.mark.parametrize("shape", [(9, 10), (5, 6, 7)])
 def test_tensors_without_data_have_shapes(shape: tuple[int, ...]) -> None:
     def check(fake: Tensor, like: Tensor) -> None:
         assert isinstance(fake, FakeTensor) and fake.shape == like.shape and fake.dtype == like.dtype

@@ -15,7 +15,7 @@ import torch
 from gpuph.kernels.cpu.runtime import interrupt, threads
 
 import gpuph
-from inputs import image
+from support.inputs import image
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,7 @@ SQUARE_OF_VERTICES = torch.tensor([[0.0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [
 HILLS = torch.tensor([[2.0, 1, 6, 8], [5, 9, 4, 7], [4, 7, 3, 9]])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     ("image", "construction", "expected"),
     [

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from wrong_values import HUGE, RIGHT, WRONG
 
 import gpuph
 import gpuph.metrics
 from gpuph.metrics import modules
+from support.wrong_values import HUGE, RIGHT, WRONG
 
 # The kind of each parameter, by the function's name and its own, or by its own alone. A kind that ends in "or None" has
 # the wrong values of the kind without that.
@@ -143,7 +143,7 @@ def test_every_public_parameter_has_a_kind() -> None:
     assert sum(len(wrong_values(kind_of(*each))) for each in parameters()) >= 1000
 
 
-@pytest.mark.parametrize(("name", "parameter"), [*parameters()], ids=str)
+@pytest.mark.parametrize(("name", "parameter"), [*parameters()])
 def test_a_wrong_value_raises_an_error_that_names_the_argument(name: str, parameter: str) -> None:
     faults = []
     for value in wrong_values(kind_of(name, parameter)):
@@ -162,7 +162,7 @@ def test_a_wrong_value_raises_an_error_that_names_the_argument(name: str, parame
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize(("name", "parameter"), [*parameters()], ids=str)
+@pytest.mark.parametrize(("name", "parameter"), [*parameters()])
 def test_a_right_value_of_any_type_is_accepted(name: str, parameter: str) -> None:
     for value in RIGHT[kind_of(name, parameter)]:
         call(name, **{parameter: value})

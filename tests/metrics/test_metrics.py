@@ -5,7 +5,7 @@ import torch
 from skimage.measure import label
 
 from gpuph.metrics import betti_error, ccq, skeleton_graph
-from graphs import SYMMETRIES, graph, moved, oddities
+from support.graphs import SYMMETRIES, graph, moved, oddities
 
 
 @pytest.fixture

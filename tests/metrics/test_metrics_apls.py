@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from bench.train.roads import load_lines
 from gpuph.metrics import apls
-from graphs import SYMMETRIES, graph, grid, moved, oddities, ring
+from support.graphs import SYMMETRIES, graph, grid, moved, oddities, ring
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from skimage.measure import euler_number, label
 from gpuph.metrics import draw_graph, skeleton_graph
 from gpuph.metrics.graph import simplified
 from gpuph.metrics.network import Network, Places
-from graphs import graph, grid, oddities, ring
+from support.graphs import graph, grid, oddities, ring
 
 
 def blobs(shape: tuple[int, ...], scale: float, share: float, seed: int) -> np.ndarray:

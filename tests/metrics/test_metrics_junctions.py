@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gpuph.metrics import junction_score
-from graphs import SYMMETRIES, graph, grid, moved, oddities, ring
+from support.graphs import SYMMETRIES, graph, grid, moved, oddities, ring
 
 
 def star(*degrees: float, at: tuple[float, float] = (0.0, 0.0), length: float = 90.0) -> nx.MultiGraph:

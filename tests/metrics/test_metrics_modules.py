@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gpuph import metrics
-from graphs import grid
+from support.graphs import grid
 
 try:
     from gpuph.metrics import modules

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gpuph.metrics import too_long_too_short
-from graphs import SYMMETRIES, graph, grid, moved, oddities, ring
+from support.graphs import SYMMETRIES, graph, grid, moved, oddities, ring
 
 SIDE = 400.0
 CORNERS = {"a": (0, 0), "b": (0, SIDE), "c": (SIDE, SIDE), "d": (SIDE, 0)}

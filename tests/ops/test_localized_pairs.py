@@ -41,7 +41,7 @@ def expected(
 
 
 @pytest.mark.parametrize("border", [True, False])
-@pytest.mark.parametrize(("shape", "window", "stride"), TILINGS, ids=str)
+@pytest.mark.parametrize(("shape", "window", "stride"), TILINGS)
 @pytest.mark.parametrize("heights", [None, "one", "each"])
 def test_pairs_are_those_of_the_framed_windows(
     shape: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], heights: str | None, border: bool

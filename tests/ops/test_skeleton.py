@@ -11,9 +11,8 @@ from scipy import ndimage
 from torch.library import opcheck
 
 import gpuph
-import inputs
-import morse_reference
 from gpuph import ops
+from support import inputs, morse_reference
 
 THRESHOLDS = (0.0, 0.02, 0.1, 0.5)
 SHAPES = ((9, 13), (1, 11), (4, 3, 5), (1, 4, 5))
@@ -24,7 +23,7 @@ def skeleton(image: np.ndarray, threshold: float, *manifolds: int) -> np.ndarray
 
 
 @pytest.mark.parametrize("kind", ["noise", "smooth", "ramp", "integers"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_skeleton_is_that_of_cells_one_by_one(shape: tuple[int, ...], kind: str) -> None:
     for seed in range(2):
         image = inputs.image(kind, shape, seed, np.float64)
@@ -35,7 +34,7 @@ def test_skeleton_is_that_of_cells_one_by_one(shape: tuple[int, ...], kind: str)
                 assert np.array_equal(skeleton(image, threshold, *manifolds), expected)
 
 
-@pytest.mark.parametrize("manifolds", [(1,), (2,), (1, 2)], ids=str)
+@pytest.mark.parametrize("manifolds", [(1,), (2,), (1, 2)])
 @pytest.mark.parametrize("kind", inputs.KINDS)
 def test_less_is_left_of_a_skeleton_the_more_is_cancelled(kind: str, manifolds: tuple[int, ...]) -> None:
     shapes = ((40, 31), (9, 14, 11)) if manifolds == (1,) else ((9, 14, 11),)
@@ -53,7 +52,7 @@ def test_both_manifolds_are_one_and_the_other() -> None:
         assert np.array_equal(both, one | two)
 
 
-@pytest.mark.parametrize("shape", [(3, 9, 13), (2, 5, 6, 7)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 9, 13), (2, 5, 6, 7)])
 def test_scale_dtype_and_threads_do_not_matter(shape: tuple[int, ...]) -> None:
     x = torch.from_numpy(inputs.image("noise", shape))
     manifolds = (1, 2) if len(shape) == 4 else (1,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from diagrams import Points
+from .diagrams import Points
 
 _HALF_ROOT = Fraction(0.5**0.5)
 

@@ -9,16 +9,17 @@ import pytest
 import torch
 
 import gpuph
-import inputs
-from diagrams import essential, mixed, pairs, real, with_outliers
-from engines import (
+
+from . import inputs
+from .diagrams import essential, mixed, pairs, real, with_outliers
+from .engines import (
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
     assert_same_pairs,
     assert_same_slopes,
 )
-from reduce_inputs import inputs_of, pairs_of
+from .reduce_inputs import inputs_of, pairs_of
 
 # Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
 SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))
@@ -46,7 +47,7 @@ def test_pairs_of_a_road_window_equal_the_cpu(roads: torch.Tensor) -> None:
     assert_same_pairs(roads[:1])
 
 
-@pytest.mark.parametrize("dims", [(0,), (1,), (1, 0)], ids=str)
+@pytest.mark.parametrize("dims", [(0,), (1,), (1, 0)])
 @pytest.mark.parametrize(("construction", "dtype"), [("T", np.float32), ("V", np.float64)])
 def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...], construction: str, dtype: type) -> None:
     x = batch("noise", (11, 10), dtype=dtype)
@@ -111,13 +112,13 @@ def test_pairs_of_volumes_in_their_frames_equal_the_cpu() -> None:
     assert_same_localized(pred, target, height, (2, 4, 4), (1, 1, 4), True, dims=(1, 2))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
     for rows, size, columns in ((1, 1, 1), (3, 40, 33), (2, 20_000, 1_100), (0, 4, 4), (2, 5, 0)):
         assert_same_gather(rows, size, columns, dtype)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
     for sizes in ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0)):
         assert_same_slopes(*sizes, dtype)
@@ -126,7 +127,6 @@ def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("solver", "squared", "dtype"),
     [("auto", True, torch.float32), ("augment", False, torch.float64), ("auction", True, torch.float64)],
-    ids=str,
 )
 def test_matchings_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype) -> None:
     sizes = ((0, 2), (1, 1), (5, 1), (4, 6))
@@ -140,7 +140,6 @@ def test_matchings_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype)
         ("auction", True, torch.float64, 2.0**-400),
         ("augment", False, torch.float32, 1.0),
     ],
-    ids=str,
 )
 def test_matchings_with_outliers_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype, scale: float) -> None:
     rng = np.random.default_rng(7)
@@ -176,7 +175,6 @@ def test_distances_and_their_gradients_equal_the_cpu() -> None:
 @pytest.mark.parametrize(
     ("dims", "unmatched", "dtype"),
     [((1,), "half_squared", torch.float32), ((0, 1), "distance", torch.float64)],
-    ids=str,
 )
 def test_loss_and_gradient_equal_the_cpu(
     roads: torch.Tensor, dims: tuple[int, ...], unmatched: str, dtype: torch.dtype
@@ -196,7 +194,7 @@ def test_loss_and_gradient_equal_the_cpu(
         assert torch.equal(results[1][i], results[2][i])
 
 
-@pytest.mark.parametrize("shape", [(10, 12), (4, 3, 4)], ids=str)
+@pytest.mark.parametrize("shape", [(10, 12), (4, 3, 4)])
 def test_diagrams_and_their_gradients_equal_the_cpu(shape: tuple[int, ...]) -> None:
     x = batch("integers", shape, 2).requires_grad_()
     grads = []
@@ -208,7 +206,7 @@ def test_diagrams_and_their_gradients_equal_the_cpu(shape: tuple[int, ...]) -> N
     assert torch.allclose(*grads)
 
 
-@pytest.mark.parametrize("top", [True, False], ids=str)
+@pytest.mark.parametrize("top", [True, False])
 def test_loops_of_volumes_equal_the_cpu(top: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With chains in registers, and with nearly all of them in memory."""
     module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name

@@ -10,7 +10,8 @@ from gpuph.kernels.cpu.volume import reduce
 from torch import Tensor
 
 from gpuph.kernels import cells
-from volume_stages import Grid
+
+from .volume_stages import Grid
 
 OPEN, KILLER = -1, -2
 Pairs = list[tuple[int, int]]  # owner of an edge and of a square, as flat indices

@@ -8,6 +8,24 @@ from gpuph.kernels.cpu.image import gradient
 from gpuph.kernels.cpu.volume import gradient as gradient3
 from gpuph.kernels.cpu.volume import trace as trace3
 
+from gpuph.kernels import cells
+
+NUMBER = {direction: bit for bit, direction in enumerate(cells.DIRECTIONS3)}
+
+
+def star_of(lower: int) -> tuple[set[tuple[int, int, int]], set[tuple[int, int, int]]]:
+    """What `match_stars` makes of a vertex with these lower neighbours: its star, and what stays critical."""
+    star, critical = np.array([0, lower | cells.VERTEX3, 0], np.uint32), np.zeros(3, np.uint32)
+    gradient3.match_stars(star, critical)
+    inside, left = ({d for d, bit in NUMBER.items() if int(mask[1]) >> bit & 1} for mask in (star, critical))
+    return inside, left
+
+
+def random_neighbours(n: int) -> list[int]:
+    rng = np.random.default_rng(0)
+    chances = rng.random(n) ** 0.5
+    return [sum(1 << bit for bit in range(27) if rng.random() < chance) for chance in chances]
+
 
 class Grid:
     """Keys, stars, critical cells and the ends of the walks from them; lists as `trace3.critical_cells` has them."""

@@ -7,17 +7,11 @@ import numpy as np
 import pytest
 from gpuph.kernels.cpu.image import gradient, trace
 
-import inputs
 from gpuph.kernels import cells
+from support import inputs
+from support.image_stages import keys_of
 
 DIRECTIONS = {1 << (dx + 1 + 3 * (dy + 1)): (dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)}
-
-
-def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
-    bits = image.view(np.int32 if image.dtype == np.float32 else np.int64)
-    most = bits.dtype.type(np.iinfo(bits.dtype).max)
-    key = np.full((image.shape[0] + 2, image.shape[1] + 2), ~most if top else most, bits.dtype)
-    return gradient.order_keys(image, bits, most, top, key), key
 
 
 def star_of(lower: int) -> int:
@@ -52,7 +46,7 @@ def test_a_nan_is_reported() -> None:
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", inputs.KINDS)
-@pytest.mark.parametrize("shape", [(7, 18), (1, 1), (1, 6), (5, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(7, 18), (1, 1), (1, 6), (5, 1)])
 def test_lower_stars_follow_value_then_index(shape: tuple[int, int], kind: str, top: bool) -> None:
     image = inputs.image(kind, shape)
     key = keys_of(image, top)[1]

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.image import gradient, trace
+from gpuph.kernels.cpu.image import trace
 from scipy import ndimage
 
-import inputs
-from test_gradient import keys_of
-
-
-class Grid:
-    """Stars and critical cells of an image, as the trace takes them."""
-
-    def __init__(self, image: np.ndarray, top: bool) -> None:
-        rows = keys_of(image, top)[1]
-        size = (rows.size + 15) // 16 * 16
-        self.width, self.shape = rows.shape[1], rows.shape
-        self.key = np.full(size, rows[0, 0], rows.dtype)
-        self.key[: rows.size] = rows.ravel()
-        self.star, self.critical = np.zeros((2, size), np.uint16)
-        gradient.lower_stars(self.key, *rows.shape, self.star, self.critical)
-        gradient.match_stars(self.star, self.critical)
-        self.steps = trace.steps_of(self.width)
-        minima, maxima, edges = np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros((2, size), np.int32)
-        n, m, k = trace.critical_cells(self.critical, self.width, minima, edges, maxima)
-        self.minima, self.edges, self.maxima = minima[:n], edges[:, :m], maxima[:k]
-
-    def minima_below(self, vertices: np.ndarray) -> np.ndarray:
-        at, walking, known = (np.zeros(n, np.int32) for n in (vertices.size, vertices.size, self.key.size))
-        at[:] = vertices
-        trace.minima_below(at, self.star, self.steps, walking, known)
-        return at
-
-    def maxima_above(self, squares: np.ndarray) -> np.ndarray:
-        at, walking, known = (np.zeros(n, np.int32) for n in (squares.size, squares.size, self.key.size))
-        at[:] = squares
-        trace.maxima_above(at, self.star, self.steps, self.width, walking, known)
-        return at
+from support import inputs
+from support.image_stages import Grid
 
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", inputs.KINDS)
-@pytest.mark.parametrize("shape", inputs.SIZES, ids=str)
+@pytest.mark.parametrize("shape", inputs.SIZES)
 def test_critical_cells_have_the_euler_characteristic_of_a_disc(kind: str, shape: tuple[int, int], top: bool) -> None:
     grid = Grid(inputs.image(kind, shape), top)
     assert len(grid.minima) - grid.edges.shape[1] + len(grid.maxima) == 1  # the ring of T counts nothing

@@ -15,7 +15,7 @@ from gpuph.kernels.cpu.runtime.jit import kernel
 from gpuph.kernels.cpu.runtime.threads import Helpers, by_turns, on_threads, over_windows, take
 
 import gpuph
-from inputs import image
+from support.inputs import image
 
 # Below 32768 values, PyTorch uses no threads of its own, which would not survive a fork.
 X = torch.from_numpy(np.stack([image(("noise", "smooth")[i % 2], (20, 17), i) for i in range(60)]))

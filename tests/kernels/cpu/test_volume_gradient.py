@@ -5,33 +5,17 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.volume import gradient as gradient3
 
-import inputs
 from gpuph.kernels import cells
-from volume_stages import Grid
+from support import inputs
+from support.volume_stages import NUMBER, Grid, random_neighbours, star_of
 
-NUMBER = {direction: bit for bit, direction in enumerate(cells.DIRECTIONS3)}
 SIDES = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 
 
 def faces(direction: tuple[int, int, int]) -> list[tuple[int, int, int]]:
     """The faces of a cell at the vertex that it is named by."""
     return [(*direction[:axis], 0, *direction[axis + 1 :]) for axis in range(3) if direction[axis]]  # type: ignore[misc]
-
-
-def star_of(lower: int) -> tuple[set[tuple[int, int, int]], set[tuple[int, int, int]]]:
-    """What `match_stars` makes of a vertex with these lower neighbours: its star, and what stays critical."""
-    star, critical = np.array([0, lower | cells.VERTEX3, 0], np.uint32), np.zeros(3, np.uint32)
-    gradient3.match_stars(star, critical)
-    inside, left = ({d for d, bit in NUMBER.items() if int(mask[1]) >> bit & 1} for mask in (star, critical))
-    return inside, left
-
-
-def random_neighbours(n: int) -> list[int]:
-    rng = np.random.default_rng(0)
-    chances = rng.random(n) ** 0.5
-    return [sum(1 << bit for bit in range(27) if rng.random() < chance) for chance in chances]
 
 
 def test_masks_name_the_cells_by_their_parts() -> None:

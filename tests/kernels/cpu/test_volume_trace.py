@@ -7,10 +7,9 @@ import pytest
 from gpuph.kernels.cpu.volume import trace as trace3
 from scipy import ndimage
 
-import inputs
 from gpuph.kernels import cells
-from test_gradient3 import NUMBER, random_neighbours, star_of
-from volume_stages import Grid
+from support import inputs
+from support.volume_stages import NUMBER, Grid, random_neighbours, star_of
 
 
 def test_the_hashes_tell_all_sets_apart() -> None:
@@ -33,7 +32,7 @@ def test_the_tables_replay_the_matching_of_any_star() -> None:
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", inputs.KINDS)
-@pytest.mark.parametrize("shape", inputs.VOLUMES, ids=str)
+@pytest.mark.parametrize("shape", inputs.VOLUMES)
 def test_critical_cells_have_the_euler_characteristic_of_a_ball(
     kind: str, shape: tuple[int, int, int], top: bool
 ) -> None:

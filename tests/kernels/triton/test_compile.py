@@ -1,154 +1,16 @@
 """Every kernel, with the constants that the launchers use, compiles for every target and spills no registers.
 
-`python tests/test_triton_compile.py` writes the table of resources, bench/results/resources.md, which names the version
-of Triton that its numbers are of. With any version, the tests ask that the table has all kernels, and that none spills.
+The numbers are those of one version of Triton; with any version, the table of resources must name every kernel.
 """
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
 import pytest
-import torch
 
-from engines import Launch, stubbed
+from support.resources import COMMAND, TABLE, TARGETS, compile_for, launches, resources
 
-triton = pytest.importorskip("triton")
+pytest.importorskip("triton")
 pytestmark = pytest.mark.compile
-
-TARGETS = {
-    "sm_80": ("cuda", 80, 32),
-    "sm_90": ("cuda", 90, 32),
-    "sm_100": ("cuda", 100, 32),
-    "gfx942": ("hip", "gfx942", 64),
-}
-TABLE = Path(__file__).parents[1] / "bench" / "results" / "resources.md"
-POINTERS = {
-    torch.float32: "*fp32",
-    torch.float64: "*fp64",
-    torch.int32: "*i32",
-    torch.int64: "*i64",
-    torch.int16: "*i16",
-    torch.int8: "*i8",
-}
-
-
-def launches() -> dict[str, Launch]:
-    """The launches of forward and backward, by what makes the compiled kernels differ."""
-    from gpuph.kernels import Points, Query, Tiling
-    from gpuph.kernels import triton as engine
-
-    with stubbed() as made:
-        for dims, top, dtype in (
-            ((1,), True, torch.float32),
-            ((0, 1), True, torch.float32),
-            ((0, 1), False, torch.float32),
-            ((1,), False, torch.float32),
-            ((0, 1), True, torch.float64),
-        ):
-            x = torch.empty(16, 66, 66, dtype=dtype, device="meta")
-            index, _, count = engine.persistence(x, Query(dims, top, 0.0, 1089)).pairs[0]
-            engine.gather(x.flatten(1), index.flatten(1))
-            engine.scatter(x.flatten(1)[:, :2178], index.flatten(1), 66 * 66)
-            engine.scatter_slopes(torch.empty_like(index, dtype=dtype), index, count, x[:, 0, 0], 4, 128 * 128)
-        # Of the reduction's tables, the larger are of the larger windows.
-        for size, dims, top, dtype in (
-            (34, (0, 1, 2), True, torch.float32),
-            (34, (1,), True, torch.float32),
-            (66, (1,), False, torch.float32),
-            (66, (0, 1, 2), False, torch.float64),
-            (98, (2, 0), True, torch.float64),
-        ):
-            volumes = torch.empty(8, size, size, size, dtype=dtype, device="meta")
-            engine.persistence(volumes, Query(dims, top, 0.0, 9000))
-        for dtype in (torch.float32, torch.float64):
-            image, height, slopes = (
-                torch.empty(shape, dtype=dtype, device="meta") for shape in ((1, 256, 256), (16, 64, 64), (16, 2))
-            )
-            for g in (height, slopes, None):
-                tiling = Tiling((256, 256), (64, 64), (64, 64), border=True)
-                engine.framed_persistence(image, image, g, tiling, Query((1,), True, 0.0, 1089))
-            points = torch.empty(16, 3000, dtype=dtype, device="meta")
-            count = torch.empty(16, dtype=torch.int64, device="meta")
-            diagram = Points(points, points, count)
-            for squared in (True, False):
-                matched = engine.match(diagram, diagram, squared, "auto")
-                engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared)
-                engine.matched_cost(diagram, diagram, squared)
-    by_variant = {}
-    for launch in made:
-        constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}
-        dtype = next(v.dtype for v in launch.arguments.values() if isinstance(v, torch.Tensor))
-        variant = ", ".join([str(dtype).removeprefix("torch."), *(f"{k}={v}" for k, v in constants.items())])
-        by_variant[f"{launch.kernel.__name__.strip('_')} | {variant}"] = launch
-    return by_variant
-
-
-def _constants(launch: Launch) -> list[str]:
-    return [param.name for param in launch.kernel.params if param.is_constexpr]
-
-
-def compile_for(launch: Launch, target: str) -> Any:
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    constants = {(launch.kernel.arg_names.index(name),): launch.arguments[name] for name in _constants(launch)}
-    signature, attributes = {}, {}
-    for i, param in enumerate(launch.kernel.params):
-        value = launch.arguments[param.name]
-        if param.is_constexpr:
-            signature[param.name] = "constexpr"
-        elif isinstance(value, torch.Tensor):
-            signature[param.name] = POINTERS[value.dtype]
-            if not param.do_not_specialize_on_alignment:
-                attributes[(i,)] = [["tt.divisibility", 16]]
-        else:
-            signature[param.name] = param.annotation_type or "i32"
-    source = ASTSource(launch.kernel, signature, constants, attributes)
-    return triton.compile(source, target=GPUTarget(*TARGETS[target]), options=launch.options)
-
-
-def resources(compiled: Any, target: str) -> tuple[int, int, int]:
-    """Registers, bytes of shared memory and bytes spilled, of a compiled kernel."""
-    shared = compiled.metadata.shared
-    if target.startswith("gfx"):
-        text = compiled.asm["amdgcn"]
-        return (
-            int(re.search(r"\.vgpr_count:\s+(\d+)", text)[1]),
-            shared,
-            4 * int(re.search(r"\.vgpr_spill_count:\s+(\d+)", text)[1]),
-        )
-    from triton.backends import nvidia
-
-    tool = Path(nvidia.__file__).parent / "bin" / "cuobjdump"
-    cubin = Path(compiled.metadata_group[f"{compiled.metadata.name}.cubin"])
-    text = subprocess.run([tool, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True).stdout
-    usage = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", text))
-    return int(usage["REG"]), shared, int(usage["STACK"]) + int(usage["LOCAL"])
-
-
-def table() -> str:
-    """The resources of all kernels on all targets."""
-    lines = [
-        "# Registers, shared memory and spills",
-        "",
-        f"Per thread and, for shared memory, per block, in bytes, as Triton {triton.__version__} compiles them; other",
-        "versions bring other compilers. Written by `python tests/test_triton_compile.py`.",
-        "",
-        "| kernel | constants | warps | " + " | ".join(TARGETS) + " |",
-        "|---|---|---|" + "---|" * len(TARGETS),
-    ]
-    for variant, launch in launches().items():
-        cells = []
-        for target in TARGETS:
-            registers, shared, spilled = resources(compile_for(launch, target), target)
-            cells.append(f"{registers} / {shared} / {spilled}")
-        lines.append(f"| {variant} | {launch.options['num_warps']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -163,9 +25,4 @@ def test_the_table_of_resources_names_every_kernel() -> None:
         pytest.skip("not in a checkout")
     text = TABLE.read_text()
     for variant in launches():
-        assert f"| {variant} |" in text, "out of date: run python tests/test_triton_compile.py"
-
-
-if __name__ == "__main__":
-    TABLE.write_text(table())
-    sys.exit()
+        assert f"| {variant} |" in text, f"out of date: run {COMMAND}"

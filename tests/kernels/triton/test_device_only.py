@@ -9,8 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gpuph
-from engines import stubbed
 from gpuph.ops.define import implementations
+from support.engines import stubbed
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.device_only
@@ -62,7 +62,7 @@ def _launchers_on_meta() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("n", [1, 64, 4096])
-@pytest.mark.parametrize("shape", [(1, 1), (64, 64), (181, 203)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (64, 64), (181, 203)])
 def test_persistence_is_as_many_launches_whatever_the_batch(n: int, shape: tuple[int, int]) -> None:
     for dims, construction in (((0, 1), "T"), ((1,), "T"), ((1, 0), "V")):
         x = torch.empty(n, *shape, device="meta", requires_grad=True)
@@ -94,7 +94,7 @@ def test_persistence_of_volumes_is_as_many_launches_whatever_the_batch(n: int, s
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((2048, 2048), torch.float32), ((64, 64), torch.float64)], ids=str)
+@pytest.mark.parametrize(("shape", "dtype"), [((2048, 2048), torch.float32), ((64, 64), torch.float64)])
 def test_pairs_without_room_in_a_key_are_sorted_on_the_device_too(shape: tuple[int, int], dtype: torch.dtype) -> None:
     x = torch.empty(3, *shape, device="meta", dtype=dtype)
     with stubbed() as launches:
@@ -109,7 +109,7 @@ def test_no_windows_are_no_launches() -> None:
     assert launches == []
 
 
-@pytest.mark.parametrize(("sizes", "solver"), [((50, 9), "auto"), ((3000, 2500), "auto"), ((5, 9), "auction")], ids=str)
+@pytest.mark.parametrize(("sizes", "solver"), [((50, 9), "auto"), ((3000, 2500), "auto"), ((5, 9), "auction")])
 def test_matching_is_a_launch_or_two_whatever_the_batch(sizes: tuple[int, int], solver: str) -> None:
     """The second is for windows of thousands of points, where diagrams have room for them."""
     for n in (1, 5000):
@@ -133,7 +133,7 @@ def test_empty_diagrams_are_matched_on_the_device_too() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 16])
-@pytest.mark.parametrize("dims", [(1,), (0, 1)], ids=str)
+@pytest.mark.parametrize("dims", [(1,), (0, 1)])
 def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, ...]) -> None:
     pred = torch.empty(batch, 1, 256, 256, device="meta", requires_grad=True)
     target = torch.empty(batch, 1, 256, 256, device="meta")
@@ -150,7 +150,7 @@ def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, .
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-@pytest.mark.parametrize("dims", [(1,), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("dims", [(1,), (0, 1, 2)])
 def test_loss_of_volumes_and_backward_never_leave_the_device(batch: int, dims: tuple[int, ...]) -> None:
     pred = torch.empty(batch, 1, 64, 64, 64, device="meta", requires_grad=True)
     target = torch.empty(batch, 1, 64, 64, 64, device="meta")

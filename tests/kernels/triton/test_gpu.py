@@ -7,17 +7,17 @@ import pytest
 import torch
 
 import gpuph
-import inputs
 from bench.train import neurons
-from diagrams import KINDS, mixed, pairs
-from engines import (
+from gpuph.matching import SOLVERS
+from support import inputs
+from support.diagrams import KINDS, mixed, pairs
+from support.engines import (
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
     assert_same_pairs,
     assert_same_slopes,
 )
-from gpuph.matching import SOLVERS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
@@ -83,20 +83,20 @@ def test_a_nan_empties_its_window_only() -> None:
             assert_same_pairs(x, dims, construction, capacity=900)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
     for rows, size, columns in ((1, 1, 1), (3, 40, 33), (64, 4356, 2178), (2, 50_000, 3_000), (0, 4, 4), (2, 5, 0)):
         assert_same_gather(rows, size, columns, dtype, "cuda")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
     for sizes in ((1, 1, 1, 1), (8, 16, 65_536, 1089), (2, 1, 20_000, 200), (0, 2, 4, 4), (2, 2, 5, 0)):
         assert_same_slopes(*sizes, dtype, "cuda")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_matchings_equal_the_cpu(solver: str, dtype: torch.dtype) -> None:
     sizes = ((0, 3), (3, 0), (1, 1), (1, 17), (16, 2), (31, 33), (9, 140), (700, 500))
     for squared in (True, False):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -17,9 +14,10 @@ import pytest
 import torch
 
 import gpuph
-import inputs
-from diagrams import essential, mixed, pairs, real, with_outliers
-from engines import (
+from support import inputs
+from support.diagrams import essential, mixed, pairs, real, with_outliers
+from support.emulation import SCHEDULES, needs_ptx, ptx
+from support.engines import (
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
@@ -28,40 +26,9 @@ from engines import (
 )
 
 pytest.importorskip("triton")
-pytestmark = [
-    pytest.mark.ptx,
-    pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
-    pytest.mark.skipif(sys.platform != "linux", reason="ptxrun needs Linux"),
-]
-sys.path.insert(0, str(Path(__file__).with_name("ptxrun")))
+pytestmark = needs_ptx
 
-SCHEDULES = 20
 SHAPES = ((1, 1), (1, 9), (2, 2), (9, 1), (12, 5), (19, 21))
-
-
-@contextlib.contextmanager
-def ptx(seed: int, **options: Any) -> Iterator[Any]:
-    """Run kernels as PTX on one random schedule; memory that PyTorch has not filled counts as never written."""
-    import ptxrun.triton
-
-    options = {
-        "checks": ("mem", "race", "init", "sync"),
-        "resident_blocks": 4 + seed % 5,
-        "block_order": "random",
-        **options,
-    }
-    allocate = torch.empty
-    with ptxrun.triton.emulated(seed=1000 * seed, schedule="random", **options) as emulation:
-
-        def empty(*args: Any, **kwargs: Any) -> torch.Tensor:
-            new = allocate(*args, **kwargs)
-            if new.numel():
-                emulation.mark_uninitialised(new)
-            return new
-
-        with mock.patch.object(torch, "empty", empty):
-            yield emulation
-    assert not emulation.reports, emulation.reports[0].text
 
 
 def batch(kind: str, shape: tuple[int, int], n: int = 1, dtype: type = np.float32, seed: int = 0) -> torch.Tensor:
@@ -86,7 +53,7 @@ def test_pairs_of_odd_windows_equal_the_cpu(kind: str, construction: str) -> Non
                 assert_same_pairs(batch(kind, shape, 3, dtype), construction=construction)
 
 
-@pytest.mark.parametrize("dims", [(0,), (1,), (1, 0)], ids=str)
+@pytest.mark.parametrize("dims", [(0,), (1,), (1, 0)])
 def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...]) -> None:
     for construction in "TV":
         x = batch("noise", (40, 31), 2)
@@ -139,14 +106,14 @@ def test_windows_in_their_frames_equal_the_cpu_on_any_schedule(seed: int) -> Non
         assert_same_localized(pred, target, height, (12, 61), (5, 9), seed % 3 > 0, dims=((0, 1), (1,))[seed % 2])
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
     for seed, (rows, size, columns) in enumerate([(1, 1, 1), (3, 40, 33), (2, 17_000, 1_100), (0, 4, 4), (2, 5, 0)]):
         with ptx(seed):
             assert_same_gather(rows, size, columns, dtype)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
     for seed, sizes in enumerate(
         ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0))
@@ -212,7 +179,7 @@ with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
 
 def test_odd_batch_compiles_no_other_variant() -> None:
     """Halves of a batch of odd size do not begin at a multiple of 16 bytes."""
-    root = Path(__file__).parents[1]  # a process of its own, in which nothing is compiled yet
+    root = Path(__file__).parents[3]  # a process of its own, in which nothing is compiled yet
     words = [sys.executable, "-c", ODD_BATCHES, str(root), str(root / "tests" / "ptxrun")]
     run = subprocess.run(words, capture_output=True, text=True, check=True)
     four, one, three = map(int, run.stdout.split())

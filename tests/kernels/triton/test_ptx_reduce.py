@@ -10,24 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-import inputs
 from bench.train import neurons
-from engines import Launch, stubbed
-from reduce_inputs import inputs_of, pairs_of
+from support import inputs
+from support.emulation import CHAINS, SCHEDULES, needs_ptx, ptx
+from support.engines import Launch, stubbed
+from support.reduce_inputs import inputs_of, pairs_of
+from support.resources import TARGETS, compile_for, resources
 
 pytest.importorskip("triton")
-from test_triton_compile import TARGETS, compile_for, resources
-from test_triton_ptx import ptx
-from test_triton_ptx import pytestmark as needs_ptxrun
-
 module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
 STATUS, NAN, OVERFLOWED = 4, 1, 2
-SCHEDULES = 20
 CROWDED = {"_VOXELS_A_PROGRAM": 32, "_SLOTS_A_VOXEL": 8}  # programs that meet at the same pivots
 
 
 def on_ptx(test: Any) -> Any:
-    for mark in needs_ptxrun:
+    for mark in needs_ptx:
         test = mark(test)
     return test
 
@@ -40,7 +37,7 @@ def assert_same_loops(windows: np.ndarray, top: bool, seed: int = 0, **options: 
     """Triton's pairs of voxels must be the CPU's, on a random schedule. Returns the emulation."""
     arguments, edges, expected = inputs_of(windows, top, seed)
     before = arguments.counters.clone()
-    with ptx(seed, order="atomics", **options) as emulation:
+    with ptx(seed, **CHAINS, **options) as emulation:
         square_of = module.reduce(*arguments)
     assert square_of.shape == edges.shape and square_of.dtype == torch.int32
     assert torch.equal(arguments.counters, before)
@@ -63,7 +60,7 @@ def test_loops_equal_the_cpu_on_any_schedule(seed: int, block: int) -> None:
 
 
 @on_ptx
-@pytest.mark.parametrize("top", [True, False], ids="TV".__getitem__)
+@pytest.mark.parametrize("top", [True, False])
 @pytest.mark.parametrize("kind", inputs.KINDS)
 def test_loops_of_odd_windows_equal_the_cpu(kind: str, top: bool) -> None:
     for seed, shape in enumerate(inputs.VOLUMES):
@@ -106,7 +103,6 @@ def test_windows_with_a_nan_are_left_alone() -> None:
         {"_WORDS": 1, "_BLOCK": 4},
         {"_BLOCK": 4, "_SLOTS": (64, 64)},
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("top", [True, False])
 def test_windows_that_overflow_the_memory_set_aside_say_so(small: dict[str, Any], top: bool) -> None:
@@ -119,14 +115,14 @@ def test_windows_that_overflow_the_memory_set_aside_say_so(small: dict[str, Any]
     assert len(expected[1]) == 1
     for seed in range(2):
         fresh = arguments._make(part.clone() if isinstance(part, torch.Tensor) else part for part in arguments)
-        with ptx(seed, order="atomics"), mock.patch.multiple(module, **small, **CROWDED):
+        with ptx(seed, **CHAINS), mock.patch.multiple(module, **small, **CROWDED):
             square_of = module.reduce(*fresh)
         assert fresh.counters[:, STATUS].tolist() == [OVERFLOWED, 0, OVERFLOWED]
         assert pairs_of(square_of, edges, arguments)[1] == expected[1]
 
 
 @on_ptx
-@pytest.mark.parametrize("small", [{"_WORDS": 1, "_BLOCK": 4}, {"_BLOCK": 4, "_SLOTS": (64, 64)}], ids=str)
+@pytest.mark.parametrize("small", [{"_WORDS": 1, "_BLOCK": 4}, {"_BLOCK": 4, "_SLOTS": (64, 64)}])
 @pytest.mark.parametrize("top", [True, False])
 def test_memory_grows_with_capacity_until_it_suffices(small: dict[str, Any], top: bool) -> None:
     arguments, edges, expected = inputs_of(volumes("noise", (15, 16, 17), 2), top)
@@ -138,7 +134,7 @@ def test_memory_grows_with_capacity_until_it_suffices(small: dict[str, Any], top
             counters=arguments.counters.clone(),
             capacity=capacity,
         )
-        with ptx(0, order="atomics"), mock.patch.multiple(module, **small, **CROWDED):
+        with ptx(0, **CHAINS), mock.patch.multiple(module, **small, **CROWDED):
             square_of = module.reduce(*fresh)
         assert fresh.counters[:, STATUS].tolist() == [status] * 2
     assert pairs_of(square_of, edges, arguments) == expected
@@ -201,7 +197,7 @@ def test_memory_for_loops_is_as_usual_or_in_proportion_to_the_capacity() -> None
 
 @pytest.mark.compile
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_reduction_does_not_spill(dtype: torch.dtype, target: str) -> None:
     for side, top, capacity in ((32, True, 0), (64, False, 0), (128, True, 0), (128, False, 64 * 128**3)):
         for launch in launches(side, top, dtype, capacity):

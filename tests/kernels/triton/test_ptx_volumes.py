@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import shutil
-import sys
 from unittest import mock
 
 import numpy as np
@@ -12,23 +10,17 @@ import pytest
 import torch
 
 import gpuph
-import inputs
 from bench.train import neurons
-from engines import assert_same_localized, assert_same_pairs
 from gpuph.kernels import cells
-from test_triton_ptx import SCHEDULES, ptx
-from volume_stages import Grid
+from support import inputs
+from support.emulation import CHAINS, SCHEDULES, needs_ptx, ptx
+from support.engines import assert_same_localized, assert_same_pairs
+from support.volume_stages import Grid
 
 pytest.importorskip("triton")
-pytestmark = [
-    pytest.mark.ptx,
-    pytest.mark.skipif(not shutil.which("gcc"), reason="ptxrun needs gcc"),
-    pytest.mark.skipif(sys.platform != "linux", reason="ptxrun needs Linux"),
-]
+pytestmark = needs_ptx
 
 DIMS = (0, 1, 2)
-# Programs that reduce hand chains to one another by compare-and-swap, which only this order takes for what it is.
-CHAINS = {"order": "atomics"}
 
 
 def batch(kind: str, shape: tuple[int, ...], n: int = 1, dtype: type = np.float32, seed: int = 0) -> torch.Tensor:
@@ -61,7 +53,7 @@ def test_pairs_of_neurites_equal_the_cpu(construction: str) -> None:
         assert_same_pairs(neurons.windows(2, 24), DIMS, construction)
 
 
-@pytest.mark.parametrize("dims", [(0,), (1,), (2,), (1, 0), (2, 1, 0)], ids=str)
+@pytest.mark.parametrize("dims", [(0,), (1,), (2,), (1, 0), (2, 1, 0)])
 def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...]) -> None:
     for construction in "TV":
         x = batch("noise", (9, 11, 10), 2)

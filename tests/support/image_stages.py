@@ -1,0 +1,43 @@
+"""The first stages of an image, one after the other, as the tests of the later stages take them."""
+
+from __future__ import annotations
+
+import numpy as np
+from gpuph.kernels.cpu.image import gradient, trace
+
+
+def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
+    bits = image.view(np.int32 if image.dtype == np.float32 else np.int64)
+    most = bits.dtype.type(np.iinfo(bits.dtype).max)
+    key = np.full((image.shape[0] + 2, image.shape[1] + 2), ~most if top else most, bits.dtype)
+    return gradient.order_keys(image, bits, most, top, key), key
+
+
+class Grid:
+    """Stars and critical cells of an image, as the trace takes them."""
+
+    def __init__(self, image: np.ndarray, top: bool) -> None:
+        rows = keys_of(image, top)[1]
+        size = (rows.size + 15) // 16 * 16
+        self.width, self.shape = rows.shape[1], rows.shape
+        self.key = np.full(size, rows[0, 0], rows.dtype)
+        self.key[: rows.size] = rows.ravel()
+        self.star, self.critical = np.zeros((2, size), np.uint16)
+        gradient.lower_stars(self.key, *rows.shape, self.star, self.critical)
+        gradient.match_stars(self.star, self.critical)
+        self.steps = trace.steps_of(self.width)
+        minima, maxima, edges = np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros((2, size), np.int32)
+        n, m, k = trace.critical_cells(self.critical, self.width, minima, edges, maxima)
+        self.minima, self.edges, self.maxima = minima[:n], edges[:, :m], maxima[:k]
+
+    def minima_below(self, vertices: np.ndarray) -> np.ndarray:
+        at, walking, known = (np.zeros(n, np.int32) for n in (vertices.size, vertices.size, self.key.size))
+        at[:] = vertices
+        trace.minima_below(at, self.star, self.steps, walking, known)
+        return at
+
+    def maxima_above(self, squares: np.ndarray) -> np.ndarray:
+        at, walking, known = (np.zeros(n, np.int32) for n in (squares.size, squares.size, self.key.size))
+        at[:] = squares
+        trace.maxima_above(at, self.star, self.steps, self.width, walking, known)
+        return at
