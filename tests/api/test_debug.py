@@ -34,7 +34,7 @@ def windows_with_a_nan() -> torch.Tensor:
     return x
 
 
-def test_a_nan_is_in_the_status_and_raises_on_demand(device: None) -> None:
+def test_nan_sets_the_status_and_raises_in_check(device: None) -> None:
     diagrams = gpuph.persistence(windows_with_a_nan())
     assert diagrams.status.tolist() == [0, 1, 0]
     assert diagrams[0].count[1] == 0 and diagrams[0].count[0] > 0
@@ -42,7 +42,7 @@ def test_a_nan_is_in_the_status_and_raises_on_demand(device: None) -> None:
         diagrams.check()
 
 
-def test_debugging_raises_at_once(device: None, debug: None) -> None:
+def test_debug_mode_raises_immediately(device: None, debug: None) -> None:
     with pytest.raises(ValueError, match="x must have no NaN"):
         gpuph.persistence(windows_with_a_nan())
     clean = torch.rand(3, 1, 8, 9)
@@ -51,7 +51,7 @@ def test_debugging_raises_at_once(device: None, debug: None) -> None:
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_the_loss_of_a_batch_with_a_nan_is_nan(device: None, reduction: str) -> None:
+def test_nan_in_a_window_makes_the_loss_nan(device: None, reduction: str) -> None:
     clean = torch.rand(3, 1, 8, 9)
     loss = gpuph.LocalizedPHLoss(window=9, reduction=reduction)(windows_with_a_nan()[:, None], clean)
     assert loss.isnan().tolist() == ([[False], [True], [False]] if reduction == "none" else True)
@@ -67,13 +67,13 @@ def test_the_loss_of_a_batch_with_a_nan_is_nan(device: None, reduction: str) -> 
     ],
     ids=lambda loss_fn: type(loss_fn).__name__,
 )
-def test_every_loss_of_a_window_with_a_nan_is_nan(device: None, loss_fn: torch.nn.Module) -> None:
+def test_every_loss_is_nan_in_the_window_with_a_nan_only(device: None, loss_fn: torch.nn.Module) -> None:
     pred, target = windows_with_a_nan()[:, None], torch.rand(3, 1, 8, 9).round()
     loss = loss_fn(pred) if isinstance(loss_fn, gpuph.BettiPriorLoss) else loss_fn(pred, target)
     assert loss.isnan().flatten().tolist() == [False, True, False]
 
 
-def test_lost_loops_raise_on_demand_and_make_the_loss_nan(device: None) -> None:
+def test_lost_loops_raise_in_check_and_make_the_loss_nan(device: None) -> None:
     found = gpuph.ops.persistence
 
     def losing(*arguments: Any) -> Found[torch.Tensor]:
@@ -99,7 +99,7 @@ def diagrams_with_a_nan() -> tuple[gpuph.Diagram, gpuph.Diagram]:
     return a, gpuph.Diagram.from_list([torch.tensor([[1.0, 8.0]])] * 3)
 
 
-def test_a_point_with_a_nan_makes_the_cost_nan(device: None) -> None:
+def test_nan_point_makes_the_cost_of_its_window_nan(device: None) -> None:
     a, b = diagrams_with_a_nan()
     for cost in (gpuph.match(a, b).cost, gpuph.match(b, a, "distance").cost, gpuph.wasserstein_distance(a, b)):
         assert cost.isnan().tolist() == [False, True, False]
@@ -109,13 +109,13 @@ def test_a_point_with_a_nan_makes_the_cost_nan(device: None) -> None:
     assert a.birth.grad is not None and a.birth.grad.tolist() == [[-2.0, 0.0], [-2.0, 0.0], [-2.0, 0.0]]
 
 
-def test_a_point_with_a_nan_raises_where_looking_costs_nothing() -> None:
+def test_nan_point_raises_on_the_cpu() -> None:
     a, b = diagrams_with_a_nan()
     with pytest.raises(ValueError, match="b must have no NaN, but a point of its window 1 has one"):
         gpuph.match(b, a)
 
 
-def test_a_point_with_a_nan_raises_when_debugging(device: None, debug: None) -> None:
+def test_nan_point_raises_in_debug_mode(device: None, debug: None) -> None:
     with pytest.raises(ValueError, match="a must have no NaN, but a point of its window 1 has one"):
         gpuph.wasserstein_distance(*diagrams_with_a_nan())
 
@@ -131,7 +131,7 @@ def test_a_point_with_a_nan_raises_when_debugging(device: None, debug: None) -> 
     ],
     ids=["localized", "distance", "likelihood", "topo", "betti"],
 )
-def test_losses_name_the_capacity_that_is_to_be_raised(device: None, debug: None, make: Any) -> None:
+def test_losses_name_the_capacity_to_increase(device: None, debug: None, make: Any) -> None:
     def losing(found: Any) -> Any:
         def find(*arguments: Any) -> Found[torch.Tensor]:
             status, pairs = found(*arguments)
@@ -152,13 +152,13 @@ def test_losses_name_the_capacity_that_is_to_be_raised(device: None, debug: None
         make(0)
 
 
-def test_an_overflow_warns_on_demand() -> None:
+def test_overflow_warns_in_check() -> None:
     diagrams = gpuph.persistence(torch.rand(2, 20, 20), dims=(1,), capacity=3)
     with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 3 longest of [0-9]+ pairs of window 0"):
         diagrams.check()
 
 
-def test_an_overflow_warns_at_once_when_debugging(device: None, debug: None) -> None:
+def test_overflow_warns_immediately_in_debug_mode(device: None, debug: None) -> None:
     x = torch.rand(1, 1, 64, 64)
     with mock.patch.object(importlib.import_module("gpuph.persistence"), "_columns", lambda window: 4):
         with pytest.warns(RuntimeWarning, match="dimension 1 of x: only the 4 longest"):
@@ -167,7 +167,7 @@ def test_an_overflow_warns_at_once_when_debugging(device: None, debug: None) -> 
             gpuph.LocalizedPHLoss(window=64)(x, torch.zeros_like(x))
 
 
-def test_nothing_is_said_where_nothing_is_wrong(device: None, debug: None, recwarn: pytest.WarningsRecorder) -> None:
+def test_debug_mode_is_silent_on_valid_input(device: None, debug: None, recwarn: pytest.WarningsRecorder) -> None:
     gpuph.persistence(torch.rand(2, 9, 9)).check()
     gpuph.LocalizedPHLoss(window=9)(torch.rand(1, 1, 9, 9), torch.rand(1, 1, 9, 9))
     assert not recwarn.list

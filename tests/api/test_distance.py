@@ -19,14 +19,14 @@ def test_distances_are_euclidean_up_to_the_truncation() -> None:
         torch.testing.assert_close(distances.flatten(), expected)
 
 
-def test_an_image_without_roads_is_as_far_as_can_be() -> None:
+def test_image_without_roads_is_at_the_truncation_everywhere() -> None:
     mask = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
     mask[1] = True
     found = gpuph.truncated_distance_map(mask, 5.0)
     assert (found[0] == 5).all() and (found[1] == 0).all()
 
 
-def test_no_images_and_odd_strides() -> None:
+def test_empty_batches_and_noncontiguous_masks_are_accepted() -> None:
     assert gpuph.truncated_distance_map(torch.zeros(0, 1, 4, 4, dtype=torch.bool), 5.0).shape == (0, 1, 4, 4)
     mask = torch.zeros(1, 1, 6, 9, dtype=torch.bool)
     mask[..., 2, 3] = True
@@ -34,7 +34,7 @@ def test_no_images_and_odd_strides() -> None:
     assert torch.equal(turned.transpose(2, 3), gpuph.truncated_distance_map(mask, 5.0))
 
 
-def test_bad_input_is_named() -> None:
+def test_invalid_input_raises_an_error_that_names_it() -> None:
     mask = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     with pytest.raises(TypeError, match=r"mask must be a bool tensor, got torch\.float32"):
         gpuph.truncated_distance_map(mask.float(), 5.0)

@@ -16,7 +16,7 @@ def at(height: object, window: tuple[int, ...], n: int = 1, seed: int = 0) -> to
     return height(n, window, LIKE, torch.Generator().manual_seed(seed))  # type: ignore[operator]
 
 
-def test_linear_rises_by_w_a_pixel_from_zero_at_the_centre() -> None:
+def test_linear_has_slope_w_and_is_zero_at_the_centre() -> None:
     g = at(gpuph.Linear((2.0, -1.0)), (5, 7))
     assert g.shape == (1, 5, 7) and g[0, 2, 3] == 0
     assert torch.equal(g[0].diff(dim=0), torch.full((4, 7), 2.0, dtype=torch.float64))
@@ -36,7 +36,7 @@ def test_quadratic_is_the_square_of_linear() -> None:
 
 
 @pytest.mark.parametrize("window", [(8, 9), (5, 6, 7)])
-def test_random_linear_has_its_slope_in_a_direction_of_its_own(window: tuple[int, ...]) -> None:
+def test_random_linear_draws_one_direction_per_window_and_keeps_the_slope(window: tuple[int, ...]) -> None:
     g = at(gpuph.RandomLinear(0.2), window, n=50)
     assert g.shape == (50, *window)
     w = torch.stack([g.diff(dim=axis)[(slice(None), *[0] * len(window))] for axis in range(1, g.dim())], dim=1)
@@ -44,30 +44,30 @@ def test_random_linear_has_its_slope_in_a_direction_of_its_own(window: tuple[int
     assert len(w.unique(dim=0)) == 50 and w.mean(dim=0).abs().max() < 0.08  # all around
 
 
-def test_one_direction_a_call_is_shared_by_the_windows() -> None:
+def test_per_window_false_shares_one_direction() -> None:
     assert at(gpuph.RandomLinear(0.2, per_window=False), (4, 4), n=5).shape == (1, 4, 4)
 
 
 @pytest.mark.parametrize("axes", [2, 3])
-def test_the_fixed_direction_has_the_slope_and_is_along_no_axis_or_diagonal(axes: int) -> None:
+def test_fixed_direction_avoids_axes_and_diagonals(axes: int) -> None:
     w = gpuph.RandomLinear(0.3).fixed(axes).w
     assert math.isclose(math.hypot(*w), 0.3)
     assert len({round(abs(part), 3) for part in w}) == axes and 0 not in w
 
 
-def test_a_seed_repeats_the_draw() -> None:
+def test_same_seed_gives_the_same_height() -> None:
     height = gpuph.RandomLinear(0.2)
     assert torch.equal(at(height, (4, 4), 3, seed=1), at(height, (4, 4), 3, seed=1))
     assert not torch.equal(at(height, (4, 4), 3, seed=1), at(height, (4, 4), 3, seed=2))
 
 
 @pytest.mark.parametrize("slope", [0.0, -1.0, math.inf, math.nan])
-def test_a_slope_must_be_positive(slope: float) -> None:
+def test_slope_must_be_positive(slope: float) -> None:
     with pytest.raises(ValueError, match="slope must be a positive number"):
         gpuph.RandomLinear(slope)
 
 
-def test_bad_numbers_are_named() -> None:
+def test_invalid_numbers_raise_an_error_that_names_them() -> None:
     with pytest.raises(ValueError, match="w must be finite"):
         gpuph.Linear((math.nan, 0.0))
     with pytest.raises(ValueError, match="a must be finite"):

@@ -50,7 +50,7 @@ def pairs_of(matching: gpuph.Matching) -> list[set[tuple[int, int]]]:
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("unmatched", UNMATCHED)
 @pytest.mark.parametrize("kind", KINDS)
-def test_cost_is_the_optimum_and_gap_bounds_the_error(kind, unmatched, solver):
+def test_cost_is_optimal_and_gap_bounds_its_error(kind, unmatched, solver):
     rng = np.random.default_rng(0)
     left = [kind(n, rng) for n, _ in SIZES for _ in range(3)]
     right = [kind(m, rng) for _, m in SIZES for _ in range(3)]
@@ -64,7 +64,7 @@ def test_cost_is_the_optimum_and_gap_bounds_the_error(kind, unmatched, solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_prediction_against_truth_is_optimal(solver):
+def test_many_points_against_few_are_matched_optimally(solver):
     rng = np.random.default_rng(1)
     left = [real(n, rng) for n in (1, 15, 40, 120) for _ in range(5)]
     right = [truth(len(a), rng) for a in left]
@@ -76,7 +76,7 @@ def test_prediction_against_truth_is_optimal(solver):
 
 
 @pytest.mark.parametrize("n,m", [(1, 9), (4, 9), (9, 4), (5, 5)])
-def test_copies_of_one_point_take_the_best_partners(n, m):
+def test_equal_points_take_the_best_partners(n, m):
     rng = np.random.default_rng(2)
     a, b = np.tile([[0.0, 20.0]], (n, 1)), uniform(m, rng)
     matching = match(batch([a]), batch([b]))
@@ -84,7 +84,7 @@ def test_copies_of_one_point_take_the_best_partners(n, m):
     assert matching.gap.item() == 0.0
 
 
-def test_large_window_is_optimal():
+def test_hundreds_of_points_are_matched_optimally():
     rng = np.random.default_rng(3)
     a, b = real(700, rng), real(500, rng)
     matching = match(batch([a]), batch([b]))
@@ -100,7 +100,7 @@ def test_solvers_agree_on_large_windows(kind):
     )
 
 
-def test_auto_takes_the_auction_for_thousands_of_points():
+def test_auto_selects_the_auction_for_thousands_of_points():
     rng = np.random.default_rng(12)
     a, b = batch([real(2400, rng)]), batch([real(2500, rng)])
     auto, auction, augment = (match(a, b, solver=solver) for solver in ("auto", "auction", "augment"))
@@ -109,7 +109,7 @@ def test_auto_takes_the_auction_for_thousands_of_points():
     torch.testing.assert_close(auto.cost, augment.cost, rtol=1e-12, atol=0)
 
 
-def test_pairs_that_save_nothing_stay_unmatched():
+def test_pairs_that_do_not_lower_the_cost_stay_unmatched():
     # The first pair is too far apart. The second costs 1 + 9, and its points cost 2 + 8 alone.
     a = batch([np.array([[0.0, 1.0]]), np.array([[0.0, 2.0]])])
     b = batch([np.array([[5.0, 6.0]]), np.array([[1.0, 5.0]])])
@@ -143,13 +143,13 @@ def test_padding_is_not_read():
     assert torch.equal(clean.cost, other.cost) and torch.equal(clean.partner_a, other.partner_a)
 
 
-def test_overflowed_diagrams_are_matched_as_far_as_they_go():
+def test_overflowed_diagrams_are_matched_by_their_stored_points():
     a = batch([np.array([[0.0, 5.0], [0.0, 4.0]])])
     over = Diagram(a.birth, a.death, a.birth_index, a.death_index, a.count + 10)
     assert match(over, a).cost.item() == 0.0
 
 
-def test_a_window_does_not_depend_on_its_batch():
+def test_matching_of_a_window_does_not_depend_on_its_batch():
     rng = np.random.default_rng(6)
     left, right = [real(n, rng) for n in (5, 40, 0, 17)], [real(n, rng) for n in (50, 3, 8, 17)]
     together = match(batch(left), batch(right))
@@ -159,7 +159,7 @@ def test_a_window_does_not_depend_on_its_batch():
         assert single.gap[0] == together.gap[i]
 
 
-def test_threads_do_not_change_a_bit():
+def test_matching_is_bit_identical_on_any_number_of_threads():
     rng = np.random.default_rng(7)
     a, b = batch([uniform(60, rng) for _ in range(64)]), batch([uniform(70, rng) for _ in range(64)])
     threads = torch.get_num_threads()
@@ -175,7 +175,7 @@ def test_threads_do_not_change_a_bit():
 
 
 @pytest.mark.filterwarnings("ignore:Cardinality of essential parts differs")
-def test_distance_is_gudhi_s_with_essential_classes():
+def test_distance_with_essential_classes_equals_gudhi():
     rng = np.random.default_rng(8)
     kinds = [((1, 0, 0), (1, 0, 0)), ((3, 2, 1), (3, 2, 1)), ((2, 0, 0), (1, 0, 0)), ((0, 0, 1), (0, 0, 2))]
     kinds += [((0, 1, 0), (0, 0, 0)), ((0, 4, 0), (0, 4, 0)), ((0, 0, 0), (0, 0, 0))]
@@ -190,7 +190,7 @@ def test_distance_is_gudhi_s_with_essential_classes():
     assert torch.isinf(ours).tolist() == [a != b for a, b in kinds]
 
 
-def test_essential_classes_are_matched_in_order():
+def test_essential_classes_are_matched_in_order_of_value():
     inf = np.inf
     a = np.array([[5.0, inf], [1.0, inf], [-inf, 2.0], [1.0, inf]])
     b = np.array([[-inf, 9.0], [2.0, inf], [0.0, inf], [7.0, inf]])
@@ -224,7 +224,7 @@ def test_gradient_of_cost_is_its_derivative(unmatched):
     assert torch.autograd.gradcheck(cost, leaves)
 
 
-def test_operator_is_well_formed():
+def test_operators_pass_opcheck():
     rng = np.random.default_rng(11)
     for n, m in ((5, 3), (0, 3), (4, 0)):
         a, b = batch([real(n, rng)] * 2), batch([real(m, rng)] * 2)
@@ -235,7 +235,7 @@ def test_operator_is_well_formed():
         torch.library.opcheck(torch.ops.gpuph.matched_cost.default, args[:7])
 
 
-def test_no_value_is_read_on_the_host():
+def test_matching_never_reads_values_on_the_host():
     # Tensors of device "meta" have no values: whatever needs one raises.
     leaves = [torch.empty(3, k, device="meta", requires_grad=True) for k in (5, 5, 4, 4)]
     index, count = torch.empty(3, 5, dtype=torch.int64, device="meta"), torch.empty(3, dtype=torch.int64, device="meta")
@@ -245,7 +245,7 @@ def test_no_value_is_read_on_the_host():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_cost_is_float32_or_finer(dtype):
+def test_cost_has_at_least_float32_precision(dtype):
     a, b = batch([np.array([[0.0, 8.0]])], dtype), batch([np.array([[1.0, 8.0]])], dtype)
     matching = match(a, b)
     assert matching.cost.dtype == torch.promote_types(dtype, torch.float32)
@@ -253,7 +253,7 @@ def test_cost_is_float32_or_finer(dtype):
     assert matching.cost.tolist() == [1.0]
 
 
-def test_empty_batches_and_diagrams_cost_nothing_or_their_own():
+def test_empty_diagrams_leave_the_other_points_unmatched():
     nothing = Diagram.from_list([])
     matching = match(nothing, nothing)
     assert matching.cost.shape == matching.gap.shape == (0,)
@@ -270,7 +270,7 @@ points_strategy = st.lists(st.tuples(coordinate, coordinate).map(sorted), max_si
 
 @settings(max_examples=80, deadline=None)
 @given(points_strategy, points_strategy, points_strategy)
-def test_distance_is_a_metric(a, b, c):
+def test_distance_is_symmetric_and_satisfies_the_triangle_inequality(a, b, c):
     first, second = batch([a, b, a, b, a]), batch([b, c, c, a, a])
     ab, bc, ac, ba, aa = wasserstein_distance(first, second).tolist()
     assert aa == 0.0
@@ -318,23 +318,23 @@ ONE = batch([np.array([[0.0, 1.0]])])
         (lambda: wasserstein_distance(ONE, 3), TypeError, "b must be a gpuph.Diagram, got int"),
     ],
 )
-def test_bad_input_is_named(call, error, message):
+def test_invalid_input_raises_an_error_that_names_it(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
 
-def test_a_second_derivative_raises_instead_of_being_wrong() -> None:
+def test_second_derivatives_raise() -> None:
     a, b = (torch.rand(1, 3, 2, requires_grad=True) for _ in range(2))
     cost = match(Diagram.from_list([*a]), Diagram.from_list([*b])).cost.sum()
     with pytest.raises(RuntimeError, match="differentiable once"):
         torch.autograd.grad(cost, a, create_graph=True)
 
 
-def test_points_of_two_dtypes_are_refused() -> None:
+def test_points_of_different_dtypes_raise() -> None:
     with pytest.raises(TypeError, match=r"points must be of one dtype, got \['torch.float32', 'torch.float64'\]"):
         Diagram.from_list([torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.float64)])
 
 
-def test_diagrams_are_made_of_a_stack_of_points_as_of_a_list() -> None:
+def test_from_list_accepts_a_stacked_tensor() -> None:
     points = torch.rand(3, 4, 2)
     assert torch.equal(Diagram.from_list(points).death, Diagram.from_list([*points]).death)

@@ -27,7 +27,7 @@ def test_import_is_light() -> None:
     assert min(seconds) < 1.5
 
 
-def test_what_is_public_has_a_docstring() -> None:
+def test_public_names_have_docstrings() -> None:
     import gpuph
 
     assert all(getattr(gpuph, name).__doc__ for name in gpuph.__all__)

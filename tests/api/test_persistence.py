@@ -22,13 +22,13 @@ CASES = [(kind, shape) for kind in inputs.KINDS for shape in inputs.SIZES]
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("case", CASES)
-def test_equals_gudhi_exactly(case: tuple[str, tuple[int, int]], construction: str) -> None:
+def test_points_equal_gudhi(case: tuple[str, tuple[int, int]], construction: str) -> None:
     for seed, dtype in enumerate((np.float32, np.float64)):
         assert_equals_gudhi(inputs.image(*case, seed, dtype), construction)
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_equals_gudhi_on_road_windows(roads: torch.Tensor, construction: str) -> None:
+def test_points_of_road_windows_equal_gudhi(roads: torch.Tensor, construction: str) -> None:
     diagrams = gpuph.persistence(roads, construction=construction)
     for window, image in enumerate(roads.numpy()):
         for dim, expected in enumerate(by_gudhi(image, construction)):
@@ -37,7 +37,7 @@ def test_equals_gudhi_on_road_windows(roads: torch.Tensor, construction: str) ->
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("case", [case for case in CASES if np.prod(case[1]) < 100])
-def test_pixels_and_order_equal_the_textbook(case: tuple[str, tuple[int, int]], construction: str) -> None:
+def test_pixels_and_order_of_pairs_equal_the_textbook(case: tuple[str, tuple[int, int]], construction: str) -> None:
     image = inputs.image(*case)
     diagrams = gpuph.persistence(torch.from_numpy(image)[None], construction=construction)
     for dim in range(2):
@@ -50,14 +50,14 @@ images = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_sid
 
 @settings(max_examples=150, deadline=None)
 @given(image=images, construction=st.sampled_from("TV"))
-def test_ties_and_infinities_equal_the_textbook(image: np.ndarray, construction: str) -> None:
+def test_images_with_ties_and_infinities_equal_the_textbook(image: np.ndarray, construction: str) -> None:
     diagrams = gpuph.persistence(torch.from_numpy(image)[None], construction=construction)
     for dim in range(2):
         assert pairs_of(diagrams[dim], 0) == oracle.diagram(image, construction, dim)
 
 
 @pytest.mark.parametrize("kind", inputs.KINDS)
-def test_values_are_those_of_the_pixels(kind: str) -> None:
+def test_births_and_deaths_are_values_of_their_pixels(kind: str) -> None:
     x = torch.from_numpy(np.stack([inputs.image(kind, (12, 17), seed) for seed in range(3)]))
     for diagram in gpuph.persistence(x).values():
         flat = x.flatten(1)
@@ -71,7 +71,7 @@ def test_values_are_those_of_the_pixels(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", inputs.KINDS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (7, 8)])
-def test_t_is_v_of_the_negative_padded_turned_round(kind: str, shape: tuple[int, int]) -> None:
+def test_t_construction_is_dual_to_v_of_the_padded_negative(kind: str, shape: tuple[int, int]) -> None:
     image = inputs.image(kind, shape)
     # Below all that f can be, yet above -inf, so that a pixel of +inf comes before the padding is told from it.
     padded = np.pad(-image, 1, constant_values=-INF)
@@ -88,7 +88,7 @@ def test_t_is_v_of_the_negative_padded_turned_round(kind: str, shape: tuple[int,
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_symmetries_of_the_grid_keep_the_diagram(construction: str) -> None:
+def test_diagram_is_invariant_under_grid_symmetries(construction: str) -> None:
     x = torch.from_numpy(inputs.image("integers", (9, 9)))
     turned = torch.stack([y.rot90(k) for y in (x, x.T) for k in range(4)])
     for diagram in gpuph.persistence(turned, construction=construction).values():
@@ -96,7 +96,7 @@ def test_symmetries_of_the_grid_keep_the_diagram(construction: str) -> None:
         assert all(np.array_equal(points[0], other) for other in points)
 
 
-def test_noise_moves_points_no_further_than_itself() -> None:
+def test_diagram_is_stable_under_noise() -> None:
     x = torch.from_numpy(inputs.image("smooth", (40, 40)))[None]
     noisy = x + 0.01 * torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
     for before, after in zip(gpuph.persistence(x).values(), gpuph.persistence(noisy).values(), strict=True):
@@ -114,7 +114,7 @@ def test_pairs_are_sorted_by_persistence_then_birth_then_death() -> None:
         assert len(keys) > 50 and keys == sorted(keys)
 
 
-def test_min_persistence_drops_what_is_not_above_it() -> None:
+def test_min_persistence_keeps_longer_pairs_only() -> None:
     x = torch.from_numpy(inputs.image("integers", (20, 20)))[None]
     for dim, all_pairs in gpuph.persistence(x).items():
         kept = gpuph.persistence(x, min_persistence=2.0)[dim].to_list()[0]
@@ -123,7 +123,7 @@ def test_min_persistence_drops_what_is_not_above_it() -> None:
         assert 0 < len(kept) < len(points)
 
 
-def test_capacity_keeps_the_longest_and_tells_the_truth() -> None:
+def test_capacity_keeps_the_longest_pairs_and_reports_overflow() -> None:
     x = torch.from_numpy(np.stack([inputs.image("noise", (24, 24)), inputs.image("ramp", (24, 24))]))
     everything, few = gpuph.persistence(x), gpuph.persistence(x, capacity=5)
     roomy = gpuph.persistence(x, capacity=500)
@@ -137,7 +137,7 @@ def test_capacity_keeps_the_longest_and_tells_the_truth() -> None:
         assert (roomy[dim].birth_index[:, n:] == -1).all() and not roomy[dim].overflow.any()
 
 
-def test_dims_are_independent_and_in_the_order_asked_for() -> None:
+def test_dims_are_independent_and_returned_in_the_requested_order() -> None:
     x = torch.from_numpy(inputs.image("noise", (15, 18)))[None]
     for construction in "TV":
         both = gpuph.persistence(x, (1, 0), construction)
@@ -166,18 +166,18 @@ def test_dtype_and_strides_do_not_matter(dtype: torch.dtype) -> None:
             assert torch.equal(diagram.death_index, expected[dim].death_index)
 
 
-def test_no_windows_give_empty_diagrams() -> None:
+def test_empty_batch_gives_empty_diagrams() -> None:
     for diagram in gpuph.persistence(torch.zeros(0, 8, 8)).values():
         assert diagram.birth.shape[0] == 0 and diagram.count.shape == (0,) and diagram.to_list() == []
 
 
-def test_a_large_window_equals_gudhi() -> None:
+def test_large_window_equals_gudhi() -> None:
     assert_equals_gudhi(inputs.image("noise", (300, 257)), "T")
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("shape", [(151, 151), (40, 400)])
-def test_a_long_winding_valley_equals_gudhi(shape: tuple[int, int], construction: str) -> None:
+def test_serpentine_valley_equals_gudhi(shape: tuple[int, int], construction: str) -> None:
     """Descents as long as the image has pixels: a serpentine that falls all the way."""
     image = np.full(shape, 1e6, np.float32)
     path = [(y, x) for y in range(0, shape[0], 2) for x in (range(shape[1]) if y % 4 == 0 else range(shape[1])[::-1])]
@@ -218,7 +218,7 @@ def test_operators_pass_opcheck(capacity: int | None) -> None:
         )
 
 
-def test_traces_under_compile_without_a_graph_break() -> None:
+def test_torch_compile_has_no_graph_break() -> None:
     x = torch.randn(2, 16, 16)
 
     @torch.compile(backend="aot_eager", fullgraph=True)
@@ -230,7 +230,7 @@ def test_traces_under_compile_without_a_graph_break() -> None:
     assert torch.equal(longest(x), (loops.death - loops.birth)[:, :3])
 
 
-def test_compile_looks_into_no_operator_where_it_breaks_a_graph() -> None:
+def test_torch_compile_does_not_trace_into_operators() -> None:
     traced: list[torch.fx.GraphModule] = []
 
     def backend(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> object:
@@ -270,18 +270,20 @@ def test_compile_looks_into_no_operator_where_it_breaks_a_graph() -> None:
         ((torch.zeros(1, 4, 4), None, "T", 0.0, 0), ValueError, "capacity must be an int of 1 or more, got 0"),
     ],
 )
-def test_bad_input_is_named(arguments: tuple[object, ...], error: type[Exception], message: str) -> None:
+def test_invalid_input_raises_an_error_that_names_it(
+    arguments: tuple[object, ...], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         gpuph.persistence(*arguments)  # type: ignore[arg-type]
 
 
-def test_forward_mode_raises_instead_of_being_silently_zero() -> None:
+def test_forward_mode_differentiation_raises() -> None:
     x = torch.rand(1, 4, 4)
     with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="forward mode"):
         gpuph.persistence(forward_ad.make_dual(x, x))
 
 
-def test_nan_of_either_sign_is_found() -> None:
+def test_nan_of_either_sign_raises() -> None:
     for bits in (0x7FC00000, 0xFFC00000, 0x7F800001):
         x = torch.zeros(1, 3, 3)
         x.numpy().view(np.uint32)[0, 1, 1] = bits

@@ -23,7 +23,7 @@ SHAPES = inputs.shapes()
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("case", CASES)
-def test_equals_gudhi_exactly(case: tuple[str, tuple[int, ...]], construction: str) -> None:
+def test_points_equal_gudhi(case: tuple[str, tuple[int, ...]], construction: str) -> None:
     for seed, dtype in enumerate((np.float32, np.float64)):
         assert_equals_gudhi(inputs.image(*case, seed, dtype), construction)
 
@@ -83,7 +83,7 @@ def euler_characteristic(mask: np.ndarray, top: bool) -> int:
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("case", [case for case in CASES if np.prod(case[1]) < 100])
-def test_voxels_and_order_equal_the_textbook(case: tuple[str, tuple[int, ...]], construction: str) -> None:
+def test_voxels_and_order_of_pairs_equal_the_textbook(case: tuple[str, tuple[int, ...]], construction: str) -> None:
     volume = inputs.image(*case)
     diagrams = gpuph.persistence(torch.from_numpy(volume)[None], construction=construction)
     for dim in range(3):
@@ -96,7 +96,7 @@ volumes = hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_si
 
 @settings(max_examples=100, deadline=None)
 @given(volume=volumes, construction=st.sampled_from("TV"))
-def test_ties_and_infinities_equal_the_textbook(volume: np.ndarray, construction: str) -> None:
+def test_images_with_ties_and_infinities_equal_the_textbook(volume: np.ndarray, construction: str) -> None:
     diagrams = gpuph.persistence(torch.from_numpy(volume)[None], construction=construction)
     for dim in range(3):
         assert pairs_of(diagrams[dim], 0) == oracle.diagram(volume, construction, dim)
@@ -104,7 +104,7 @@ def test_ties_and_infinities_equal_the_textbook(volume: np.ndarray, construction
 
 @pytest.mark.parametrize("kind", inputs.KINDS)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 6), (5, 6, 7)])
-def test_t_is_v_of_the_negative_padded_turned_round(kind: str, shape: tuple[int, ...]) -> None:
+def test_t_construction_is_dual_to_v_of_the_padded_negative(kind: str, shape: tuple[int, ...]) -> None:
     volume = inputs.image(kind, shape)
     t = gpuph.persistence(torch.from_numpy(volume)[None], construction="T")
     v = gpuph.persistence(torch.from_numpy(np.pad(-volume, 1, constant_values=-INF))[None], construction="V")
@@ -118,7 +118,7 @@ def test_t_is_v_of_the_negative_padded_turned_round(kind: str, shape: tuple[int,
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_symmetries_of_the_grid_keep_the_diagram(construction: str) -> None:
+def test_diagram_is_invariant_under_grid_symmetries(construction: str) -> None:
     x = torch.from_numpy(inputs.image("integers", (7, 7, 7)))
     turned = torch.stack([x, x.flip(0), x.flip(2), x.permute(2, 0, 1), x.transpose(0, 2), x.rot90(1, (0, 1))])
     for diagram in gpuph.persistence(turned, construction=construction).values():
@@ -127,7 +127,7 @@ def test_symmetries_of_the_grid_keep_the_diagram(construction: str) -> None:
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_a_volume_of_one_slice_is_an_image(construction: str) -> None:
+def test_volume_of_one_slice_equals_the_image(construction: str) -> None:
     image = torch.from_numpy(inputs.image("noise", (21, 34)))[None]
     flat = gpuph.persistence(image, construction=construction)
     for axis in (1, 2, 3):
@@ -149,7 +149,7 @@ def test_pairs_are_sorted_by_persistence_then_birth_then_death() -> None:
             assert len(keys) > 1 and keys == sorted(keys)
 
 
-def test_min_persistence_and_capacity_keep_the_longest() -> None:
+def test_min_persistence_and_capacity_keep_the_longest_pairs() -> None:
     x = torch.from_numpy(np.stack([inputs.image("noise", (10, 11, 12)), inputs.image("ramp", (10, 11, 12))]))
     everything, long, few = (
         gpuph.persistence(x),
@@ -165,7 +165,7 @@ def test_min_persistence_and_capacity_keep_the_longest() -> None:
         assert few[dim].overflow.tolist() == [True, False]
 
 
-def test_dims_are_independent_and_in_the_order_asked_for() -> None:
+def test_dims_are_independent_and_returned_in_the_requested_order() -> None:
     x = torch.from_numpy(inputs.image("noise", (7, 9, 8)))[None]
     for construction in "TV":
         together = gpuph.persistence(x, (2, 0, 1), construction)
@@ -187,14 +187,14 @@ def test_dtype_and_strides_do_not_matter(dtype: torch.dtype) -> None:
             assert torch.equal(diagram.death_index, expected[dim].death_index)
 
 
-def test_no_windows_give_empty_diagrams() -> None:
+def test_empty_batch_gives_empty_diagrams() -> None:
     diagrams = gpuph.persistence(torch.zeros(0, 4, 5, 6))
     assert [*diagrams] == [0, 1, 2]
     for diagram in diagrams.values():
         assert diagram.birth.shape[0] == 0 and diagram.count.shape == (0,) and diagram.to_list() == []
 
 
-def test_a_nan_is_named_by_its_window() -> None:
+def test_nan_raises_an_error_that_names_its_window() -> None:
     for shape in ((3, 4, 5, 6), (2, 52, 52, 52)):
         x = torch.zeros(shape)
         x[1, 2, 3, 4] = float("nan")
@@ -204,7 +204,7 @@ def test_a_nan_is_named_by_its_window() -> None:
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_long_winding_valley_equals_gudhi(sign: int, construction: str) -> None:
+def test_serpentine_valley_equals_gudhi(sign: int, construction: str) -> None:
     """Walks down and up that are far longer than any that is taken without remembering."""
     volume = np.full((13, 21, 25), 1e6, np.float32)
     step = 0
@@ -218,7 +218,7 @@ def test_a_long_winding_valley_equals_gudhi(sign: int, construction: str) -> Non
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_a_loop_longer_than_any_memory_set_aside_equals_gudhi(construction: str) -> None:
+def test_loop_longer_than_the_preallocated_buffers_equals_gudhi(construction: str) -> None:
     y, x = np.indices((420, 420)) - 209.5
     ring = abs(np.hypot(y, x) - 195).astype(np.float32)
     assert_equals_gudhi(ring[None], construction)
@@ -240,7 +240,7 @@ def test_operator_passes_opcheck(capacity: int | None) -> None:
     opcheck(torch.ops.gpuph.persistence, (torch.randn(2, 5, 6, 7), [2, 0, 1], True, 0.0, capacity), test_utils=checks)
 
 
-def test_windows_of_more_cells_than_a_gpu_has_numbers_for_are_named() -> None:
+def test_windows_too_large_for_32_bit_indices_raise() -> None:
     x = torch.zeros(1, 1, 1, 1)
     with gpuph.use_kernels("triton"):
         with pytest.raises(ValueError, match=r"less than 2\^31 / 12 voxels.*\(564, 564, 564\).*use_kernels\(\"cpu\"\)"):
@@ -252,7 +252,7 @@ def test_windows_of_more_cells_than_a_gpu_has_numbers_for_are_named() -> None:
             gpuph.persistence(torch.zeros(1, 1, 1).expand(1, 23_171, 23_171))
 
 
-def test_bad_dims_and_shapes_are_named() -> None:
+def test_invalid_dims_and_shapes_raise() -> None:
     with pytest.raises(ValueError, match=r"less than 2\^31 pixels"):
         gpuph.persistence(torch.zeros(1, 1, 1, 1).expand(1, 1300, 1300, 1300))
 

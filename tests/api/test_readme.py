@@ -10,7 +10,7 @@ import torch
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_the_usage_example_runs_as_it_stands() -> None:
+def test_usage_example_runs_unchanged() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert len(example.splitlines()) <= 20
     names: dict[str, object] = {}

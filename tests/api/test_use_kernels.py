@@ -19,7 +19,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_importing_and_running_on_the_cpu_leaves_the_triton_kernels_alone() -> None:
+def test_cpu_path_never_imports_the_triton_kernels() -> None:
     code = """import sys, torch, gpuph
 assert "triton" not in sys.modules
 gpuph.persistence(torch.zeros(1, 4, 4))
@@ -28,21 +28,21 @@ assert "gpuph.kernels.triton" not in sys.modules"""
     assert run.returncode == 0, run.stderr
 
 
-def test_the_environment_chooses_the_kernels() -> None:
+def test_environment_variable_selects_the_kernels() -> None:
     pytest.importorskip("triton")
     code = "import torch, gpuph; print(gpuph.persistence(torch.zeros(1, 2, 2))[0]); gpuph.kernels.triton"
     run = python(code, GPUPH_KERNELS="triton", TRITON_INTERPRET="1")
     assert run.returncode == 0 and "count=tensor([1])" in run.stdout, run.stdout + run.stderr
 
 
-def test_a_choice_that_is_none_is_named() -> None:
+def test_unknown_backend_raises() -> None:
     run = python("import gpuph", GPUPH_KERNELS="numpy")
     assert "ValueError: GPUPH_KERNELS must be one of ('auto', 'cpu', 'triton'), got 'numpy'" in run.stderr
     with pytest.raises(ValueError, match=r"which must be one of .*, got 'gpu'"), gpuph.use_kernels("gpu"):
         pass
 
 
-def test_a_choice_ends_with_its_context() -> None:
+def test_selection_is_restored_when_the_context_exits() -> None:
     before = backend._chosen
     with pytest.raises(RuntimeError), gpuph.use_kernels("triton"):
         with gpuph.use_kernels("cpu"):

@@ -19,7 +19,7 @@ from gpuph.windows import cut_windows, frame, origin
         ((12,), (4,), (6,), [0, 6, 8]),  # gaps are allowed, but not at the end
     ],
 )
-def test_windows_start_where_they_should(
+def test_last_window_is_shifted_inside_the_image(
     image: tuple[int], window: tuple[int], stride: tuple[int], corners: list[int]
 ) -> None:
     x = torch.arange(float(image[0]))[None]
@@ -27,27 +27,27 @@ def test_windows_start_where_they_should(
     assert torch.equal(cut_windows(x, window, stride), expected)
 
 
-def test_windows_go_row_by_row_then_image_by_image() -> None:
+def test_windows_are_ordered_by_image_row_and_column() -> None:
     x = torch.arange(2 * 5 * 7).view(2, 5, 7)
     windows = cut_windows(x, (3, 4), (2, 3))
     expected = [x[b, i : i + 3, j : j + 4] for b in range(2) for i in (0, 2) for j in (0, 3)]
     assert torch.equal(windows, torch.stack(expected))
 
 
-def test_windows_of_a_volume() -> None:
+def test_volumes_are_cut_along_all_three_axes() -> None:
     x = torch.arange(4 * 5 * 3).view(1, 4, 5, 3)
     expected = [x[0, i : i + 2, j : j + 3, :] for i in (0, 2) for j in (0, 2)]
     assert torch.equal(cut_windows(x, (2, 3, 8), (2, 3, 8)), torch.stack(expected))
 
 
-def test_every_pixel_gets_its_gradient_from_every_window_it_is_in() -> None:
+def test_gradient_adds_up_over_overlapping_windows() -> None:
     x = torch.zeros(1, 5, 6, dtype=torch.float64, requires_grad=True)
     cut_windows(x, (4, 4), (4, 4)).sum().backward()
     rows, columns = torch.tensor([1, 2, 2, 2, 1]), torch.tensor([1, 1, 2, 2, 1, 1])
     assert torch.equal(x.grad, torch.outer(rows, columns)[None].double())
 
 
-def test_a_frame_surrounds_and_overwrites_nothing() -> None:
+def test_frame_surrounds_the_window_without_changing_it() -> None:
     x = torch.randn(3, 4, 5, requires_grad=True)
     value = torch.tensor([-1.0, -2.0, float("-inf")])
     framed = frame(x, value)
@@ -64,7 +64,7 @@ def test_a_frame_surrounds_and_overwrites_nothing() -> None:
     ("image", "window", "stride"),
     [((9,), (4,), (3,)), ((5, 7), (3, 4), (2, 3)), ((4, 5, 3), (2, 3, 8), (2, 2, 8))],
 )
-def test_origin_says_which_pixel_a_windows_pixel_was(
+def test_origin_maps_window_pixels_to_image_pixels(
     image: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], border: bool
 ) -> None:
     pixels = torch.arange(torch.Size(image).numel()).view(1, *image)

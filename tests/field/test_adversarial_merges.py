@@ -49,14 +49,14 @@ def reads_per_saddle(minima: str, saddles: str, teeth: str, n: int, reverse: boo
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_saddle_takes_a_logarithmic_number_of_steps_in_any_order(reverse: bool) -> None:
+def test_merge_takes_logarithmic_steps_per_saddle_in_any_order(reverse: bool) -> None:
     n = 256
     for orders in itertools.product(ORDERS, repeat=3):
         assert reads_per_saddle(*orders, n, reverse) < 4 + 2 * np.log2(n), orders
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_a_comb_takes_the_same_time_from_either_end(construction: str) -> None:
+def test_merge_of_a_comb_is_as_fast_from_either_end(construction: str) -> None:
     def seconds(orders: tuple[str, str, str]) -> float:
         x = torch.from_numpy(chain("comb", 240_000, *orders))[None]
         times = []
@@ -72,7 +72,7 @@ def test_a_comb_takes_the_same_time_from_either_end(construction: str) -> None:
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_pairs_of_chains_are_those_of_the_boundary_matrix(layout: str, construction: str) -> None:
+def test_pairs_of_chains_equal_the_textbook(layout: str, construction: str) -> None:
     size = 27 if layout == "snake" else 49
     for number, orders in enumerate(itertools.product(ORDERS, repeat=3)):
         if number % 7:  # each pair of orders a few times
@@ -112,7 +112,7 @@ class TestPtx:
     pytestmark = needs_ptx
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_every_hint_is_true(self, seed: int) -> None:
+    def test_every_elder_hint_is_correct(self, seed: int) -> None:
         """Also where it is not used, as a false hint spoils a diagram only on some schedules."""
         stages = [
             importlib.import_module(f"gpuph.kernels.triton.{name}")
@@ -141,7 +141,7 @@ class TestPtx:
 
     @pytest.mark.parametrize("block_order", ["linear", "random"])
     @pytest.mark.parametrize("layout", LAYOUTS)
-    def test_a_pixel_takes_as_many_instructions_in_a_larger_chain(self, layout: str, block_order: str) -> None:
+    def test_instructions_per_pixel_do_not_grow_with_the_chain(self, layout: str, block_order: str) -> None:
         """Climbing link by link took 2,000 and 11,200 instructions a pixel in the two combs in linear order."""
         schedule = {"checks": (), "resident_blocks": 16, "block_order": block_order}
         for orders in (FAR, ("right to left", "left to right", "random"), ("random", "inside out", "bit-reversed")):

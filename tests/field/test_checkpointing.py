@@ -69,7 +69,7 @@ def same(a: list[Tensor | None], b: list[Tensor | None]) -> bool:
 
 @pytest.mark.parametrize("both", [True, False])
 @pytest.mark.parametrize("reentrant", [True, False])
-def test_a_checkpointed_loss_has_the_same_gradient(loss: Loss, reentrant: bool, both: bool) -> None:
+def test_checkpointed_loss_has_the_same_gradient(loss: Loss, reentrant: bool, both: bool) -> None:
     def checkpointed(pred: Tensor, target: Tensor) -> Tensor:
         out = checkpoint(loss, pred, target, use_reentrant=reentrant)
         assert isinstance(out, Tensor)
@@ -107,7 +107,7 @@ def test_each_saved_tensor_is_unpacked_once(loss: Loss) -> None:
     assert 0 < len(unpacked) <= len(packed)
 
 
-def test_a_retained_graph_gives_the_same_gradient_again(loss: Loss) -> None:
+def test_retained_graph_gives_the_same_gradient_again(loss: Loss) -> None:
     pred, target = maps()
     out = loss(pred, target)
     first, second = (torch.autograd.grad(out, [pred, target], retain_graph=True, allow_unused=True) for _ in range(2))
@@ -138,7 +138,7 @@ def test_function_transforms_raise_a_clear_error(name: str) -> None:
         torch.func.grad(LOSSES[name])(*(x.detach() for x in maps()))
 
 
-def test_a_compiled_loss_of_any_shape_has_the_same_gradient() -> None:
+def test_compiled_loss_with_dynamic_shapes_has_the_same_gradient() -> None:
     loss = LOSSES["LocalizedPHLoss, fixed height"]
     compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
     assert same(gradients(compiled, both=False), gradients(loss, both=False))

@@ -66,7 +66,7 @@ def test_largest_supported_image_is_below_pillows_limit():
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("damage", ["empty", "garbage", "truncated"])
-def test_damaged_image_is_named(folder, suffix, damage):
+def test_damaged_image_raises_an_error_that_names_it(folder, suffix, damage):
     images, masks = folder
     path = images / f"b{suffix}"
     pixels = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE), np.uint8)
@@ -81,7 +81,7 @@ def test_damaged_image_is_named(folder, suffix, damage):
         load_folder(images, masks, 0.5)
 
 
-def test_image_named_like_another_format_is_read_or_named(folder):
+def test_png_with_a_tiff_suffix_raises_an_error_that_names_it(folder):
     images, masks = folder
     (images / "b.png").rename(images / "b.tif")  # a PNG with the wrong ending
     with pytest.raises(ValueError, match=r"b\.tif cannot be read as an image: "):
@@ -112,5 +112,5 @@ def test_file_that_is_not_a_checkpoint_is_refused(tmp_path, capsys, content):
     assert ("does not fit the network" if content == "other branches" else "is not a checkpoint") in message
 
 
-def test_missing_checkpoint_is_named(tmp_path, capsys):
+def test_missing_checkpoint_is_refused_by_name(tmp_path, capsys):
     assert "nowhere.pt" in error_of(capsys, tmp_path, "--resume", tmp_path / "nowhere.pt")

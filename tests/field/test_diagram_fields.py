@@ -38,7 +38,7 @@ def loops() -> Diagram:
         (np.zeros(4, bool), []),
     ],
 )
-def test_an_index_takes_windows(index: Any, windows: list[int]) -> None:
+def test_index_selects_windows(index: Any, windows: list[int]) -> None:
     diagram = loops()
     found = diagram[index]
     for field in FIELDS:
@@ -49,24 +49,24 @@ def test_an_index_takes_windows(index: Any, windows: list[int]) -> None:
 
 
 @pytest.mark.parametrize("index", [0, -1, np.int64(0), torch.tensor(0), True, None, (0, 1), "0", 1.0, [[0]]])
-def test_one_number_is_told_how_to_take_a_window(index: Any) -> None:
+def test_integer_index_raises_and_suggests_a_slice(index: Any) -> None:
     message = r"index must be a slice, .* diagram\[i : i \+ 1\] is its diagram and diagram\.to_list\(\)\[i\] its points"
     with pytest.raises(TypeError, match=message):
         loops()[index]
 
 
-def test_a_diagram_is_not_iterated() -> None:
+def test_iterating_over_a_diagram_raises() -> None:
     with pytest.raises(TypeError, match=r"diagram\.to_list"):
         next(iter(loops()))
 
 
-def test_a_window_out_of_range_is_an_index_error() -> None:
+def test_index_out_of_range_raises_index_error() -> None:
     for index in ([4], torch.tensor([-5]), torch.ones(3, dtype=torch.bool)):
         with pytest.raises(IndexError):
             loops()[index]
 
 
-def test_gradients_pass_through_an_index() -> None:
+def test_gradients_flow_through_an_index() -> None:
     x = torch.rand(3, 8, 9, requires_grad=True)
     gpuph.persistence(x)[1][torch.tensor([True, False, True])].death.sum().backward()
     assert x.grad is not None and x.grad[0].any() and not x.grad[1].any() and x.grad[2].any()
@@ -77,7 +77,7 @@ def with_counts(count: torch.Tensor) -> Diagram:
     return Diagram(**{**vars(Diagram.from_list(points)), "count": count})
 
 
-def test_counts_above_the_columns_are_those_of_an_overflow() -> None:
+def test_counts_above_the_columns_mean_overflow() -> None:
     matching, full = (
         gpuph.match(a, a) for a in (with_counts(torch.tensor([7, 2**62])), with_counts(torch.tensor([2, 2])))
     )
@@ -93,7 +93,7 @@ def test_negative_counts_raise_on_the_cpu() -> None:
             call(right, wrong)
 
 
-def test_negative_counts_are_0_where_nothing_is_read_from_the_device() -> None:
+def test_negative_counts_on_other_devices_are_zero_unless_debugging() -> None:
     with mock.patch("gpuph.debug.is_eager_cpu", lambda x: False):
         found = gpuph.match(with_counts(torch.tensor([2, -(2**60)])), with_counts(torch.tensor([2, -1])))
         expected = gpuph.match(with_counts(torch.tensor([2, 0])), with_counts(torch.tensor([2, 0])))
@@ -126,7 +126,7 @@ for wrong in ([2, -1], [-2, 2], [2, -(2**60)]):
 
 
 @pytest.mark.interpret
-def test_triton_writes_nothing_in_front_of_a_window_with_a_negative_count() -> None:
+def test_triton_treats_negative_counts_as_zero() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "GPUPH_KERNELS": "triton"}
     run = subprocess.run([sys.executable, "-c", TRITON], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -146,12 +146,12 @@ def test_triton_writes_nothing_in_front_of_a_window_with_a_negative_count() -> N
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_fields_that_do_not_belong_together_are_named(field: str, value: torch.Tensor, message: str) -> None:
+def test_inconsistent_fields_raise_an_error_that_names_them(field: str, value: torch.Tensor, message: str) -> None:
     right = with_counts(torch.tensor([2, 2]))
     with pytest.raises((TypeError, ValueError), match=message):
         gpuph.match(right, Diagram(**{**vars(right), field: value}))
 
 
-def test_points_on_two_devices_are_refused() -> None:
+def test_points_on_different_devices_raise() -> None:
     with pytest.raises(ValueError, match=r"points must be on one device, got \['cpu', 'meta'\]"):
         Diagram.from_list([torch.zeros(1, 2), torch.zeros(1, 2, device="meta")])

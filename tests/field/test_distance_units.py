@@ -20,7 +20,7 @@ import gpuph
         ((6, 11, 9), (2.0, 2.0, 2.0)),
     ],
 )
-def test_distances_are_those_of_all_pairs_of_pixels(shape: tuple[int, ...], spacing: tuple[float, ...]) -> None:
+def test_distances_with_spacing_equal_brute_force(shape: tuple[int, ...], spacing: tuple[float, ...]) -> None:
     mask = torch.rand(3, 1, *shape, generator=torch.Generator().manual_seed(0)) < 0.04
     mask[0], mask[1, :, -1], mask[2, ..., 0] = False, True, True
     found = gpuph.truncated_distance_map(mask, 6.5, spacing=spacing)
@@ -32,21 +32,21 @@ def test_distances_are_those_of_all_pairs_of_pixels(shape: tuple[int, ...], spac
         torch.testing.assert_close(distances.flatten(), expected.float(), rtol=1e-6, atol=1e-6)
 
 
-def test_one_spacing_is_that_of_all_axes() -> None:
+def test_scalar_spacing_applies_to_all_axes() -> None:
     mask = torch.rand(1, 1, 5, 6, 7) < 0.1
     maps = [gpuph.truncated_distance_map(mask, 9.0, spacing=spacing) for spacing in (2.0, 2, (2, 2, 2), [2.0] * 3)]
     assert all(torch.equal(each, maps[0]) for each in maps)
     assert torch.equal(maps[0], gpuph.truncated_distance_map(mask, 4.5) * 2)
 
 
-def test_a_spacing_of_1_gives_pixels() -> None:
+def test_spacing_of_one_gives_pixel_units() -> None:
     mask = torch.rand(2, 1, 20, 31) < 0.02
     pixels = gpuph.truncated_distance_map(mask, 6.0)
     for spacing in (1, 1.0, (1.0, 1.0), torch.ones(2)):
         assert torch.equal(gpuph.truncated_distance_map(mask, 6.0, spacing=spacing), pixels)
 
 
-def test_a_spacing_needs_one_number_for_each_axis() -> None:
+def test_spacing_must_have_one_positive_number_per_axis() -> None:
     volume = torch.ones(1, 1, 2, 3, 4, dtype=torch.bool)
     with pytest.raises(
         ValueError, match=r"spacing must be a number, or have one for each of 3 axes, got \(4\.0, 1\.0\)"
@@ -58,7 +58,7 @@ def test_a_spacing_needs_one_number_for_each_axis() -> None:
         gpuph.truncated_distance_map(volume, 5.0, spacing=math.nan)
 
 
-def test_a_mask_of_numpy_is_told_how_to_become_a_tensor() -> None:
+def test_numpy_mask_raises_and_suggests_from_numpy() -> None:
     mask = torch.ones(1, 1, 3, 4, dtype=torch.bool)
     with pytest.raises(TypeError, match=r"mask must be a bool tensor, got a NumPy array; torch\.from_numpy makes"):
         gpuph.truncated_distance_map(mask.numpy(), 5.0)  # type: ignore[arg-type]

@@ -72,14 +72,14 @@ def check(make: Callable[[str], Loss], pred: Tensor, target: Tensor) -> None:
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("name", ON_PROBABILITIES)
-def test_losses_on_probabilities_are_those_of_float64(name: str, dtype: torch.dtype) -> None:
+def test_half_precision_losses_on_probabilities_equal_float64(name: str, dtype: torch.dtype) -> None:
     check(ON_PROBABILITIES[name], *maps(dtype, 1.0))
 
 
 @pytest.mark.parametrize("scale", [8.0, 30000.0])
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("name", ON_DISTANCES)
-def test_losses_on_distances_are_those_of_float64(name: str, dtype: torch.dtype, scale: float) -> None:
+def test_half_precision_losses_on_distances_equal_float64(name: str, dtype: torch.dtype, scale: float) -> None:
     """Also where squares leave float16."""
     check(ON_DISTANCES[name], *maps(dtype, scale))
 
@@ -115,7 +115,7 @@ def test_sum_over_a_large_window_does_not_stagnate(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=0.0)
 
 
-def test_gradient_is_infinite_where_it_came_so() -> None:
+def test_infinite_incoming_gradient_stays_infinite() -> None:
     """A GradScaler has to see that its scale is too large."""
     pred, target = maps(torch.float16, 1.0)
     pred.requires_grad_()
@@ -123,7 +123,7 @@ def test_gradient_is_infinite_where_it_came_so() -> None:
     assert pred.grad is not None and not pred.grad.isfinite().all()
 
 
-def test_half_precision_traces_under_compile() -> None:
+def test_half_precision_loss_compiles() -> None:
     pred, target = maps(torch.float16, 1.0)
     eager, traced = pred.clone().requires_grad_(), pred.clone().requires_grad_()
     loss_fn = losses.MorseSkeletonLoss(window=16)

@@ -28,20 +28,20 @@ def test_scatter_raises_beyond_the_end_of_a_row(beyond: int, dtype: torch.dtype)
         ops.scatter(torch.ones(2, 2, dtype=dtype), torch.tensor([[0, 1], [beyond, -1]]), 5)
 
 
-def test_the_last_index_of_a_row_and_negative_ones_are_in_range() -> None:
+def test_last_index_and_negative_indices_are_in_range() -> None:
     values, index = torch.arange(1.0, 11.0).view(2, 5), torch.tensor([[4, -1], [-(2**63), 0]])
     assert ops.gather(values, index).tolist() == [[5.0, 0.0], [0.0, 6.0]]
     assert ops.scatter(torch.ones(2, 2), index, 5).tolist() == [[0.0, 0, 0, 0, 1], [1.0, 0, 0, 0, 0]]
 
 
-def test_nothing_can_be_read_from_an_empty_row() -> None:
+def test_reading_from_an_empty_row_raises() -> None:
     with pytest.raises(IndexError, match="values in a row, 0"):
         ops.gather(torch.zeros(1, 0), torch.zeros(1, 1, dtype=torch.int64))
     assert ops.gather(torch.zeros(1, 0), torch.full((1, 3), -1)).tolist() == [[0.0, 0.0, 0.0]]
     assert ops.scatter(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64), 2).shape == (0, 2)
 
 
-def test_rows_must_correspond() -> None:
+def test_mismatched_rows_raise() -> None:
     index = torch.zeros(3, 2, dtype=torch.int64)
     with pytest.raises(ValueError, match="as many rows as values, 2, got 3"):
         ops.gather(torch.zeros(2, 5), index)
@@ -50,7 +50,7 @@ def test_rows_must_correspond() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_one_bad_index_among_many_is_found(threads: int) -> None:
+def test_single_invalid_index_among_many_raises(threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -77,11 +77,11 @@ def test_scatter_slopes_raises_beyond_the_end_of_an_image() -> None:
         slopes(9)
 
 
-def test_scatter_slopes_does_not_look_behind_the_points() -> None:
+def test_scatter_slopes_ignores_padding() -> None:
     assert slopes(9, count=1).sum() == 8.0
 
 
-def test_images_must_share_the_windows_equally() -> None:
+def test_scatter_slopes_requires_equally_many_windows_per_image() -> None:
     with pytest.raises(ValueError, match="images must divide the number of windows, 4, got 3"):
         slopes(0, images=3)
     with pytest.raises(ValueError, match="images must divide the number of windows, 4, got 0"):
@@ -95,7 +95,7 @@ def cost(partner_a: list[int], partner_b: list[int]) -> Tensor:
 
 
 @pytest.mark.parametrize("beyond", [2, 3, 1 << 40])
-def test_cost_raises_for_partners_that_are_not_columns(beyond: int) -> None:
+def test_cost_raises_for_partners_out_of_range(beyond: int) -> None:
     assert cost([0, 1], [0, 1]).item() == 0.0
     with pytest.raises(IndexError, match=f"partner_a must be less than the number of columns of b, 2, got {beyond}"):
         cost([0, beyond], [0, -1])
@@ -103,7 +103,7 @@ def test_cost_raises_for_partners_that_are_not_columns(beyond: int) -> None:
         cost([0, 1], [0])
 
 
-def test_the_gradient_of_attach_raises_for_pixels_outside_the_image() -> None:
+def test_gradient_of_attach_raises_for_pixels_outside_the_image() -> None:
     image = torch.zeros(1, 3, 3, requires_grad=True)
     pairs = Pairs(torch.tensor([[[9], [0]]]), torch.zeros(1, 2, 1), torch.tensor([1]))
     birth, _ = ops.attach(pairs, image)

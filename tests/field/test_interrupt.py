@@ -179,7 +179,7 @@ def run(code: str, threads: int) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_long_call_stops_soon_and_the_next_is_right(threads: int) -> None:
+def test_interrupted_call_stops_soon_and_the_next_call_is_correct(threads: int) -> None:
     results = run(EACH_CASE, threads)
     assert len(results) == 12
     for name, raised, late, at_work, same in results:
@@ -190,14 +190,14 @@ def test_a_long_call_stops_soon_and_the_next_is_right(threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_an_exception_of_a_signal_handler_reaches_the_caller_of_short_calls(threads: int) -> None:
+def test_exception_raised_by_a_signal_handler_reaches_the_caller(threads: int) -> None:
     ((raised, times, same),) = run(SHORT_CALLS, threads)
     assert raised == ["Alarm"]
     assert times == 150
     assert same
 
 
-def test_an_interrupt_does_not_disturb_other_threads() -> None:
+def test_interrupt_does_not_disturb_other_threads() -> None:
     ((raised, wrong, went_on),) = run(OTHER_THREADS, 2)
     assert raised == ["KeyboardInterrupt"] * 3
     assert wrong == []

@@ -62,7 +62,7 @@ DAMAGES = {
 }
 
 
-def test_a_damaged_cache_is_rebuilt_with_one_warning(cache: Path) -> None:
+def test_damaged_cache_is_rebuilt_with_one_warning(cache: Path) -> None:
     for kind in ("nbi", "nbc"):
         for name, damage in DAMAGES.items():
             (file,) = files(cache, kind)
@@ -72,14 +72,14 @@ def test_a_damaged_cache_is_rebuilt_with_one_warning(cache: Path) -> None:
     assert warnings_of(start(NUMBA_CACHE_DIR=str(cache))) == []
 
 
-def test_damage_inside_the_machine_code_is_noticed(cache: Path) -> None:
+def test_damaged_machine_code_is_detected(cache: Path) -> None:
     (file,) = files(cache, "nbc")
     file.write_bytes(flipped(file.read_bytes()))
     (warning,) = warnings_of(start(NUMBA_CACHE_DIR=str(cache)))
     assert "digest" in warning
 
 
-def test_a_full_disk_costs_a_compilation_only(tmp_path: Path) -> None:
+def test_full_disk_only_costs_a_compilation(tmp_path: Path) -> None:
     full = """
 import numba.core.caching
 def write(self, path):

@@ -34,7 +34,7 @@ def assert_optimal(left: list[Points], right: list[Points], unmatched: str, dtyp
             assert matching.cost[i].item() == pytest.approx(float(cost), rel=1e-12 if dtype == torch.float64 else 1e-6)
 
 
-def test_matchings_of_1000_diagrams_with_outliers_are_optimal_and_certified() -> None:
+def test_matchings_with_outliers_are_optimal_and_certified() -> None:
     rng = np.random.default_rng(0)
     left, right = zip(*(with_outliers(rng) for _ in range(1000)), strict=True)
     assert_optimal([*left], [*right], "half_squared", torch.float64)
@@ -43,7 +43,7 @@ def test_matchings_of_1000_diagrams_with_outliers_are_optimal_and_certified() ->
 @pytest.mark.parametrize(
     ("unmatched", "dtype"), [("half_squared", torch.float32), ("distance", torch.float64)], ids=str
 )
-def test_outliers_spoil_no_matching_in_float32_or_with_the_distance_to_the_diagonal(
+def test_matchings_with_outliers_are_optimal_in_float32_and_with_unmatched_distance(
     unmatched: str, dtype: torch.dtype
 ) -> None:
     rng = np.random.default_rng(1)
@@ -51,7 +51,7 @@ def test_outliers_spoil_no_matching_in_float32_or_with_the_distance_to_the_diago
     assert_optimal([*left], [*right], unmatched, dtype)
 
 
-def test_the_costs_of_one_long_bar_and_thousands_of_short_ones_add_up() -> None:
+def test_one_long_bar_adds_its_cost_to_thousands_of_short_bars() -> None:
     rng = np.random.default_rng(2)
     left, right = (np.stack((b := rng.random(2100), b + rng.random(2100) + 0.5), 1) for _ in range(2))
     short = match(batch([left]), batch([right]), solver="augment").cost.item()
@@ -65,7 +65,7 @@ def test_the_costs_of_one_long_bar_and_thousands_of_short_ones_add_up() -> None:
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_many_bars_up_to_a_nodata_value_are_matched_by_their_births(solver: str) -> None:
+def test_bars_that_die_at_a_nodata_value_are_matched_by_birth(solver: str) -> None:
     rng = np.random.default_rng(3)
     births = rng.uniform(0, 30, (2, 60))
     best = ((births[0][:, None] - births[1]) ** 2)[linear_sum_assignment((births[0][:, None] - births[1]) ** 2)].sum()
@@ -79,7 +79,7 @@ def test_many_bars_up_to_a_nodata_value_are_matched_by_their_births(solver: str)
 
 @pytest.mark.parametrize("noise", [1e-4, 1e-7, 1e-12])
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_nearly_equal_diagrams_are_matched_to_the_rounding_of_their_distance(solver: str, noise: float) -> None:
+def test_nearly_equal_diagrams_are_matched_within_rounding(solver: str, noise: float) -> None:
     rng = np.random.default_rng(4)
     a = real(300, rng)
     a[:, 1] += 1.0
@@ -90,7 +90,7 @@ def test_nearly_equal_diagrams_are_matched_to_the_rounding_of_their_distance(sol
     assert matching.gap.item() <= 1e-6 * matching.cost.item()
 
 
-def test_equal_diagrams_cost_nothing_for_certain() -> None:
+def test_equal_diagrams_have_zero_cost_and_gap() -> None:
     rng = np.random.default_rng(5)
     a = np.concatenate((real(100, rng), [[0.0, 1e8]] * 3, [[-1e12, 1e12]]))
     for solver in SOLVERS:

@@ -58,7 +58,9 @@ def distances(mask: Tensor, truncation: float = 5.0) -> Tensor:
 
 @pytest.mark.parametrize("name", OF_PROBABILITIES)
 @pytest.mark.parametrize("mask", [MASK, VOLUME], ids=["image", "volume"])
-def test_logits_for_probabilities_warn_once(name: str, mask: Tensor, given: list[warnings.WarningMessage]) -> None:
+def test_logits_in_place_of_probabilities_warn_once(
+    name: str, mask: Tensor, given: list[warnings.WarningMessage]
+) -> None:
     for _ in range(3):
         try:
             OF_PROBABILITIES[name]()(logits(mask), mask)
@@ -82,7 +84,7 @@ def test_probabilities_do_not_warn(name: str, given: list[warnings.WarningMessag
 
 
 @pytest.mark.parametrize("name", ["TopoLoss", "LikelihoodPHLoss"])
-def test_a_mask_of_0_and_255_for_one_of_0_and_1_warns(name: str, given: list[warnings.WarningMessage]) -> None:
+def test_mask_of_0_and_255_warns(name: str, given: list[warnings.WarningMessage]) -> None:
     OF_PROBABILITIES[name]()(MASK, 255 * MASK)
     assert [str(warning.message) for warning in given] == [
         "target must hold a mask of 0 and 1, but its values are from 0 to 255. Divide a mask of 0 and 255 by 255."
@@ -91,7 +93,9 @@ def test_a_mask_of_0_and_255_for_one_of_0_and_1_warns(name: str, given: list[war
 
 @pytest.mark.parametrize("name", OF_DISTANCES)
 @pytest.mark.parametrize("target", [MASK, WIDE, VOLUME, 255 * MASK, MASK.half()])
-def test_a_mask_for_a_distance_map_warns_once(name: str, target: Tensor, given: list[warnings.WarningMessage]) -> None:
+def test_mask_in_place_of_a_distance_map_warns_once(
+    name: str, target: Tensor, given: list[warnings.WarningMessage]
+) -> None:
     for _ in range(2):
         OF_DISTANCES[name]()(torch.rand(target.shape), target)
     (warning,) = given
@@ -109,13 +113,13 @@ def test_distance_maps_do_not_warn(name: str, given: list[warnings.WarningMessag
     assert not given
 
 
-def test_maps_that_are_high_on_roads_may_be_masks(given: list[warnings.WarningMessage]) -> None:
+def test_superlevel_and_custom_base_losses_accept_masks(given: list[warnings.WarningMessage]) -> None:
     gpuph.LocalizedPHLoss(window=16, superlevel=True)(logits(MASK), MASK)
     gpuph.MorseSkeletonLoss(base=lambda p, t: (p - t) ** 2)(logits(MASK), MASK)
     assert not given
 
 
-def test_a_loss_judges_by_its_first_batch_with_an_object(given: list[warnings.WarningMessage]) -> None:
+def test_loss_judges_only_its_first_batch_with_an_object(given: list[warnings.WarningMessage]) -> None:
     loss_fn = gpuph.LocalizedPHLoss(window=16)
     loss_fn(MASK, 0 * MASK)
     assert not given
@@ -128,7 +132,7 @@ def test_a_loss_judges_by_its_first_batch_with_an_object(given: list[warnings.Wa
     assert len(given) == 1
 
 
-def test_filters_silence_a_warning_or_raise_it(given: list[warnings.WarningMessage]) -> None:
+def test_warning_filters_apply(given: list[warnings.WarningMessage]) -> None:
     loss_fn = gpuph.TopoLoss(window=16)
     warnings.simplefilter("error")
     for _ in range(2):
@@ -139,7 +143,7 @@ def test_filters_silence_a_warning_or_raise_it(given: list[warnings.WarningMessa
     assert not given
 
 
-def test_nothing_is_read_from_tensors_without_data(given: list[warnings.WarningMessage]) -> None:
+def test_fake_tensors_do_not_warn(given: list[warnings.WarningMessage]) -> None:
     with FakeTensorMode():
         pred, target = torch.empty(1, 1, 24, 24), torch.empty(1, 1, 24, 24)
         for make in (*OF_PROBABILITIES.values(), *OF_DISTANCES.values()):
@@ -147,14 +151,14 @@ def test_nothing_is_read_from_tensors_without_data(given: list[warnings.WarningM
     assert not given
 
 
-def test_the_example_of_the_readme_warns_of_nothing() -> None:
+def test_readme_example_does_not_warn() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
     run = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True)
     assert run.returncode == 0 and not run.stderr, run.stderr
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 1, 20, 30), (0, 4, 8, 32)])
-def test_images_with_channels_for_volumes_warn_once(
+def test_images_with_channels_in_place_of_volumes_warn_once(
     shape: tuple[int, ...], given: list[warnings.WarningMessage]
 ) -> None:
     for _ in range(2):
@@ -174,7 +178,7 @@ def test_volumes_and_small_images_do_not_warn(given: list[warnings.WarningMessag
     assert not given
 
 
-def test_the_filter_that_the_warning_names_silences_it(given: list[warnings.WarningMessage]) -> None:
+def test_filter_suggested_by_the_warning_silences_it(given: list[warnings.WarningMessage]) -> None:
     gpuph.persistence(torch.rand(1, 3, 16, 16))
     (call,) = re.findall(r"warnings\.filterwarnings\(.*\)", str(given[0].message))
     hints._given.clear()
@@ -183,7 +187,7 @@ def test_the_filter_that_the_warning_names_silences_it(given: list[warnings.Warn
     assert len(given) == 1
 
 
-def test_channels_in_the_batch_are_images_of_their_own() -> None:
+def test_flattened_channels_are_separate_images() -> None:
     x = torch.rand(2, 3, 16, 17)
     found = gpuph.persistence(x.flatten(0, 1))
     for i in range(2):

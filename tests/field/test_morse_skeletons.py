@@ -48,7 +48,7 @@ def manifolds_of(rank: int) -> tuple[tuple[int, ...], ...]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(12, 17), (31, 8), (1, 13), (5, 6, 7), (1, 6, 8)])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "plateaus"])
-def test_skeleton_moves_with_the_symmetries_of_the_grid(kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_skeleton_is_equivariant_under_grid_symmetries(kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     x = torch.stack([distinct(kind, shape, seed, dtype) for seed in range(4)])
     for manifolds, threshold in itertools.product(manifolds_of(len(shape)), (0.0, 0.05, 0.3)):
         mask = ops.skeleton(x, threshold, manifolds)
@@ -57,7 +57,7 @@ def test_skeleton_moves_with_the_symmetries_of_the_grid(kind: str, shape: tuple[
             assert torch.equal(found, moved(mask, *symmetry))
 
 
-def test_way_from_a_saddle_goes_to_the_lower_of_two_neighbours() -> None:
+def test_path_from_a_saddle_takes_the_lower_neighbour() -> None:
     x = torch.tensor([[5.0, 3.0, 0.0], [1.0, 4.0, 2.0]])
     expected = torch.tensor([[0, 0, 1], [1, 1, 1]], dtype=torch.bool)
     for dtype, symmetry in itertools.product((torch.float32, torch.float64), symmetries(2)):
@@ -81,7 +81,7 @@ def test_skeleton_equals_the_plain_reference(shape: tuple[int, ...], kind: str, 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.4])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "integers"])
-def test_image_has_the_curves_of_a_volume_of_one_slice(kind: str, threshold: float) -> None:
+def test_image_and_volume_of_one_slice_have_the_same_curves(kind: str, threshold: float) -> None:
     images = torch.stack([torch.from_numpy(inputs.image(kind, (20, 23), seed)) for seed in range(3)])
     images = images / images.std()
     expected = ops.skeleton(images, threshold, (1,))
@@ -89,7 +89,7 @@ def test_image_has_the_curves_of_a_volume_of_one_slice(kind: str, threshold: flo
     assert torch.equal(ops.skeleton(images[:, None], threshold, (1,))[:, 0], expected)
 
 
-def test_way_of_a_single_saddle_is_the_steepest_descent() -> None:
+def test_path_from_a_single_saddle_is_the_steepest_descent() -> None:
     """Two minima on a smooth surface; what is marked is the saddle and the pixels that a walker downhill visits."""
     y, x = np.mgrid[:25, :40].astype(float)
     field = -np.exp(-((y - 6) ** 2 + (x - 8) ** 2) / 60) - np.exp(-((y - 17) ** 2 + (x - 30) ** 2) / 90)
@@ -117,7 +117,7 @@ def test_way_of_a_single_saddle_is_the_steepest_descent() -> None:
     ("shape", "window", "manifolds"),
     [((33, 33), 64, (1,)), ((30, 40), 10, (1,)), ((1, 21), 21, (1,)), ((8, 8, 8), 4, (1, 2)), ((6, 7, 9), 9, (2,))],
 )
-def test_loss_does_not_change_under_symmetries(
+def test_loss_is_invariant_under_grid_symmetries(
     shape: tuple[int, ...], window: int, manifolds: tuple[int, ...], min_persistence: float, superlevel: bool
 ) -> None:
     """Windows divide the images evenly where there are several, so that they too are moved to each other."""

@@ -85,7 +85,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
 
 
-def test_the_kernels_of_the_cpu_serve_every_device() -> None:
+def test_cpu_kernels_serve_every_device() -> None:
     run = python(DEVICE + KERNELS_OF_THE_CPU)
     assert run.returncode == 0, run.stderr
 
@@ -96,7 +96,7 @@ def test_every_operator_has_an_implementation_for_every_device(key: str) -> None
         assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(f"gpuph::{name}", key)
 
 
-def test_a_device_without_triton_is_told_what_to_install() -> None:
+def test_missing_triton_raises_and_says_what_to_install() -> None:
     run = python(DEVICE + WITHOUT_TRITON)
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
@@ -108,12 +108,12 @@ def test_a_device_without_triton_is_told_what_to_install() -> None:
         assert 'gpuph.use_kernels("cpu")' in line
 
 
-def test_an_empty_choice_of_kernels_is_that_by_device() -> None:
+def test_empty_environment_variable_means_auto() -> None:
     run = python("import gpuph; print(gpuph.ops.backend._chosen)", GPUPH_KERNELS="")
     assert run.stdout.strip() == "auto", run.stderr
 
 
-def test_a_wrong_choice_raises_before_the_context_begins() -> None:
+def test_unknown_backend_raises_before_the_context_is_entered() -> None:
     with pytest.raises(ValueError, match="which must be one of"):
         gpuph.use_kernels("gpu")
 
@@ -125,7 +125,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_torchmetrics_that_cannot_be_imported_is_not_called_missing(fault: str, tmp_path: Path) -> None:
+def test_broken_torchmetrics_is_distinguished_from_a_missing_one(fault: str, tmp_path: Path) -> None:
     (tmp_path / "torchmetrics.py").write_text(fault)
     run = python("import gpuph.metrics.modules", PYTHONPATH=str(tmp_path))
     last = run.stderr.splitlines()[-1]
@@ -133,7 +133,7 @@ def test_a_torchmetrics_that_cannot_be_imported_is_not_called_missing(fault: str
     assert BROKEN[fault] in last
 
 
-def test_a_missing_torchmetrics_is_called_missing() -> None:
+def test_missing_torchmetrics_raises_and_says_what_to_install() -> None:
     run = python("import sys; sys.modules['torchmetrics'] = None; import gpuph.metrics.modules")
     assert run.stderr.splitlines()[-1] == (
         "ImportError: these classes need torchmetrics, which comes with `pip install gpuph[metrics]`"
@@ -151,7 +151,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("shape", [(9, 10), (5, 6, 7)])
-def test_tensors_without_data_have_shapes(shape: tuple[int, ...]) -> None:
+def test_fake_tensors_get_the_right_shapes(shape: tuple[int, ...]) -> None:
     def check(fake: Tensor, like: Tensor) -> None:
         assert isinstance(fake, FakeTensor) and fake.shape == like.shape and fake.dtype == like.dtype
 

@@ -81,13 +81,13 @@ time.sleep(0.5)
 """
 
 
-def test_the_interpreter_exits_while_daemon_threads_are_inside_calls() -> None:
+def test_interpreter_exits_while_daemon_threads_are_inside_calls() -> None:
     done = run(AT_WORK)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
 
-def test_the_interpreter_exits_while_a_daemon_thread_compiles(tmp_path: Path) -> None:
+def test_interpreter_exits_while_a_daemon_thread_compiles(tmp_path: Path) -> None:
     code = """
 import threading, time
 import torch
@@ -100,7 +100,7 @@ time.sleep(1.0)
     assert done.stderr == ""
 
 
-def test_a_fork_while_another_thread_compiles_does_not_hang_the_child(tmp_path: Path) -> None:
+def test_fork_during_a_compilation_does_not_hang_the_child(tmp_path: Path) -> None:
     code = """
 import os, signal, threading, time
 import torch
@@ -133,7 +133,7 @@ def forbid_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", start)
 
 
-def test_calls_run_alone_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_work_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.from_numpy(image("noise", (40, 30, 20), 0))
     long = torch.from_numpy(image("smooth", (2100, 2100), 0))[None]
     volume = torch.from_numpy(image("noise", (70, 64, 64), 0))[None]
@@ -168,7 +168,7 @@ def test_idle_helper_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call.results() == [5]
 
 
-def test_superfluous_helper_threads_end_while_others_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surplus_helper_threads_end_while_others_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_PERIOD", 0.1)
     helpers = threads.Helpers()
     helpers.call(lambda: None, 20)
@@ -182,7 +182,7 @@ def test_superfluous_helper_threads_end_while_others_work(monkeypatch: pytest.Mo
     assert helpers.started >= 1
 
 
-def test_an_error_in_a_long_call_reaches_the_caller() -> None:
+def test_error_in_an_interruptible_call_reaches_the_caller() -> None:
     @interrupt.interruptible(lambda x: True)
     def fail(x: int) -> None:
         assert threading.current_thread() is not threading.main_thread()
@@ -192,7 +192,7 @@ def test_an_error_in_a_long_call_reaches_the_caller() -> None:
         fail(3)
 
 
-def test_a_long_call_has_its_callers_number_of_threads() -> None:
+def test_interruptible_call_uses_the_callers_number_of_threads() -> None:
     number = interrupt.interruptible(lambda: True)(interrupt.number_of_threads)
     for n in (3, 1):
         torch.set_num_threads(n)
@@ -209,7 +209,7 @@ class Diagrams(torch.utils.data.Dataset[torch.Tensor]):
         return gpuph.persistence(torch.from_numpy(image("noise", (9, 9), i))[None], capacity=40)[1].birth_index[0]
 
 
-def test_spawned_workers_of_a_loader_give_the_same_diagrams() -> None:
+def test_spawned_dataloader_workers_give_the_same_diagrams() -> None:
     loader = torch.utils.data.DataLoader(
         Diagrams(), batch_size=3, num_workers=1, multiprocessing_context="spawn", timeout=300
     )

@@ -54,7 +54,7 @@ def test_diagram_of_a_small_image(image: Tensor, construction: str, expected: Ba
     assert bars(image.to(dtype), construction) == expected
 
 
-def test_betti_numbers_are_counted_at_a_value() -> None:
+def test_betti_numbers_at_a_threshold() -> None:
     """GUDHI's `persistent_betti_numbers(0, 1000)` of the image with the hole of 100 is [1, 0, 0]."""
     for image, expected in ((ROWS, [0, 0]), (100 * SQUARE, [1, 0])):
         found = bars(image, "T")
@@ -63,7 +63,7 @@ def test_betti_numbers_are_counted_at_a_value() -> None:
         ] == expected
 
 
-def test_pixels_of_pairs() -> None:
+def test_pixels_of_pairs_equal_gudhi() -> None:
     diagrams = gpuph.persistence(HILLS[None], None, "V")
     places = {
         (dim, int(birth), int(death))
@@ -74,7 +74,7 @@ def test_pixels_of_pairs() -> None:
     assert places == {(0, 1, -1), (0, 8, 4), (0, 10, 2), (1, 9, 5)}
 
 
-def test_pixels_of_pairs_with_ties_have_the_values_of_the_pairs() -> None:
+def test_pixels_of_tied_pairs_have_the_values_of_the_pairs() -> None:
     """Which of equal pixels it is differs: GUDHI says [7, 4] and 8, and [14, 10] and 14."""
     for image, construction in ((SQUARE, "T"), (SQUARE_OF_VERTICES, "V")):
         diagrams = gpuph.persistence(image[None], None, construction)
@@ -84,7 +84,7 @@ def test_pixels_of_pairs_with_ties_have_the_values_of_the_pairs() -> None:
         assert flat[diagrams[0].birth_index[0, 0]] == 0 and diagrams[0].death_index[0, 0] == -1
 
 
-def test_image_without_pairs_has_one_essential_class() -> None:
+def test_image_without_finite_pairs_has_one_essential_class() -> None:
     diagrams = gpuph.persistence(torch.tensor([[[0.0, 1.0]]]))
     assert diagrams[0].birth_index.tolist() == [[0]] and diagrams[0].death_index.tolist() == [[-1]]
     assert diagrams[1].count.tolist() == [0] and diagrams[1].to_list()[0].shape == (0, 2)
@@ -160,7 +160,7 @@ def test_matching_of_small_diagrams(a: Diagram, b: Diagram, expected: set[tuple[
     assert pairs == expected
 
 
-def test_essential_classes_are_matched_with_their_kind() -> None:
+def test_essential_classes_are_matched_within_their_kind() -> None:
     matching = gpuph.match(MIXED, MOVED)
     pairs = {*enumerate(matching.partner_a[0].tolist())}
     assert pairs == {(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, -1), (7, -1), (8, 8), (9, 9)}

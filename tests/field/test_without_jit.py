@@ -42,7 +42,7 @@ def results() -> list[torch.Tensor]:
     return found
 
 
-def test_kernels_that_are_not_compiled_give_the_same_results(tmp_path: Path) -> None:
+def test_uncompiled_kernels_give_the_same_results(tmp_path: Path) -> None:
     file = tmp_path / "results"
     code = f"import torch, test_without_jit as t; torch.set_num_threads(2); torch.save(t.results(), {str(file)!r})"
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parent)}

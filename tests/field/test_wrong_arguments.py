@@ -144,7 +144,7 @@ def test_every_public_parameter_has_a_kind() -> None:
 
 
 @pytest.mark.parametrize(("name", "parameter"), [*parameters()])
-def test_a_wrong_value_raises_an_error_that_names_the_argument(name: str, parameter: str) -> None:
+def test_wrong_value_raises_an_error_that_names_the_argument(name: str, parameter: str) -> None:
     faults = []
     for value in wrong_values(kind_of(name, parameter)):
         try:
@@ -163,6 +163,6 @@ def test_a_wrong_value_raises_an_error_that_names_the_argument(name: str, parame
 
 
 @pytest.mark.parametrize(("name", "parameter"), [*parameters()])
-def test_a_right_value_of_any_type_is_accepted(name: str, parameter: str) -> None:
+def test_right_value_of_any_type_is_accepted(name: str, parameter: str) -> None:
     for value in RIGHT[kind_of(name, parameter)]:
         call(name, **{parameter: value})

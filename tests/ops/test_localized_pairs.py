@@ -43,7 +43,7 @@ def expected(
 @pytest.mark.parametrize("border", [True, False])
 @pytest.mark.parametrize(("shape", "window", "stride"), TILINGS)
 @pytest.mark.parametrize("heights", [None, "one", "each"])
-def test_pairs_are_those_of_the_framed_windows(
+def test_pairs_equal_those_of_windows_cut_raised_and_framed_in_turn(
     shape: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], heights: str | None, border: bool
 ) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -70,7 +70,7 @@ def test_pairs_are_those_of_the_framed_windows(
                 assert torch.equal(value[..., : there.shape[2]][there], theirs[1][there])
 
 
-def test_a_nan_is_told_of_its_own_window_alone() -> None:
+def test_nan_sets_the_status_of_its_window_only() -> None:
     pred, target = torch.randn(2, 1, 6, 12)
     target[0, 2, 7] = float("nan")
     for border in (True, False):
@@ -81,7 +81,9 @@ def test_a_nan_is_told_of_its_own_window_alone() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_windows_whose_stages_share_threads_give_the_same(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+def test_large_windows_processed_by_several_threads_give_the_same_pairs(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
     pred, target = torch.randn(2, 1, 12, 13, 14, dtype=dtype)
     arguments = pred, target, torch.randn(1, 12, 13, 14, dtype=dtype), (12, 13, 14), (9, 9, 9), True, [0, 1, 2], True
     plain = framed_persistence(*arguments, None)
@@ -95,7 +97,7 @@ def test_windows_whose_stages_share_threads_give_the_same(monkeypatch: pytest.Mo
         assert all(torch.equal(a[there], b[there]) for a, b in zip(ours[:2], theirs[:2], strict=True))
 
 
-def test_images_may_have_any_strides() -> None:
+def test_images_may_be_noncontiguous() -> None:
     pred, target = torch.randn(2, 9, 8, 2).permute(0, 3, 2, 1)
     plain = framed_persistence(pred.contiguous(), target.contiguous(), None, (4, 4), (4, 4), True, [1], True, None)
     strided = framed_persistence(pred, target, None, (4, 4), (4, 4), True, [1], True, None)
@@ -104,7 +106,7 @@ def test_images_may_have_any_strides() -> None:
 
 
 @pytest.mark.parametrize("rank", [2, 3])
-def test_slopes_are_the_height_of_these_slopes(rank: int) -> None:
+def test_slopes_give_the_pairs_of_the_linear_height(rank: int) -> None:
     image, window = (2, 9, 7, 8)[: rank + 1], (4, 5, 3)[:rank]
     pred, target = torch.randn(2, *image)
     windows = gpuph.windows.tile(image[1:], window, window).windows()
@@ -134,7 +136,7 @@ def test_operator_passes_opcheck(capacity: int | None) -> None:
         )
 
 
-def test_a_height_that_is_not_random_is_the_same_in_training() -> None:
+def test_deterministic_height_is_the_same_in_training_and_evaluation() -> None:
     pred, target = torch.randn(2, 1, 1, 16, 16)
     loss_fn = gpuph.LocalizedPHLoss(window=8, height=gpuph.Radial(0.3))
     assert loss_fn(pred, target) == loss_fn.eval()(pred, target)

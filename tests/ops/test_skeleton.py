@@ -24,7 +24,7 @@ def skeleton(image: np.ndarray, threshold: float, *manifolds: int) -> np.ndarray
 
 @pytest.mark.parametrize("kind", ["noise", "smooth", "ramp", "integers"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_skeleton_is_that_of_cells_one_by_one(shape: tuple[int, ...], kind: str) -> None:
+def test_skeleton_equals_the_cell_by_cell_reference(shape: tuple[int, ...], kind: str) -> None:
     for seed in range(2):
         image = inputs.image(kind, shape, seed, np.float64)
         gradient = morse_reference.Gradient(image)
@@ -36,7 +36,7 @@ def test_skeleton_is_that_of_cells_one_by_one(shape: tuple[int, ...], kind: str)
 
 @pytest.mark.parametrize("manifolds", [(1,), (2,), (1, 2)])
 @pytest.mark.parametrize("kind", inputs.KINDS)
-def test_less_is_left_of_a_skeleton_the_more_is_cancelled(kind: str, manifolds: tuple[int, ...]) -> None:
+def test_larger_threshold_gives_a_subset(kind: str, manifolds: tuple[int, ...]) -> None:
     shapes = ((40, 31), (9, 14, 11)) if manifolds == (1,) else ((9, 14, 11),)
     for shape in shapes:
         masks = [skeleton(inputs.image(kind, shape), threshold, *manifolds) for threshold in (*THRESHOLDS, np.inf)]
@@ -45,7 +45,7 @@ def test_less_is_left_of_a_skeleton_the_more_is_cancelled(kind: str, manifolds: 
             assert (more | ~less).all()
 
 
-def test_both_manifolds_are_one_and_the_other() -> None:
+def test_two_manifolds_give_the_union_of_their_skeletons() -> None:
     image = inputs.image("smooth", (9, 14, 11))
     for threshold in THRESHOLDS:
         one, two, both = (skeleton(image, threshold, *manifolds) for manifolds in ((1,), (2,), (1, 2)))
@@ -72,7 +72,7 @@ def ball(size: int) -> np.ndarray:
     return np.sqrt(((np.indices((size,) * 3) - (size - 1) / 2) ** 2).sum(axis=0))
 
 
-def test_a_noisy_sphere_with_a_weak_spot_is_one_closed_surface() -> None:
+def test_noisy_sphere_with_a_weak_spot_gives_a_closed_surface() -> None:
     noise = np.random.default_rng(0).random((21, 21, 21))
     weak = np.exp(-((np.indices((21, 21, 21)) - np.array([10, 10, 17])[:, None, None, None]) ** 2).sum(axis=0) / 6)
     x = abs(ball(21) - 7) + 2 * weak + 0.2 * noise
@@ -83,7 +83,7 @@ def test_a_noisy_sphere_with_a_weak_spot_is_one_closed_surface() -> None:
     assert (x[surface] > 1.5).any()  # where it is weak as well
 
 
-def test_a_tube_in_a_volume_has_a_curve() -> None:
+def test_noisy_ring_with_a_weak_spot_gives_one_connected_curve() -> None:
     size = 24
     tube = inputs.thickened(inputs.ring((11.5, 11.5, 11.5), 7, 0), size, 0.8)
     x = ndimage.distance_transform_edt(~tube) + 0.05 * np.random.default_rng(0).random((size,) * 3)
@@ -93,7 +93,7 @@ def test_a_tube_in_a_volume_has_a_curve() -> None:
     assert ndimage.label(curve)[1] == 1 and curve[10:14, 10:14, 17:21].any()
 
 
-def test_marked_pixels_of_curves_are_connected_along_axes() -> None:
+def test_every_component_of_a_curve_contains_a_lasting_minimum() -> None:
     """Each way and each saddle's edge goes by edges of the grid, and all lead to minima that last."""
     image = inputs.image("smooth", (60, 70), dtype=np.float64)
     for threshold in (0.01, 0.05):
@@ -105,7 +105,7 @@ def test_marked_pixels_of_curves_are_connected_along_axes() -> None:
             assert np.isin(minima, pixels).any()
 
 
-def test_windows_that_hold_a_nan_or_nothing_have_no_skeleton() -> None:
+def test_constant_and_nan_windows_have_no_skeleton() -> None:
     x = torch.randn(3, 8, 9, generator=torch.Generator().manual_seed(0))
     clean = ops.skeleton(x, 0.0, (1,))
     x[1, 2, 3] = float("nan")

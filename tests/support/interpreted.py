@@ -55,14 +55,14 @@ def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...], con
     assert_same_pairs(x, dims, construction, min_persistence=0.1, capacity=100)
 
 
-def test_a_nan_of_either_sign_empties_its_window_only() -> None:
+def test_nan_of_either_sign_affects_only_its_window() -> None:
     for construction, dtype in (("T", np.float32), ("V", np.float64)):
         x = batch("noise", (9, 11), 4, dtype)
         x[1, 8, 10], x[2] = float("nan"), -float("nan")
         assert_same_pairs(x, construction=construction, capacity=20)
 
 
-def test_no_windows_give_no_pairs() -> None:
+def test_empty_batch_gives_no_pairs() -> None:
     for shape, dims in (((0, 5, 5), (0, 1)), ((0, 5, 4, 3), DIMS)):
         assert_same_pairs(torch.zeros(shape), dims, capacity=3)
         assert_same_pairs(torch.zeros(shape), dims)
@@ -95,7 +95,7 @@ def test_dims_thresholds_capacities_and_nans_of_volumes_equal_the_cpu() -> None:
 
 
 @pytest.mark.parametrize("border", [True, False])
-def test_pairs_of_windows_in_their_frames_equal_the_cpu(border: bool) -> None:
+def test_pairs_of_framed_windows_equal_the_cpu(border: bool) -> None:
     """Windows overlap, and the last ones of both axes are shifted inwards."""
     for heights, construction, dtype in ((18, "T", np.float32), (1, "V", np.float64)):
         pred, target = (batch(kind, (9, 11), 2, dtype) for kind in ("noise", "integers"))
@@ -106,7 +106,7 @@ def test_pairs_of_windows_in_their_frames_equal_the_cpu(border: bool) -> None:
         assert_same_localized(pred, target, None, (9, 5), (9, 6), border, (1,), construction, capacity=3)
 
 
-def test_pairs_of_volumes_in_their_frames_equal_the_cpu() -> None:
+def test_pairs_of_framed_volume_windows_equal_the_cpu() -> None:
     pred, target = (batch(kind, (3, 5, 4), 1) for kind in ("smooth", "integers"))
     height = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))  # slopes
     assert_same_localized(pred, target, height, (2, 4, 4), (1, 1, 4), True, dims=(1, 2))
@@ -119,7 +119,7 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
+def test_scatter_slopes_equals_the_cpu(dtype: torch.dtype) -> None:
     for sizes in ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0)):
         assert_same_slopes(*sizes, dtype)
 
@@ -147,7 +147,7 @@ def test_matchings_with_outliers_equal_the_cpu(solver: str, squared: bool, dtype
     assert_same_matching(*pairs([scale * p for p in left], [scale * p for p in right], dtype), squared, solver)
 
 
-def test_overflowed_odd_and_absent_diagrams_are_matched_like_the_cpu() -> None:
+def test_overflow_nan_and_empty_diagrams_are_matched_like_the_cpu() -> None:
     rng = np.random.default_rng(0)
     birth_a, death_a, count_a, *b = pairs([real(9, rng), essential(3, rng, (1, 1, 1))], [real(4, rng)] * 2)
     birth_a[0, 0], death_a[0, 1], birth_a[1, 1], death_a[0, 2] = float("nan"), float("nan"), float("inf"), -float("inf")

@@ -11,7 +11,7 @@ from gpuph.kernels.cpu.runtime.sort import no_places
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("ties", [False, True])
-def test_pairs_are_sorted_by_persistence_then_code(n: int, dtype: type, ties: bool) -> None:
+def test_sort_is_by_persistence_then_code(n: int, dtype: type, ties: bool) -> None:
     rng = np.random.default_rng(n)
     lengths = (rng.integers(1, 4, n) if ties else rng.random(n) * 10.0 ** rng.integers(-30, 30, n)).astype(dtype)
     lengths[: n // 50] = np.inf
@@ -25,7 +25,7 @@ def test_pairs_are_sorted_by_persistence_then_code(n: int, dtype: type, ties: bo
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_fill_keeps_the_first_and_pads_with_none(k: int) -> None:
+def test_fill_keeps_the_first_pairs_and_pads_the_rest(k: int) -> None:
     pairs = [(7, 9), (2, -1), (0, 11)]
     codes = np.array([birth << 32 | death + 1 for birth, death in pairs], np.int64)
     index, value = np.zeros((2, k), np.int64), np.ones((2, k), np.float32)
@@ -34,7 +34,7 @@ def test_fill_keeps_the_first_and_pads_with_none(k: int) -> None:
     assert value.T.tolist() == [[3.5, 4.5], [1.0, np.inf], [0.0, 5.5], [0.0, 0.0], [0.0, 0.0]][:k]
 
 
-def test_read_gives_births_and_deaths_in_turn() -> None:
+def test_read_interleaves_births_and_deaths() -> None:
     codes = np.array([birth << 32 | death + 1 for birth, death in [(7, 9), (2, -1), (0, 11)]], np.int64)
     levels = np.zeros(8, np.float32)
     read(codes, np.arange(12, dtype=np.float32) / 2, levels)

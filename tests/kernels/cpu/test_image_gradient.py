@@ -23,7 +23,7 @@ def star_of(lower: int) -> int:
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_keys_have_the_order_of_the_values(dtype: type, top: bool) -> None:
+def test_keys_are_ordered_like_the_values(dtype: type, top: bool) -> None:
     tiny = np.finfo(dtype).smallest_subnormal
     values = np.array([[-np.inf, -3.0, -tiny, -0.0, 0.0, tiny, 1e-30, 3.0, np.inf]], dtype)
     nan, key = keys_of(values, top)
@@ -35,7 +35,7 @@ def test_keys_have_the_order_of_the_values(dtype: type, top: bool) -> None:
     assert (ring < inside.min()) if top else (ring > inside.max())
 
 
-def test_a_nan_is_reported() -> None:
+def test_nan_is_reported_at_every_position() -> None:
     image = np.zeros((3, 4), np.float32)
     for at in np.ndindex(image.shape):
         image[at] = np.nan
@@ -47,7 +47,7 @@ def test_a_nan_is_reported() -> None:
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", inputs.KINDS)
 @pytest.mark.parametrize("shape", [(7, 18), (1, 1), (1, 6), (5, 1)])
-def test_lower_stars_follow_value_then_index(shape: tuple[int, int], kind: str, top: bool) -> None:
+def test_lower_star_holds_neighbours_lower_by_value_then_index(shape: tuple[int, int], kind: str, top: bool) -> None:
     image = inputs.image(kind, shape)
     key = keys_of(image, top)[1]
     star, before = np.zeros((2, *key.shape), np.uint16)
@@ -64,7 +64,7 @@ def test_lower_stars_follow_value_then_index(shape: tuple[int, int], kind: str, 
 
 
 @pytest.mark.parametrize("lower", range(0, 512, 1))
-def test_a_star_is_matched_acyclically_and_the_rest_is_critical(lower: int) -> None:
+def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells(lower: int) -> None:
     star = star_of(lower)
     inside = {d for bit, d in DIRECTIONS.items() if star & bit}
     # A square is in the star with its far corner and both its edges.
@@ -92,7 +92,7 @@ def test_a_star_is_matched_acyclically_and_the_rest_is_critical(lower: int) -> N
     assert nx.is_directed_acyclic_graph(flow)
 
 
-def test_only_a_maximum_leaves_a_square_and_it_is_the_north_western() -> None:
+def test_only_maxima_have_a_critical_square_and_it_is_the_north_western() -> None:
     """What the list of critical cells and the trace of squares rely on."""
     for lower in range(512):
         star = star_of(lower)

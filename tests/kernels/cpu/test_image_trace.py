@@ -22,7 +22,7 @@ def test_critical_cells_have_the_euler_characteristic_of_a_disc(kind: str, shape
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "integers", "ramp"])
-def test_a_walk_down_stays_below_and_ends_in_a_minimum(kind: str, top: bool) -> None:
+def test_descending_path_stays_below_its_start_and_ends_in_a_minimum(kind: str, top: bool) -> None:
     grid = Grid(inputs.image(kind, (20, 33)), top)
     order = np.argsort(np.lexsort((np.arange(grid.key.size), grid.key)))
     inner = order[: np.prod(grid.shape)].reshape(grid.shape)
@@ -34,7 +34,7 @@ def test_a_walk_down_stays_below_and_ends_in_a_minimum(kind: str, top: bool) -> 
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_long_walks_together_end_where_each_ends_alone(sign: int) -> None:
+def test_paths_traced_together_end_where_each_ends_alone(sign: int) -> None:
     """What one learns of the way is for the others."""
     image = (sign * np.add.outer(np.zeros(3), np.arange(300.0))).astype(np.float32)
     grid = Grid(image, False)
@@ -48,7 +48,7 @@ def test_long_walks_together_end_where_each_ends_alone(sign: int) -> None:
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "integers", "ramp"])
-def test_a_walk_up_ends_in_a_maximum_or_outside(kind: str, top: bool) -> None:
+def test_ascending_path_ends_in_a_maximum_or_outside(kind: str, top: bool) -> None:
     grid = Grid(inputs.image(kind, (20, 33)), top)
     outside = grid.key.size - 1
     squares = [square for a, b in grid.edges.T for square in trace.squares_beside(int(a), int(b), grid.width)]

@@ -50,6 +50,6 @@ def test_the_younger_class_dies(values: int, reverse: bool) -> None:
         assert partner == [{s: u for u, s in dies.items()}.get(s, -1) for s in range(90)]
 
 
-def test_nothing_to_merge() -> None:
+def test_merge_of_a_single_extremum_is_empty() -> None:
     one = np.array([3], np.int32)
     assert merged(np.zeros(5, np.int32), one, np.zeros(0, np.int32), np.zeros((2, 0), np.int32), False) == ({}, [])

@@ -86,9 +86,7 @@ def test_reduce_equals_the_textbook(kind: str, shape: tuple[int, int, int], top:
 
 
 @pytest.mark.parametrize("top", [False, True])
-def test_columns_begin_anew_where_there_is_no_room_for_what_they_leave(
-    top: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_columns_restart_when_their_buffer_overflows(top: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = Grid(inputs.image("noise", (7, 8, 9)), top)
     killed, opened = grid.merged(False), grid.merged(True)
     first_edge, chain = np.zeros(grid.key.size, np.int32), np.zeros(grid.key.size, np.uint8)

@@ -10,7 +10,7 @@ from gpuph.kernels.cpu.runtime.sort import argsort, no_keys, no_places, sort
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 @pytest.mark.parametrize("ties", [False, True])
-def test_order_is_by_key_then_place(n: int, dtype: type, ties: bool) -> None:
+def test_order_is_by_key_then_position(n: int, dtype: type, ties: bool) -> None:
     limits = np.iinfo(dtype)
     rng = np.random.default_rng(n)
     keys = rng.integers(-3, 3, n, dtype) if ties else rng.integers(limits.min, limits.max, n, dtype, endpoint=True)
@@ -23,7 +23,7 @@ def test_order_is_by_key_then_place(n: int, dtype: type, ties: bool) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 40, 41, 500])
 @pytest.mark.parametrize("ties", [False, True])
-def test_order_of_numbers_is_by_value_then_place(n: int, ties: bool) -> None:
+def test_order_of_floats_is_by_value_then_position(n: int, ties: bool) -> None:
     rng = np.random.default_rng(n)
     values = rng.choice([-np.inf, -1.5, -0.0, 0.0, 1e-300, 2.0, np.inf], n) if ties else rng.normal(size=n)
     keys = no_keys(600)

@@ -44,7 +44,7 @@ def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
-def test_the_number_of_threads_does_not_matter(threads: int) -> None:
+def test_results_are_bit_identical_on_any_number_of_threads(threads: int) -> None:
     assert same(results(threads), results(1))
 
 
@@ -59,7 +59,7 @@ VOLUMES = {
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("name", VOLUMES)
-def test_the_number_of_threads_does_not_matter_for_volumes(name: str, construction: str) -> None:
+def test_volumes_are_bit_identical_on_any_number_of_threads(name: str, construction: str) -> None:
     found = []
     for threads in (1, 2, 3, 8):
         torch.set_num_threads(threads)
@@ -69,7 +69,7 @@ def test_the_number_of_threads_does_not_matter_for_volumes(name: str, constructi
     assert sum(int(count.sum()) for count in found[0][2::3]) > 2
 
 
-def test_concurrent_callers_do_not_matter() -> None:
+def test_concurrent_callers_get_the_same_results() -> None:
     expected = results(2)
     with ThreadPoolExecutor(4) as pool:
         assert all(same(found, expected) for found in pool.map(results, [2] * 8))
@@ -80,7 +80,7 @@ def results_as_bytes(threads: int) -> list[bytes]:
     return [result.numpy().tobytes() for result in results(threads)]
 
 
-def test_a_fork_does_not_matter() -> None:
+def test_forked_processes_get_the_same_results() -> None:
     expected = results_as_bytes(2)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map_async(results_as_bytes, [2, 2, 1]).get(timeout=120) == [expected] * 3
@@ -96,7 +96,7 @@ class Windows(torch.utils.data.Dataset[torch.Tensor]):
         return gpuph.persistence(X[i : i + 1], capacity=400)[1].birth_index[0]
 
 
-def test_workers_of_a_loader_do_not_matter() -> None:
+def test_dataloader_workers_get_the_same_results() -> None:
     expected = torch.stack([Windows()[i] for i in range(len(X))])
     loader = torch.utils.data.DataLoader(Windows(), batch_size=10, num_workers=2, timeout=120)
     assert torch.equal(torch.cat([*loader]), expected)
@@ -111,7 +111,7 @@ def test_slices_cover_all_windows_in_order(n: int, least: int) -> None:
     assert len(slices) == 1 or len(slices) <= n // least
 
 
-def test_an_error_in_a_slice_reaches_the_caller() -> None:
+def test_error_in_a_slice_reaches_the_caller() -> None:
     torch.set_num_threads(3)
 
     def fail(start: int, stop: int) -> None:
@@ -136,7 +136,7 @@ def _take_all(taken, stop, times):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 40, 100_000])
 @pytest.mark.parametrize("spare", [0, 3, 1_000_000])
-def test_every_window_is_taken_once(n: int, spare: int) -> None:
+def test_every_window_is_claimed_once(n: int, spare: int) -> None:
     torch.set_num_threads(3)
     for _ in range(20):
         times = np.zeros(n, np.int64)
@@ -145,14 +145,14 @@ def test_every_window_is_taken_once(n: int, spare: int) -> None:
         assert sum(taken) == n
 
 
-def test_other_threads_leave_the_last_windows_to_the_caller() -> None:
+def test_helper_threads_leave_the_last_windows_to_the_caller() -> None:
     torch.set_num_threads(3)
     stops = by_turns(100, lambda taken, stop: stop, spare=5)
     assert stops[0] == 100
     assert set(stops[1:]) <= {95}
 
 
-def test_a_call_that_comes_too_late_is_taken_back() -> None:
+def test_queued_call_is_withdrawn_when_the_caller_finishes_first() -> None:
     helpers, release, late = Helpers(), threading.Event(), []
     (first,) = helpers.call(lambda: release.wait(60), 1)
     while not first.begun.locked():
@@ -168,7 +168,7 @@ def test_a_call_that_comes_too_late_is_taken_back() -> None:
     assert late == []
 
 
-def test_an_error_on_another_thread_reaches_the_caller() -> None:
+def test_error_on_a_helper_thread_reaches_the_caller() -> None:
     torch.set_num_threads(2)
     both = threading.Barrier(2, timeout=60)
     caller = threading.current_thread()

@@ -18,7 +18,7 @@ def faces(direction: tuple[int, int, int]) -> list[tuple[int, int, int]]:
     return [(*direction[:axis], 0, *direction[axis + 1 :]) for axis in range(3) if direction[axis]]  # type: ignore[misc]
 
 
-def test_masks_name_the_cells_by_their_parts() -> None:
+def test_cell_masks_agree_with_directions() -> None:
     for bit, direction in enumerate(cells.DIRECTIONS3):
         dimension = sum(map(abs, direction))
         masks = (cells.VERTEX3, cells.EDGES3, cells.SQUARES3, cells.CUBES3)
@@ -28,7 +28,7 @@ def test_masks_name_the_cells_by_their_parts() -> None:
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", inputs.KINDS)
-def test_lower_stars_follow_value_then_index(kind: str, top: bool) -> None:
+def test_lower_star_holds_neighbours_lower_by_value_then_index(kind: str, top: bool) -> None:
     grid = Grid(inputs.image(kind, (4, 5, 18)), top)
     order = [(k, i) for i, k in enumerate(grid.key.tolist())]
     critical = dict(zip(grid.owners.tolist(), grid.masks.tolist(), strict=True))
@@ -45,7 +45,7 @@ def test_lower_stars_follow_value_then_index(kind: str, top: bool) -> None:
     assert not grid.star[ring.ravel()].any()
 
 
-def test_a_star_is_matched_acyclically_and_the_rest_is_critical() -> None:
+def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells() -> None:
     for lower in random_neighbours(400):
         inside, left = star_of(lower)
         # A cell is in the star with its far corner and all its faces.
@@ -68,7 +68,7 @@ def test_a_star_is_matched_acyclically_and_the_rest_is_critical() -> None:
         assert nx.is_directed_acyclic_graph(flow)
 
 
-def test_no_edge_to_the_east_is_critical_and_no_cube_but_the_first_of_eight() -> None:
+def test_no_eastern_edge_is_critical_and_only_the_first_cube_of_a_maximum() -> None:
     """What the list of critical cells and the trace of cubes rely on."""
     cubes = {direction for direction in NUMBER if 0 not in direction}
     for lower in [*random_neighbours(3000), (1 << 27) - 1, *((1 << 27) - 1 - (1 << bit) for bit in range(27))]:

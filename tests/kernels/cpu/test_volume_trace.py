@@ -12,14 +12,14 @@ from support import inputs
 from support.volume_stages import NUMBER, Grid, random_neighbours, star_of
 
 
-def test_the_hashes_tell_all_sets_apart() -> None:
+def test_hashes_are_perfect() -> None:
     for mask, factor, top_bits in ((cells.EDGES3, trace3.EDGES_HASH, 6), (cells.CUBES3, trace3.CUBES_HASH, 8)):
         bits = [bit for bit in range(27) if mask >> bit & 1]
         sets = [sum(1 << bit for i, bit in enumerate(bits) if chosen >> i & 1) for chosen in range(1 << len(bits))]
         assert len({(chosen * int(factor) & 0xFFFFFFFF) >> (32 - top_bits) for chosen in sets}) == len(sets)
 
 
-def test_the_tables_replay_the_matching_of_any_star() -> None:
+def test_lookup_tables_replay_the_matching_of_every_lower_star() -> None:
     cubes = [bit for bit in range(27) if cells.CUBES3 >> bit & 1]
     for lower in random_neighbours(1000):
         star = sum(1 << NUMBER[direction] for direction in star_of(lower)[0])
@@ -45,7 +45,7 @@ def test_critical_cells_have_the_euler_characteristic_of_a_ball(
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "integers", "ramp"])
-def test_walks_down_stay_below_and_walks_up_above(kind: str, top: bool) -> None:
+def test_descending_paths_stay_below_and_ascending_paths_above_their_start(kind: str, top: bool) -> None:
     grid = Grid(inputs.image(kind, (7, 9, 12)), top)
     order = np.argsort(np.lexsort((np.arange(grid.key.size), grid.key))).reshape(grid.shape)
     offsets = trace3.offsets_of(grid.width, grid.area)
@@ -74,7 +74,7 @@ def test_walks_down_stay_below_and_walks_up_above(kind: str, top: bool) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_what_is_known_of_vertices_means_nothing_to_cubes(sign: int) -> None:
+def test_cached_ends_of_vertices_do_not_affect_cubes(sign: int) -> None:
     ramp = np.indices((4, 5, 70))[2] * 3.0 + np.random.default_rng(0).random((4, 5, 70))
     for top in (False, True):
         grid = Grid((sign * ramp).astype(np.float32), top)
@@ -87,7 +87,7 @@ def test_what_is_known_of_vertices_means_nothing_to_cubes(sign: int) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_what_long_walks_learned_does_not_change_where_others_end(sign: int) -> None:
+def test_cached_ends_do_not_change_where_paths_end(sign: int) -> None:
     ramp = np.indices((4, 5, 70))[2] * 3.0 + np.random.default_rng(0).random((4, 5, 70))
     for top in (False, True):
         grid = Grid((sign * ramp).astype(np.float32), top)

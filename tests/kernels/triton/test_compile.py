@@ -20,7 +20,7 @@ def test_no_kernel_spills(target: str) -> None:
         assert registers > 0 and spilled == 0, f"{variant} spills {spilled} bytes of {registers} registers on {target}"
 
 
-def test_the_table_of_resources_names_every_kernel() -> None:
+def test_resource_table_lists_every_kernel() -> None:
     if not TABLE.exists():
         pytest.skip("not in a checkout")
     text = TABLE.read_text()

@@ -63,7 +63,7 @@ def _launchers_on_meta() -> Iterator[None]:
 
 @pytest.mark.parametrize("n", [1, 64, 4096])
 @pytest.mark.parametrize("shape", [(1, 1), (64, 64), (181, 203)])
-def test_persistence_is_as_many_launches_whatever_the_batch(n: int, shape: tuple[int, int]) -> None:
+def test_persistence_launches_do_not_depend_on_the_batch(n: int, shape: tuple[int, int]) -> None:
     for dims, construction in (((0, 1), "T"), ((1,), "T"), ((1, 0), "V")):
         x = torch.empty(n, *shape, device="meta", requires_grad=True)
         with stubbed() as launches, Counted() as counted:
@@ -75,7 +75,7 @@ def test_persistence_is_as_many_launches_whatever_the_batch(n: int, shape: tuple
 
 @pytest.mark.parametrize("n", [1, 64])
 @pytest.mark.parametrize("size", [1, 34, 66, 512])
-def test_persistence_of_volumes_is_as_many_launches_whatever_the_batch(n: int, size: int) -> None:
+def test_launches_of_volumes_do_not_depend_on_the_batch(n: int, size: int) -> None:
     """One launch lists pairs, one sorts runs of 32, and each of the others makes runs that are eight times as long."""
     merges = {1: 1, 34: 4, 66: 5, 512: 8}[size]
     for dims, construction, dtype in (
@@ -95,14 +95,14 @@ def test_persistence_of_volumes_is_as_many_launches_whatever_the_batch(n: int, s
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((2048, 2048), torch.float32), ((64, 64), torch.float64)])
-def test_pairs_without_room_in_a_key_are_sorted_on_the_device_too(shape: tuple[int, int], dtype: torch.dtype) -> None:
+def test_pairs_that_exceed_a_sort_key_are_sorted_on_the_device(shape: tuple[int, int], dtype: torch.dtype) -> None:
     x = torch.empty(3, *shape, device="meta", dtype=dtype)
     with stubbed() as launches:
         gpuph.persistence(x, dims=(1,))
     assert [launch.kernel.__name__ for launch in launches] == stages((1,))[:-1]
 
 
-def test_no_windows_are_no_launches() -> None:
+def test_empty_batch_launches_nothing() -> None:
     with stubbed() as launches:
         gpuph.persistence(torch.empty(0, 8, 8, device="meta"))
         gpuph.persistence(torch.empty(0, 8, 8, 8, device="meta"))
@@ -110,7 +110,7 @@ def test_no_windows_are_no_launches() -> None:
 
 
 @pytest.mark.parametrize(("sizes", "solver"), [((50, 9), "auto"), ((3000, 2500), "auto"), ((5, 9), "auction")])
-def test_matching_is_a_launch_or_two_whatever_the_batch(sizes: tuple[int, int], solver: str) -> None:
+def test_matching_launches_do_not_depend_on_the_batch(sizes: tuple[int, int], solver: str) -> None:
     """The second is for windows of thousands of points, where diagrams have room for them."""
     for n in (1, 5000):
         leaves = [torch.empty(n, size, device="meta", requires_grad=True) for size in sizes for _ in range(2)]
@@ -124,7 +124,7 @@ def test_matching_is_a_launch_or_two_whatever_the_batch(sizes: tuple[int, int], 
         assert all(leaf.grad is not None for leaf in leaves)
 
 
-def test_empty_diagrams_are_matched_on_the_device_too() -> None:
+def test_empty_diagrams_are_matched_on_the_device() -> None:
     points, count = torch.empty(3, 0, device="meta"), torch.empty(3, dtype=torch.int64, device="meta")
     nothing = gpuph.Diagram(points, points, points, points, count)
     with stubbed() as launches:
@@ -134,7 +134,7 @@ def test_empty_diagrams_are_matched_on_the_device_too() -> None:
 
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize("dims", [(1,), (0, 1)])
-def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, ...]) -> None:
+def test_loss_and_backward_stay_on_the_device(batch: int, dims: tuple[int, ...]) -> None:
     pred = torch.empty(batch, 1, 256, 256, device="meta", requires_grad=True)
     target = torch.empty(batch, 1, 256, 256, device="meta")
     loss_fn = gpuph.LocalizedPHLoss(dims=dims)
@@ -151,7 +151,7 @@ def test_loss_and_backward_never_leave_the_device(batch: int, dims: tuple[int, .
 
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("dims", [(1,), (0, 1, 2)])
-def test_loss_of_volumes_and_backward_never_leave_the_device(batch: int, dims: tuple[int, ...]) -> None:
+def test_loss_of_volumes_and_backward_stay_on_the_device(batch: int, dims: tuple[int, ...]) -> None:
     pred = torch.empty(batch, 1, 64, 64, 64, device="meta", requires_grad=True)
     target = torch.empty(batch, 1, 64, 64, 64, device="meta")
     with stubbed() as forward, Counted() as counted_forward:

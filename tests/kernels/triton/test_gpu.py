@@ -68,14 +68,14 @@ def test_pairs_of_neurites_equal_the_cpu(construction: str) -> None:
 
 
 @pytest.mark.parametrize("border", [True, False])
-def test_volumes_in_their_frames_equal_the_cpu(border: bool) -> None:
+def test_pairs_of_framed_volume_windows_equal_the_cpu(border: bool) -> None:
     pred, target = (batch(kind, (40, 45, 50), 2) for kind in ("noise", "smooth"))
     for shape in ((2 * 2 * 3 * 3, 24, 24, 24), (2 * 2 * 3 * 3, 3)):
         height = torch.randn(shape, generator=torch.Generator().manual_seed(0)).cuda()
         assert_same_localized(pred, target, height, (24, 24, 24), (16, 16, 16), border, (1, 2), capacity=3000)
 
 
-def test_a_nan_empties_its_window_only() -> None:
+def test_nan_affects_only_its_window() -> None:
     for shape, dims in (((66, 66), (0, 1)), ((20, 21, 22), (0, 1, 2))):
         x = batch("noise", shape, 4)
         x.flatten(1)[1, 538], x[2] = float("nan"), -float("nan")
@@ -90,7 +90,7 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
+def test_scatter_slopes_equals_the_cpu(dtype: torch.dtype) -> None:
     for sizes in ((1, 1, 1, 1), (8, 16, 65_536, 1089), (2, 1, 20_000, 200), (0, 2, 4, 4), (2, 2, 5, 0)):
         assert_same_slopes(*sizes, dtype, "cuda")
 
@@ -132,7 +132,7 @@ LOSS_OF_VOLUMES = gpuph.LocalizedPHLoss(window=32, dims=(1, 2), height=gpuph.Lin
 
 
 @pytest.mark.parametrize("volumes", [False, True])
-def test_a_training_step_never_waits_for_the_device_and_repeats(roads: torch.Tensor, volumes: bool) -> None:
+def test_training_step_never_synchronises_and_is_repeatable(roads: torch.Tensor, volumes: bool) -> None:
     maps = neurons.windows(16, 32) if volumes else roads
     pred, target = maps[:8, None].cuda(), maps[8:, None].cuda()
     expected = training_step(pred, target)  # compiles
@@ -148,7 +148,7 @@ def test_a_training_step_never_waits_for_the_device_and_repeats(roads: torch.Ten
 
 
 @pytest.mark.parametrize("volumes", [False, True])
-def test_a_cuda_graph_of_the_loss_replays_on_new_data(roads: torch.Tensor, volumes: bool) -> None:
+def test_cuda_graph_of_the_loss_replays_on_new_data(roads: torch.Tensor, volumes: bool) -> None:
     maps = neurons.windows(16, 32) if volumes else roads
     pred, target = maps[:4, None].cuda(), maps[4:8, None].cuda()
     training_step(pred, target)

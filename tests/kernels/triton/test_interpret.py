@@ -13,7 +13,7 @@ pytest.importorskip("triton")
 
 
 @pytest.mark.interpret
-def test_every_public_function_equals_the_cpu_in_the_interpreter() -> None:
+def test_interpreted_kernels_equal_the_cpu() -> None:
     tests = Path(__file__).with_name("interpreted.py")
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--durations=5", str(tests)]
     run = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)

@@ -63,7 +63,7 @@ def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...]) -> 
             assert_same_pairs(x, dims, construction, capacity=400)
 
 
-def test_a_nan_of_either_sign_empties_its_window_only() -> None:
+def test_nan_of_either_sign_affects_only_its_window() -> None:
     for seed, construction in enumerate("TVTV"):
         x = batch("noise", (29, 31), 4)
         x[1, 8, 10], x[2] = float("nan"), -float("nan")
@@ -71,13 +71,13 @@ def test_a_nan_of_either_sign_empties_its_window_only() -> None:
             assert_same_pairs(x, construction=construction, capacity=200)
 
 
-def test_no_windows_are_no_launches() -> None:
+def test_empty_batch_launches_nothing() -> None:
     with ptx(0) as emulation:
         assert_same_pairs(torch.zeros(0, 5, 5))
         assert not emulation.launches
 
 
-def test_a_long_winding_valley_is_walked_to_its_end() -> None:
+def test_serpentine_valley_equals_the_cpu() -> None:
     image = np.full((41, 40), 1e6, np.float32)
     for y in range(0, 41, 2):
         image[y] = -40 * y - np.arange(40)[:: 1 if y % 4 == 0 else -1]
@@ -98,7 +98,7 @@ def test_large_windows_equal_the_cpu() -> None:
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
-def test_windows_in_their_frames_equal_the_cpu_on_any_schedule(seed: int) -> None:
+def test_pairs_of_framed_windows_equal_the_cpu_on_any_schedule(seed: int) -> None:
     pred, target = (batch(kind, (17, 70), 2) for kind in ("noise", "smooth"))
     shape = (12, 61) if seed % 7 > 1 else (2,)  # in each pixel, or slopes
     height = None if seed % 5 == 0 else torch.randn(8 if seed % 2 else 1, *shape)
@@ -114,7 +114,7 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sums_of_slopes_equal_the_cpu(dtype: torch.dtype) -> None:
+def test_scatter_slopes_equals_the_cpu(dtype: torch.dtype) -> None:
     for seed, sizes in enumerate(
         ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0))
     ):
@@ -148,7 +148,7 @@ def test_matchings_of_hundreds_of_points_equal_the_cpu() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_one_call_takes_both_solvers_each_for_its_windows(seed: int) -> None:
+def test_auto_runs_each_solver_on_its_windows(seed: int) -> None:
     """Two launches share the results; so many points that both would come into play take minutes here."""
     modules = [importlib.import_module(f"gpuph.kernels.{device}.matching.match") for device in ("cpu", "triton")]
     with contextlib.ExitStack() as stack:
@@ -177,7 +177,7 @@ with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
 """
 
 
-def test_odd_batch_compiles_no_other_variant() -> None:
+def test_odd_batch_sizes_reuse_compiled_kernels() -> None:
     """Halves of a batch of odd size do not begin at a multiple of 16 bytes."""
     root = Path(__file__).parents[3]  # a process of its own, in which nothing is compiled yet
     words = [sys.executable, "-c", ODD_BATCHES, str(root), str(root / "tests" / "ptxrun")]
@@ -186,7 +186,7 @@ def test_odd_batch_compiles_no_other_variant() -> None:
     assert 0 < four == one == three
 
 
-def test_scratch_of_matching_is_bounded() -> None:
+def test_matching_workspace_is_bounded() -> None:
     module = importlib.import_module("gpuph.kernels.triton.matching.match")
     for n, size in ((1, 300), (100_000, 300), (1024, 65_536)):
         programs, scratch = module.scratch_of(n, size, torch.empty(0, device="meta"))
@@ -194,13 +194,13 @@ def test_scratch_of_matching_is_bounded() -> None:
         assert sum(part.nbytes for part in scratch) <= 2**30
 
 
-def test_programs_take_several_windows_in_turn() -> None:
+def test_one_program_processes_several_windows() -> None:
     module = importlib.import_module("gpuph.kernels.triton.matching.match")  # the function has the module's name
     with ptx(0), mock.patch.object(module, "_PROGRAMS", 3):
         assert_same_matching(*mixed(((2, 3), (5, 4))), True, "auto")
 
 
-def test_more_points_than_fit_and_infinite_ones_are_matched_like_the_cpu() -> None:
+def test_overflow_nan_and_infinite_points_are_matched_like_the_cpu() -> None:
     rng = np.random.default_rng(0)
     a = pairs([real(9, rng), essential(3, rng, (9, 1, 1))], [essential(4, rng, (8, 3, 0))] * 2)
     a[0][0, 0], a[1][0, 1], a[0][1, 1], a[1][0, 2] = float("nan"), float("nan"), float("inf"), -float("inf")
@@ -227,7 +227,7 @@ def test_loss_and_gradient_equal_the_cpu_and_repeat(roads: torch.Tensor) -> None
         assert torch.equal(loss, results[0][0]) and torch.equal(grad, results[0][1])
 
 
-def test_the_gradient_stage_keeps_within_its_instructions(roads: torch.Tensor) -> None:
+def test_gradient_stage_stays_within_its_instruction_budget(roads: torch.Tensor) -> None:
     """PTX instructions a pixel: 53 of roads and 72 of noise when this was written."""
     for windows, most in ((roads, 60), (batch("noise", (64, 64), 16), 80)):
         with ptx(0, checks=()) as emulation:

@@ -79,7 +79,7 @@ def test_loops_of_solids_equal_the_cpu(top: bool) -> None:
 
 @on_ptx
 @pytest.mark.parametrize("top", [True, False])
-def test_chains_of_hundreds_of_edges_equal_the_cpu(top: bool) -> None:
+def test_columns_of_hundreds_of_edges_equal_the_cpu(top: bool) -> None:
     noise, smooth = volumes("noise", (28, 28, 28)), volumes("smooth", (50, 30, 40))
     for x in (noise, smooth):
         in_memory = assert_same_loops(x, top, checks=(), resident_blocks=64).launches[1]
@@ -87,7 +87,7 @@ def test_chains_of_hundreds_of_edges_equal_the_cpu(top: bool) -> None:
 
 
 @on_ptx
-def test_windows_with_a_nan_are_left_alone() -> None:
+def test_windows_with_a_nan_are_skipped() -> None:
     x = volumes("noise", (5, 6, 7), 4)
     x[1, 2, 3, 4], x[2, 0, 0, 0] = np.nan, -np.nan
     for top in (True, False):
@@ -105,7 +105,7 @@ def test_windows_with_a_nan_are_left_alone() -> None:
     ],
 )
 @pytest.mark.parametrize("top", [True, False])
-def test_windows_that_overflow_the_memory_set_aside_say_so(small: dict[str, Any], top: bool) -> None:
+def test_overflow_is_reported_and_affects_only_its_window(small: dict[str, Any], top: bool) -> None:
     """Nothing is written elsewhere, and other windows are as ever."""
     shape = (15, 16, 17)
     windows = np.concatenate((volumes("noise", shape), volumes("constant", shape), volumes("noise", shape, seed=1)))
@@ -124,7 +124,7 @@ def test_windows_that_overflow_the_memory_set_aside_say_so(small: dict[str, Any]
 @on_ptx
 @pytest.mark.parametrize("small", [{"_WORDS": 1, "_BLOCK": 4}, {"_BLOCK": 4, "_SLOTS": (64, 64)}])
 @pytest.mark.parametrize("top", [True, False])
-def test_memory_grows_with_capacity_until_it_suffices(small: dict[str, Any], top: bool) -> None:
+def test_larger_capacity_resolves_the_overflow(small: dict[str, Any], top: bool) -> None:
     arguments, edges, expected = inputs_of(volumes("noise", (15, 16, 17), 2), top)
     usual = 15 * 16 * 17 // 4
     for capacity, status in ((usual, OVERFLOWED), (16 * usual, 0)):
@@ -141,7 +141,7 @@ def test_memory_grows_with_capacity_until_it_suffices(small: dict[str, Any], top
 
 
 @on_ptx
-def test_no_windows_are_no_launches() -> None:
+def test_empty_batch_launches_nothing() -> None:
     none, claims = torch.empty(0, 3, dtype=torch.int32), torch.empty(0, 3, dtype=torch.int64)
     with ptx(0) as emulation:
         square_of = module.reduce(torch.empty(0, 2, 3, 4), none, none, none, claims, none, none, none, True, 0)
@@ -149,7 +149,7 @@ def test_no_windows_are_no_launches() -> None:
 
 
 @on_ptx
-def test_a_loop_keeps_within_its_instructions() -> None:
+def test_reduction_stays_within_its_instruction_budget() -> None:
     """Instructions of the one warp, where data is realistic: 1,900 a pair when this was written."""
     x = neurons.windows(1, 32).numpy()
     x = x + 0.3 * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
@@ -176,13 +176,13 @@ def launches(side: int, top: bool, dtype: torch.dtype, capacity: int = 0) -> lis
 
 @pytest.mark.device_only
 @pytest.mark.parametrize("side", [1, 33, 512])
-def test_reduction_is_two_launches_whatever_the_window(side: int) -> None:
+def test_reduction_is_two_launches_for_any_window_size(side: int) -> None:
     in_registers, in_memory = launches(side, True, torch.float32)
     assert in_registers.arguments["TABLE"] == 0 < in_memory.arguments["TABLE"]
 
 
 @pytest.mark.device_only
-def test_memory_for_loops_is_as_usual_or_in_proportion_to_the_capacity() -> None:
+def test_workspace_of_loops_grows_in_proportion_to_the_capacity() -> None:
     def sizes(capacity: int, side: int = 64) -> tuple[int, ...]:
         _, in_memory = launches(side, True, torch.float32, capacity)
         names = in_memory.arguments

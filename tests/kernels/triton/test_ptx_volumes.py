@@ -63,7 +63,7 @@ def test_dims_thresholds_and_capacities_equal_the_cpu(dims: tuple[int, ...]) -> 
             assert_same_pairs(x, dims, construction, capacity=2000)
 
 
-def test_a_nan_of_either_sign_empties_its_window_only() -> None:
+def test_nan_of_either_sign_affects_only_its_window() -> None:
     for seed, construction in enumerate("TVTV"):
         x = batch("noise", (9, 8, 7), 4)
         x[1, 8, 7, 6], x[2] = float("nan"), -float("nan")
@@ -72,7 +72,7 @@ def test_a_nan_of_either_sign_empties_its_window_only() -> None:
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_lists_of_windows_with_nans_stay_in_their_bounds(construction: str) -> None:
+def test_cell_lists_of_windows_with_nans_stay_within_their_bounds(construction: str) -> None:
     gradient3 = importlib.import_module("gpuph.kernels.triton.volume.gradient")
     rng = np.random.default_rng(0)
     for seed in range(40):
@@ -88,7 +88,7 @@ def test_lists_of_windows_with_nans_stay_in_their_bounds(construction: str) -> N
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "integers"])
-def test_stars_and_critical_cells_are_those_of_the_cpu(kind: str, top: bool) -> None:
+def test_lower_stars_and_critical_cells_equal_the_cpu(kind: str, top: bool) -> None:
     gradient3, merge3 = (
         importlib.import_module(f"gpuph.kernels.triton.volume.{name}") for name in ("gradient", "merge")
     )
@@ -122,14 +122,14 @@ def test_stars_and_critical_cells_are_those_of_the_cpu(kind: str, top: bool) -> 
         assert np.array_equal(lists[2 + side][0].numpy()[owner[starts]], starts)
 
 
-def test_no_windows_are_no_launches() -> None:
+def test_empty_batch_launches_nothing() -> None:
     with ptx(0) as emulation:
         assert_same_pairs(torch.zeros(0, 5, 5, 5), DIMS)
         assert not emulation.launches
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_long_winding_valley_is_walked_to_its_end(sign: int) -> None:
+def test_serpentine_valley_equals_the_cpu(sign: int) -> None:
     volume = np.full((7, 13, 17), 1e6, np.float32)
     step = 0
     for z in range(1, 7, 2):
@@ -152,14 +152,14 @@ def test_large_windows_equal_the_cpu() -> None:
 
 
 @pytest.mark.parametrize("construction", ["T", "V"])
-def test_pairs_of_the_largest_windows_with_short_codes_equal_the_cpu(construction: str) -> None:
+def test_windows_at_the_limit_of_16_bit_codes_equal_the_cpu(construction: str) -> None:
     with ptx(0, checks=(), stats=False):
         for shape in ((5, 3, 4369), (4, 128, 128)):  # 65,535 voxels, and one more
             assert_same_pairs(batch("noise", shape), (0, 2), construction)
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
-def test_windows_in_their_frames_equal_the_cpu_on_any_schedule(seed: int) -> None:
+def test_pairs_of_framed_windows_equal_the_cpu_on_any_schedule(seed: int) -> None:
     pred, target = (batch(kind, (8, 7, 19), 2, seed=seed) for kind in ("noise", "smooth"))
     shape = (5, 6, 14) if seed % 7 > 1 else (3,)  # in each voxel, or slopes
     height = None if seed % 5 == 0 else torch.randn(16 if seed % 2 else 1, *shape)
@@ -189,7 +189,7 @@ def test_loss_and_gradient_equal_the_cpu_and_repeat() -> None:
         assert torch.equal(loss, results[0][0]) and torch.equal(grad, results[0][1])
 
 
-def test_loops_that_outgrow_their_memory_are_reported_and_alone_missing() -> None:
+def test_overflowing_loops_are_reported_and_other_dims_are_complete() -> None:
     module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
     x = batch("noise", (9, 11, 10), 2)
     x[0] = batch("ramp", (9, 11, 10))[0]
@@ -215,7 +215,7 @@ def long_front(height: int, width: int) -> torch.Tensor:
     return torch.from_numpy(plane.astype(np.float32))[None, None]
 
 
-def test_more_capacity_is_more_memory_for_loops() -> None:
+def test_larger_capacity_gives_loops_more_memory() -> None:
     x = long_front(64, 66)
     with ptx(0, **CHAINS), gpuph.use_kernels("triton"):
         with pytest.raises(RuntimeError, match=r"x: the loops of its window 0 .* raise capacity, which was 1056,"):
@@ -228,7 +228,7 @@ def test_more_capacity_is_more_memory_for_loops() -> None:
 
 
 @pytest.mark.parametrize("kind", inputs.KINDS)
-def test_lists_have_room_for_all_critical_cells(kind: str) -> None:
+def test_cell_lists_hold_all_critical_cells(kind: str) -> None:
     loops_of = importlib.import_module("gpuph.kernels.triton.volume.gradient").loops_of
     rng = np.random.default_rng(0)
     for seed in range(60):
@@ -241,7 +241,7 @@ def test_lists_have_room_for_all_critical_cells(kind: str) -> None:
             assert max(len(grid.edges), len(grid.squares)) <= most
 
 
-def test_the_gradient_stage_keeps_within_its_instructions() -> None:
+def test_gradient_stage_stays_within_its_instruction_budget() -> None:
     """PTX instructions a voxel where data is realistic: 297 when this was written."""
     x = neurons.windows(1, 32)
     with ptx(0, checks=()) as emulation:
