@@ -1,4 +1,4 @@
-"""Fixtures that several test files share, and what happens where a package is missing."""
+"""Shared fixtures, test IDs, and skips where an optional package is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-# What tests compare with, and what only the training demo needs. A machine with a GPU may have none of it.
+# Packages that tests compare with, and those of the training demo. A machine with a GPU may have none of them.
 OPTIONAL = {
     "PIL",
     "cripser",
@@ -26,8 +26,8 @@ OPTIONAL = {
 }
 
 
-class _ModuleOfTests(pytest.Module):
-    """A test file, skipped with a reason where it imports an optional package that is not installed."""
+class _TestModule(pytest.Module):
+    """A test file that is skipped, with the reason, if it imports an optional package that is not installed."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         try:
@@ -43,11 +43,11 @@ class _ModuleOfTests(pytest.Module):
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
-    return _ModuleOfTests.from_parent(parent, path=module_path)
+    return _TestModule.from_parent(parent, path=module_path)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name cases like `noise-31x64-float32-T`, so that a failure says what failed without a look into the file."""
+    """Name cases like `noise-31x64-float32-T`, so that a failure names its case."""
     if isinstance(val, torch.dtype):
         return str(val).removeprefix("torch.")
     if isinstance(val, bool):
@@ -69,7 +69,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def roads() -> torch.Tensor:
-    """Windows of 64 x 64 of the distance map of Helsinki's roads plus a ramp: (16, 64, 64)."""
-    from bench.speed import inputs  # draws with Pillow, which tests without this fixture do not need
+    """Return windows (16, 64, 64) of the distance map of Helsinki's roads plus a ramp."""
+    from bench.speed import inputs  # needs Pillow, which tests without this fixture do not
 
     return inputs.roads(16)

@@ -1,1 +1,1 @@
-"""What test files share: the textbook, inputs of odd kinds, and both engines on one input."""
+"""Code that test files share: references, inputs of awkward kinds, and comparisons of the two engines."""

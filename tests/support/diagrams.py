@@ -1,4 +1,4 @@
-"""The diagrams that matching is tested on: all the odd kinds."""
+"""Diagrams of every awkward kind, for the tests of matching."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ Points = NDArray[np.float64]  # (n, 2)
 
 
 def real(n: int, rng: np.random.Generator) -> Points:
-    """Points whose lengths are mostly short."""
+    """Return points most of which are short-lived."""
     birth = rng.uniform(0, 20, n)
     return np.stack((birth, birth + rng.exponential(2.0, n)), axis=1)
 
 
 def uniform(n: int, rng: np.random.Generator) -> Points:
-    """Points of all lengths, few of which can stay alone."""
+    """Return points of all lengths, few of which are best left unmatched."""
     return np.sort(rng.uniform(0, 20, (n, 2)), axis=1)
 
 
 def integer(n: int, rng: np.random.Generator) -> Points:
-    """Points with many ties, some on the diagonal."""
+    """Return points with many ties, some of them on the diagonal."""
     birth = rng.integers(0, 6, n)
     return np.stack((birth, birth + rng.integers(0, 5, n)), axis=1).astype(float)
 
 
 def near_diagonal(n: int, rng: np.random.Generator) -> Points:
-    """Points on the diagonal and hardly off it, with ties."""
+    """Return points on the diagonal and very close to it, with ties."""
     birth = rng.integers(0, 4, n) + rng.choice([0.0, 1e-9], n)
     return np.stack((birth, birth + rng.choice([0.0, 1e-12, 1e-7, 1e-3, 2.0], n)), axis=1)
 
 
 def far_away(n: int, rng: np.random.Generator) -> Points:
-    """Points whose coordinates leave few digits for their lengths."""
+    """Return points whose large coordinates leave few digits for their persistence."""
     return 1e6 + real(n, rng)
 
 
 def truth(n: int, rng: np.random.Generator) -> Points:
-    """The few points of a binary truth, of which many are equal, for a prediction of n points."""
+    """Return the few points of a binary ground truth, many of them equal, for a prediction of n points."""
     few = np.stack((rng.choice([0.0, 0.0, 3.0], n), np.full(n, 20.0)), axis=1)
     return few[: max(n // 10, 1)] if n else few
 
@@ -50,7 +50,7 @@ KINDS = (real, uniform, integer, near_diagonal, far_away)
 
 
 def essential(n: int, rng: np.random.Generator, kinds: tuple[int, int, int]) -> Points:
-    """n finite points, and as many essential classes of each kind."""
+    """Return n finite points and essential classes: numbers of those with infinite death, infinite birth, and both."""
     parts = [real(n, rng)]
     for kind, k in enumerate(kinds):
         some = real(k, rng)
@@ -63,13 +63,13 @@ def essential(n: int, rng: np.random.Generator, kinds: tuple[int, int, int]) -> 
 
 
 def pairs(left: list[Points], right: list[Points], dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
-    """Births, deaths and counts of two sides, as `gpuph.ops.match` takes them."""
+    """Return births, deaths and counts of two sides, as `gpuph.ops.match` takes them."""
     sides = (Diagram.from_list([torch.as_tensor(p, dtype=dtype) for p in side]) for side in (left, right))
     return tuple(x for side in sides for x in (side.birth, side.death, side.count))
 
 
 def mixed(sizes: tuple[tuple[int, int], ...], seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
-    """Windows of every kind and of every pair of sizes; of copies of a point, of a truth and of essential classes."""
+    """Return windows of every kind and pair of sizes, also with equal points, ground truths and essential classes."""
     rng = np.random.default_rng(seed)
     left = [kind(n, rng) for kind in KINDS for n, _ in sizes]
     right = [kind(m, rng) for kind in KINDS for _, m in sizes]
@@ -82,9 +82,9 @@ def mixed(sizes: tuple[tuple[int, int], ...], seed: int = 0, dtype: torch.dtype 
 
 
 def with_outliers(rng: np.random.Generator, most: int = 6) -> tuple[Points, Points]:
-    """Two small diagrams and a few bars that are 1e3 to 1e12 times as long, on either side, close together or not.
+    """Return two small diagrams, each with a few bars that are 1e3 to 1e12 times as long as the others.
 
-    Coordinates are multiples of 2^-12, so that exact costs are short.
+    Coordinates are multiples of 2^-12, which keeps exact costs short.
     """
     a, b = (uniform(n, rng) if rng.random() < 0.5 else real(n, rng) for n in rng.integers(0, most + 1, 2))
     if rng.random() < 0.4:

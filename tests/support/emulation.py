@@ -26,7 +26,7 @@ CHAINS = {"order": "atomics"}
 
 @contextlib.contextmanager
 def ptx(seed: int, **options: Any) -> Iterator[Any]:
-    """Run kernels as PTX on one random schedule; memory that PyTorch has not filled counts as never written."""
+    """Run kernels as PTX on one random schedule; memory of `torch.empty` counts as never written."""
     import ptxrun.triton
 
     options = {

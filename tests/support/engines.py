@@ -1,4 +1,4 @@
-"""What the tests of the Triton kernels share: both engines on one input, and launches that do not happen."""
+"""Comparisons of the Triton kernels with the CPU's, and launches that are recorded instead of made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def assert_same_pairs(
     min_persistence: float = 0.0,
     capacity: int | None = None,
 ) -> None:
-    """Triton's pairs of x must be the CPU's bit for bit: indices, values, order, padding, counts and status."""
+    """Assert that Triton's pairs of x are the CPU's bit for bit: indices, values, order, padding, counts, status."""
     _assert_same(torch.ops.gpuph.persistence, True, x, list(dims), construction == "T", min_persistence, capacity)
 
 
@@ -36,7 +36,7 @@ def assert_same_localized(
     construction: str = "T",
     capacity: int | None = None,
 ) -> None:
-    """Triton's pairs of the windows of two images must be the CPU's bit for bit."""
+    """Assert that Triton's pairs of the windows of two images are the CPU's bit for bit."""
     tiling = list(window), list(stride), border
     query = list(dims), construction == "T", capacity
     _assert_same(torch.ops.gpuph.framed_persistence, False, pred, target, height, *tiling, *query)
@@ -58,11 +58,11 @@ def _assert_same(operator: Any, padded: bool, *arguments: Any) -> None:
 
 
 def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu") -> None:
-    """Triton's gather and scatter must be the CPU's, the sums to rounding and the same at every call."""
+    """Assert that Triton's gather is the CPU's, and that its scatter is up to rounding and repeats bit for bit."""
     generator = torch.Generator().manual_seed(rows + size + columns)
     values = torch.randn((rows, size), generator=generator).to(dtype).to(device)
     index = torch.randint(-1, size, (rows, columns), generator=generator)
-    index[:, columns // 3 :: 5] = size // 2  # a column that many values go to
+    index[:, columns // 3 :: 5] = size // 2  # a pixel that many values go to
     index[:, columns // 2 :: 2] = -1
     index, grad = index.to(device), torch.randn((rows, columns), generator=generator).to(dtype).to(device)
     with gpuph.use_kernels("cpu"):
@@ -78,7 +78,7 @@ def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, d
 def assert_same_slopes(
     images: int, each: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu"
 ) -> None:
-    """Triton's sums of slopes must be the CPU's to rounding, the same at every call, and of the counted columns."""
+    """Assert that Triton's sums of slopes are the CPU's up to rounding, repeat bit for bit, and ignore padding."""
     generator = torch.Generator().manual_seed(images + each + size + columns)
     shape = images * each, 2, columns
     index = torch.randint(-1, size, shape, generator=generator)
@@ -107,7 +107,7 @@ def assert_same_matching(
     squared: bool,
     solver: str,
 ) -> None:
-    """Triton's partners and gaps must be the CPU's bit for bit; costs and slopes to the rounding of a sum."""
+    """Assert that Triton's partners, gaps and slopes are the CPU's bit for bit, and its costs up to rounding."""
     points = birth_a, death_a, count_a, birth_b, death_b, count_b
     results = {}
     for kernels in ("cpu", "triton"):
@@ -130,7 +130,7 @@ def assert_same_matching(
 
 
 def assert_same_costs(found: Sequence[Tensor], costs: Sequence[Tensor], *counts: Tensor) -> None:
-    """Costs must be the same to the rounding of a sum, and their slopes at the points bit for bit."""
+    """Assert that costs are equal up to the rounding of a sum, and that slopes at points are equal bit for bit."""
     rounding = 2 * torch.finfo(found[0].dtype).eps
     torch.testing.assert_close(found[0], costs[0], rtol=max(rounding, 1e-14), atol=0, equal_nan=True)
     for ours, expected, count in zip(found[1:], costs[1:], counts, strict=True):
@@ -139,12 +139,12 @@ def assert_same_costs(found: Sequence[Tensor], costs: Sequence[Tensor], *counts:
 
 
 class Launch(NamedTuple):
-    """A launch that did not happen."""
+    """A launch that was recorded instead of made."""
 
     kernel: Any
     grid: tuple[int, ...]
     arguments: dict[str, Any]
-    options: dict[str, Any]  # of the compiler
+    options: dict[str, Any]  # for the compiler
 
 
 @contextlib.contextmanager

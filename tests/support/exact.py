@@ -1,4 +1,4 @@
-"""Optimal matchings in exact arithmetic, for diagrams whose costs have more digits than a float."""
+"""Optimal matchings in rational arithmetic, for diagrams whose costs need more digits than a float has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HALF_ROOT = Fraction(0.5**0.5)
 
 
 def costs(a: Points, b: Points, unmatched: str) -> tuple[list[Fraction], list[Fraction], list[list[Fraction]]]:
-    """Costs alone of the points of both sides, and of their pairs."""
+    """Return the costs of leaving the points of either side unmatched, and the costs of all pairs."""
     left, right = ([(Fraction(x), Fraction(y)) for x, y in points.tolist()] for points in (a, b))
     alone = [
         [(d - b) ** 2 / 2 if unmatched == "half_squared" else abs(d - b) * _HALF_ROOT for b, d in side]
@@ -21,7 +21,7 @@ def costs(a: Points, b: Points, unmatched: str) -> tuple[list[Fraction], list[Fr
 
 
 def cost_of(a: Points, b: Points, partner_a: list[int], unmatched: str) -> tuple[Fraction, Fraction]:
-    """What a matching costs, and the largest cost of a pair or of a point alone in it."""
+    """Return the cost of a matching and its largest term, which is that of a pair or of an unmatched point."""
     alone_a, alone_b, pairs = costs(a, b, unmatched)
     matched = {j for j in partner_a if j >= 0}
     paid = [alone_a[i] if j < 0 else pairs[i][j] for i, j in enumerate(partner_a)]
@@ -30,7 +30,10 @@ def cost_of(a: Points, b: Points, partner_a: list[int], unmatched: str) -> tuple
 
 
 def optimum(a: Points, b: Points, unmatched: str) -> Fraction:
-    """The least cost of a matching: the Hungarian method on integers, a row's last choice being to stay alone."""
+    """Return the least cost of a matching, by the Hungarian method on integers.
+
+    Each row has a column of its own for leaving its point unmatched.
+    """
     if len(a) == 0 or len(b) == 0:
         return cost_of(a, b, [-1] * len(a), unmatched)[0]
     alone_a, alone_b, pairs = costs(a, b, unmatched)
@@ -44,9 +47,9 @@ def optimum(a: Points, b: Points, unmatched: str) -> Fraction:
 
 
 def _assign(cost: list[list[int]]) -> int:
-    """The least sum of one entry of each row, each in a column of its own."""
+    """Return the least sum of one entry per row, no two of which are in the same column."""
     n, m = len(cost), len(cost[0])
-    of_row, of_column, row_of = [0] * (n + 1), [0] * (m + 1), [0] * (m + 1)  # potentials, and a column's row
+    of_row, of_column, row_of = [0] * (n + 1), [0] * (m + 1), [0] * (m + 1)  # potentials; the row of each column
     for root in range(1, n + 1):
         row_of[0], column = root, 0
         least: list[int | None] = [None] * (m + 1)

@@ -1,4 +1,4 @@
-"""Graphs made by hand, and their symmetries."""
+"""Handmade graphs and their symmetries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SYMMETRIES = ("flip", "transpose", "shift")
 
 
 def graph(edges: Iterable[tuple | str], **places: tuple[float, ...]) -> nx.MultiGraph:
-    """A graph with nodes at `places` and straight edges, or with a path where an edge has a third entry."""
+    """Return a graph with nodes at `places`; an edge is straight unless its third entry is a path."""
     made = nx.MultiGraph()
     made.add_nodes_from((name, {"pos": pos}) for name, pos in places.items())
     for u, v, *path in edges:
@@ -20,14 +20,14 @@ def graph(edges: Iterable[tuple | str], **places: tuple[float, ...]) -> nx.Multi
 
 
 def grid(rows: int = 3, columns: int = 4, block: float = 100.0) -> nx.Graph:
-    """Streets at right angles."""
+    """Return a grid of streets."""
     made = nx.grid_2d_graph(rows, columns)
     nx.set_node_attributes(made, {node: (block * node[0], block * node[1]) for node in made}, "pos")
     return made
 
 
 def ring(radius: float = 100.0, count: int = 60) -> nx.Graph:
-    """A polygon, all of whose nodes have degree 2."""
+    """Return a regular polygon; all of its nodes have degree 2."""
     made = nx.cycle_graph(count)
     angles = 2 * np.pi * np.arange(count) / count
     nx.set_node_attributes(made, {i: (radius * np.sin(a), radius * np.cos(a)) for i, a in enumerate(angles)}, "pos")
@@ -35,7 +35,7 @@ def ring(radius: float = 100.0, count: int = 60) -> nx.Graph:
 
 
 def oddities() -> nx.MultiGraph:
-    """Parallel edges, an edge from a node to itself, separate pieces, a node alone and a piece of no length."""
+    """Return a graph with parallel edges, a self-loop, several components, a lone node and an edge of length zero."""
     return graph(
         [
             "ab",
@@ -55,7 +55,7 @@ def oddities() -> nx.MultiGraph:
 
 
 def moved(given: nx.Graph, symmetry: str) -> nx.Graph:
-    """The same graph after a flip, a transposition or a shift."""
+    """Return a graph after a flip, a transposition or a shift."""
 
     def turn(pos: tuple | list) -> np.ndarray:
         old = np.array(pos, float)

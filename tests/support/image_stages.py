@@ -1,4 +1,4 @@
-"""The first stages of an image, one after the other, as the tests of the later stages take them."""
+"""The CPU's first stages of an image, one by one, for the tests of each stage."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from gpuph.kernels.cpu.image import gradient, trace
 
 
 def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
+    """Return whether an image has a NaN, and its keys within a frame."""
     bits = image.view(np.int32 if image.dtype == np.float32 else np.int64)
     most = bits.dtype.type(np.iinfo(bits.dtype).max)
     key = np.full((image.shape[0] + 2, image.shape[1] + 2), ~most if top else most, bits.dtype)
@@ -14,7 +15,7 @@ def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
 
 
 class Grid:
-    """Stars and critical cells of an image, as the trace takes them."""
+    """Lower stars and critical cells of an image, and the paths that start from them."""
 
     def __init__(self, image: np.ndarray, top: bool) -> None:
         rows = keys_of(image, top)[1]

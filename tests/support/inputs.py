@@ -1,4 +1,4 @@
-"""The inputs that the engine is tested on: all the odd kinds, by name."""
+"""Inputs of every awkward kind, by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZES = ((1, 1), (1, 2), (2, 1), (1, 9), (9, 1), (2, 2), (3, 3), (4, 7), (12, 5)
 
 
 def image(kind: str, shape: tuple[int, ...], seed: int = 0, dtype: type = np.float32) -> np.ndarray:
-    """An image of a kind, repeatable."""
+    """Return an image or a volume of a kind; the same seed gives the same values."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal(shape)
     if kind == "smooth":
@@ -57,7 +57,7 @@ VOLUMES = (
 
 
 def thickened(points: np.ndarray, size: int, radius: float) -> np.ndarray:
-    """The voxels of a cube that are within a radius of points (n, 3)."""
+    """Return a mask of the voxels of a cube that are within a radius of points (n, 3)."""
     far = np.ones((size,) * 3, bool)
     far[tuple(np.round(points).astype(int).T)] = False
     near: np.ndarray = ndimage.distance_transform_edt(far) <= radius
@@ -65,7 +65,7 @@ def thickened(points: np.ndarray, size: int, radius: float) -> np.ndarray:
 
 
 def ring(centre: tuple[float, float, float], radius: float, axis: int) -> np.ndarray:
-    """Points of a circle around an axis through its centre."""
+    """Return points (400, 3) of a circle around an axis through its centre."""
     angle = np.linspace(0, 2 * np.pi, 400)
     flat = [radius * np.cos(angle), radius * np.sin(angle)]
     flat.insert(axis, 0 * angle)
@@ -73,7 +73,7 @@ def ring(centre: tuple[float, float, float], radius: float, axis: int) -> np.nda
 
 
 def shapes() -> dict[str, tuple[np.ndarray, tuple[int, int, int]]]:
-    """Solids of 40^3 voxels by name, each with its Betti numbers."""
+    """Return solids of 40^3 voxels by name, each with its Betti numbers."""
     grid = np.indices((40, 40, 40)) - 19.5
     distance = np.sqrt((grid**2).sum(axis=0))
     tube = np.hypot(np.hypot(grid[1], grid[2]) - 11, grid[0])

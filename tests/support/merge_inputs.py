@@ -1,7 +1,7 @@
 """Images and volumes whose merge trees are long chains, in every order of merging.
 
-Minima and saddles alternate along a path that is folded into a grid. The saddles are later than all minima, and the
-walls around the path are later than all saddles, so that a pixel of a wall joins two places of a finished chain.
+Minima and saddles alternate along a path that is folded into a grid. All saddles come after all minima, and the walls
+around the path come after all saddles, so that a pixel of a wall joins two places of a finished chain.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _inside_out(n: int) -> np.ndarray:
     return np.argsort(np.argsort(np.abs(2 * np.arange(n) - n + 0.5)))
 
 
-# How early each of n places of a path comes: a permutation of 0, ..., n - 1.
+# The ranks of n places along a path: permutations of 0, ..., n - 1.
 ORDERS: dict[str, Callable[[int], np.ndarray]] = {
     "left to right": np.arange,
     "right to left": lambda n: np.arange(n)[::-1],
@@ -36,13 +36,13 @@ ORDERS: dict[str, Callable[[int], np.ndarray]] = {
 
 
 def _comb(n: int) -> tuple[tuple[int, ...], Path]:
-    """A straight path on top of two more rows."""
+    """Return the shape of a comb and its path, the first of three rows."""
     width = max(n // 3, 1)
     return (3, width), np.stack((np.zeros(width, int), np.arange(width)), axis=1)
 
 
 def _staircase(n: int) -> tuple[tuple[int, ...], Path]:
-    """Parallel stairs from the upper left to the lower right, a diagonal of wall between two of them."""
+    """Return parallel stairs from the upper left to the lower right, separated by diagonal walls."""
     size = max(int(n**0.5), 2)
     y, x = np.indices((size, size)).reshape(2, -1)
     stair, across = np.divmod(x - y + 3 * size, 3)
@@ -52,7 +52,7 @@ def _staircase(n: int) -> tuple[tuple[int, ...], Path]:
 
 
 def _spiral(n: int) -> tuple[tuple[int, ...], Path]:
-    """A path from the upper left corner inwards, a pixel of wall between two of its turns."""
+    """Return an inward spiral from the upper left corner, with walls of one pixel between its turns."""
     size = max(int(n**0.5), 1)
     path, y, x, dy, dx = [(0, 0)], 0, 0, 0, 1
     lengths = [size - 1] + [length for length in range(size - 1, 0, -2) for _ in range(2)]
@@ -65,7 +65,7 @@ def _spiral(n: int) -> tuple[tuple[int, ...], Path]:
 
 
 def _snake(n: int, axes: int = 3) -> tuple[tuple[int, ...], Path]:
-    """A path to and fro through every second row, of every second slice."""
+    """Return a path back and forth through every second row of every second slice."""
     size = max(round(n ** (1 / axes)), 1)
     grid = np.indices((size,) * axes).reshape(axes, -1).T
     on_path = (grid[:, :-1] % 2 == 0).all(axis=1)
@@ -83,10 +83,10 @@ LAYOUTS: dict[str, Callable[[int], tuple[tuple[int, ...], Path]]] = {
 
 
 def chain(layout: str, pixels: int, minima: str, saddles: str, walls: str, dtype: type = np.float32) -> np.ndarray:
-    """Lay a chain out in an image or, for a snake, in a volume, of about so many pixels.
+    """Return an image or, for a snake, a volume of about `pixels` pixels that holds a chain.
 
-    minima, saddles, walls : in which of ORDERS they come, along the path and, for walls, along the grid.
-    All values are integers, each of one pixel.
+    `minima`, `saddles` and `walls` name the orders in which these enter: along the path or, for walls, along the grid.
+    All values are integers.
     """
     shape, path = LAYOUTS[layout](pixels)
     values = np.zeros(shape)
@@ -95,7 +95,7 @@ def chain(layout: str, pixels: int, minima: str, saddles: str, walls: str, dtype
     n_minima, n_saddles = (len(path) + 1) // 2, len(path) // 2
     values[tuple(path[::2].T)] = ORDERS[minima](n_minima)
     values[tuple(path[1::2].T)] = n_minima + ORDERS[saddles](n_saddles)
-    if layout == "comb":  # teeth: a minimum below each one of the path, where the rows of all others are a wall
+    if layout == "comb":  # teeth: a minimum below each minimum of the path, with walls between them
         n = n_minima
         values[1], values[2] = 3 * n + n_saddles, 3 * n + n_saddles
         values[2, ::2] = n + n_saddles

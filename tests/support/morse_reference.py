@@ -1,4 +1,4 @@
-"""A plain reference for Morse skeletons of images and volumes: cell by cell, by the definitions, in no hurry."""
+"""A plain reference for Morse skeletons of images and volumes: cell by cell, straight from the definitions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import networkx as nx
 import numpy as np
 
-Cell = frozenset[int]  # the flat indices of its vertices: 1 of a vertex, 2 of an edge, 4 of a square, 8 of a cube
+Cell = frozenset[int]  # flat indices of its vertices: 1 for a vertex, 2 for an edge, 4 for a square, 8 for a cube
 
 
 class Gradient:
@@ -28,17 +28,17 @@ class Gradient:
         self.critical.sort(key=lambda cell: (self.rank[self.owner(cell)], len(cell), self.rank[self.far_corner(cell)]))
 
     def owner(self, cell: Cell) -> int:
-        """The latest vertex of a cell, whose value the cell has."""
+        """Return the latest vertex of a cell, which gives the cell its value."""
         return max(cell, key=self.rank.__getitem__)
 
     def far_corner(self, cell: Cell) -> int:
-        """The vertex that is opposite to the owner; of an edge, its other end."""
+        """Return the vertex opposite to the owner; for an edge, its other end."""
         positions = {v: np.array(np.unravel_index(v, self.field.shape)) for v in cell}
         here = positions[self.owner(cell)]
         return max(cell, key=lambda v: int(abs(positions[v] - here).sum()))
 
     def star(self, vertex: int) -> dict[tuple[int, ...], Cell]:
-        """The cells that a vertex owns, by direction."""
+        """Return the lower star of a vertex, which is the cells that it owns, by direction."""
         here = np.array(np.unravel_index(vertex, self.field.shape))
         found = {}
         for direction in itertools.product((-1, 0, 1), repeat=self.field.ndim):
@@ -50,7 +50,7 @@ class Gradient:
         return found
 
     def _match(self, vertex: int) -> None:
-        """Match the cells of a star along its edges in turn, the one with the lowest other end first."""
+        """Match the cells of a lower star along its edges in turn, starting with the edge whose other end is lowest."""
         star = self.star(vertex)
         left = set(star)
         edges = sorted(
@@ -67,7 +67,7 @@ class Gradient:
         self.critical += [star[direction] for direction in left]
 
     def faces(self, cell: Cell) -> list[Cell]:
-        """The faces of one dimension less."""
+        """Return the faces of one dimension less."""
         corners = np.array([np.unravel_index(v, self.field.shape) for v in sorted(cell)])
         return [
             frozenset(v for v, corner in zip(sorted(cell), corners, strict=True) if corner[axis] == end)
@@ -77,7 +77,7 @@ class Gradient:
         ]
 
     def boundary(self, cell: Cell) -> set[Cell]:
-        """The critical cells that the gradient leads to from a cell's faces, modulo 2."""
+        """Return the critical cells that the gradient leads to from the faces of a cell, modulo 2."""
         chain, found = set(self.faces(cell)), set[Cell]()
         while chain:
             face = chain.pop()
@@ -89,7 +89,7 @@ class Gradient:
 
     @functools.cached_property
     def pairs(self) -> dict[Cell, Cell]:
-        """Each critical cell but the one that never dies -> its partner, by the textbook's reduction of a matrix."""
+        """Map each critical cell but the essential one to its partner, by textbook reduction of a matrix."""
         place = {cell: i for i, cell in enumerate(self.critical)}
         pairs: dict[Cell, Cell] = {}
         columns: dict[Cell, set[Cell]] = {}  # by their latest cell
@@ -103,27 +103,27 @@ class Gradient:
         return pairs
 
     def lasts(self, cell: Cell, threshold: float) -> bool:
-        """Whether the persistence of a critical cell that has a partner exceeds a threshold."""
+        """Return whether the persistence of a critical cell that has a partner exceeds a threshold."""
         values = self.value[[self.owner(cell), self.owner(self.pairs[cell])]]
         with np.errstate(invalid="ignore"):
             return bool(abs(values[0] - values[1]) > threshold)
 
-    def way(self, vertex: int) -> list[int]:
-        """The vertices from one down to a minimum, each the lowest lower neighbour of the one before."""
-        way = [vertex]
-        while (cell := frozenset(way[-1:])) in self.upper:
+    def descent(self, vertex: int) -> list[int]:
+        """Return the path down to a minimum; each vertex is the lowest lower neighbour of the one before."""
+        path = [vertex]
+        while (cell := frozenset(path[-1:])) in self.upper:
             (below,) = self.upper[cell] - cell
-            way.append(below)
-        return way
+            path.append(below)
+        return path
 
 
 def skeleton(field: np.ndarray, threshold: float, manifolds: Iterable[int]) -> np.ndarray:
-    """The mask that `gpuph.ops.skeleton` has to give."""
+    """Return the mask that `gpuph.ops.skeleton` must give."""
     return skeleton_of(Gradient(field), threshold, manifolds)
 
 
 def skeleton_of(gradient: Gradient, threshold: float, manifolds: Iterable[int]) -> np.ndarray:
-    """The skeleton of a gradient that has been computed."""
+    """Return the skeleton of a gradient that has been computed."""
     marked: set[int] = set()
     if 1 in manifolds:
         marked |= _curves(gradient, threshold)
@@ -135,30 +135,30 @@ def skeleton_of(gradient: Gradient, threshold: float, manifolds: Iterable[int]) 
 
 
 def _curves(gradient: Gradient, threshold: float) -> set[int]:
-    """The ways down from the edges that last, and on along cancelled ones to minima that last."""
+    """Return the paths down from the edges that last, continued across cancelled pairs to minima that last."""
     forest, taken = nx.Graph(), set()
     edges = [cell for cell in gradient.critical if len(cell) == 2]
     for edge in edges:
         partner = gradient.pairs[edge]
         if len(partner) == 1 and not gradient.lasts(edge, threshold):
             a, b = edge
-            forest.add_edge(gradient.way(a)[-1], gradient.way(b)[-1], ends=(a, b))
+            forest.add_edge(gradient.descent(a)[-1], gradient.descent(b)[-1], ends=(a, b))
             taken |= partner
     marked = set()
     for a, b in (edge for edge in edges if gradient.lasts(edge, threshold)):
         for vertex in (a, b):
-            way = gradient.way(vertex)
-            marked |= {*way}
-            if way[-1] in forest:
-                (home,) = nx.node_connected_component(forest, way[-1]) - taken
-                for u, v in itertools.pairwise(nx.shortest_path(forest, way[-1], home)):
+            path = gradient.descent(vertex)
+            marked |= {*path}
+            if path[-1] in forest:
+                (lasting,) = nx.node_connected_component(forest, path[-1]) - taken
+                for u, v in itertools.pairwise(nx.shortest_path(forest, path[-1], lasting)):
                     for end in forest.edges[u, v]["ends"]:
-                        marked |= {*gradient.way(end)}
+                        marked |= {*gradient.descent(end)}
     return marked
 
 
 def _surfaces(gradient: Gradient, threshold: float) -> set[int]:
-    """The squares that the gradient leads to from those that last, and on across cancelled pairs."""
+    """Return the vertices of all squares that the gradient leads to from those that last, also across cancelled pairs."""
     squares = [cell for cell in gradient.critical if len(cell) == 4 and gradient.lasts(cell, threshold)]
     seen = set(squares)
     while squares:

@@ -1,6 +1,6 @@
-"""Truth beside speed: persistent homology by textbook reduction of the boundary matrix, in any dimension.
+"""The textbook: persistent homology by reduction of the boundary matrix, in any dimension.
 
-It also fixes which pixel a tie takes. Slow on purpose: no step of it is shared with the engine.
+It also decides which of several pixels of equal value a pair names. It is slow, and it shares no code with the kernels.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ Pair = tuple[int, int]
 
 
 def pairs(image: np.ndarray, construction: str) -> dict[int, list[Pair]]:
-    """Pairs of (birth index, death index) of pixels of different value, by dimension; death -1: the essential class.
+    """Return the pairs (birth index, death index) of pixels of different value, by dimension.
 
-    A cell is a point of the doubled grid, with one dimension an odd coordinate. In V pixels are its vertices, and a
-    cell enters with the latest of its pixels; in T they are its top cells, and a cell enters with the earliest. Pixels
-    are ordered by value, equal ones by index: ascending in V, descending in T.
+    The death index of an essential class is -1. A cell is a point of the doubled grid, and its dimension is the number
+    of its odd coordinates. In the V construction pixels are vertices, and a cell enters the filtration with its latest
+    pixel. In the T construction pixels are top-dimensional cells, and a cell enters with the earliest pixel that
+    contains it. Pixels are ordered by value and then by index: ascending in V, descending in T.
     """
     top = construction == "T"
-    flat = image.ravel() + 0.0  # one zero instead of two
+    flat = image.ravel() + 0.0  # turns -0.0 into 0.0
     order = sorted(range(flat.size), key=lambda p: (flat[p], -p if top else p))
     rank = {pixel: position for position, pixel in enumerate(order)}
 
@@ -54,7 +55,7 @@ def pairs(image: np.ndarray, construction: str) -> dict[int, list[Pair]]:
 
 
 def diagram(image: np.ndarray, construction: str, dim: int) -> list[Pair]:
-    """The pairs of one dimension in the order of `gpuph.persistence`: longest first, then by birth, then by death."""
+    """Return the pairs of a dimension in the order of `gpuph.persistence`: longest first, then by birth and death."""
     flat = image.ravel()
 
     def key(pair: Pair) -> tuple[float, int, int]:
@@ -74,7 +75,7 @@ def _faces(cell: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def _pixels(cell: tuple[int, ...], shape: tuple[int, ...], top: bool) -> list[int]:
-    """Flat indices of the pixels that are corners of a cell (V) or have it in their boundary (T)."""
+    """Return the flat indices of the pixels that are corners of a cell (V) or contain it (T)."""
     spans = []
     for c, n in zip(cell, shape, strict=True):
         here = (c,) if c % 2 == top else (c - 1, c + 1)

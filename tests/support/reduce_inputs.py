@@ -1,4 +1,4 @@
-"""What the stages before `reduce` hand to it, made by the CPU's, in the form that the Triton kernels have it."""
+"""Inputs of the Triton kernels of `reduce`, made from the results of the CPU's earlier stages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gpuph.kernels import cells
 from .volume_stages import Grid
 
 OPEN, KILLER = -1, -2
-Pairs = list[tuple[int, int]]  # owner of an edge and of a square, as flat indices
+Pairs = list[tuple[int, int]]  # flat indices of the owners of an edge and of a square
 
 
 class Inputs(NamedTuple):
-    """Arguments of `kernels.triton.reduce.reduce`."""
+    """Arguments of `kernels.triton.volume.reduce.reduce`."""
 
     x: Tensor
     star: Tensor
@@ -33,7 +33,10 @@ class Inputs(NamedTuple):
 
 
 def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Tensor, list[Pairs]]:
-    """Inputs for windows (N, D, H, W), lists in random order of owners; also the edges (N, E), and the sorted pairs."""
+    """Return the inputs for windows (N, D, H, W), their critical edges (N, E) and the sorted pairs of each window.
+
+    Cells are listed in a random order of their owners.
+    """
     n, *shape = windows.shape
     voxels = int(np.prod(shape))
     rng = np.random.default_rng(seed)
@@ -43,7 +46,7 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
     star, counters, pairs = np.zeros(windows.shape, np.int32), np.zeros((n, 8), np.int32), []
     for i, window in enumerate(windows):
         if np.isnan(window).any():
-            counters[i, :5] = 0, 7, 0, 0, 1  # what the lists hold means nothing
+            counters[i, :5] = 0, 7, 0, 0, 1  # the contents of the lists do not matter
             squares[i, :7] = 0
             pairs.append([])
             continue
@@ -76,7 +79,7 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
 
 
 def pairs_of(square_of: Tensor, edges: Tensor, inputs: Inputs) -> list[Pairs]:
-    """The pairs that `reduce` found, of each window, sorted."""
+    """Return the sorted pairs that `reduce` found in each window."""
     found = []
     for row, of_edges, of_squares in zip(square_of.numpy(), edges.numpy(), inputs.squares.numpy(), strict=True):
         has = row >= 0
@@ -85,12 +88,12 @@ def pairs_of(square_of: Tensor, edges: Tensor, inputs: Inputs) -> list[Pairs]:
 
 
 def _among(kind: int, directions: np.ndarray) -> np.ndarray:
-    """Number directions among those of a kind."""
+    """Return the position of each direction among those of a kind of cell."""
     return np.searchsorted([bit for bit in range(27) if kind >> bit & 1], directions).astype(np.int32)
 
 
 def _shuffled(owners: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An order in which owners come at random, and the cells of one owner as they were."""
+    """Return an order that shuffles owners and keeps the order of the cells of each owner."""
     place = rng.permutation(owners.max(initial=0) + 1)
     return np.argsort(place[owners], kind="stable")
 

@@ -1,7 +1,6 @@
-"""Compile the Triton kernels for all targets, and read from the result which resources they take.
+"""Compile the Triton kernels for every target and read how many registers they use, and how many bytes they spill.
 
-`python -m tests.support.resources`, run at the root of the repository, writes bench/results/resources.md. The table
-names the version of Triton that its numbers are of.
+`python -m tests.support.resources`, run from the root of the repository, writes bench/results/resources.md.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ POINTERS = {
 
 
 def launches() -> dict[str, Launch]:
-    """The launches of forward and backward, by what makes the compiled kernels differ."""
+    """Return the launches of forward and backward passes, by kernel, dtype and constants."""
     from gpuph.kernels import Points, Query, Tiling
     from gpuph.kernels import triton as engine
 
@@ -54,7 +53,7 @@ def launches() -> dict[str, Launch]:
             engine.gather(x.flatten(1), index.flatten(1))
             engine.scatter(x.flatten(1)[:, :2178], index.flatten(1), 66 * 66)
             engine.scatter_slopes(torch.empty_like(index, dtype=dtype), index, count, x[:, 0, 0], 4, 128 * 128)
-        # Of the reduction's tables, the larger are of the larger windows.
+        # The tables of the reduction grow with the windows.
         for size, dims, top, dtype in (
             (34, (0, 1, 2), True, torch.float32),
             (34, (1,), True, torch.float32),
@@ -92,6 +91,7 @@ def _constants(launch: Launch) -> list[str]:
 
 
 def compile_for(launch: Launch, target: str) -> Any:
+    """Compile the kernel of a launch with its constants, dtypes and alignments."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
@@ -112,7 +112,7 @@ def compile_for(launch: Launch, target: str) -> Any:
 
 
 def resources(compiled: Any, target: str) -> tuple[int, int, int]:
-    """Registers, bytes of shared memory and bytes spilled, of a compiled kernel."""
+    """Return the registers, bytes of shared memory and bytes spilled of a compiled kernel."""
     shared = compiled.metadata.shared
     if target.startswith("gfx"):
         text = compiled.asm["amdgcn"]
@@ -131,7 +131,7 @@ def resources(compiled: Any, target: str) -> tuple[int, int, int]:
 
 
 def table() -> str:
-    """The resources of all kernels on all targets."""
+    """Return the table of the resources of all kernels on all targets, in Markdown."""
     lines = [
         "# Registers, shared memory and spills",
         "",

@@ -1,4 +1,4 @@
-"""The stages of a volume, one after the other, as the tests of each stage take them."""
+"""The CPU's stages of a volume, one by one, for the tests of each stage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUMBER = {direction: bit for bit, direction in enumerate(cells.DIRECTIONS3)}
 
 
 def star_of(lower: int) -> tuple[set[tuple[int, int, int]], set[tuple[int, int, int]]]:
-    """What `match_stars` makes of a vertex with these lower neighbours: its star, and what stays critical."""
+    """Return the lower star of a vertex with these lower neighbours, and the cells in it that stay critical."""
     star, critical = np.array([0, lower | cells.VERTEX3, 0], np.uint32), np.zeros(3, np.uint32)
     gradient3.match_stars(star, critical)
     inside, left = ({d for d, bit in NUMBER.items() if int(mask[1]) >> bit & 1} for mask in (star, critical))
@@ -22,13 +22,17 @@ def star_of(lower: int) -> tuple[set[tuple[int, int, int]], set[tuple[int, int, 
 
 
 def random_neighbours(n: int) -> list[int]:
+    """Return n bit masks of lower neighbours, from sparse to dense."""
     rng = np.random.default_rng(0)
     chances = rng.random(n) ** 0.5
     return [sum(1 << bit for bit in range(27) if rng.random() < chance) for chance in chances]
 
 
 class Grid:
-    """Keys, stars, critical cells and the ends of the walks from them; lists as `trace3.critical_cells` has them."""
+    """Keys, lower stars and critical cells of a volume, and what the later stages make of them.
+
+    The lists of critical cells are those of `trace3.critical_cells`.
+    """
 
     def __init__(self, volume: np.ndarray, top: bool) -> None:
         bits = volume.view(np.int32 if volume.dtype == np.float32 else np.int64)
@@ -46,7 +50,7 @@ class Grid:
         self.top = top
 
     def known(self, of_maxima: bool) -> np.ndarray:
-        """What walks know at first: where the extrema are."""
+        """Return the cache of path ends before any path is traced: it holds the extrema only."""
         known = np.zeros(self.key.size, np.int32)
         at = self.maxima[1:] - self.area - self.width - 1 if of_maxima else self.minima[1:]
         numbers = 1 + np.arange(len(at))
@@ -54,6 +58,7 @@ class Grid:
         return known
 
     def below(self, known: np.ndarray) -> np.ndarray:
+        """Return the two minima (2, E) that the paths down from each critical edge end in."""
         ends = np.full((2, len(self.edges)), -1, np.int32)
         trace3.minima_beside(
             self.edges, self.edge_directions, self.star, self.width, self.area, known, ends, 0, len(self.edges)
@@ -61,6 +66,7 @@ class Grid:
         return ends
 
     def above(self, known: np.ndarray) -> np.ndarray:
+        """Return the two maxima (2, S) that the paths up from each critical square end in."""
         ends = np.full((2, len(self.squares)), -1, np.int32)
         trace3.maxima_beside(
             self.squares, self.square_directions, self.star, self.width, self.area, known, ends, 0, len(self.squares)
@@ -68,7 +74,7 @@ class Grid:
         return ends
 
     def merged(self, of_maxima: bool) -> np.ndarray:
-        """The extremum that each critical edge or square pairs with, or -1."""
+        """Return the extremum that each critical edge or square is paired with, or -1."""
         extrema, saddles = (self.maxima, self.squares) if of_maxima else (self.minima, self.edges)
         ends = (self.above if of_maxima else self.below)(self.known(of_maxima))
         order = np.argsort(self.key[saddles], kind="stable").astype(np.int32)

@@ -1,4 +1,4 @@
-"""Right and wrong values for each kind of parameter."""
+"""Valid and invalid values for each kind of parameter."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Nothing:
     pass
 
 
-# What is neither a number nor a bool nor a sequence, a mapping or a string.
+# Objects that are not numbers, bools, sequences, mappings or strings.
 OBJECTS: list[Any] = [Nothing(), Nothing, print, 1j, Decimal(1), torch.float32]
 STRINGS: list[Any] = ["", "1", "no", b"", b"ab", bytearray(b"ab"), memoryview(b"ab"), np.str_("1")]
 BOOLS: list[Any] = [True, False, np.True_, np.array(True), torch.tensor(True)]
@@ -42,7 +42,7 @@ NOT_FINITE: list[Any] = [math.nan, math.inf, -math.inf, np.float32("nan"), torch
 NOT_NUMBERS = OBJECTS + STRINGS + BOOLS + SEQUENCES + [None]
 NOT_WHOLE: list[Any] = [1.5, 3.0, np.float64(3.0), Fraction(7, 2), torch.tensor(3.0), *NOT_FINITE[:5]]
 
-# Of each kind of parameter, what is right (the first value is taken for a parameter without a default) ...
+# Valid values of each kind of parameter. The first one is passed for a parameter without a default.
 RIGHT: dict[str, list[Any]] = {
     "bool": [True, False, np.True_, np.array(False)],
     "int from 0": [0, 3, np.int64(2), np.array(2), torch.tensor(2)],
@@ -91,7 +91,7 @@ RIGHT: dict[str, list[Any]] = {
     "index": [slice(1), slice(None), [0], [True, False], torch.tensor([True, False]), np.array([1, 0])],
 }
 
-# ... and what is wrong.
+# Invalid values of each kind of parameter.
 WRONG_DIMS: list[Any] = [
     *(0, 1, 1.0, HUGE, math.nan, (), [], (3,), (-1,), (HUGE,), (0, 0), (1.0,), (0.5,), (True,), ("1",), (None,)),
     *([[0]], (b"1",), np.array([0.0]), np.array([[0], [1]]), torch.tensor([1.0]), torch.tensor(1)),
