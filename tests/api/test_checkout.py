@@ -1,4 +1,4 @@
-"""A checkout works without being installed, and its tests are collected where optional packages are missing."""
+"""A checkout works without installation, and its GPU tests are collected where optional packages are missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ sys.exit(pytest.main(["-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-r
 
 
 def python(code: str, cwd: Path, *words: str) -> str:
-    """Run code in a process of its own; returns what it prints."""
+    """Run code in its own process and return what it prints."""
     run = subprocess.run([sys.executable, "-c", code, *words], cwd=cwd, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout

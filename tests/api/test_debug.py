@@ -1,4 +1,4 @@
-"""Errors where looking would mean waiting for the device: in the result, and raised on demand."""
+"""Deferred errors: on devices, results report them, and `check` and debug mode raise them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpuph.kernels import Found, Status
 
 @pytest.fixture
 def device() -> Iterator[None]:
-    """Let tensors on the CPU be treated as those of a device, whose data nobody looks at unasked."""
+    """Treat tensors on the CPU like those of another device, whose data are not read unless asked for."""
     with mock.patch("gpuph.debug.is_eager_cpu", lambda x: False):
         yield
 
@@ -92,7 +92,7 @@ def test_lost_loops_raise_in_check_and_make_the_loss_nan(device: None) -> None:
 
 
 def diagrams_with_a_nan() -> tuple[gpuph.Diagram, gpuph.Diagram]:
-    """The second of three windows has a point with a NaN; in the third, padding has one."""
+    """Return diagrams of three windows: a point of the second has a NaN, and the padding of the third has one."""
     points = [torch.tensor(p) for p in ([[0.0, 2.0]], [[0.0, 8.0], [1.0, float("nan")]], [[0.0, 6.0]])]
     a = gpuph.Diagram.from_list(points)
     a.birth[2, 1] = float("nan")

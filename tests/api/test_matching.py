@@ -1,4 +1,4 @@
-"""Matching: equal to scipy's optimum and to GUDHI's distance, certified, and differentiable."""
+"""Matching: the optimum of scipy, the distance of GUDHI, certificates and gradients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def alone(points: Points, unmatched: str) -> Points:
 
 
 def optimum(a: Points, b: Points, unmatched: str) -> float:
-    """The least cost by assignment in the (n + m)^2 matrix in which every point has a place on the diagonal."""
+    """Return the least cost, by assignment in the (n + m)^2 matrix with a place on the diagonal for every point."""
     n, m = len(a), len(b)
     cost = np.zeros((n + m, n + m))
     cost[:n, :m] = ((a[:, None] - b[None]) ** 2).sum(-1)
@@ -38,7 +38,7 @@ def optimum(a: Points, b: Points, unmatched: str) -> float:
 
 
 def pairs_of(matching: gpuph.Matching) -> list[set[tuple[int, int]]]:
-    """Pairs of every window; checks that the two sides agree."""
+    """Return the pairs of every window, after checking that both sides agree on them."""
     found = []
     for of_a, of_b in zip(matching.partner_a.tolist(), matching.partner_b.tolist(), strict=True):
         pairs = {(i, j) for i, j in enumerate(of_a) if j >= 0}
@@ -68,7 +68,7 @@ def test_many_points_against_few_are_matched_optimally(solver):
     rng = np.random.default_rng(1)
     left = [real(n, rng) for n in (1, 15, 40, 120) for _ in range(5)]
     right = [truth(len(a), rng) for a in left]
-    # Truth on either side, so that either takes the part of the rows.
+    # The side with fewer points takes the rows of the cost matrix, so each side gets its turn.
     for a, b in ((left, right), (right, left)):
         cost = match(batch(a), batch(b), solver=solver).cost
         best = [optimum(x, y, "half_squared") for x, y in zip(a, b, strict=True)]
@@ -236,7 +236,7 @@ def test_operators_pass_opcheck():
 
 
 def test_matching_never_reads_values_on_the_host():
-    # Tensors of device "meta" have no values: whatever needs one raises.
+    # Tensors on the device "meta" have no values, so reading one raises.
     leaves = [torch.empty(3, k, device="meta", requires_grad=True) for k in (5, 5, 4, 4)]
     index, count = torch.empty(3, 5, dtype=torch.int64, device="meta"), torch.empty(3, dtype=torch.int64, device="meta")
     a, b = Diagram(leaves[0], leaves[1], index, index, count), Diagram(leaves[2], leaves[3], index, index, count)

@@ -1,4 +1,4 @@
-"""What importing the package does, and does not do."""
+"""Importing the package is fast and loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 
 LIGHT = """
 import sys, time, torch
-start = time.process_time()  # of the CPU: on a busy machine, an import waits for its turn
+start = time.process_time()  # CPU time, which does not depend on how busy the machine is
 import gpuph
 seconds = time.process_time() - start
 heavy = {"cupy", "matplotlib", "triton", "skimage", "monai", "gudhi"} & set(sys.modules)
 assert not heavy, heavy
 assert not torch.cuda.is_initialized()
 gpuph.persistence(torch.zeros(1, 4, 4))
-assert "torch._dynamo" not in sys.modules  # a second more, for those who compile nothing
+assert "torch._dynamo" not in sys.modules  # takes a second to import, which only torch.compile should cost
 print(seconds)
 """
 

@@ -1,4 +1,4 @@
-"""`gpuph.persistence`: equal to GUDHI and to the textbook, whatever the input."""
+"""`gpuph.persistence` of images equals GUDHI and the textbook on every kind of input."""
 
 from __future__ import annotations
 
@@ -73,7 +73,6 @@ def test_births_and_deaths_are_values_of_their_pixels(kind: str) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (7, 8)])
 def test_t_construction_is_dual_to_v_of_the_padded_negative(kind: str, shape: tuple[int, int]) -> None:
     image = inputs.image(kind, shape)
-    # Below all that f can be, yet above -inf, so that a pixel of +inf comes before the padding is told from it.
     padded = np.pad(-image, 1, constant_values=-INF)
     t = gpuph.persistence(torch.from_numpy(image)[None], construction="T")
     v = gpuph.persistence(torch.from_numpy(padded)[None], construction="V")
@@ -81,7 +80,7 @@ def test_t_construction_is_dual_to_v_of_the_padded_negative(kind: str, shape: tu
         turned = -v[1 - dim].to_list()[0].flip(1).numpy()
         turned = turned[turned[:, 0] != -INF] if dim == 1 else turned
         expected = t[dim].to_list()[0].numpy()
-        if kind == "infinities":  # pairs with the padding itself, at +inf
+        if kind == "infinities":  # drop pairs with the padding itself, at +inf
             expected = expected[np.isfinite(expected).all(axis=1)]
             turned = turned[np.isfinite(turned).all(axis=1)]
         np.testing.assert_array_equal(rows_sorted(turned), rows_sorted(expected))
@@ -178,7 +177,7 @@ def test_large_window_equals_gudhi() -> None:
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("shape", [(151, 151), (40, 400)])
 def test_serpentine_valley_equals_gudhi(shape: tuple[int, int], construction: str) -> None:
-    """Descents as long as the image has pixels: a serpentine that falls all the way."""
+    """One descent visits every pixel of a valley that falls all along a serpentine."""
     image = np.full(shape, 1e6, np.float32)
     path = [(y, x) for y in range(0, shape[0], 2) for x in (range(shape[1]) if y % 4 == 0 else range(shape[1])[::-1])]
     links = [(y, shape[1] - 1 if y % 4 == 1 else 0) for y in range(1, shape[0] - 1, 2)]

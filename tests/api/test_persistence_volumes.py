@@ -1,4 +1,4 @@
-"""`gpuph.persistence` of volumes: equal to GUDHI and to the textbook, whatever the input."""
+"""`gpuph.persistence` of volumes equals GUDHI and the textbook on every kind of input."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_real_neurites_have_their_betti_numbers(construction: str) -> None:
 
 
 def euler_characteristic(mask: np.ndarray, top: bool) -> int:
-    """Cells counted with alternating signs: cubes of voxels and their faces (T), or voxels as vertices (V)."""
+    """Count cells with alternating signs, where voxels are cubes with their faces (T) or vertices (V)."""
     total = 0
-    for spans in np.ndindex(2, 2, 2):  # 1 where a cell extends along an axis
+    for spans in np.ndindex(2, 2, 2):  # 1 for the axes along which a cell extends
         cells = np.pad(mask, 1)
         for axis, extends in enumerate(spans):
             first, second = np.delete(cells, 0, axis), np.delete(cells, -1, axis)
@@ -110,9 +110,9 @@ def test_t_construction_is_dual_to_v_of_the_padded_negative(kind: str, shape: tu
     v = gpuph.persistence(torch.from_numpy(np.pad(-volume, 1, constant_values=-INF))[None], construction="V")
     for dim in range(3):
         expected, turned = t[dim].to_list()[0].numpy(), -v[2 - dim].to_list()[0].flip(1).numpy()
-        if dim == 2:  # the component of the padding
+        if dim == 2:  # drop the component of the padding
             turned = turned[turned[:, 0] != -INF]
-        if kind == "infinities":  # pairs with the padding itself, at +inf
+        if kind == "infinities":  # drop pairs with the padding itself, at +inf
             expected, turned = (points[np.isfinite(points).all(axis=1)] for points in (expected, turned))
         np.testing.assert_array_equal(rows_sorted(turned), rows_sorted(expected))
 
@@ -205,7 +205,7 @@ def test_nan_raises_an_error_that_names_its_window() -> None:
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_serpentine_valley_equals_gudhi(sign: int, construction: str) -> None:
-    """Walks down and up that are far longer than any that is taken without remembering."""
+    """Paths down and up are far longer than any that is traced without a cache."""
     volume = np.full((13, 21, 25), 1e6, np.float32)
     step = 0
     for z in range(1, 13, 2):

@@ -1,4 +1,4 @@
-"""Choosing the kernels by hand, and what importing costs."""
+"""Selecting the kernels by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging takes near-linear time whatever the order of minima and saddles, on the CPU and as compiled PTX."""
+"""Merging takes near-linear time in any order of minima and saddles, on the CPU and as compiled PTX."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class Counted(np.ndarray):
 
 
 def reads_per_saddle(minima: str, saddles: str, teeth: str, n: int, reverse: bool) -> float:
-    """Reads of elders in merging a chain of n extrema that have a tooth each, which joins them later."""
+    """Count reads of the merge tree per saddle, for a chain of n extrema with a tooth each that joins them later."""
     age = np.concatenate((ORDERS[minima](n), n + np.arange(n))).astype(np.int32)
     path, tooth = np.arange(n - 1), np.arange(n)
     ends = np.concatenate((np.stack((path, path + 1)), np.stack((tooth, n + tooth))), axis=1).astype(np.int32)
     order = np.argsort(np.concatenate((ORDERS[saddles](n - 1), n + ORDERS[teeth](n)))).astype(np.int32)
-    if reverse:  # the greatest comes first, and the last saddle of the order
+    if reverse:  # from the greatest down, saddles in reverse
         age, order = -age, order[::-1]
     saddle_of, partner = np.empty(2 * n, np.int32), np.empty(2 * n, np.int32)
     elder_of = np.empty(2 * n, np.int32).view(Counted)
     Counted.reads = 0
     merge.py_func(age, np.arange(2 * n), order, ends, reverse, saddle_of, elder_of, partner)
-    assert np.count_nonzero(partner[: order.size] >= 0) == 2 * n - 1  # a tree: each saddle ends a class
+    assert np.count_nonzero(partner[: order.size] >= 0) == 2 * n - 1  # in a tree, each saddle ends a class
     return Counted.reads / order.size
 
 
@@ -61,7 +61,7 @@ def test_merge_of_a_comb_is_as_fast_from_either_end(construction: str) -> None:
         x = torch.from_numpy(chain("comb", 240_000, *orders))[None]
         times = []
         for _ in range(3):
-            begin = time.thread_time()  # of this process alone, however busy the machine is
+            begin = time.thread_time()  # of this thread alone, however busy the machine is
             gpuph.persistence(x, construction=construction)
             times.append(time.thread_time() - begin)
         return min(times)
@@ -75,7 +75,7 @@ def test_merge_of_a_comb_is_as_fast_from_either_end(construction: str) -> None:
 def test_pairs_of_chains_equal_the_textbook(layout: str, construction: str) -> None:
     size = 27 if layout == "snake" else 49
     for number, orders in enumerate(itertools.product(ORDERS, repeat=3)):
-        if number % 7:  # each pair of orders a few times
+        if number % 7:  # keeps a few of each pair of orders
             continue
         for sign in (1, -1):
             x = sign * chain(layout, size, *orders)
@@ -87,7 +87,7 @@ def test_pairs_of_chains_equal_the_textbook(layout: str, construction: str) -> N
 
 
 def connected_by(saddles: np.ndarray, ends: np.ndarray, rank: np.ndarray, hints: list[tuple[int, int, int]]) -> int:
-    """How many hints (saddle, owner, elder) are true: both are connected by saddles that are not later."""
+    """Count the correct hints (saddle, owner, elder), whose ends are connected by saddles up to their own."""
     position = {int(saddle): int(place) for saddle, place in zip(saddles, rank, strict=True)}
     root = {int(u): int(u) for u in ends.ravel()}
 
@@ -113,7 +113,7 @@ class TestPtx:
 
     @pytest.mark.parametrize("seed", range(3))
     def test_every_elder_hint_is_correct(self, seed: int) -> None:
-        """Also where it is not used, as a false hint spoils a diagram only on some schedules."""
+        """Hints that are not used count as well, as a wrong one spoils a diagram only on some schedules."""
         stages = [
             importlib.import_module(f"gpuph.kernels.triton.{name}")
             for name in ("image.gradient", "image.merge", "tree")
@@ -130,7 +130,7 @@ class TestPtx:
             descents, squares, saddles, _, tree, counters = stages[0].gradient(x, False)
             stages[1].merge(x, descents, squares, saddles, tree, counters, False, True, False)
         n = int(counters[0, 0])
-        words, saddles = made[-1][0, :n].numpy(), saddles[0, :n].numpy()  # both ends of a saddle are packed like a link
+        words, saddles = made[-1][0, :n].numpy(), saddles[0, :n].numpy()  # a word packs both ends of a saddle
         rank = np.argsort(np.lexsort((saddles, value[saddles >> 2])))
         slots = stages[2].hints_behind(counters, value.size)[0].numpy()
         owners = np.flatnonzero(slots) * 16 + ((slots[slots != 0] >> 29) & 15)
@@ -142,7 +142,7 @@ class TestPtx:
     @pytest.mark.parametrize("block_order", ["linear", "random"])
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_instructions_per_pixel_do_not_grow_with_the_chain(self, layout: str, block_order: str) -> None:
-        """Climbing link by link took 2,000 and 11,200 instructions a pixel in the two combs in linear order."""
+        """Following links one by one would take 2,000 and 11,200 instructions per pixel in the two combs."""
         schedule = {"checks": (), "resident_blocks": 16, "block_order": block_order}
         for orders in (FAR, ("right to left", "left to right", "random"), ("random", "inside out", "bit-reversed")):
             taken = []

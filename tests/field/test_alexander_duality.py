@@ -17,25 +17,25 @@ from support import inputs
 
 
 def embedded(x: Tensor) -> Tensor:
-    """The negative of images x (N, ...), in a layer that is lower than all."""
+    """Return the negatives of images x (N, ...), padded with a value below all of theirs."""
     lowest = -x.amax() - 1
     return torch.nn.functional.pad(-x, [1, 1] * (x.dim() - 1), value=float(lowest))
 
 
 def finite(diagram: gpuph.Diagram, above: float = -np.inf) -> list[Tensor]:
-    """Finite points born above a value, sorted, window by window."""
+    """Return the finite points born above a value, sorted, for each window."""
     kept = [p[p.isfinite().all(dim=1) & (p[:, 0] > above)] for p in diagram.to_list()]
     return [p[np.lexsort((p[:, 1], p[:, 0]))] for p in kept]
 
 
 def check(x: Tensor) -> int:
-    """Compare both sides; returns how many pairs there are."""
+    """Compare both sides and return the number of pairs."""
     rank = x.dim() - 1
     inner = embedded(x)
     one, other = gpuph.persistence(x, None, "T"), gpuph.persistence(inner, None, "V")
     n = 0
     for dim in range(rank):
-        # What is born in the layer is the sphere itself.
+        # The class born in the layer is the sphere itself.
         turned = [-p.flip(1) for p in finite(other[rank - 1 - dim], float(inner.amin()))]
         for a, b in zip(finite(one[dim]), turned, strict=True):
             assert torch.equal(a, b[np.lexsort((b[:, 1], b[:, 0]))])

@@ -1,4 +1,4 @@
-"""Losses under activation checkpointing and other hooks on saved tensors: the gradient is that of the plain call."""
+"""Losses have the gradient of a plain call under activation checkpointing and other hooks on saved tensors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def matching_cost(solver: str) -> Loss:
 
 
 def two_halves(like: Tensor) -> Tensor:
-    """A distance map of a curve that divides the image."""
+    """Return a distance map of a curve that divides the image."""
     columns = torch.arange(like.shape[-1], dtype=like.dtype)
     return (columns - 6.0).abs().expand(like.shape).contiguous()
 
@@ -57,7 +57,7 @@ def maps(both: bool = True) -> tuple[Tensor, Tensor]:
 
 
 def gradients(loss: Loss, both: bool = True) -> list[Tensor | None]:
-    """Return the gradients of pred and target, None for zero or none."""
+    """Return the gradients of pred and target, with None for a missing or zero gradient."""
     images = maps(both)
     loss(*images).backward()
     return [None if x.grad is None or not x.grad.any() else x.grad for x in images]

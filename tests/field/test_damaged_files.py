@@ -1,4 +1,4 @@
-"""Files that the training command cannot use end it with one line that names them, never with a traceback."""
+"""The training command refuses unusable files with one line that names them, never with a traceback."""
 
 import struct
 from pathlib import Path
@@ -18,7 +18,7 @@ SIDE = 136
 
 @pytest.fixture
 def folder(tmp_path) -> tuple[Path, Path]:
-    """Two good pairs of image and mask; returns their directories."""
+    """Write two valid pairs of image and mask, and return their directories."""
     images, masks = tmp_path / "images", tmp_path / "masks"
     for directory in (images, masks):
         directory.mkdir()
@@ -28,7 +28,7 @@ def folder(tmp_path) -> tuple[Path, Path]:
 
 
 def error_of(capsys, out: Path, *words: object) -> str:
-    """The last line that the command prints when it refuses these words."""
+    """Return the last line that the command prints when it refuses these arguments."""
     with pytest.raises(SystemExit) as stopped:
         demo.main([str(word) for word in ("--rows", 400, "--warmup", 1, "--steps", 1, "--out", out, *words)])
     assert stopped.value.code == 2
@@ -36,7 +36,7 @@ def error_of(capsys, out: Path, *words: object) -> str:
 
 
 def tiff_that_claims(width: int, height: int) -> bytes:
-    """A TIFF of a few bytes with the header of a huge 8-bit image."""
+    """Return a TIFF of a few bytes with the header of a huge 8-bit image."""
     tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
     tags += [(273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, width * height % 2**32)]
     entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)

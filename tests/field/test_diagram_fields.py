@@ -1,4 +1,4 @@
-"""What a Diagram lets itself be indexed by, and which fields it may have."""
+"""Indexing of a Diagram, and checks of its fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distance maps of pixels that are not squares of size 1."""
+"""Distance maps of pixels that are not unit squares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses of half-precision maps: what float64 gives on the same numbers, and finite gradients wherever those are."""
+"""Losses of half-precision maps equal those of float64 on the same numbers, and their gradients are finite."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ON_DISTANCES = {
 
 
 def maps(dtype: torch.dtype, scale: float) -> tuple[Tensor, Tensor]:
-    """Noise up to a scale, and a truth with a curve of zeros; without ties, or float64 would find others."""
+    """Return noise up to a scale, without ties, as float64 would break them otherwise; and a truth with a curve of 0."""
     generator = torch.Generator().manual_seed(0)
     values = 1 + torch.randperm(32 * 16, generator=generator).view(2, 1, 16, 16)
     pred = (values * 2.0**-9 if dtype == torch.float16 else values % 200 * 2.0**-8) * scale
@@ -55,7 +55,7 @@ def maps(dtype: torch.dtype, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def check(make: Callable[[str], Loss], pred: Tensor, target: Tensor) -> None:
-    """Compare values, in float32, and gradients, in the dtype of the maps, with those of float64."""
+    """Compare values (float32) and gradients (in the dtype of the maps) with those of float64."""
     most = torch.finfo(pred.dtype).max
     for reduction in ("mean", "sum", "none"):
         fine = pred.double().requires_grad_()
@@ -80,14 +80,14 @@ def test_half_precision_losses_on_probabilities_equal_float64(name: str, dtype: 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("name", ON_DISTANCES)
 def test_half_precision_losses_on_distances_equal_float64(name: str, dtype: torch.dtype, scale: float) -> None:
-    """Also where squares leave float16."""
+    """The larger scale has squares beyond the range of float16."""
     check(ON_DISTANCES[name], *maps(dtype, scale))
 
 
 @pytest.mark.parametrize("least", [0.0, 6e-8, 1e-4])
 @pytest.mark.parametrize("dtype", HALVES)
 def test_cross_entropy_of_extreme_probabilities_has_finite_gradients(dtype: torch.dtype, least: float) -> None:
-    """Probabilities of 0, of 1 and of the smallest float16; the truth says the opposite."""
+    """Probabilities are 0, 1 and the smallest float16, and the truth is the opposite."""
     pred, _ = maps(dtype, 1.0)
     pred[..., ::2, ::3] = least
     pred[..., 1::4, 1::3] = 1.0
@@ -116,7 +116,7 @@ def test_sum_over_a_large_window_does_not_stagnate(dtype: torch.dtype) -> None:
 
 
 def test_infinite_incoming_gradient_stays_infinite() -> None:
-    """A GradScaler has to see that its scale is too large."""
+    """A GradScaler must see that its scale is too large."""
     pred, target = maps(torch.float16, 1.0)
     pred.requires_grad_()
     gpuph.MorseSkeletonLoss(window=16)(pred, target).backward(torch.tensor(float("inf")))

@@ -1,4 +1,4 @@
-"""Indices that are out of range raise an error and touch no foreign memory."""
+"""Indices out of range raise an error and never touch other memory."""
 
 from __future__ import annotations
 

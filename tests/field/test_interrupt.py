@@ -1,4 +1,4 @@
-"""Ctrl-C: a long call raises KeyboardInterrupt soon, leaves no thread at work, and the next call is right."""
+"""Ctrl-C: a long call soon raises KeyboardInterrupt and leaves no thread at work, and the next call is correct."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-LATEST = 1.5  # seconds from the signal to the exception
+LATEST = 1.5  # longest time from the signal to the exception, in seconds
 
 PRELUDE = """
 import json, os, signal, sys, threading, time
@@ -80,7 +80,7 @@ def still_at_work():
 
 
 def interrupt(call, delay=0.2):
-    # Returns what the call raised, and how late it did.
+    # Returns the name of the exception that the call raised, and the seconds that it took.
     sent = []
 
     def send():

@@ -1,4 +1,4 @@
-"""The kernels' cache on disk may be damaged, full or missing: calls work all the same, and a warning says so once."""
+"""A damaged, full or missing kernel cache on disk gives one warning, and calls still work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long bars, which a nodata value makes, leave the matching of all others optimal and its certificate tight."""
+"""With long bars, such as those of a nodata value, matchings stay optimal and certificates tight."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def batch(points: list[Points], dtype: torch.dtype = torch.float64) -> Diagram:
 
 
 def assert_optimal(left: list[Points], right: list[Points], unmatched: str, dtype: torch.dtype) -> None:
-    """Costs must be within the gap of the exact optimum, and the gap small beside them, by any solver."""
+    """Assert that the cost of every solver is within its gap of the exact optimum, and that the gap is small."""
     rounded = "f4" if dtype == torch.float32 else "f8"
     left, right = ([p.astype(rounded).astype("f8") for p in side] for side in (left, right))
     best = [optimum(a, b, unmatched) for a, b in zip(left, right, strict=True)]

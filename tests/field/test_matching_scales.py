@@ -1,4 +1,4 @@
-"""Matchings do not depend on the unit of filtration values, and distances are right where their squares overflow."""
+"""Matchings do not depend on the unit of the values, and distances are correct where their squares overflow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_scaling_by_a_power_of_two_does_not_change_the_matching(
         for _ in range(20):
             a, b = with_outliers(rng)
             left, right = [*left, a], [*right, b]
-    # What exponents make subnormal, or the dtype rounds, would differ before it is matched.
+    # Rounded, as values that become subnormal or lose digits would differ before they are matched.
     left, right = ([np.round(np.ldexp(p, 12)) / 2**12 for p in side] for side in (left, right))
     one = match(batch(left, dtype), batch(right, dtype), solver=solver)
     for exponent in exponents:

@@ -1,4 +1,4 @@
-"""Inputs that are valid, but are hardly meant, give one warning of each kind in a process."""
+"""Valid but probably unintended inputs give one warning of each kind per process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OF_DISTANCES: dict[str, Callable[[], Loss]] = {
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[warnings.WarningMessage]]:
-    """The warnings of a test, which begins as a new process does."""
+    """Record the warnings of a test, which starts like a new process."""
     monkeypatch.setattr(hints, "_given", set())
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
@@ -64,7 +64,7 @@ def test_logits_in_place_of_probabilities_warn_once(
     for _ in range(3):
         try:
             OF_PROBABILITIES[name]()(logits(mask), mask)
-        except RuntimeError:  # of PyTorch's cross entropy, after the warning
+        except RuntimeError:  # raised by PyTorch's cross entropy, after the warning
             assert name == "MorseSkeletonLoss"
     (warning,) = given
     assert warning.category is UserWarning and warning.filename == __file__
@@ -78,7 +78,7 @@ def test_probabilities_do_not_warn(name: str, given: list[warnings.WarningMessag
     for pred in (MASK, 0.5 * MASK, 0 * MASK, MASK.half(), MASK.bfloat16(), logits(MASK).sigmoid(), MASK.double()):
         loss_fn(pred, MASK)
     loss_fn(MASK[:0], MASK[:0])
-    if name != "MorseSkeletonLoss":  # whose cross entropy takes no rounding beyond [0, 1]
+    if name != "MorseSkeletonLoss":  # its cross entropy rejects values beyond [0, 1]
         OF_PROBABILITIES[name]()(1.001 * MASK - 5e-4, MASK)
     assert not given
 

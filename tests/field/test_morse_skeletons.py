@@ -1,4 +1,4 @@
-"""Morse skeletons follow the ridge, the steepest way, whichever way the axes lie."""
+"""Morse skeletons follow the steepest path, and do not depend on the orientation of the axes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ SHAPES = ((1, 1), (1, 9), (7, 1), (2, 2), (3, 5), (8, 11), (1, 1, 6), (1, 4, 5),
 
 
 def symmetries(rank: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The axes in another order, and the axes that are then flipped: 8 in the plane, 48 in space."""
+    """Yield permutations of the axes, and the axes that are then flipped: 8 in the plane, 48 in space."""
     for order in itertools.permutations(range(rank)):
         for flips in itertools.product((False, True), repeat=rank):
             yield order, tuple(axis for axis, flipped in enumerate(flips) if flipped)
 
 
 def moved(x: Tensor, order: tuple[int, ...], flips: tuple[int, ...]) -> Tensor:
-    """The last axes of x, moved by a symmetry."""
+    """Return x with its last axes moved by a symmetry."""
     batch = x.dim() - len(order)
     return x.permute(*range(batch), *(batch + axis for axis in order)).flip([batch + axis for axis in flips])
 
 
 def distinct(kind: str, shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """A field without ties: the ranks of noise, of a smooth field or of one with plateaus of nearly equal values."""
+    """Return a field without ties: ranks of noise, of a smooth field, or of plateaus of nearly equal values."""
     rng = np.random.default_rng(seed)
     noise = rng.random(shape)
     if kind == "smooth":
@@ -69,7 +69,7 @@ def test_path_from_a_saddle_takes_the_lower_neighbour() -> None:
 @pytest.mark.parametrize("kind", ["noise", "smooth", "plateaus", "integers", "constant", "infinities", "ramp"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_skeleton_equals_the_plain_reference(shape: tuple[int, ...], kind: str, dtype: type) -> None:
-    """With ties as well: of equal values, the one with the smaller index is the lower."""
+    """Some kinds have ties; of two equal values, the one with the smaller index is lower."""
     field = (
         distinct(kind, shape, 1).numpy().astype(dtype) if kind == "plateaus" else inputs.image(kind, shape, 1, dtype)
     )
@@ -90,7 +90,7 @@ def test_image_and_volume_of_one_slice_have_the_same_curves(kind: str, threshold
 
 
 def test_path_from_a_single_saddle_is_the_steepest_descent() -> None:
-    """Two minima on a smooth surface; what is marked is the saddle and the pixels that a walker downhill visits."""
+    """On a smooth surface with two minima, the saddle and the pixels on the steepest paths down are marked."""
     y, x = np.mgrid[:25, :40].astype(float)
     field = -np.exp(-((y - 6) ** 2 + (x - 8) ** 2) / 60) - np.exp(-((y - 17) ** 2 + (x - 30) ** 2) / 90)
     field += 1e-3 * np.hypot(y - 11.3, x - 19.7)
@@ -120,7 +120,7 @@ def test_path_from_a_single_saddle_is_the_steepest_descent() -> None:
 def test_loss_is_invariant_under_grid_symmetries(
     shape: tuple[int, ...], window: int, manifolds: tuple[int, ...], min_persistence: float, superlevel: bool
 ) -> None:
-    """Windows divide the images evenly where there are several, so that they too are moved to each other."""
+    """Several windows divide an image evenly, so that symmetries map windows to windows."""
     pred = 0.01 + 0.98 * distinct("smooth", shape, 3)[None, None]
     target = (distinct("smooth", shape, 4)[None, None] > 0.6).double()
     loss_fn = MorseSkeletonLoss(

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 import gpuph
 from gpuph.ops.define import implementations
 
-# A device "npy" whose tensors wrap tensors on the CPU, and whose operators are those of the CPU.
+# A device "npy" whose tensors wrap tensors on the CPU and whose operators run there.
 DEVICE = """
 import functools, sys, torch
 from torch.utils._pytree import tree_map

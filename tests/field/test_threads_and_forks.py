@@ -1,4 +1,4 @@
-"""Threads and processes around a call: the interpreter's exit, forks, and systems that allow no more threads."""
+"""Threads and processes around a call: exit of the interpreter, forks, and systems that allow no more threads."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_idle_helper_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     helpers.call(lambda: None, 20)
     assert names().count("gpuph") >= before + 10
     assert wait_until(lambda: helpers.started == 0 and names().count("gpuph") <= before)
-    (call,) = helpers.call(lambda: 5, 1)  # and start again
+    (call,) = helpers.call(lambda: 5, 1)  # they start again
     assert wait_until(call.begun.locked)
     assert call.results() == [5]
 

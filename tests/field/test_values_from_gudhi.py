@@ -1,8 +1,8 @@
 """Small cases with known answers, from GUDHI's test_cubical_complex.py and test_wasserstein_distance.py.
 
 Inputs and values are theirs (V. Rouvreau, T. Lacombe, M. Glisse, Inria); GUDHI is under the MIT licence. GUDHI numbers
-pixels in Fortran's order, here they are in C's. `wasserstein_distance` is of order 2 with the Euclidean ground norm, so
-of their values for other orders and norms those are here that hold for all, or have another value here.
+pixels in Fortran order, and gpuph in C order. `wasserstein_distance` has order 2 and the Euclidean ground norm; where
+GUDHI's value is for another order or norm, the expected value is worked out again and theirs is in a comment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Bars = set[tuple[int, float, float]]
 
 
 def bars(x: Tensor, construction: str, min_persistence: float = 0.0) -> Bars:
-    """Dimension, birth and death of all pairs of one image."""
+    """Return dimension, birth and death of all pairs of one image."""
     diagrams = gpuph.persistence(x[None], None, construction, min_persistence)
     return {(dim, *map(float, point)) for dim, diagram in diagrams.items() for point in diagram.to_list()[0]}
 
@@ -70,12 +70,12 @@ def test_pixels_of_pairs_equal_gudhi() -> None:
         for dim, diagram in diagrams.items()
         for birth, death in zip(diagram.birth_index[0], diagram.death_index[0], strict=True)
     }
-    # In Fortran's order: essential [3]; dimension 0 [[2, 1], [8, 6]]; dimension 1 [[5, 4]].
+    # GUDHI says in Fortran order: essential [3]; dimension 0 [[2, 1], [8, 6]]; dimension 1 [[5, 4]].
     assert places == {(0, 1, -1), (0, 8, 4), (0, 10, 2), (1, 9, 5)}
 
 
 def test_pixels_of_tied_pairs_have_the_values_of_the_pairs() -> None:
-    """Which of equal pixels it is differs: GUDHI says [7, 4] and 8, and [14, 10] and 14."""
+    """GUDHI chooses other pixels of the same values: [7, 4] and 8, and [14, 10] and 14."""
     for image, construction in ((SQUARE, "T"), (SQUARE_OF_VERTICES, "V")):
         diagrams = gpuph.persistence(image[None], None, construction)
         flat = image.ravel()

@@ -1,7 +1,6 @@
 """Every public function and class refuses wrong arguments with an error that names them.
 
-Each parameter has a kind, and each kind its right and wrong values. A parameter without a kind, such as a new one,
-fails the test.
+Each parameter has a kind, and each kind has valid and invalid values. A new parameter without a kind fails the test.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import gpuph.metrics
 from gpuph.metrics import modules
 from support.wrong_values import HUGE, RIGHT, WRONG
 
-# The kind of each parameter, by the function's name and its own, or by its own alone. A kind that ends in "or None" has
-# the wrong values of the kind without that.
+# The kind of each parameter, by "function.parameter" or by "parameter" alone. A kind that ends in "or None" has the
+# invalid values of the kind without that ending.
 KINDS: dict[str, str] = {
     **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on"), "bool"),
     **dict.fromkeys(("dilation", "Diagrams.capacity"), "int from 0"),
@@ -76,7 +75,7 @@ KINDS: dict[str, str] = {
     "points": "points",
     "Diagram.__getitem__.windows": "index",
 }
-# Losses call these, users do not; a mapping's key that is missing is a KeyError.
+# Methods that users do not call, and a mapping, whose missing keys raise KeyError.
 EXEMPT = ("slopes", "__call__", ".compare", "Diagrams.__getitem__")
 
 
@@ -84,7 +83,7 @@ PLAIN = (str, bytes, bool, float, int, type(None))
 
 
 def public() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Functions, constructors and methods, by name; the results' named tuples are made by the library alone."""
+    """Yield public functions, constructors and methods by name, except named tuples, which the library makes."""
     classes = {name: value for name, value in vars(modules).items() if not name.startswith("_")}
     owned = {name: value for name, value in classes.items() if getattr(value, "__module__", "") == modules.__name__}
     names = [(gpuph, name) for name in gpuph.__all__] + [(gpuph.metrics, name) for name in gpuph.metrics.__all__]
@@ -118,7 +117,7 @@ def wrong_values(kind: str) -> list[Any]:
 
 
 def call(name: str, **given: Any) -> Any:
-    """Call a function, or a method of an object made with right arguments, with right arguments for all but `given`."""
+    """Call a function, or a method of an object made with valid arguments, with valid arguments for all but `given`."""
     owner, _, method = name.partition(".")
     function = next(value for found, value in public() if found == owner)
     if method:
@@ -154,7 +153,7 @@ def test_wrong_value_raises_an_error_that_names_the_argument(name: str, paramete
             message = str(error)
             named = parameter in message or name.endswith("__getitem__") or "a graph must be" in message
             shown = repr(value) in message or f"got {type(value).__name__}" in message or not isinstance(value, PLAIN)
-            shown = shown or (type(value) is int and value > HUGE)  # its digits are left out
+            shown = shown or (type(value) is int and value > HUGE)  # messages leave out its digits
             if not (named and shown and ("got" in message or "NaN" in message)) or len(message) > 400:
                 faults.append(f"{value!r} gives {message!r}")
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The pairs of windows in their frames are those of the windows, cut, raised and framed one after the other."""
+"""The pairs of framed windows equal those of windows that are cut, raised and framed one after the other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.library import opcheck
 import gpuph
 from gpuph.windows import cut_windows, frame, origin
 
-# images, window, stride: overlaps, last windows that are shifted inwards, gaps, windows as large as the image
+# Shape of the images, window, stride: with overlaps, gaps, shifted last windows, and windows as large as the image.
 TILINGS = [
     ((2, 13, 17), (6, 5), (3, 5)),
     ((1, 9, 7), (9, 7), (1, 1)),
@@ -29,7 +29,7 @@ framed_persistence = torch.ops.gpuph.framed_persistence
 def expected(
     pred: Tensor, target: Tensor, height: Tensor | None, window: tuple[int, ...], stride: tuple[int, ...], border: bool
 ) -> tuple[list[Tensor], Tensor, Tensor]:
-    """The filtrations of both images, and of each window and pixel, its pixel in the image (negative for none)."""
+    """Return the filtrations of both images, and the offsets that add up to the pixel of the image (negative: none)."""
     x = [cut_windows(image, window, stride) for image in (pred, target)]
     if height is not None:
         x = [windows + height for windows in x]

@@ -1,4 +1,4 @@
-"""The skeleton stage: separatrices and surfaces, against a plain reference and by what they must have in common."""
+"""Morse skeletons: curves and surfaces equal a plain reference, and have the properties of skeletons."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_noisy_sphere_with_a_weak_spot_gives_a_closed_surface() -> None:
     outside = ndimage.label(~surface)[0]
     assert outside[10, 10, 10] != outside[0, 0, 0] and not surface[10, 10, 10]
     assert abs(ball(21)[surface] - 7).max() < 2.5
-    assert (x[surface] > 1.5).any()  # where it is weak as well
+    assert (x[surface] > 1.5).any()  # also at the weak spot
 
 
 def test_noisy_ring_with_a_weak_spot_gives_one_connected_curve() -> None:
@@ -94,7 +94,7 @@ def test_noisy_ring_with_a_weak_spot_gives_one_connected_curve() -> None:
 
 
 def test_every_component_of_a_curve_contains_a_lasting_minimum() -> None:
-    """Each way and each saddle's edge goes by edges of the grid, and all lead to minima that last."""
+    """Paths and the edges of saddles follow edges of the grid and lead to minima that last."""
     image = inputs.image("smooth", (60, 70), dtype=np.float64)
     for threshold in (0.01, 0.05):
         mask = skeleton(image, threshold)

@@ -1,4 +1,4 @@
-"""Tests for a process with TRITON_INTERPRET=1; `test_triton_interpret.py` starts it."""
+"""Tests for a process with TRITON_INTERPRET=1, which `test_interpret.py` starts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .engines import (
 )
 from .reduce_inputs import inputs_of, pairs_of
 
-# Wide blocks make the interpreter fast, and windows of a batch share nothing: one size stands for many.
+# The interpreter takes about as long for a wide block as for a narrow one, so a few sizes stand for many.
 SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))
 VOLUMES = ((1, 1, 1), (1, 6, 1), (2, 3, 2), (3, 4, 3))
-DIMS = (0, 1, 2)  # of volumes
+DIMS = (0, 1, 2)  # for volumes
 
 
 def batch(kind: str, shape: tuple[int, ...], n: int = 1, dtype: type = np.float32) -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_pairs_of_odd_volumes_equal_the_cpu(kind: str, construction: str) -> Non
 
 @pytest.mark.parametrize(("kind", "construction"), [("noise", "T"), ("smooth", "V")])
 def test_components_and_cavities_of_larger_volumes_equal_the_cpu(kind: str, construction: str) -> None:
-    """The reduction takes the interpreter minutes; PTX is for that."""
+    """Loops would take the interpreter minutes; the tests of PTX cover them."""
     assert_same_pairs(batch(kind, (18, 11, 12)), (2, 0), construction)
 
 
@@ -99,7 +99,7 @@ def test_pairs_of_framed_windows_equal_the_cpu(border: bool) -> None:
     """Windows overlap, and the last ones of both axes are shifted inwards."""
     for heights, construction, dtype in ((18, "T", np.float32), (1, "V", np.float64)):
         pred, target = (batch(kind, (9, 11), 2, dtype) for kind in ("noise", "integers"))
-        shape = (2,) if border else (5, 6)  # slopes, or in each pixel
+        shape = (2,) if border else (5, 6)  # slopes, or a value per pixel
         height = torch.randn(heights, *shape, generator=torch.Generator().manual_seed(0)).to(pred.dtype)
         assert_same_localized(pred, target, height, (5, 6), (2, 3), border, construction=construction)
         target[1, 8, 10] = float("nan")
@@ -179,7 +179,7 @@ def test_distances_and_their_gradients_equal_the_cpu() -> None:
 def test_loss_and_gradient_equal_the_cpu(
     roads: torch.Tensor, dims: tuple[int, ...], unmatched: str, dtype: torch.dtype
 ) -> None:
-    size = 32 if dims == (1,) else 12  # many components are a long search
+    size = 32 if dims == (1,) else 12  # matching many components takes long
     pred, target = (roads[i : i + 2, None, :size, :size].to(dtype) for i in (0, 2))
     results = []
     for kernels in ("cpu", "triton", "triton"):
@@ -208,7 +208,7 @@ def test_diagrams_and_their_gradients_equal_the_cpu(shape: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("top", [True, False])
 def test_loops_of_volumes_equal_the_cpu(top: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With chains in registers, and with nearly all of them in memory."""
+    """Chains fit into registers in one case, and nearly none do in the other."""
     module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
     for i, (kind, block) in enumerate((("integers", 64), ("noise", 4))):
         dtype = (np.float32, np.float64)[(i + top) % 2]

@@ -158,7 +158,7 @@ def _curves(gradient: Gradient, threshold: float) -> set[int]:
 
 
 def _surfaces(gradient: Gradient, threshold: float) -> set[int]:
-    """Return the vertices of all squares that the gradient leads to from those that last, also across cancelled pairs."""
+    """Return the vertices of the squares reached from those that last, continued across cancelled pairs."""
     squares = [cell for cell in gradient.critical if len(cell) == 4 and gradient.lasts(cell, threshold)]
     seen = set(squares)
     while squares:

@@ -1,4 +1,4 @@
-"""The emit stage: sorting, and filling columns."""
+"""The emit stage: pairs are sorted and written into columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_sort_is_by_persistence_then_code(n: int, dtype: type, ties: bool) -> No
     lengths = (rng.integers(1, 4, n) if ties else rng.random(n) * 10.0 ** rng.integers(-30, 30, n)).astype(dtype)
     lengths[: n // 50] = np.inf
     codes = np.sort(rng.choice(10 * n + 1, n, replace=False)).astype(np.int64)
-    for i in range(0, n - 2, 3):  # as edges of one owner come: a few out of order
+    for i in range(0, n - 2, 3):  # as for edges of one owner, a few are out of order
         codes[i], codes[i + 1] = codes[i + 1], codes[i]
     expected = codes[np.lexsort((codes, -lengths))]
     keys = np.zeros((2, n), np.int32 if dtype == np.float32 else np.int64)

@@ -15,7 +15,7 @@ DIRECTIONS = {1 << (dx + 1 + 3 * (dy + 1)): (dx, dy) for dx in (-1, 0, 1) for dy
 
 
 def star_of(lower: int) -> int:
-    """The star that `match_stars` makes of a vertex with these lower neighbours."""
+    """Return the lower star that `match_stars` computes for a vertex with these lower neighbours."""
     star = np.array([lower | cells.VERTEX], np.uint16)
     gradient.match_stars(star, np.zeros(1, np.uint16))
     return int(star[0])
@@ -67,7 +67,7 @@ def test_lower_star_holds_neighbours_lower_by_value_then_index(shape: tuple[int,
 def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells(lower: int) -> None:
     star = star_of(lower)
     inside = {d for bit, d in DIRECTIONS.items() if star & bit}
-    # A square is in the star with its far corner and both its edges.
+    # A square is in the lower star if its far corner and both of its edges are.
     for dx, dy in [(-1, -1), (1, -1), (-1, 1), (1, 1)]:
         bit = {d: b for b, d in DIRECTIONS.items()}[dx, dy]
         assert ((dx, dy) in inside) == (bool(lower & bit) and (dx, 0) in inside and (0, dy) in inside)
@@ -83,7 +83,7 @@ def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells(lower: in
         assert (step == (0, 0)) == bool(left[0] & bit)
         faces = [face for face in ((0, dy), (dx, 0)) if face != (dx, dy) and face in inside]
         partner_below = (dx - step[0], dy - step[1])
-        for face in faces:  # cell -> face, turned round where they are matched
+        for face in faces:  # from cell to face, but from face to cell where the two are matched
             if step != (0, 0) and face == partner_below and abs(dx) + abs(dy) > abs(face[0]) + abs(face[1]):
                 assert trace._matched_along(star, {d: b for b, d in DIRECTIONS.items()}[face]) == step
                 flow.add_edge(face, (dx, dy))
@@ -93,7 +93,7 @@ def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells(lower: in
 
 
 def test_only_maxima_have_a_critical_square_and_it_is_the_north_western() -> None:
-    """What the list of critical cells and the trace of squares rely on."""
+    """The list of critical cells and the trace of squares rely on this."""
     for lower in range(512):
         star = star_of(lower)
         left = np.zeros(1, np.uint16)

@@ -1,4 +1,4 @@
-"""The trace stage: walks along the gradient."""
+"""The trace stage: paths along the gradient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.image_stages import Grid
 @pytest.mark.parametrize("shape", inputs.SIZES)
 def test_critical_cells_have_the_euler_characteristic_of_a_disc(kind: str, shape: tuple[int, int], top: bool) -> None:
     grid = Grid(inputs.image(kind, shape), top)
-    assert len(grid.minima) - grid.edges.shape[1] + len(grid.maxima) == 1  # the ring of T counts nothing
+    assert len(grid.minima) - grid.edges.shape[1] + len(grid.maxima) == 1  # the frame of T adds nothing
     assert (np.diff(grid.edges[0]) >= 0).all() and (np.diff(grid.minima) > 0).all() and (np.diff(grid.maxima) > 0).all()
 
 
@@ -35,7 +35,7 @@ def test_descending_path_stays_below_its_start_and_ends_in_a_minimum(kind: str, 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_paths_traced_together_end_where_each_ends_alone(sign: int) -> None:
-    """What one learns of the way is for the others."""
+    """Paths share what has been found out about where others end."""
     image = (sign * np.add.outer(np.zeros(3), np.arange(300.0))).astype(np.float32)
     grid = Grid(image, False)
     vertices = np.arange(303, 602)

@@ -1,4 +1,4 @@
-"""The merge stage: the elder rule."""
+"""The merge stage applies the elder rule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gpuph.kernels.cpu.merge import merge
 
 
 def by_the_book(key: np.ndarray, saddle_key: np.ndarray, ends: np.ndarray, reverse: bool) -> dict[int, int]:
-    """Which saddle ends the class of which extremum, without any short cut."""
+    """Return the saddle at which the class of each extremum dies, by union-find without shortcuts."""
     sign = -1 if reverse else 1
     parent = {int(u): int(u) for u in ends.ravel()}
 
@@ -38,7 +38,7 @@ def merged(
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("values", [3, 1000], ids=["ties", "distinct"])
-def test_the_younger_class_dies(values: int, reverse: bool) -> None:
+def test_younger_class_dies(values: int, reverse: bool) -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         extrema = np.sort(rng.choice(200, 40, replace=False)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The reduce stage: loops by the matrix of critical squares and edges."""
+"""The reduce stage: loops, from the matrix of critical squares and edges."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Edge = tuple[int, int]  # owner, direction
 
 
 def by_columns(grid: Grid, killed: np.ndarray, opened: np.ndarray) -> dict[int, int]:
-    """Which critical square ends the loop of which critical edge, by the textbook.
+    """Return the critical square at which the loop of each critical edge dies, by the textbook.
 
-    Every boundary is followed to the end first, then the matrix is reduced by columns.
+    All boundaries are first followed to their critical edges; then the matrix is reduced by columns.
     """
     offsets = [dx + dy * grid.width + dz * grid.area for dx, dy, dz in cells.DIRECTIONS3]
     order = [(int(k), i) for i, k in enumerate(grid.key)]
@@ -29,17 +29,17 @@ def by_columns(grid: Grid, killed: np.ndarray, opened: np.ndarray) -> dict[int, 
         return (a, direction) if order[a] > order[b] else (b, 26 - direction)
 
     def square(v: int, p: int, q: int) -> set[Edge]:
-        """The edges of the square that v spans with its edges in two directions."""
+        """Return the edges of the square that v spans with its edges in two directions."""
         return {edge(v, p), edge(v, q), edge(v + offsets[p], q), edge(v + offsets[q], p)}
 
     known: dict[Edge, set[int]] = {}
 
     def followed(e: Edge) -> set[int]:
-        """The critical edges that an edge leads to."""
+        """Return the critical edges that an edge leads to."""
         if e not in known:
             v, direction = e
             star = int(grid.star[v])
-            shift = trace3._replay(star).get(direction, 0) if star else 0  # none in the ring
+            shift = trace3._replay(star).get(direction, 0) if star else 0  # none in the frame
             found: set[int] = {number[e]} if e in number else set()
             if shift and direction != 13 + shift:  # with a square, not with the vertex
                 for other in square(v, direction, 13 + shift) - {e}:
@@ -79,7 +79,7 @@ def test_reduce_equals_the_textbook(kind: str, shape: tuple[int, int, int], top:
     pairs = {e: s for e, s in enumerate(square_of.tolist()) if s >= 0}
     assert pairs == by_columns(grid, killed, opened)
     assert {e: s for s, e in enumerate(edge_of.tolist()) if e >= 0} == pairs
-    # As many edges close a loop as squares end one.
+    # As many edges create a loop as squares end one.
     assert sorted(pairs) == np.flatnonzero(killed < 0).tolist()
     assert sorted(pairs.values()) == np.flatnonzero(opened < 0).tolist()
     assert not chain.any()
@@ -92,7 +92,7 @@ def test_columns_restart_when_their_buffer_overflows(top: bool, monkeypatch: pyt
     first_edge, chain = np.zeros(grid.key.size, np.int32), np.zeros(grid.key.size, np.uint8)
     matrix = grid.edges, killed, grid.squares, grid.square_directions, opened
     expected, _ = reduce.reduce(grid.key, grid.star, grid.width, grid.area, *matrix, first_edge, chain)
-    monkeypatch.setattr(reduce, "_ROOM", 0)  # room for one edge, then for twice as many
+    monkeypatch.setattr(reduce, "_ROOM", 0)  # a buffer of one edge, which then doubles
     with_little_room = jit.allocating(reduce._reduce_columns.py_func)
     square_of = np.full(len(grid.edges), -1, np.int32)
     of_squares = grid.squares, grid.square_directions, opened, first_edge, killed

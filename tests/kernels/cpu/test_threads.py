@@ -1,4 +1,4 @@
-"""Same input, same output, bit for bit: on any number of threads, in threads of the caller's, and after a fork."""
+"""Results are bit-identical on any number of threads, from concurrent callers, and after a fork."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpuph.kernels.cpu.runtime.threads import Helpers, by_turns, on_threads, ove
 import gpuph
 from support.inputs import image
 
-# Below 32768 values, PyTorch uses no threads of its own, which would not survive a fork.
+# Below 32768 values PyTorch uses no threads of its own; they would not survive a fork.
 X = torch.from_numpy(np.stack([image(("noise", "smooth")[i % 2], (20, 17), i) for i in range(60)]))
 
 
@@ -50,7 +50,7 @@ def test_results_are_bit_identical_on_any_number_of_threads(threads: int) -> Non
 
 VOLUMES = {
     "many": np.stack([image(("noise", "smooth")[i % 2], (9, 10, 11), i) for i in range(12)]),
-    # Threads share the stages of these.
+    # Large enough for several threads to share the stages of one volume.
     "large noise": image("noise", (50, 55, 52))[None],
     "large slope": (image("ramp", (50, 55, 52)) + 0.1 * image("noise", (50, 55, 52)))[None],
     "two large": np.stack([image("smooth", (50, 55, 52), seed) for seed in range(2)]),
@@ -76,7 +76,7 @@ def test_concurrent_callers_get_the_same_results() -> None:
 
 
 def results_as_bytes(threads: int) -> list[bytes]:
-    """For another process: sending tensors would copy them with PyTorch's own threads, which a fork does not bring."""
+    """Return bytes for another process; sending tensors would use PyTorch's threads, which do not survive a fork."""
     return [result.numpy().tobytes() for result in results(threads)]
 
 
@@ -124,7 +124,7 @@ def test_error_in_a_slice_reaches_the_caller() -> None:
 
 @kernel
 def _take_all(taken, stop, times):
-    """Take windows, count in times (n,) how often each was, and return how many."""
+    """Claim windows, count in times (n,) how often each was claimed, and return how many were."""
     n, mine = times.size, 0
     first, last = take(taken, n, stop)
     while first < n:
@@ -161,7 +161,7 @@ def test_queued_call_is_withdrawn_when_the_caller_finishes_first() -> None:
     assert second.results() == []
     release.set()
     assert first.results() == [True]
-    (third,) = helpers.call(lambda: 3, 1)  # it is behind the second
+    (third,) = helpers.call(lambda: 3, 1)  # queued behind the second call
     while not third.begun.locked():
         time.sleep(0.001)
     assert third.results() == [3]

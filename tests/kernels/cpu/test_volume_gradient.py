@@ -1,4 +1,4 @@
-"""The gradient stage in 3D: lower stars and their matching."""
+"""The gradient stage of volumes: lower stars and their matching."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDES = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 
 
 def faces(direction: tuple[int, int, int]) -> list[tuple[int, int, int]]:
-    """The faces of a cell at the vertex that it is named by."""
+    """Return the faces of a cell that contain the vertex at which it is named."""
     return [(*direction[:axis], 0, *direction[axis + 1 :]) for axis in range(3) if direction[axis]]  # type: ignore[misc]
 
 
@@ -48,7 +48,7 @@ def test_lower_star_holds_neighbours_lower_by_value_then_index(kind: str, top: b
 def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells() -> None:
     for lower in random_neighbours(400):
         inside, left = star_of(lower)
-        # A cell is in the star with its far corner and all its faces.
+        # A cell is in the lower star if its far corner and all of its faces are.
         for direction, bit in NUMBER.items():
             belongs = direction == (0, 0, 0) or (bool(lower >> bit & 1) and all(f in inside for f in faces(direction)))
             assert (direction in inside) == belongs
@@ -63,13 +63,13 @@ def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells() -> None
         assert rest == left
         flow = nx.DiGraph()
         for cell in inside:
-            for face in faces(cell):  # cell -> face, turned round where they are matched
+            for face in faces(cell):  # from cell to face, but from face to cell where the two are matched
                 flow.add_edge(*((face, cell) if partner.get(cell) == face else (cell, face)))
         assert nx.is_directed_acyclic_graph(flow)
 
 
 def test_no_eastern_edge_is_critical_and_only_the_first_cube_of_a_maximum() -> None:
-    """What the list of critical cells and the trace of cubes rely on."""
+    """The list of critical cells and the trace of cubes rely on this."""
     cubes = {direction for direction in NUMBER if 0 not in direction}
     for lower in [*random_neighbours(3000), (1 << 27) - 1, *((1 << 27) - 1 - (1 << bit) for bit in range(27))]:
         inside, left = star_of(lower)

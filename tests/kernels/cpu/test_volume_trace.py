@@ -1,4 +1,4 @@
-"""The trace stage in 3D: walks along the gradient."""
+"""The trace stage of volumes: paths along the gradient."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_critical_cells_have_the_euler_characteristic_of_a_ball(
 ) -> None:
     grid = Grid(inputs.image(kind, shape), top)
     total = len(grid.minima) - 1 - len(grid.edges) + len(grid.squares) - (len(grid.maxima) - 1)
-    assert total == (-1 if top else 1)  # of the ball modulo its sphere in T
+    assert total == (-1 if top else 1)  # in T, of the ball relative to its boundary
     for owners in (grid.minima[1:], grid.edges, grid.squares, grid.maxima[1:]):
         assert (np.diff(owners) >= 0).all()
 
@@ -56,7 +56,7 @@ def test_descending_paths_stay_below_and_ascending_paths_above_their_start(kind:
         for vertex, number in ((owner, first), (owner + offsets[direction, 0], second)):
             assert number > 0 or top
             assert component[grid.minima[number]] == component[vertex]
-    # Cubes above a square: those all of whose paths stay at or after it; by their latest corners.
+    # A path up stays in cubes whose latest corner does not come before the owner of the square.
     cubes = np.stack(
         [order[z : z - 1 or None, y : y - 1 or None, x : x - 1 or None] for z, y, x in np.ndindex(2, 2, 2)]
     )

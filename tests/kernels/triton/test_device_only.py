@@ -1,4 +1,4 @@
-"""The launch code never waits for the device: it runs on tensors without data, and launches are counted."""
+"""The launch code never waits for the device: it runs on tensors without data, and its launches are counted."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from support.engines import stubbed
 pytest.importorskip("triton")
 pytestmark = pytest.mark.device_only
 
-# Of volumes: as above, which cells are left for loops, and what the reduction does in registers and in memory.
+# Kernels for volumes: critical cells, then the cells that are left for loops, and the reduction in registers and in
+# memory.
 CELLS = ["_gradient3", "_merge3"]
 LOOPS = ["_mark", "_reduce", "_reduce"]
 
 
 def stages(dims: tuple[int, ...], construction: str = "T") -> list[str]:
-    """Kernels of ours in persistence, whatever the batch: critical cells; minima, then maxima; keys, columns."""
+    """Return the kernels that persistence of images launches: critical cells, minima, maxima, sort keys, columns."""
     minima, maxima = (1 in dims, 0 in dims) if construction == "T" else (0 in dims, 1 in dims)
     return ["_gradient", *["_merge"] * minima, *["_ascents", "_merge"] * maxima, "_pairs", "_place"]
 
 
 class Counted(TorchDispatchMode):
-    """Count PyTorch's operators that launch something: all but views and allocations."""
+    """Record PyTorch's operators that launch something, which are all but views and allocations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,12 +36,12 @@ class Counted(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         name = func.name()
-        if func.namespace == "gpuph":  # look into it, as it launches some of PyTorch's too
+        if func.namespace == "gpuph":  # count the PyTorch operators that it calls
             with self:
                 return func.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.Meta), *args, **(kwargs or {}))
         out = func(*args, **(kwargs or {}))
         views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
-        # What may be a view may be a copy, too: of a tensor that is not contiguous, say.
+        # An operator that usually returns a view may also copy, such as a reshape of a noncontiguous tensor.
         copies = views and isinstance(out, torch.Tensor) and _storage(out) != _storage(args[0])
         nothing = "empty" in name or name.startswith(("aten::detach", "aten::promote_types", "prim::"))
         if not nothing and (copies or not views):
@@ -54,7 +55,7 @@ def _storage(x: torch.Tensor) -> int:
 
 @pytest.fixture(autouse=True)
 def _launchers_on_meta() -> Iterator[None]:
-    """What runs on CUDA runs on the device "meta" too, where only shapes are known."""
+    """Register the implementations for CUDA on the device "meta" as well, where only shapes are known."""
     with torch.library._scoped_library("gpuph", "IMPL") as library:
         for name, implementation in implementations.items():
             library.impl(name, implementation, "Meta", allow_override=True)
@@ -76,7 +77,7 @@ def test_persistence_launches_do_not_depend_on_the_batch(n: int, shape: tuple[in
 @pytest.mark.parametrize("n", [1, 64])
 @pytest.mark.parametrize("size", [1, 34, 66, 512])
 def test_launches_of_volumes_do_not_depend_on_the_batch(n: int, size: int) -> None:
-    """One launch lists pairs, one sorts runs of 32, and each of the others makes runs that are eight times as long."""
+    """One launch lists pairs, one sorts runs of 32, and each further one makes runs eight times as long."""
     merges = {1: 1, 34: 4, 66: 5, 512: 8}[size]
     for dims, construction, dtype in (
         ((0, 1, 2), "T", torch.float32),
@@ -111,7 +112,7 @@ def test_empty_batch_launches_nothing() -> None:
 
 @pytest.mark.parametrize(("sizes", "solver"), [((50, 9), "auto"), ((3000, 2500), "auto"), ((5, 9), "auction")])
 def test_matching_launches_do_not_depend_on_the_batch(sizes: tuple[int, int], solver: str) -> None:
-    """The second is for windows of thousands of points, where diagrams have room for them."""
+    """A second launch handles windows of thousands of points, if diagrams are wide enough to hold them."""
     for n in (1, 5000):
         leaves = [torch.empty(n, size, device="meta", requires_grad=True) for size in sizes for _ in range(2)]
         index, count = (torch.empty(shape, dtype=torch.int64, device="meta") for shape in ((n, 1), (n,)))
@@ -161,7 +162,7 @@ def test_loss_of_volumes_and_backward_stay_on_the_device(batch: int, dims: tuple
     names = [launch.kernel.__name__ for launch in forward]
     merges = ["_merge_runs"] * names.count("_merge_runs")
     pairs = [*CELLS, *LOOPS, "_pairs3", "_sort_runs", *merges]
-    matching = ["_matched_cost"] * 2  # diagrams have room for thousands of points
+    matching = ["_matched_cost"] * 2  # diagrams are wide enough for thousands of points
     assert names == ["_lay", "_frame", *pairs] + ["_locate"] * len(dims) + matching * len(dims)
     assert [launch.kernel.__name__ for launch in backward] == ["_scatter_slopes"] * len(dims)
     assert (len(counted_forward.names), len(counted_backward.names)) == (10 + len(dims), 2 + len(dims))

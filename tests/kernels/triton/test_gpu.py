@@ -1,4 +1,4 @@
-"""The Triton kernels on a GPU, against the CPU; skipped where there is none."""
+"""The Triton kernels on a GPU equal the CPU's. Skipped where there is no GPU."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_matchings_of_a_thousand_random_batches_equal_the_cpu() -> None:
 
 
 def training_step(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of predicted and true maps, and its gradient."""
+    """Return the loss of predicted and true maps, and its gradient."""
     pred = pred.detach().requires_grad_()
     loss = (LOSS if pred.dim() == 4 else LOSS_OF_VOLUMES)(pred, target)
     loss.backward()

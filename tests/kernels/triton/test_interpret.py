@@ -1,4 +1,4 @@
-"""The Triton kernels in Triton's interpreter, which has to be chosen before they are imported: in their own process."""
+"""The Triton kernels in Triton's interpreter, in a process of its own, as it is selected when kernels are imported."""
 
 from __future__ import annotations
 

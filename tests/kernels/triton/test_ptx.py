@@ -1,4 +1,4 @@
-"""The compiled Triton kernels, as PTX on the CPU: on random schedules, with races and unwritten memory looked for."""
+"""Triton kernels for images and matching as PTX on the CPU: random schedules, checks for races and unwritten memory."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_serpentine_valley_equals_the_cpu() -> None:
 
 
 def test_large_windows_equal_the_cpu() -> None:
-    """Keys have no room for so many pixels, and many programs share one tree."""
+    """Pixels exceed the bits of a sort key, and many programs share one tree."""
     with ptx(3, checks=(), stats=False):
         assert_same_pairs(batch("noise", (181, 181)))  # the largest square whose trees have words of 32 bits
         assert_same_pairs(batch("noise", (260, 261)))
@@ -100,7 +100,7 @@ def test_large_windows_equal_the_cpu() -> None:
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_pairs_of_framed_windows_equal_the_cpu_on_any_schedule(seed: int) -> None:
     pred, target = (batch(kind, (17, 70), 2) for kind in ("noise", "smooth"))
-    shape = (12, 61) if seed % 7 > 1 else (2,)  # in each pixel, or slopes
+    shape = (12, 61) if seed % 7 > 1 else (2,)  # a value per pixel, or slopes
     height = None if seed % 5 == 0 else torch.randn(8 if seed % 2 else 1, *shape)
     with ptx(seed):
         assert_same_localized(pred, target, height, (12, 61), (5, 9), seed % 3 > 0, dims=((0, 1), (1,))[seed % 2])
@@ -139,7 +139,7 @@ def test_matchings_with_outliers_equal_the_cpu_on_any_schedule(seed: int) -> Non
 
 
 def test_matchings_of_hundreds_of_points_equal_the_cpu() -> None:
-    """Sweeps take several blocks, and trees outgrow one."""
+    """Sweeps take several blocks, and trees exceed one block."""
     rng = np.random.default_rng(0)
     for solver, n in (("auto", 200), ("auction", 20)):
         left, right = [np.sort(rng.uniform(0, 20, (size, 2)), axis=1) for size in (n, 620)]
@@ -149,7 +149,7 @@ def test_matchings_of_hundreds_of_points_equal_the_cpu() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_auto_runs_each_solver_on_its_windows(seed: int) -> None:
-    """Two launches share the results; so many points that both would come into play take minutes here."""
+    """Two launches write to the same results. The threshold is lowered, as thousands of points would take minutes."""
     modules = [importlib.import_module(f"gpuph.kernels.{device}.matching.match") for device in ("cpu", "triton")]
     with contextlib.ExitStack() as stack:
         for module in modules:
@@ -178,8 +178,8 @@ with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
 
 
 def test_odd_batch_sizes_reuse_compiled_kernels() -> None:
-    """Halves of a batch of odd size do not begin at a multiple of 16 bytes."""
-    root = Path(__file__).parents[3]  # a process of its own, in which nothing is compiled yet
+    """The second half of a batch of odd size does not start at a multiple of 16 bytes."""
+    root = Path(__file__).parents[3]  # a process in which nothing is compiled yet
     words = [sys.executable, "-c", ODD_BATCHES, str(root), str(root / "tests" / "ptxrun")]
     run = subprocess.run(words, capture_output=True, text=True, check=True)
     four, one, three = map(int, run.stdout.split())
@@ -228,7 +228,7 @@ def test_loss_and_gradient_equal_the_cpu_and_repeat(roads: torch.Tensor) -> None
 
 
 def test_gradient_stage_stays_within_its_instruction_budget(roads: torch.Tensor) -> None:
-    """PTX instructions a pixel: 53 of roads and 72 of noise when this was written."""
+    """PTX instructions per pixel: 53 for roads and 72 for noise when this was written."""
     for windows, most in ((roads, 60), (batch("noise", (64, 64), 16), 80)):
         with ptx(0, checks=()) as emulation:
             assert_same_pairs(windows)

@@ -1,4 +1,4 @@
-"""The Triton kernels of `reduce` on what the CPU's stages hand to them: as PTX on random schedules, and compiled."""
+"""The Triton kernels of `reduce` on inputs from the CPU's stages: as PTX on random schedules, and compiled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.resources import TARGETS, compile_for, resources
 pytest.importorskip("triton")
 module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
 STATUS, NAN, OVERFLOWED = 4, 1, 2
-CROWDED = {"_VOXELS_A_PROGRAM": 32, "_SLOTS_A_VOXEL": 8}  # programs that meet at the same pivots
+CROWDED = {"_VOXELS_A_PROGRAM": 32, "_SLOTS_A_VOXEL": 8}  # many programs compete for the same pivots
 
 
 def on_ptx(test: Any) -> Any:
@@ -34,7 +34,7 @@ def volumes(kind: str, shape: tuple[int, ...], n: int = 1, seed: int = 0, dtype:
 
 
 def assert_same_loops(windows: np.ndarray, top: bool, seed: int = 0, **options: Any) -> Any:
-    """Triton's pairs of voxels must be the CPU's, on a random schedule. Returns the emulation."""
+    """Assert that Triton's pairs of voxels are the CPU's on a random schedule, and return the emulation."""
     arguments, edges, expected = inputs_of(windows, top, seed)
     before = arguments.counters.clone()
     with ptx(seed, **CHAINS, **options) as emulation:
@@ -49,7 +49,7 @@ def assert_same_loops(windows: np.ndarray, top: bool, seed: int = 0, **options: 
 @pytest.mark.parametrize("block", [64, 4])
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_loops_equal_the_cpu_on_any_schedule(seed: int, block: int) -> None:
-    """With few registers, most columns are finished in memory."""
+    """With few registers most columns are finished in memory."""
     dtype = (np.float32, np.float64)[seed // 2 % 2]
     options = {"switch_prob": 0.02 + 0.3 * (seed % 3), "resident_blocks": 4 + seed % 9}
     for kind in ("noise", "integers", "smooth"):
@@ -71,7 +71,7 @@ def test_loops_of_odd_windows_equal_the_cpu(kind: str, top: bool) -> None:
 @on_ptx
 @pytest.mark.parametrize("top", [True, False])
 def test_loops_of_solids_equal_the_cpu(top: bool) -> None:
-    """Tori, linked rings and a knot, as distance maps and as masks, which are nothing but ties."""
+    """Tori, linked rings and a knot, as distance maps and as masks, which consist of ties."""
     for seed, (solid, _) in enumerate(inputs.shapes().values()):
         distance = inputs.ndimage.distance_transform_edt(~solid) - inputs.ndimage.distance_transform_edt(solid)
         assert_same_loops(np.stack((distance, 1.0 - solid)).astype(np.float32), top, seed)
@@ -106,7 +106,7 @@ def test_windows_with_a_nan_are_skipped() -> None:
 )
 @pytest.mark.parametrize("top", [True, False])
 def test_overflow_is_reported_and_affects_only_its_window(small: dict[str, Any], top: bool) -> None:
-    """Nothing is written elsewhere, and other windows are as ever."""
+    """Nothing is written elsewhere, and other windows are complete."""
     shape = (15, 16, 17)
     windows = np.concatenate((volumes("noise", shape), volumes("constant", shape), volumes("noise", shape, seed=1)))
     windows[1, 7, 7:10, 7:10] = 0
@@ -150,7 +150,7 @@ def test_empty_batch_launches_nothing() -> None:
 
 @on_ptx
 def test_reduction_stays_within_its_instruction_budget() -> None:
-    """Instructions of the one warp, where data is realistic: 1,900 a pair when this was written."""
+    """Instructions per pair on realistic data: 1,900 when this was written. A program has one warp."""
     x = neurons.windows(1, 32).numpy()
     x = x + 0.3 * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
     arguments, _, expected = inputs_of(x, True)
@@ -160,7 +160,7 @@ def test_reduction_stays_within_its_instruction_budget() -> None:
 
 
 def launches(side: int, top: bool, dtype: torch.dtype, capacity: int = 0) -> list[Launch]:
-    """What is launched for volumes on the device "meta", where only shapes are known."""
+    """Return the launches for volumes on the device "meta", where only shapes are known."""
     n, voxels, shape = 3, side**3, (side,) * 3
 
     def new(*size: int, dtype: torch.dtype = torch.int32) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Triton kernels for volumes, as PTX on the CPU: on random schedules, with races and unwritten memory looked for."""
+"""Triton kernels for volumes as PTX on the CPU: random schedules, checks for races and unwritten memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_pairs_equal_the_cpu_on_any_schedule(seed: int) -> None:
     construction, switch_prob = "TV"[seed % 2], 0.02 + 0.3 * (seed % 3)
     for kind in ("noise", "integers", "smooth"):
         x = batch(kind, (11, 9, 13), 2, seed=seed)
-        with ptx(seed, switch_prob=switch_prob):  # nobody reads what another program of the same launch has written
+        with ptx(seed, switch_prob=switch_prob):  # without loops, programs of a launch do not read what others write
             assert_same_pairs(x, (2, 0), construction)
         with ptx(seed, switch_prob=switch_prob, **CHAINS):
             assert_same_pairs(x, DIMS, construction)
@@ -115,7 +115,7 @@ def test_lower_stars_and_critical_cells_equal_the_cpu(kind: str, top: bool) -> N
         assert np.array_equal(found[order], numbers)
         marks = claims == merge3.KILLER.value if side == 0 else opened
         assert np.array_equal(marks[0, :n].numpy()[order], partner >= 0)
-        # An owner's cells follow one another from its first on, in order.
+        # The cells of an owner are consecutive and in order.
         assert (np.diff(found)[np.diff(owner) == 0] > 0).all()
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
         assert len(starts) == len(set(owner.tolist()))
@@ -161,7 +161,7 @@ def test_windows_at_the_limit_of_16_bit_codes_equal_the_cpu(construction: str) -
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_pairs_of_framed_windows_equal_the_cpu_on_any_schedule(seed: int) -> None:
     pred, target = (batch(kind, (8, 7, 19), 2, seed=seed) for kind in ("noise", "smooth"))
-    shape = (5, 6, 14) if seed % 7 > 1 else (3,)  # in each voxel, or slopes
+    shape = (5, 6, 14) if seed % 7 > 1 else (3,)  # a value per voxel, or slopes
     height = None if seed % 5 == 0 else torch.randn(16 if seed % 2 else 1, *shape)
     dims = ((2, 1), (1,))[seed % 2]
     with ptx(seed, **CHAINS):
@@ -206,7 +206,7 @@ def test_overflowing_loops_are_reported_and_other_dims_are_complete() -> None:
 
 
 def long_front(height: int, width: int) -> torch.Tensor:
-    """A plane (1, 1, height, width) with one loop in V, around a comb: all of its teeth's sides are in one chain."""
+    """Return a plane (1, 1, height, width) whose only loop in V goes around a comb, all of it in one chain."""
     y, x = np.indices((height, width))
     plane = np.where(x % 3 == 0, 1e6, 5e5) - y - 0.4 * (x % 3 == 1)
     plane[1] = 2e6 - x[1]
@@ -220,7 +220,9 @@ def test_larger_capacity_gives_loops_more_memory() -> None:
     with ptx(0, **CHAINS), gpuph.use_kernels("triton"):
         with pytest.raises(RuntimeError, match=r"x: the loops of its window 0 .* raise capacity, which was 1056,"):
             gpuph.persistence(x, DIMS, "V").check()
-        with pytest.raises(RuntimeError, match=r"raise capacity, which was 1056,"):  # memory is no less than usual
+        with pytest.raises(
+            RuntimeError, match=r"raise capacity, which was 1056,"
+        ):  # a small capacity does not lower the memory
             gpuph.persistence(x, DIMS, "V", capacity=3).check()
         gpuph.persistence(x, DIMS, "V", capacity=2 * 1056).check()
     with ptx(1, **CHAINS):
@@ -242,7 +244,7 @@ def test_cell_lists_hold_all_critical_cells(kind: str) -> None:
 
 
 def test_gradient_stage_stays_within_its_instruction_budget() -> None:
-    """PTX instructions a voxel where data is realistic: 297 when this was written."""
+    """PTX instructions per voxel on realistic data: 297 when this was written."""
     x = neurons.windows(1, 32)
     with ptx(0, checks=()) as emulation:
         assert_same_pairs(x, (2, 0))
