@@ -25,6 +25,8 @@ OPTIONAL = {
     "tqdm",
 }
 
+PTXRUN = Path(__file__).with_name("ptxrun")
+
 
 class _TestModule(pytest.Module):
     """A test file that is skipped, with the reason, if it imports an optional package that is not installed."""
@@ -44,6 +46,16 @@ class _TestModule(pytest.Module):
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
     return _TestModule.from_parent(parent, path=module_path)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of ptxrun as a part of its lane, and the lanes that take minutes as slow."""
+    for item in items:
+        if PTXRUN in item.path.parents:
+            item.add_marker("ptx")
+        if any(item.get_closest_marker(lane) for lane in ("interpret", "compile", "ptx")):
+            item.add_marker("slow")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

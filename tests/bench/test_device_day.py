@@ -34,6 +34,7 @@ def nothing_carried(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     return folder
 
 
+@pytest.mark.slow
 def test_golden_answers_are_those_of_the_cpu() -> None:
     hashes, tensors = golden.load()
     now, tensors_now = golden.compute()

@@ -35,6 +35,7 @@ from bench.paper.scores import HIGHER_IS_BETTER, score
 from bench.speed.inputs import road_mask
 from bench.train.crops import distance_map
 
+pytestmark = pytest.mark.slow  # networks are trained
 ROWS = 200  # of the rendered scene: enough for a crop of its training part
 
 

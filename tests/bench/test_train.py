@@ -14,6 +14,7 @@ from bench.train.folder import load_folder
 from bench.train.roads import helsinki, load_lines
 from bench.train.scenes import Scene
 
+pytestmark = pytest.mark.slow  # networks are trained
 ROWS = 400  # of the rendered scene: enough for a crop of its training part
 
 

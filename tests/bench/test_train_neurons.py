@@ -14,6 +14,7 @@ from bench.train.crops import Crops
 from bench.train.neurons import BRIDGES, DETOUR, hemibrain, load_skeletons
 from bench.train.scenes import Scene
 
+pytestmark = pytest.mark.slow  # networks are trained
 SIDE = 64
 
 

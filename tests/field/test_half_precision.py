@@ -45,7 +45,7 @@ ON_DISTANCES = {
 
 
 def maps(dtype: torch.dtype, scale: float) -> tuple[Tensor, Tensor]:
-    """Return noise up to a scale, without ties, as float64 would break them otherwise; and a truth with a curve of 0."""
+    """Return noise up to a scale, without ties, which float64 would break otherwise, and a truth with a curve of 0."""
     generator = torch.Generator().manual_seed(0)
     values = 1 + torch.randperm(32 * 16, generator=generator).view(2, 1, 16, 16)
     pred = (values * 2.0**-9 if dtype == torch.float16 else values % 200 * 2.0**-8) * scale

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
 LATEST = 1.5  # longest time from the signal to the exception, in seconds
 
 PRELUDE = """

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # One kernel is enough, and this one compiles fast.
 CALL = """
 import torch
