@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers compete for the cores, so idle threads of OpenMP should not spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 
 # Packages that tests compare with, and those of the training demo. A machine with a GPU may have none of them.

@@ -35,8 +35,8 @@ from bench.paper.scores import HIGHER_IS_BETTER, score
 from bench.speed.inputs import road_mask
 from bench.train.crops import distance_map
 
-pytestmark = pytest.mark.slow  # networks are trained
-ROWS = 200  # of the rendered scene: enough for a crop of its training part
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]  # networks are trained
+ROWS = 200  # metres of Helsinki: enough for a crop of the training area
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,8 +14,8 @@ from bench.train.folder import load_folder
 from bench.train.roads import helsinki, load_lines
 from bench.train.scenes import Scene
 
-pytestmark = pytest.mark.slow  # networks are trained
-ROWS = 400  # of the rendered scene: enough for a crop of its training part
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("train")]  # networks are trained
+ROWS = 400  # metres of Helsinki: enough for a crop of the training area
 
 
 @pytest.fixture(scope="module")
