@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 NOT_INSTALLED = f"""
@@ -42,6 +44,7 @@ def test_checkout_needs_no_installation(tmp_path: Path) -> None:
     assert Path(package).parents[1] == Path(kernels).parents[1] == ROOT
 
 
+@pytest.mark.slow
 def test_gpu_tests_are_collected_without_optional_packages() -> None:
     lines = python(WITHOUT_PACKAGES, ROOT, "tests", "--collect-only", "-m", "gpu").splitlines()
     collected = {line.partition("::")[0] for line in lines if "::" in line}

@@ -269,6 +269,7 @@ def test_ccq_of_an_edge_without_length_is_zero():
     assert ccq(line, point) == (1.0, 0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_graph_with_itself_is_perfect_in_any_form():
     forms = [
         nx.Graph(),

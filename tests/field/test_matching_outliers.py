@@ -51,6 +51,7 @@ def test_matchings_with_outliers_are_optimal_in_float32_and_with_unmatched_dista
     assert_optimal([*left], [*right], unmatched, dtype)
 
 
+@pytest.mark.slow
 def test_one_long_bar_adds_its_cost_to_thousands_of_short_bars() -> None:
     rng = np.random.default_rng(2)
     left, right = (np.stack((b := rng.random(2100), b + rng.random(2100) + 0.5), 1) for _ in range(2))

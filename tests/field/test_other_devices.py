@@ -85,6 +85,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_cpu_kernels_serve_every_device() -> None:
     run = python(DEVICE + KERNELS_OF_THE_CPU)
     assert run.returncode == 0, run.stderr
@@ -96,6 +97,7 @@ def test_every_operator_has_an_implementation_for_every_device(key: str) -> None
         assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(f"gpuph::{name}", key)
 
 
+@pytest.mark.slow
 def test_missing_triton_raises_and_says_what_to_install() -> None:
     run = python(DEVICE + WITHOUT_TRITON)
     assert run.returncode == 0, run.stderr
@@ -108,6 +110,7 @@ def test_missing_triton_raises_and_says_what_to_install() -> None:
         assert 'gpuph.use_kernels("cpu")' in line
 
 
+@pytest.mark.slow
 def test_empty_environment_variable_means_auto() -> None:
     run = python("import gpuph; print(gpuph.ops.backend._chosen)", GPUPH_KERNELS="")
     assert run.stdout.strip() == "auto", run.stderr
@@ -124,6 +127,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", BROKEN)
 def test_broken_torchmetrics_is_distinguished_from_a_missing_one(fault: str, tmp_path: Path) -> None:
     (tmp_path / "torchmetrics.py").write_text(fault)
@@ -133,6 +137,7 @@ def test_broken_torchmetrics_is_distinguished_from_a_missing_one(fault: str, tmp
     assert BROKEN[fault] in last
 
 
+@pytest.mark.slow
 def test_missing_torchmetrics_raises_and_says_what_to_install() -> None:
     run = python("import sys; sys.modules['torchmetrics'] = None; import gpuph.metrics.modules")
     assert run.stderr.splitlines()[-1] == (

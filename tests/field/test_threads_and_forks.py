@@ -81,12 +81,14 @@ time.sleep(0.5)
 """
 
 
+@pytest.mark.slow
 def test_interpreter_exits_while_daemon_threads_are_inside_calls() -> None:
     done = run(AT_WORK)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_interpreter_exits_while_a_daemon_thread_compiles(tmp_path: Path) -> None:
     code = """
 import threading, time
@@ -100,6 +102,7 @@ time.sleep(1.0)
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_fork_during_a_compilation_does_not_hang_the_child(tmp_path: Path) -> None:
     code = """
 import os, signal, threading, time
@@ -209,6 +212,7 @@ class Diagrams(torch.utils.data.Dataset[torch.Tensor]):
         return gpuph.persistence(torch.from_numpy(image("noise", (9, 9), i))[None], capacity=40)[1].birth_index[0]
 
 
+@pytest.mark.slow
 def test_spawned_dataloader_workers_give_the_same_diagrams() -> None:
     loader = torch.utils.data.DataLoader(
         Diagrams(), batch_size=3, num_workers=1, multiprocessing_context="spawn", timeout=300
