@@ -23,7 +23,7 @@ LAYERS = (
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
     ("gpuph",),
 )
-# Siblings of one layer that build on one another, in a circle-free order that `test_no_import_circles` watches over.
+# The layers whose siblings may import one another. `test_no_import_circles` keeps their order.
 CONNECTED = LAYERS[2:3] + LAYERS[4:5]
 
 # Decorators of functions that run on a device or are compiled by Numba: their parameters are those of a launch.

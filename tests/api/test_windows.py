@@ -52,9 +52,9 @@ def test_frame_surrounds_the_window_without_changing_it() -> None:
     value = torch.tensor([-1.0, -2.0, float("-inf")])
     framed = frame(x, value)
     assert torch.equal(framed[:, 1:-1, 1:-1], x)
-    ring = torch.ones(6, 7, dtype=torch.bool)
-    ring[1:-1, 1:-1] = False
-    assert torch.equal(framed[:, ring], value[:, None].expand(3, 22))
+    on_frame = torch.ones(6, 7, dtype=torch.bool)
+    on_frame[1:-1, 1:-1] = False
+    assert torch.equal(framed[:, on_frame], value[:, None].expand(3, 22))
     framed.square().sum().backward()
     assert torch.equal(x.grad, 2 * x.detach())
 

@@ -31,8 +31,8 @@ def test_keys_are_ordered_like_the_values(dtype: type, top: bool) -> None:
     expected = np.unique(values, return_inverse=True)[1].ravel()  # equal numbers for equal values
     found = np.unique(inside, return_inverse=True)[1].ravel()
     assert not nan and np.array_equal(found, expected.max() - expected if top else expected)
-    ring = key[0, 0]
-    assert (ring < inside.min()) if top else (ring > inside.max())
+    frame = key[0, 0]
+    assert (frame < inside.min()) if top else (frame > inside.max())
 
 
 def test_nan_is_reported_at_every_position() -> None:

@@ -40,9 +40,9 @@ def test_lower_star_holds_neighbours_lower_by_value_then_index(kind: str, top: b
         inside, left = star_of(lower)
         assert grid.star[at] == sum(1 << NUMBER[direction] for direction in inside)
         assert critical.get(at, 0) == sum(1 << NUMBER[direction] for direction in left)
-    ring = np.ones(grid.shape, bool)
-    ring[1:-1, 1:-1, 1:-1] = False
-    assert not grid.star[ring.ravel()].any()
+    on_frame = np.ones(grid.shape, bool)
+    on_frame[1:-1, 1:-1, 1:-1] = False
+    assert not grid.star[on_frame.ravel()].any()
 
 
 def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells() -> None:
