@@ -37,7 +37,7 @@ def read(graph: nx.Graph) -> Polylines:
     if not isinstance(graph, nx.Graph) or graph.is_directed():
         raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}")
     nodes = list(graph)
-    position = _positions(nodes, [pos for _, pos in graph.nodes(data="pos")])
+    position = _positions(nodes, [data.get("pos") for _, data in graph.nodes(data=True)])
     ends, paths = _edges(graph, nodes)
     if all(path is None for path in paths):
         return Polylines(nodes, position, ends, position[ends.ravel()], 2 * np.arange(len(ends) + 1))
@@ -66,7 +66,7 @@ def _edges(graph: nx.Graph, nodes: list[Any]) -> tuple[np.ndarray, list[Any]]:
     """Numbers of the nodes at both ends of each edge, shape (m, 2), and its `path` or None; `graph.edges` is slower."""
     number = {node: index for index, node in enumerate(nodes)}
     adjacent = [around for _, around in graph.adjacency()]
-    starts = np.repeat(np.fromiter((number[node] for node, _ in graph.adjacency()), int), list(map(len, adjacent)))
+    starts = np.repeat(np.fromiter(map(number.__getitem__, graph.adj), int), list(map(len, adjacent)))
     stops = np.fromiter(map(number.__getitem__, chain.from_iterable(adjacent)), int)
     attributes = list(chain.from_iterable(around.values() for around in adjacent))
     if graph.is_multigraph():  # the attributes of parallel edges are in a dictionary
