@@ -12,6 +12,9 @@ from .. import checks
 from .masks import as_graphs
 from .network import Network, networks
 
+# How many control points are searched from at once, so that memory does not grow with the square of their number.
+BLOCK = 256
+
 
 class APLS(NamedTuple):
     """Average path length similarity, in [0, 1]; 1 is best."""
@@ -138,15 +141,18 @@ def _similarity(
     if points is not None and len(places) > points:
         places = places[rng.choice(len(places), points, replace=False)]
     snapped, found = other.snap(network.positions(places), snap)
-    number = np.cumsum(found) - 1  # of those that were found
+    order = np.argsort(~found, kind="stable")  # the points that were found come first
+    places, snapped = places[order], snapped[order[: np.count_nonzero(found)]]
     similar, paths = 0.0, 0
-    for rows in np.array_split(np.arange(len(places)), -(-len(places) // 512) or 1):  # so that memory grows with n only
+    for rows in np.array_split(np.arange(len(places)), -(-len(places) // BLOCK) or 1):
         length = network.distances(places, rows)
-        path = np.isfinite(length) & (length > network.rounding)
-        paths += np.count_nonzero(path)
-        length_there = other.distances(snapped[found], number[rows[found[rows]]])
-        length = np.where(path, length, np.inf).take(np.flatnonzero(found[rows]), 0).take(np.flatnonzero(found), 1)
+        length[length <= network.rounding] = np.inf
+        paths += np.count_nonzero(np.isfinite(length))
+        rows = rows[rows < len(snapped)]
+        length = length[: len(rows), : len(snapped)]
+        share = other.distances(snapped, rows)
         with np.errstate(invalid="ignore"):  # infinity minus infinity, where neither has a path
-            share = 1 - np.abs(length - length_there) / length
-        similar += np.fmax(share, 0).sum()
+            np.abs(np.subtract(share, length, out=share), out=share)
+            np.subtract(1, np.divide(share, length, out=share), out=share)
+        similar += np.fmax(share, 0, out=share).sum()
     return float(similar / paths) if paths else None
