@@ -11,7 +11,7 @@ import pytest
 
 from gpuph.metrics import apls
 from gpuph.metrics.network import Network, Places, networks
-from graphs import graph, oddities
+from support.graphs import graph, oddities
 
 
 def street_map(seed: int) -> nx.Graph:

@@ -14,7 +14,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 import gpuph
-from bench import counts
+from bench.device import counts
 
 
 class OnSecondDevice(torch.Tensor):

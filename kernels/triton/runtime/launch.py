@@ -29,8 +29,8 @@ if INTERPRETED and triton.__version__.startswith("3.6."):
 WARP = 64 if torch.version.hip else 32
 
 # Arguments that are often parts of larger tensors, such as the second half of a batch. Whether they begin at a multiple
-# of 16 bytes must not decide which variant of a kernel runs, or an odd batch would compile another one. The same is true
-# of images and volumes.
+# of 16 bytes must not decide which variant of a kernel runs, or an odd batch would compile another one. The same holds
+# for images and volumes.
 DIAGRAMS = ["birth_a", "death_a", "count_a", "birth_b", "death_b", "count_b"]
 
 
