@@ -29,7 +29,7 @@ OPTIONAL = {
     "tqdm",
 }
 
-PTXRUN = Path(__file__).with_name("ptxrun")
+TESTS = Path(__file__).parent
 
 
 class _TestModule(pytest.Module):
@@ -54,9 +54,9 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of ptxrun as a part of its lane, and the lanes that take minutes as slow."""
+    """Mark the tests of ptxrun as part of its lane, and the lanes that take minutes as slow."""
     for item in items:
-        if PTXRUN in item.path.parents:
+        if TESTS / "ptxrun" in item.path.parents:
             item.add_marker("ptx")
         if any(item.get_closest_marker(lane) for lane in ("interpret", "compile", "ptx")):
             item.add_marker("slow")

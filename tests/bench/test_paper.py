@@ -35,7 +35,7 @@ from bench.paper.scores import HIGHER_IS_BETTER, score
 from bench.speed.inputs import road_mask
 from bench.train.crops import distance_map
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]  # networks are trained
+pytestmark = pytest.mark.slow  # networks are trained
 ROWS = 200  # metres of Helsinki: enough for a crop of the training area
 
 

@@ -14,7 +14,7 @@ from bench.train.folder import load_folder
 from bench.train.roads import helsinki, load_lines
 from bench.train.scenes import Scene
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("train")]  # networks are trained
+pytestmark = pytest.mark.slow  # networks are trained
 ROWS = 400  # metres of Helsinki: enough for a crop of the training area
 
 
