@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from .. import checks
 from ..persistence import check_windows, diagrams_of
-from .masks import as_drawn
+from .inputs import as_drawn
 
 
 def betti_error(

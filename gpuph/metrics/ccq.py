@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .. import checks
-from .masks import as_batches, as_graphs
+from .inputs import as_batches, as_graphs
 from .network import Network, networks
 from .skeletons import curves, weights
 

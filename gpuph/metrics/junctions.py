@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .. import checks
-from .masks import as_graphs
+from .inputs import as_graphs
 from .network import Network, Places, networks
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from .. import checks
-from .masks import as_graphs
+from .inputs import as_graphs
 from .network import Network, networks
 
 
