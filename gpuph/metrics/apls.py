@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -89,48 +89,69 @@ def apls(
     >>> [round(value, 3) for value in result]
     [0.5, 0.333, 1.0]
     """
-    return result(totals(pred, target, **settings(spacing, snap, metres_per_pixel, points, seed)))
+    return measure(pred, target, APLSSettings.checked(spacing, snap, metres_per_pixel, points, seed)).result()
 
 
-def settings(spacing: float, snap: float, metres_per_pixel: float, points: int | None, seed: int) -> dict[str, Any]:
-    """Return the settings of `totals` by name; raise unless they are what `apls` documents."""
-    return {
-        "spacing": checks.number("spacing", spacing, positive=True),
-        "snap": checks.number("snap", snap, positive=True),
-        "metres_per_pixel": checks.number("metres_per_pixel", metres_per_pixel, positive=True),
-        "points": None if points is None else checks.integer("points", points, 2),
-        "seed": checks.seed(seed),
-    }
+class APLSSettings(NamedTuple):
+    """Settings of `apls`."""
+
+    spacing: float
+    snap: float
+    metres_per_pixel: float
+    points: int | None
+    seed: int
+
+    @classmethod
+    def checked(
+        cls, spacing: float, snap: float, metres_per_pixel: float, points: int | None, seed: int
+    ) -> APLSSettings:
+        """Return the settings in the types of the fields; raise unless they are as documented."""
+        return cls(
+            spacing=checks.number("spacing", spacing, positive=True),
+            snap=checks.number("snap", snap, positive=True),
+            metres_per_pixel=checks.number("metres_per_pixel", metres_per_pixel, positive=True),
+            points=None if points is None else checks.integer("points", points, 2),
+            seed=checks.seed(seed),
+        )
 
 
-def totals(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
-    spacing: float,
-    snap: float,
-    metres_per_pixel: float,
-    points: int | None,
-    seed: int,
-) -> np.ndarray:
-    """Sums over the images: the three fields of APLS, and how many images there are."""
-    rng = np.random.default_rng(seed)
-    sums = np.zeros(4)
-    for graph, true_graph in as_graphs(pred, target):
-        network, true_network = networks(graph, true_graph, metres_per_pixel)
-        there = _similarity(true_network, network, spacing, snap, points, rng)
-        back = _similarity(network, true_network, spacing, snap, points, rng)
-        if there is None and back is None:
-            there = back = 1.0
-        there, back = there or 0.0, back or 0.0
-        both = 2 * there * back / (there + back) if there + back > 0 else 0.0
-        sums += (both, there, back, 1)
-    return sums
+class APLSTotals(NamedTuple):
+    """Sums over images of the fields of `APLS`, and the number of images."""
+
+    score: float
+    target_to_pred: float
+    pred_to_target: float
+    images: float
+
+    def result(self) -> APLS:
+        """Return the metric; without any image, all fields are 1."""
+        if not self.images:
+            return APLS(1.0, 1.0, 1.0)
+        return APLS(
+            score=self.score / self.images,
+            target_to_pred=self.target_to_pred / self.images,
+            pred_to_target=self.pred_to_target / self.images,
+        )
 
 
-def result(sums: np.ndarray) -> APLS:
-    """The metric of such sums."""
-    *fields, images = sums.tolist()
-    return APLS(*(field / images for field in fields)) if images else APLS(1.0, 1.0, 1.0)
+def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: APLSSettings) -> APLSTotals:
+    """Compute the sums over a pair of inputs."""
+    rng = np.random.default_rng(settings.seed)
+    sums = np.zeros(len(APLSTotals._fields))
+    for graphs in as_graphs(pred, target):
+        sums += _compare(*networks(*graphs, settings.metres_per_pixel), settings, rng)
+    return APLSTotals(*sums.tolist())
+
+
+def _compare(network: Network, true_network: Network, settings: APLSSettings, rng: np.random.Generator) -> APLSTotals:
+    spacing, snap, points = settings.spacing, settings.snap, settings.points
+    there = _similarity(true_network, network, spacing, snap, points, rng)
+    back = _similarity(network, true_network, spacing, snap, points, rng)
+    if there is None and back is None:
+        there = back = 1.0
+    there, back = there or 0.0, back or 0.0
+    both = 2 * there * back / (there + back) if there + back > 0 else 0.0
+    return APLSTotals(score=both, target_to_pred=there, pred_to_target=back, images=1)
 
 
 def _similarity(

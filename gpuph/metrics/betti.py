@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import networkx as nx
 import torch
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from .. import checks
 from ..persistence import check_windows, diagrams_of
-from .inputs import as_drawn
+from .inputs import as_drawn_masks
 
 
 def betti_error(
@@ -25,44 +25,45 @@ def betti_error(
     construction: str = "T",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Mean difference of Betti numbers between two masks, |b(pred) - b(target)|, in random windows.
+    """Compute the mean absolute difference of the Betti numbers of two masks in random windows.
 
-    A trial draws `patches` windows, at any place with equal chance, the same from prediction and truth. Computed by
-    `gpuph.persistence`, on the device of the masks.
+    Each trial draws `patches` windows uniformly, at the same places in prediction and truth. The Betti numbers are
+    computed by `gpuph.persistence`, on the device of the masks.
 
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Masks: see `gpuph.metrics`. One may be a graph, which is drawn on the other's grid, with lines one pixel wide,
-        by `draw_graph`.
+        Masks: see `gpuph.metrics`. One of them may be a graph, which `draw_graph` draws on the grid of the other, with
+        lines one pixel wide.
     dim : int
-        Which Betti number: 0 counts components, 1 loops, and in 3D 2 cavities.
+        The homology dimension: 0 counts components, 1 loops and, in 3D, 2 cavities.
     window : int
-        Sides of a window, in pixels; where an image is smaller, its own side.
+        The side of a window, in pixels. Along axes where the image is smaller, it is the side of the image.
     patches : int, optional
-        Windows in a trial; by default as many as would cover the batch side by side.
+        The number of windows in a trial; by default as many as cover the batch side by side.
     trials : int
-        Trials to average over. More make the error of the mean smaller, not the result.
+        The number of trials to average over. More trials reduce the error of the mean, but do not change what it
+        estimates.
     border : bool
-        Lay a frame of object, one pixel wide, around each window. It closes the loops that the window cuts open, so
-        that Betti-1 counts the regions into which the object divides a window: a road that crosses the window is seen
-        and so is a gap in it. Without the frame only loops that lie inside the window as a whole are counted.
+        Surround each window with a frame of object, one pixel wide. The frame closes the loops that the window cuts
+        open, so that Betti number 1 counts the regions into which the object divides the window. A road that crosses
+        the window then counts, and so does a gap in it. Without the frame, only loops inside the window count.
     construction : {"T", "V"}
-        How pixels touch: "T" makes the object 8-connected in 2D and 26-connected in 3D (and the background 4- or
-        6-connected), "V" the other way round.
+        The adjacency of pixels. "T" makes the object 8-connected in 2D and 26-connected in 3D, and the background 4- or
+        6-connected; "V" swaps object and background.
     generator : torch.Generator, optional
-        Where the windows are drawn from, on the device of the masks.
+        The random generator that draws the windows, on the device of the masks.
 
     Returns
     -------
     Tensor, shape (), float32
-        The mean over windows and trials, on the masks' device.
+        The mean over windows and trials, on the device of the masks.
 
     Raises
     ------
     TypeError, ValueError
-        As all metrics do: see `gpuph.metrics`. ValueError also if both are graphs, the batch is empty, `window`,
-        `patches` or `trials` is below 1, or `dim` or `construction` is none of the above.
+        As for all metrics: see `gpuph.metrics`. ValueError also if both inputs are graphs, the batch is empty,
+        `window`, `patches` or `trials` is below 1, or `dim` or `construction` is not one of the values above.
 
     References
     ----------
@@ -70,7 +71,7 @@ def betti_error(
 
     Examples
     --------
-    A road crosses the window and cuts it in two; a gap in it makes one region of them:
+    A road divides the window into two regions. A gap in the prediction joins them:
 
     >>> import torch
     >>> from gpuph.metrics import betti_error
@@ -81,62 +82,66 @@ def betti_error(
     >>> betti_error(pred, target)
     tensor(1.)
     """
-    return measure(pred, target, generator=generator, **settings(dim, window, patches, trials, border, construction))
+    return measure(pred, target, BettiSettings.checked(dim, window, patches, trials, border, construction), generator)
 
 
-def settings(
-    dim: int, window: int, patches: int | None, trials: int, border: bool, construction: str
-) -> dict[str, Any]:
-    """Return the settings of `measure` by name; raise unless they are what `betti_error` documents."""
-    return {
-        "dim": checks.integer("dim", dim, 0, 2),
-        "window": checks.integer("window", window, 1),
-        "patches": None if patches is None else checks.integer("patches", patches, 1),
-        "trials": checks.integer("trials", trials, 1),
-        "border": checks.boolean("border", border),
-        "construction": checks.construction(construction),
-    }
+class BettiSettings(NamedTuple):
+    """Settings of `betti_error`."""
+
+    dim: int
+    window: int
+    patches: int | None
+    trials: int
+    border: bool
+    construction: str
+
+    @classmethod
+    def checked(
+        cls, dim: int, window: int, patches: int | None, trials: int, border: bool, construction: str
+    ) -> BettiSettings:
+        """Return the settings in the types of the fields; raise unless they are as documented."""
+        return cls(
+            dim=checks.integer("dim", dim, 0, 2),
+            window=checks.integer("window", window, 1),
+            patches=None if patches is None else checks.integer("patches", patches, 1),
+            trials=checks.integer("trials", trials, 1),
+            border=checks.boolean("border", border),
+            construction=checks.construction(construction),
+        )
 
 
 def measure(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
-    generator: torch.Generator | None,
-    dim: int,
-    window: int,
-    patches: int | None,
-    trials: int,
-    border: bool,
-    construction: str,
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: BettiSettings, generator: torch.Generator | None
 ) -> Tensor:
-    """The metric, of settings that were checked."""
+    """Compute the metric with checked settings."""
     checks.generator(generator)
-    pred, target = as_drawn(pred, target)
-    checks.integer("dim", dim, 0, pred.dim() - 2)
+    pred, target = as_drawn_masks(pred, target)
+    checks.integer("dim", settings.dim, 0, pred.dim() - 2)
     checks.generator_on(pred.device, generator)
     if len(pred) == 0:
         raise ValueError("pred and target must hold at least one image, got none")
-    sides = [min(window, side) for side in pred.shape[1:]]
+    sides = [min(settings.window, side) for side in pred.shape[1:]]
+    patches = settings.patches
     if patches is None:
         patches = len(pred)
         for side, full in zip(sides, pred.shape[1:], strict=True):
             patches *= -(-full // side)
     both = torch.stack((pred, target), dim=1)
     errors = []
-    for _ in range(trials):
+    for _ in range(settings.trials):
         windows = _random_windows(both, sides, patches, generator).flatten(0, 1)
-        betti = _betti(windows, dim, border, construction).view(patches, 2)
+        betti = _betti_numbers(windows, settings).view(patches, 2)
         errors.append((betti[:, 0] - betti[:, 1]).abs().float().mean())
     return torch.stack(errors).mean()
 
 
 def _random_windows(images: Tensor, sides: list[int], count: int, generator: torch.Generator | None) -> Tensor:
-    """Cut `count` windows out of `images` (B, C, *spatial) at random; returns (count, C, *sides)."""
+    """Cut `count` random windows from `images` (B, C, *spatial), and return them with shape (count, C, *sides)."""
 
     def draw(limit: int) -> Tensor:
         return torch.randint(limit, (count,), generator=generator, device=images.device)
 
-    # One index for each axis but C, shaped so that they broadcast to (count, *sides).
+    # One index for each axis except C, in shapes that broadcast to (count, *sides).
     index = [draw(len(images)).view(-1, *[1] * len(sides))]
     for axis, side in enumerate(sides):
         start = draw(images.shape[2 + axis] - side + 1)
@@ -145,13 +150,13 @@ def _random_windows(images: Tensor, sides: list[int], count: int, generator: tor
     return images.movedim(1, -1)[tuple(index)].movedim(-1, 1)
 
 
-def _betti(masks: Tensor, dim: int, border: bool, construction: str) -> Tensor:
-    """Betti number of every mask (N, *spatial), shape (N,)."""
-    if border:
+def _betti_numbers(masks: Tensor, settings: BettiSettings) -> Tensor:
+    """Return the Betti number of each mask (N, *spatial), shape (N,)."""
+    if settings.border:
         masks = pad(masks, (1, 1) * (masks.dim() - 1), value=1)
-    # In -mask every feature is born at -1, with the object, and dies at 0, with the background, or never.
-    # Only where there is no object is the essential component one of the background.
+    # In -mask, each feature of the object is born at -1, and dies at 0 or never. Only in an empty mask is the essential
+    # class a component of the background.
     x = -masks.float()
     check_windows(x)
-    diagram = diagrams_of(x, (dim,), construction)[dim]
+    diagram = diagrams_of(x, (settings.dim,), settings.construction)[settings.dim]
     return diagram.count * masks.flatten(1).any(1)

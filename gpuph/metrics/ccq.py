@@ -10,21 +10,24 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .. import checks
-from .inputs import as_batches, as_graphs
+from .inputs import as_graphs, as_masks
 from .network import Network, networks
-from .skeletons import curves, weights
+from .skeletons import curves, pixel_counts
 
 
 class CCQ(NamedTuple):
     """Correctness, completeness and quality, each in [0, 1]; 1 is best."""
 
     correctness: float
+    """The share of the predicted length that is matched."""
     completeness: float
+    """The share of the true length that is matched."""
     quality: float
+    """The matched predicted length, as a share of the predicted and the missed true length together."""
 
 
 def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5.0) -> CCQ:
-    """Compare the skeletons of two masks, or two graphs, with a tolerance for their place.
+    """Compare the skeletons of two masks, or two graphs, up to small displacements.
 
     A piece of a skeleton is matched if the other skeleton comes within `tolerance` of it:
 
@@ -32,27 +35,28 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
     - completeness: the share of the true skeleton that is matched (recall);
     - quality: matched predicted length / (predicted length + length of the true skeleton that is not matched).
 
-    Of two masks the length is the number of the skeletons' pixels; where a skeleton runs between pixels, half a pixel
-    beside them, their number along it. If one of them is a graph, it is the length of the edges, cut into pieces of at
-    most a fifth of the tolerance (a pixel by default), whose middles are looked at; single nodes have none. The images
-    of a batch are pooled. Computed on the CPU, wherever the masks are.
+    If both inputs are masks, the length of a skeleton is its number of pixels; where a skeleton runs between pixels, it
+    is the number of pixels along it. If one input is a graph, the length is that of the edges. They are cut into pieces
+    of at most a fifth of the tolerance (by default one pixel), and a piece is matched if its middle is; isolated nodes
+    have no length. The lengths of all images of a batch are added up. The computation runs on the CPU, for masks on
+    any device.
 
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Masks or graphs: see `gpuph.metrics`.
     tolerance : float
-        How far apart two pieces may be to count as the same place, in pixels.
+        The largest distance between a piece and the other skeleton at which the piece is matched, in pixels.
 
     Returns
     -------
     CCQ
-        A named tuple of three floats. All are 1 where both are empty; a share of one empty skeleton is 0.
+        A named tuple of three floats. All are 1 if both skeletons are empty. If only one is, all are 0.
 
     Raises
     ------
     TypeError, ValueError
-        As all metrics do: see `gpuph.metrics`. ValueError also if `tolerance` is negative.
+        As for all metrics: see `gpuph.metrics`. ValueError also if `tolerance` is negative.
 
     References
     ----------
@@ -61,7 +65,7 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
 
     Examples
     --------
-    A road was found two pixels aside, but for its last quarter:
+    The prediction is two pixels away from the road, and the last quarter of the road is missing:
 
     >>> import torch
     >>> from gpuph.metrics import ccq
@@ -72,52 +76,75 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
     >>> ccq(pred, target, tolerance=2.0)
     CCQ(correctness=1.0, completeness=0.75, quality=0.75)
     """
-    return result(totals(pred, target, checks.number("tolerance", tolerance, 0.0)))
+    return measure(pred, target, check_tolerance(tolerance)).result()
 
 
-def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float) -> np.ndarray:
-    """Sums over the images: lengths of the prediction, of the truth, and of what is matched of each."""
-    sums = np.zeros(4)
+class CCQTotals(NamedTuple):
+    """Lengths, summed over images, in pixels."""
+
+    pred: float
+    target: float
+    pred_matched: float
+    target_matched: float
+
+    def result(self) -> CCQ:
+        """Return the metric; a share of nothing is 0."""
+        if self.pred == self.target == 0:
+            return CCQ(1.0, 1.0, 1.0)
+        return CCQ(
+            correctness=self.pred_matched / self.pred if self.pred else 0.0,
+            completeness=self.target_matched / self.target if self.target else 0.0,
+            quality=self.pred_matched / (self.pred + self.target - self.target_matched) if self.pred_matched else 0.0,
+        )
+
+
+def check_tolerance(tolerance: float) -> float:
+    """Return the tolerance as a float; raise unless it is as documented in `ccq`."""
+    return checks.number("tolerance", tolerance, 0.0)
+
+
+def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float) -> CCQTotals:
+    """Compute the sums over a pair of inputs."""
     if isinstance(pred, nx.Graph) or isinstance(target, nx.Graph):
-        for graph, true_graph in as_graphs(pred, target):
-            network, true_network = networks(graph, true_graph)
-            length, matched = _length_near(network, true_network, tolerance)
-            true_length, true_matched = _length_near(true_network, network, tolerance)
-            sums += (length, true_length, matched, true_matched)
-        return sums
-    pred, target = as_batches(pred, target)
-    for mask, true_mask in zip(pred.cpu().numpy(), target.cpu().numpy(), strict=True):
-        curve, true_curve = curves(mask), curves(true_mask)
-        count, true_count = weights(curve), weights(true_curve)
-        near = _near(curve.places, true_curve.places, tolerance)
-        true_near = _near(true_curve.places, curve.places, tolerance)
-        sums += (count.sum(), true_count.sum(), count[near].sum(), true_count[true_near].sum())
-    return sums
+        parts = [_compare_networks(*networks(*graphs), tolerance) for graphs in as_graphs(pred, target)]
+    else:
+        masks = zip(*(mask.cpu().numpy() for mask in as_masks(pred, target)), strict=True)
+        parts = [_compare_masks(mask, true_mask, tolerance) for mask, true_mask in masks]
+    sums = np.zeros(len(CCQTotals._fields))
+    for part in parts:
+        sums += part
+    return CCQTotals(*sums.tolist())
 
 
-def result(sums: np.ndarray) -> CCQ:
-    """The metric of such sums."""
-    predicted, true, matched_predicted, matched_true = sums.tolist()
-    if predicted == true == 0:
-        return CCQ(1.0, 1.0, 1.0)
-    # A share of nothing is 0.
-    return CCQ(
-        correctness=matched_predicted / predicted if predicted else 0.0,
-        completeness=matched_true / true if true else 0.0,
-        quality=matched_predicted / (predicted + true - matched_true) if matched_predicted else 0.0,
+def _compare_masks(mask: np.ndarray, true_mask: np.ndarray, tolerance: float) -> CCQTotals:
+    curve, true_curve = curves(mask), curves(true_mask)
+    count, true_count = pixel_counts(curve), pixel_counts(true_curve)
+    near = _near(curve.places, true_curve.places, tolerance)
+    true_near = _near(true_curve.places, curve.places, tolerance)
+    return CCQTotals(
+        pred=float(count.sum()),
+        target=float(true_count.sum()),
+        pred_matched=float(count[near].sum()),
+        target_matched=float(true_count[true_near].sum()),
     )
 
 
 def _near(points: np.ndarray, others: np.ndarray, tolerance: float) -> np.ndarray:
-    """Which of some points (n, ndim) lie within `tolerance` of one of the others, shape (n,)."""
+    """Return which of the points (n, ndim) lie within `tolerance` of one of the others, shape (n,)."""
     if len(points) == 0 or len(others) == 0:
         return np.zeros(len(points), bool)
     near: np.ndarray = cKDTree(others).query(points)[0] <= tolerance
     return near
 
 
+def _compare_networks(network: Network, true_network: Network, tolerance: float) -> CCQTotals:
+    length, matched = _length_near(network, true_network, tolerance)
+    true_length, true_matched = _length_near(true_network, network, tolerance)
+    return CCQTotals(pred=length, target=true_length, pred_matched=matched, target_matched=true_matched)
+
+
 def _length_near(network: Network, other: Network, tolerance: float) -> tuple[float, float]:
-    """The length of all edges, and of those pieces that lie within `tolerance` of the other's edges."""
-    # A millionth of all edges at least, so that the number of pieces is bounded.
+    """Return the length of all edges, and the length of the pieces that lie within `tolerance` of the other's edges."""
+    # Pieces are at least a millionth of all edges long, which bounds their number.
     places, length = network.middles(max(tolerance / 5, 1e-6 * network.length.sum()) or 1.0)
     return float(length.sum()), float(length[other.near(network.positions(places), tolerance)].sum())

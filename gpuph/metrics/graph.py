@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import checks
 from .polylines import cut, join, read
-from .skeletons import curve_graph
+from .skeleton_graph import curve_graph
 
 
 def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -> nx.MultiGraph:

@@ -1,4 +1,4 @@
-"""What the metrics accept."""
+"""Validation and conversion of the inputs of the metrics."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from .graph import draw_graph, skeleton_graph
 
 
-def as_batches(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Check a pair of masks, shape (*spatial) or (B, 1, *spatial), and return them as (B, *spatial)."""
+def as_masks(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Check a pair of masks, shape (*spatial) or (B, 1, *spatial), and return them with shape (B, *spatial)."""
     masks = _as_batch("pred", pred), _as_batch("target", target)
     if pred.shape != target.shape:
         raise ValueError(f"pred and target must have one shape, got {tuple(pred.shape)} and {tuple(target.shape)}")
@@ -21,26 +21,32 @@ def as_batches(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def as_graphs(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> list[tuple[nx.Graph, nx.Graph]]:
-    """Check masks and graphs, and return a pair of graphs for each image; a mask becomes that of its skeleton."""
+    """Check a pair of masks or graphs, and return a pair of graphs for each image. Masks are replaced by skeletons."""
     if not isinstance(pred, nx.Graph) and not isinstance(target, nx.Graph):
-        masks, true_masks = as_batches(pred, target)
+        masks, true_masks = as_masks(pred, target)
         return [(skeleton_graph(mask), skeleton_graph(true)) for mask, true in zip(masks, true_masks, strict=True)]
     graph = pred if isinstance(pred, nx.Graph) else skeleton_graph(_as_image("pred", pred))
     true_graph = target if isinstance(target, nx.Graph) else skeleton_graph(_as_image("target", target))
     return [(graph, true_graph)]
 
 
-def as_drawn(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> tuple[Tensor, Tensor]:
-    """Check a pair of masks, of which one may be a graph, which is drawn on the other's grid; returns (B, *spatial)."""
+def as_drawn_masks(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> tuple[Tensor, Tensor]:
+    """Check a pair of masks, one of which may be a graph, and return them with shape (B, *spatial).
+
+    A graph is drawn on the grid of the mask.
+    """
     if isinstance(pred, nx.Graph) and isinstance(target, nx.Graph):
-        raise ValueError("two graphs say nothing of the image they are in: draw them with gpuph.metrics.draw_graph")
+        raise ValueError(
+            "pred or target must be a mask: two graphs do not define the shape of the image that they lie in; "
+            "draw them with gpuph.metrics.draw_graph"
+        )
     if isinstance(pred, nx.Graph):
         mask = _as_image("target", target)
-        return _drawn(pred, mask)[None], mask[None]
+        return _draw_on(mask, pred)[None], mask[None]
     if isinstance(target, nx.Graph):
         mask = _as_image("pred", pred)
-        return mask[None], _drawn(target, mask)[None]
-    return as_batches(pred, target)
+        return mask[None], _draw_on(mask, target)[None]
+    return as_masks(pred, target)
 
 
 def _as_batch(name: str, mask: Tensor) -> Tensor:
@@ -56,7 +62,7 @@ def _as_batch(name: str, mask: Tensor) -> Tensor:
             f"{name} must have the shape (H, W), (D, H, W), (B, 1, H, W) or (B, 1, D, H, W) "
             f"with sides of at least 1, got {tuple(mask.shape)}"
         )
-    # A bool that was made by a view may be any byte.
+    # A bool tensor that is a view of bytes may hold any byte.
     return (mask.view(torch.uint8) != 0).reshape(-1, *spatial)
 
 
@@ -67,5 +73,5 @@ def _as_image(name: str, mask: Tensor) -> Tensor:
     return masks[0]
 
 
-def _drawn(graph: nx.Graph, mask: Tensor) -> Tensor:
+def _draw_on(mask: Tensor, graph: nx.Graph) -> Tensor:
     return torch.from_numpy(draw_graph(graph, mask.shape)).to(mask.device)

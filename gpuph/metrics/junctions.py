@@ -1,8 +1,8 @@
-"""Junctions with the roads that leave them (Bastani et al. 2018)."""
+"""Score of junctions and the roads that leave them (Bastani et al. 2018)."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -12,11 +12,12 @@ from torch import Tensor
 
 from .. import checks
 from .inputs import as_graphs
+from .junction_clusters import Cluster, predicted_clusters, true_clusters
 from .network import Network, Places, networks
 
 
 class JunctionScore(NamedTuple):
-    """How well junctions were found, each in [0, 1]."""
+    """Quality of the predicted junctions, each number in [0, 1]."""
 
     recall: float
     """The mean over true junctions of the share of their edges that were found; 1 is best."""
@@ -25,7 +26,7 @@ class JunctionScore(NamedTuple):
     f1: float
     """The harmonic mean of recall and precision; 1 is best."""
     error_rate: float
-    """False over false and found, as Bastani et al. report it beside the recall; 0 is best."""
+    """E / (E + F), where E sums the shares that are false and F those that were found; 0 is best."""
 
 
 def junction_score(
@@ -34,48 +35,51 @@ def junction_score(
     """Match junctions, and the edges that leave them.
 
     Junctions of truth and prediction are paired, and the edges of a pair are matched one to one where their directions
-    differ by less than a right angle; a direction leads from the centre of the junction to the point `radius` along the
-    edge, or to its end. If m of d true and e predicted edges are matched, m / d were found and 1 - m / e are false. Of
-    a junction without a counterpart none is found, or all are false. Two junctions are paired only if the share found
-    is above the share false; of all ways to pair them the one is taken with the largest sum of
-    (found - false) + (1 - distance / radius).
+    differ by less than a right angle. The direction of an edge leads from the centre of the junction to the point
+    `radius` along the edge, or to its end. If m of d true and e predicted edges are matched, the share m / d is found
+    and the share 1 - m / e is false. A true junction without a counterpart has a share found of 0, and a predicted one
+    has a share false of 1. Two junctions are paired only if the share found exceeds the share false. Of all ways to
+    pair them, the one with the largest sum of (found - false) + (1 - distance / radius) is used.
 
-    A junction is a node with three or more edges, its centre, together with all such nodes that are closer to it than
-    `merge` and joined to it by a path shorter than 2 * `merge`. In the truth, nodes become centres in the order of
-    their positions, except those that are part of a junction already. In the prediction, the first centres are chosen
-    for the true ones: each node is assigned to the nearest true centre, and of the nodes assigned to one, the closest
-    becomes a centre. Nodes that are part of no junction then join the centre chosen for the same true one if a path
-    shorter than 3 * `merge` leads there; the rest become centres as in the truth. A node may be part of two junctions,
-    but a row of nodes is not one junction. Edges shorter than 2 * `merge` between nodes of a junction are inside it. If
-    fewer than three edges leave it, it is not counted: two roads around a tiny hole are one road. Edges that leave
-    different nodes of a junction may be matched with the same edge, as the two roads of a dual carriageway.
+    A junction is a cluster of nodes with three or more edges: its centre, and all such nodes that are closer to the
+    centre than `merge` and joined to it by a path shorter than 2 * `merge`. In the truth, nodes become centres in the
+    order of their positions, except nodes that already belong to a junction. In the prediction, the first centres are
+    chosen for the true ones: each node is assigned to the nearest true centre, and of the nodes assigned to a true
+    centre, the closest becomes a centre. Nodes that do not belong to one of these junctions then join the centre chosen
+    for the same true one if a path shorter than 3 * `merge` leads there; the rest become centres as in the truth. A
+    node may belong to two junctions, but a row of nodes is not one junction. Edges shorter than 2 * `merge` between
+    nodes of a junction are inside it. If fewer than three edges leave a junction, it is not counted: two roads around a
+    tiny hole are one road. Edges that leave different nodes of a junction may be matched with the same edge, as the two
+    roads of a dual carriageway.
 
     Bastani et al. sum the shares found to F and the false ones to E, and report the recall and E / (E + F). Their
-    program takes an edge for found if any of the other's leads in its direction, leaves out dead ends that are shorter
-    than `radius`, takes nodes in the order of the file and pairs junctions in turn. No predicted node is part of two
-    junctions there, so that the score of a graph with itself may be below 1. It has a radius of 65 m and merges within
-    50 m.
+    program counts an edge as found if any edge of the other junction leads in its direction, leaves out dead ends that
+    are shorter than `radius`, takes nodes in the order of the file, and pairs junctions one after another. It never
+    puts a predicted node in two junctions, so that the score of a graph with itself may be below 1. It uses a radius of
+    65 m and merges within 50 m.
 
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Graphs, or masks, compared by their skeletons: see `gpuph.metrics`.
+        Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     radius : float
-        How far apart two junctions may be, and how far along an edge its direction is taken, in pixels.
+        The largest distance between paired junctions, and the distance along an edge at which its direction is taken,
+        in pixels.
     merge : float
-        How close to the centre of a junction other nodes are part of it, in pixels: a skeleton makes two nodes of a
-        skewed crossing.
+        The distance from the centre of a junction within which other nodes belong to it, in pixels. The skeleton of a
+        skewed crossing, for example, has two nodes.
 
     Returns
     -------
     JunctionScore
-        A named tuple of four floats, over the junctions of all images. Where neither graph has a junction, recall,
-        precision and F1 are 1; where only one has, they are 0. A rate of nothing is 0.
+        A named tuple of four floats, over the junctions of all images. If neither graph has a junction, recall,
+        precision and F1 are 1, and the error rate is 0. If only one graph has junctions, recall, precision and F1 are
+        0, and the error rate is 1 where the prediction has them and 0 where the truth has.
 
     Raises
     ------
     TypeError, ValueError
-        As all metrics do: see `gpuph.metrics`. ValueError also if `radius` is not positive, or `merge` is negative.
+        As for all metrics: see `gpuph.metrics`. ValueError also if `radius` is not positive, or `merge` is negative.
 
     References
     ----------
@@ -84,7 +88,7 @@ def junction_score(
 
     Examples
     --------
-    A crossing of which one arm is missing: three quarters of it were found, and nothing is false.
+    One arm of a crossing is missing: three quarters of the junction are found, and nothing is false.
 
     >>> import networkx as nx
     >>> from gpuph.metrics import junction_score
@@ -97,153 +101,144 @@ def junction_score(
     >>> score.recall, score.precision, score.error_rate
     (0.75, 1.0, 0.0)
     """
-    return result(totals(pred, target, **settings(radius, merge)))
+    return measure(pred, target, JunctionSettings.checked(radius, merge)).result()
 
 
-def settings(radius: float, merge: float) -> dict[str, Any]:
-    """Return the settings of `totals` by name; raise unless they are what `junction_score` documents."""
-    return {"radius": checks.number("radius", radius, positive=True), "merge": checks.number("merge", merge, 0.0)}
+class JunctionSettings(NamedTuple):
+    """Settings of `junction_score`."""
+
+    radius: float
+    merge: float
+
+    @classmethod
+    def checked(cls, radius: float, merge: float) -> JunctionSettings:
+        """Return the settings as floats; raise unless they are as documented."""
+        return cls(radius=checks.number("radius", radius, positive=True), merge=checks.number("merge", merge, 0.0))
 
 
-def totals(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, radius: float, merge: float) -> np.ndarray:
-    """Sums over the images: shares found, true junctions, shares false, predicted junctions."""
-    sums = np.zeros(4)
-    for graph, true_graph in as_graphs(pred, target):
-        network, true_network = networks(graph, true_graph)
-        true_clusters = _clusters(true_network, merge, np.zeros((0, 1)))
-        centres = true_network.place[[nodes[0] for nodes in true_clusters]]
-        clusters = _clusters(network, merge, centres)
-        true_junctions = _junctions(true_network, true_clusters, radius, merge)
-        junctions = _junctions(network, clusters, radius, merge)
-        found, false = _compare(junctions, true_junctions, radius, network.rounding)
-        sums += (found, len(true_junctions), false, len(junctions))
-    return sums
+class JunctionTotals(NamedTuple):
+    """Sums over the junctions of images."""
+
+    found: float
+    """The sum over true junctions of the share of their edges that were found."""
+    true: float
+    """The number of true junctions."""
+    false: float
+    """The sum over predicted junctions of the share of their edges that are false."""
+    predicted: float
+    """The number of predicted junctions."""
+
+    def result(self) -> JunctionScore:
+        """Return the metric."""
+        if self.true == self.predicted == 0:
+            return JunctionScore(1.0, 1.0, 1.0, 0.0)
+        recall = self.found / self.true if self.true else 0.0
+        precision = 1 - self.false / self.predicted if self.predicted else 0.0
+        f1 = 2 * recall * precision / (recall + precision) if recall + precision > 0 else 0.0
+        error_rate = self.false / (self.false + self.found) if self.false + self.found > 0 else 0.0
+        return JunctionScore(recall, precision, f1, error_rate)
 
 
-def result(sums: np.ndarray) -> JunctionScore:
-    """The metric of such sums."""
-    found, true, false, predicted = sums.tolist()
-    if true == predicted == 0:
-        return JunctionScore(1.0, 1.0, 1.0, 0.0)
-    recall = found / true if true else 0.0
-    precision = 1 - false / predicted if predicted else 0.0
-    f1 = 2 * recall * precision / (recall + precision) if recall + precision > 0 else 0.0
-    return JunctionScore(recall, precision, f1, false / (false + found) if false + found > 0 else 0.0)
+def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: JunctionSettings) -> JunctionTotals:
+    """Compute the sums over a pair of inputs."""
+    sums = np.zeros(len(JunctionTotals._fields))
+    for graphs in as_graphs(pred, target):
+        sums += _compare(*networks(*graphs), settings)
+    return JunctionTotals(*sums.tolist())
+
+
+def _compare(network: Network, true_network: Network, settings: JunctionSettings) -> JunctionTotals:
+    expected = true_clusters(true_network, settings.merge)
+    centres = true_network.place[[cluster.centre for cluster in expected]]
+    clusters = predicted_clusters(network, settings.merge, centres)
+    true_junctions = _junctions(true_network, expected, settings)
+    junctions = _junctions(network, clusters, settings)
+    found, false = _pair(junctions, true_junctions, settings.radius, network.rounding)
+    return JunctionTotals(found=found, true=len(true_junctions), false=false, predicted=len(junctions))
 
 
 class _Junction(NamedTuple):
-    place: np.ndarray  # (ndim,)
-    directions: np.ndarray  # (edges, ndim), unit vectors
-    nodes: list[slice]  # the edges of each of its nodes
+    place: np.ndarray
+    """The position of its centre, shape (ndim,)."""
+    directions: np.ndarray
+    """Unit vectors in which its edges leave, node by node, shape (edges, ndim)."""
+    nodes: list[slice]
+    """The edges of each of its nodes."""
 
 
-def _crossings(network: Network, merge: float) -> np.ndarray:
-    """Nodes with three or more edges, in the order of their positions."""
-    nodes = np.flatnonzero(np.bincount(network.ends.ravel(), minlength=network.nodes) >= 3)
-    place = network.place[nodes]
-    # Coordinates that differ by rounding only count as equal, as long as others differ.
-    rounded = np.round(place / (1e-6 * merge)) if merge > 0 else place
-    return nodes[np.lexsort((*place.T[::-1], *rounded.T[::-1]))]
+class _Ends(NamedTuple):
+    """Ends of edges at the nodes of clusters, node by node. Each array has the shape (n,)."""
+
+    member: np.ndarray
+    """The index of the node among the nodes of all clusters."""
+    edge: np.ndarray
+    """The number of the edge."""
+    side: np.ndarray
+    """Which end of the edge it is, 0 or 1."""
+    returns: np.ndarray
+    """Whether the other end is at a node of the same cluster."""
 
 
-def _clusters(network: Network, merge: float, true_centres: np.ndarray) -> list[np.ndarray]:
-    """The nodes of each junction, its centre first; of a prediction, given the centres (n, ndim) of true junctions."""
-    crossings = _crossings(network, merge)
-    if len(crossings) == 0:
-        return []
-    place = network.place[crossings]
-    pairs = cKDTree(place).query_pairs(merge, output_type="ndarray")
-    pairs = pairs[np.linalg.norm(place[pairs[:, 0]] - place[pairs[:, 1]], axis=1) < merge - network.rounding]
-    ways = network.node_distances(crossings[pairs[:, 0]], crossings[pairs[:, 1]], limit=2 * merge)
-    near: list[list[int]] = [[] for _ in crossings]
-    for index, other in pairs[ways < 2 * merge - network.rounding].tolist():
-        near[index].append(other)
-        near[other].append(index)
-    centres: list[int] = []
-    taken: set[int] = set()
-    if len(true_centres):
-        closest = _closest(place, true_centres, network.rounding)
-        centres = np.unique(closest).tolist()
-        taken = set(centres).union(*(near[centre] for centre in centres))
-        alone = np.setdiff1d(np.arange(len(crossings)), list(taken))
-        ways = network.node_distances(crossings[closest[alone]], crossings[alone], limit=3 * merge)
-        for index in alone[ways < 3 * merge - network.rounding].tolist():
-            near[closest[index]].append(index)
-            taken.add(index)
-    for index, others in enumerate(near):
-        if index not in taken:
-            centres.append(index)
-            taken.update(others)
-    return [crossings[[centre, *near[centre]]] for centre in centres]
-
-
-def _closest(place: np.ndarray, true_centres: np.ndarray, rounding: float) -> np.ndarray:
-    """For each node, the one that is closest to the true centre nearest to both; of equals always the first."""
-    tree = cKDTree(true_centres)
-    around = tree.query_ball_point(place, tree.query(place)[0] + rounding)
-    centre = np.array([min(found) for found in around])
-    apart = np.linalg.norm(place - true_centres[centre], axis=1)
-    least = np.full(len(true_centres), np.inf)
-    np.minimum.at(least, centre, apart)
-    closest = np.flatnonzero(apart <= least[centre] + rounding)
-    first = np.full(len(true_centres), -1)
-    first[centre[closest[::-1]]] = closest[::-1]
-    found: np.ndarray = first[centre]
-    return found
-
-
-def _junctions(network: Network, clusters: list[np.ndarray], reach: float, merge: float) -> list[_Junction]:
-    """The junctions of such nodes, without those that fewer than three edges leave: roads round a tiny hole are one."""
+def _junctions(network: Network, clusters: list[Cluster], settings: JunctionSettings) -> list[_Junction]:
+    """Return the junctions of such clusters, without those that fewer than three edges leave."""
     if not clusters:
         return []
-    sizes = [len(nodes) for nodes in clusters]
-    node = np.concatenate(clusters)
-    cluster = np.repeat(np.arange(len(clusters)), sizes)
-    # Both ends of every edge that leaves a cluster. The two ends of an edge that comes back to where it began look at
-    # different thirds of it.
+    sizes = [len(cluster.nodes) for cluster in clusters]
+    node = np.concatenate([cluster.nodes for cluster in clusters])
+    number = np.repeat(np.arange(len(clusters)), sizes)
+    ends = _ends(network, node, number)
+    leaves = ~ends.returns | (network.length[ends.edge] >= 2 * settings.merge - network.rounding)
+    ends = _Ends(*(each[leaves] for each in ends))
+
+    length = network.length[ends.edge]
+    # The two ends of an edge that returns to its cluster look at different thirds of it.
+    ahead = np.minimum(settings.radius, np.where(ends.returns, length / 3, length))
+    points = network.positions(Places(ends.edge, np.where(ends.side == 0, ahead, length - ahead)))
+    centre = network.place[[cluster.centre for cluster in clusters]]
+    vector = points - centre[number[ends.member]]
+    norm = np.linalg.norm(vector, axis=1, keepdims=True)
+    directions = vector / np.where(norm > 0, norm, 1)
+
+    counts = np.bincount(ends.member, minlength=len(node))
+    junctions = []
+    first = 0
+    for place, nodes in zip(centre, np.split(counts, np.cumsum(sizes)[:-1]), strict=True):
+        stops = np.cumsum(nodes)
+        edges = int(stops[-1])
+        if edges >= 3:
+            parts = [slice(stop - count, stop) for stop, count in zip(stops.tolist(), nodes.tolist(), strict=True)]
+            junctions.append(_Junction(place, directions[first : first + edges], parts))
+        first += edges
+    return junctions
+
+
+def _ends(network: Network, node: np.ndarray, cluster: np.ndarray) -> _Ends:
+    """Return the ends of all edges at these nodes (n,), given the number of the cluster of each (n,)."""
     leaves = network.ends.ravel()
     order = np.argsort(leaves, kind="stable")
     degree = np.bincount(leaves, minlength=network.nodes)
     member = np.repeat(np.arange(len(node)), degree[node])
     step = np.arange(len(member)) - (np.cumsum(degree[node]) - degree[node])[member]
-    half = order[(np.cumsum(degree) - degree)[node[member]] + step]
-    edge, side = half // 2, half % 2
-    length = network.length[edge]
-    key = cluster * network.nodes
-    back = np.isin(key[member] + network.ends[edge, 1 - side], key + node)
-    leaving = ~back | (length >= 2 * merge - network.rounding)
-    member, edge, side, length, back = (each[leaving] for each in (member, edge, side, length, back))
-    ahead = np.minimum(reach, np.where(back, length / 3, length))
-    points = network.positions(Places(edge, np.where(side == 0, ahead, length - ahead)))
-    centre = network.place[[nodes[0] for nodes in clusters]]
-    vector = points - centre[cluster[member]]
-    norm = np.linalg.norm(vector, axis=1, keepdims=True)
-    directions = vector / np.where(norm > 0, norm, 1)
-    counts = np.bincount(member, minlength=len(node)).tolist()
-    junctions = []
-    first = 0
-    for place, nodes in zip(centre, np.split(np.array(counts), np.cumsum(sizes)[:-1]), strict=True):
-        stops = np.cumsum(nodes)
-        if stops[-1] >= 3:
-            parts = [slice(stop - count, stop) for stop, count in zip(stops.tolist(), nodes.tolist(), strict=True)]
-            junctions.append(_Junction(place, directions[first : first + stops[-1]], parts))
-        first += int(stops[-1])
-    return junctions
+    end = order[(np.cumsum(degree) - degree)[node[member]] + step]
+    edge, side = end // 2, end % 2
+    key = cluster * network.nodes  # plus a node, which tells the nodes of one cluster from those of another
+    returns = np.isin(key[member] + network.ends[edge, 1 - side], key + node)
+    return _Ends(member, edge, side, returns)
 
 
-def _compare(
+def _pair(
     junctions: list[_Junction], true_junctions: list[_Junction], radius: float, rounding: float
 ) -> tuple[float, float]:
-    """Pair junctions; returns the sum of the shares found and the sum of the shares false."""
+    """Pair junctions, and return the sum of the shares found and the sum of the shares false."""
     if not junctions or not true_junctions:
         return 0.0, float(len(junctions))
     shape = (len(true_junctions), len(junctions))
     gain, found, false = np.zeros(shape), np.zeros(shape), np.ones(shape)
-    trees = [cKDTree([junction.place for junction in side]) for side in (true_junctions, junctions)]
-    for i, near in enumerate(trees[0].query_ball_tree(trees[1], radius + rounding)):
+    true_tree, tree = (cKDTree([junction.place for junction in side]) for side in (true_junctions, junctions))
+    for i, near in enumerate(true_tree.query_ball_tree(tree, radius + rounding)):
         for j in near:
             a, b = true_junctions[i], junctions[j]
-            close = a.directions @ b.directions.T > 1e-6  # less than a right angle, which rounding must not become
+            close = a.directions @ b.directions.T > 1e-6  # rounding must not make a right angle less than one
             matched = _matched(close, a)
             found[i, j] = matched / len(a.directions)
             if len(a.nodes) + len(b.nodes) > 2:
@@ -259,6 +254,6 @@ def _compare(
 
 
 def _matched(close: np.ndarray, junction: _Junction) -> int:
-    """How many edges of a junction have a counterpart among another's, one to one for the edges of the same node."""
+    """Count the edges of a junction that match an edge of another, one to one for the edges of the same node."""
     parts = [close[part] for part in junction.nodes]
     return sum(int(part[linear_sum_assignment(part, maximize=True)].sum()) for part in parts)

@@ -1,4 +1,4 @@
-"""The metrics as classes that collect over batches and processes, for training loops that speak torchmetrics.
+"""The metrics as classes of torchmetrics, which accumulate over batches and processes.
 
 >>> import torch
 >>> from gpuph.metrics.modules import CCQMetric
@@ -15,71 +15,73 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import networkx as nx
-import numpy as np
 import torch
 from torch import Tensor
 
 from .. import checks
-from .apls import result as apls_result
-from .apls import settings as apls_settings
-from .apls import totals as apls_totals
-from .betti import measure as betti_measure
-from .betti import settings as betti_settings
-from .ccq import result as ccq_result
-from .ccq import totals as ccq_totals
-from .junctions import result as junction_result
-from .junctions import settings as junction_settings
-from .junctions import totals as junction_totals
-from .too_long_too_short import result as path_result
-from .too_long_too_short import settings as path_settings
-from .too_long_too_short import totals as path_totals
+from .apls import APLSSettings, APLSTotals
+from .apls import measure as measure_apls
+from .betti import BettiSettings
+from .betti import measure as measure_betti
+from .ccq import CCQTotals, check_tolerance
+from .ccq import measure as measure_ccq
+from .junctions import JunctionSettings, JunctionTotals
+from .junctions import measure as measure_junctions
+from .too_long_too_short import PathSettings, PathTotals
+from .too_long_too_short import measure as measure_paths
 
 try:
     from torchmetrics import Metric
-except Exception as error:  # it loads torchvision where that is installed, which raises anything if it does not fit
+except Exception as error:  # torchmetrics loads torchvision if it is installed, which may fail in any way
     if isinstance(error, ModuleNotFoundError) and error.name == "torchmetrics":
         message = "these classes need torchmetrics, which comes with `pip install gpuph[metrics]`"
     else:
         message = f"these classes need torchmetrics, which is installed, but cannot be imported: {error}"
     raise ImportError(message) from error
 
+_Totals: TypeAlias = APLSTotals | CCQTotals | JunctionTotals | PathTotals
 
-class _Totals(Metric):
+
+class _TotalsMetric(Metric):
     """A metric that is computed from sums over images.
 
-    Attributes: `totals` (4,), float64, the sums so far.
+    Attributes
+    ----------
+    totals : Tensor, shape (4,), float64
+        The sums so far.
     """
 
     full_state_update = False
     totals: Tensor
 
-    def __init__(self, measure: Callable[..., np.ndarray], result: Callable[[np.ndarray], Any], **options: Any) -> None:
+    def __init__(self, measure: Callable[..., _Totals], record: type[_Totals], **options: Any) -> None:
         super().__init__(**options)
-        self._measure, self._result = measure, result
-        self.add_state("totals", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+        self._measure, self._record = measure, record
+        self.add_state("totals", torch.zeros(len(record._fields), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> None:
-        """Add images: what the function of this metric takes."""
-        self.totals += torch.from_numpy(self._measure(pred, target)).to(self.totals.device)
+        """Add a pair of inputs, as the function of this metric takes them."""
+        totals = self._measure(pred, target)
+        self.totals += torch.tensor(totals, dtype=torch.float64, device=self.totals.device)
 
     def compute(self) -> dict[str, Tensor]:
-        """The function's result over all images so far: its fields by name, of shape () and float64."""
-        fields = self._result(self.totals.cpu().numpy())._asdict()
+        """Return the function's result over all images so far: its fields by name, of shape () and float64."""
+        fields = self._record(*self.totals.tolist()).result()._asdict()
         return {name: self.totals.new_tensor(value) for name, value in fields.items()}
 
 
-class APLSMetric(_Totals):
+class APLSMetric(_TotalsMetric):
     """`gpuph.metrics.apls` over all images: a dict of `score`, `target_to_pred` and `pred_to_target`.
 
     Parameters
     ----------
     spacing, snap, metres_per_pixel, points, seed
-        As in `gpuph.metrics.apls`. Each update draws anew from the seed.
+        See `gpuph.metrics.apls`. Each update starts from the seed.
     **options
-        Those of `torchmetrics.Metric`.
+        Options of `torchmetrics.Metric`.
     """
 
     def __init__(
@@ -91,70 +93,70 @@ class APLSMetric(_Totals):
         seed: int = 0,
         **options: Any,
     ) -> None:
-        measure = partial(apls_totals, **apls_settings(spacing, snap, metres_per_pixel, points, seed))
-        super().__init__(measure, apls_result, **options)
+        settings = APLSSettings.checked(spacing, snap, metres_per_pixel, points, seed)
+        super().__init__(partial(measure_apls, settings=settings), APLSTotals, **options)
 
 
-class TooLongTooShortMetric(_Totals):
+class TooLongTooShortMetric(_TotalsMetric):
     """`gpuph.metrics.too_long_too_short` over all images: a dict of its four shares.
 
     Parameters
     ----------
     radius, tolerance, paths, seed
-        As in `gpuph.metrics.too_long_too_short`. Each update draws anew from the seed.
+        See `gpuph.metrics.too_long_too_short`. Each update starts from the seed.
     **options
-        Those of `torchmetrics.Metric`.
+        Options of `torchmetrics.Metric`.
     """
 
     def __init__(
         self, radius: float = 25.0, tolerance: float = 0.05, paths: int = 1000, seed: int = 0, **options: Any
     ) -> None:
-        measure = partial(path_totals, **path_settings(radius, tolerance, paths, seed))
-        super().__init__(measure, path_result, **options)
+        settings = PathSettings.checked(radius, tolerance, paths, seed)
+        super().__init__(partial(measure_paths, settings=settings), PathTotals, **options)
 
 
-class JunctionScoreMetric(_Totals):
+class JunctionScoreMetric(_TotalsMetric):
     """`gpuph.metrics.junction_score` over the junctions of all images: a dict of its four fields.
 
     Parameters
     ----------
     radius, merge
-        As in `gpuph.metrics.junction_score`.
+        See `gpuph.metrics.junction_score`.
     **options
-        Those of `torchmetrics.Metric`.
+        Options of `torchmetrics.Metric`.
     """
 
     def __init__(self, radius: float = 25.0, merge: float = 5.0, **options: Any) -> None:
-        super().__init__(partial(junction_totals, **junction_settings(radius, merge)), junction_result, **options)
+        settings = JunctionSettings.checked(radius, merge)
+        super().__init__(partial(measure_junctions, settings=settings), JunctionTotals, **options)
 
 
-class CCQMetric(_Totals):
+class CCQMetric(_TotalsMetric):
     """`gpuph.metrics.ccq` over the skeletons of all images: a dict of `correctness`, `completeness` and `quality`.
 
     Parameters
     ----------
     tolerance
-        As in `gpuph.metrics.ccq`.
+        See `gpuph.metrics.ccq`.
     **options
-        Those of `torchmetrics.Metric`.
+        Options of `torchmetrics.Metric`.
     """
 
     def __init__(self, tolerance: float = 5.0, **options: Any) -> None:
-        measure = partial(ccq_totals, tolerance=checks.number("tolerance", tolerance, 0.0))
-        super().__init__(measure, ccq_result, **options)
+        super().__init__(partial(measure_ccq, tolerance=check_tolerance(tolerance)), CCQTotals, **options)
 
 
 class BettiErrorMetric(Metric):
-    """`gpuph.metrics.betti_error`, the mean over all images: a tensor of shape (), float64.
+    """The mean of `gpuph.metrics.betti_error` over all images: a tensor of shape (), float64.
 
     Parameters
     ----------
     dim, window, patches, trials, border, construction
-        As in `gpuph.metrics.betti_error`.
+        See `gpuph.metrics.betti_error`.
     seed : int
-        Where the windows are drawn from, anew in each update.
+        The seed of the generator that draws the windows. Each update starts from it.
     **options
-        Those of `torchmetrics.Metric`.
+        Options of `torchmetrics.Metric`.
     """
 
     full_state_update = False
@@ -174,24 +176,22 @@ class BettiErrorMetric(Metric):
     ) -> None:
         super().__init__(**options)
         self._seed = checks.seed(seed)
-        self._measure: Callable[..., Tensor] = partial(
-            betti_measure, **betti_settings(dim, window, patches, trials, border, construction)
-        )
+        self._settings = BettiSettings.checked(dim, window, patches, trials, border, construction)
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> None:
-        """Add images: what `betti_error` takes. Nothing leaves the masks' device, if this metric is there, too."""
+        """Add a pair of inputs, as `betti_error` takes them. No data leaves the device if masks and metric share it."""
         mask = target if isinstance(pred, nx.Graph) else pred
         generator = None
         images = 1
         if isinstance(mask, Tensor):
             generator = torch.Generator(mask.device).manual_seed(self._seed)
             images = len(mask) if mask.dim() in (4, 5) else 1
-        error = self._measure(pred, target, generator=generator)
+        error = measure_betti(pred, target, self._settings, generator)
         self.total += error.to(self.total.device) * images
         self.images += images
 
     def compute(self) -> Tensor:
-        """The mean over the images so far; NaN before the first."""
+        """Return the mean over the images so far; NaN before the first update."""
         return self.total / self.images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -14,15 +14,16 @@ from .network import Network, networks
 
 
 class TooLongTooShort(NamedTuple):
-    """Shares of paths; they add up to 1."""
+    """Shares of paths, each in [0, 1]; they add up to 1."""
 
     correct: float
+    """Paths that are as long in the prediction as in the truth, up to the tolerance."""
     too_long: float
-    """Detours: a connection is missing."""
+    """Detours in the prediction, where it misses a connection."""
     too_short: float
-    """Shortcuts: a connection is false."""
+    """Shortcuts in the prediction, where it has a false connection."""
     infeasible: float
-    """There is no way, or an end point of the path was not found."""
+    """Paths without a counterpart: the prediction does not join their end points, or comes near only one or neither."""
 
 
 def too_long_too_short(
@@ -33,35 +34,35 @@ def too_long_too_short(
     paths: int = 1000,
     seed: int = 0,
 ) -> TooLongTooShort:
-    """Compare the lengths of random shortest paths of the truth with those of the prediction.
+    """Compare the lengths of random shortest paths in the truth with those in the prediction.
 
-    The end points of a path are drawn with equal chance along all true edges, among the pairs that a path joins, and
-    each is matched with the nearest place of the prediction.
+    The end points of a path are drawn uniformly along the edges of the truth, from the pairs of points that a path
+    joins. Each end point is matched with the nearest point of the prediction.
 
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Graphs, or masks, compared by their skeletons: see `gpuph.metrics`.
+        Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     radius : float
-        How far an end point may be from the prediction, in pixels.
+        The largest distance at which an end point is matched with the prediction, in pixels.
     tolerance : float
-        By what share of its length the path of a correct pair may be longer or shorter.
+        How much longer or shorter than the true path a correct path may be, as a share of the length of the true path.
     paths : int
-        How many paths to draw in each image.
+        The number of paths to draw in each image.
     seed : int
-        Decides the drawing.
+        The seed of the random generator.
 
     Returns
     -------
     TooLongTooShort
-        A named tuple of four floats, over all images. Where the truth has no path, all count as correct if the
-        prediction has none either, also if both are empty, and else as infeasible.
+        A named tuple of four floats, over the paths of all images. If the truth of an image has no path, its paths
+        count as correct if the prediction has no path either, and as infeasible otherwise.
 
     Raises
     ------
     TypeError, ValueError
-        As all metrics do: see `gpuph.metrics`. ValueError also if `radius` is not positive, `tolerance` is
-        negative, or `paths` is below 1.
+        As for all metrics: see `gpuph.metrics`. ValueError also if `radius` is not positive, `tolerance` is negative,
+        or `paths` is below 1.
 
     References
     ----------
@@ -69,7 +70,7 @@ def too_long_too_short(
 
     Examples
     --------
-    A square of roads, of which one side is missing. Points on it are not found, and what led along it is longer now:
+    One side of a square of roads is missing. Points on it are not matched, and paths along it become longer:
 
     >>> import networkx as nx
     >>> from gpuph.metrics import too_long_too_short
@@ -81,53 +82,71 @@ def too_long_too_short(
     >>> {name: round(share, 1) for name, share in too_long_too_short(pred, target)._asdict().items()}
     {'correct': 0.5, 'too_long': 0.1, 'too_short': 0.0, 'infeasible': 0.4}
     """
-    return result(totals(pred, target, **settings(radius, tolerance, paths, seed)))
+    return measure(pred, target, PathSettings.checked(radius, tolerance, paths, seed)).result()
 
 
-def settings(radius: float, tolerance: float, paths: int, seed: int) -> dict[str, Any]:
-    """Return the settings of `totals` by name; raise unless they are what `too_long_too_short` documents."""
-    return {
-        "radius": checks.number("radius", radius, positive=True),
-        "tolerance": checks.number("tolerance", tolerance, 0.0),
-        "paths": checks.integer("paths", paths, 1),
-        "seed": checks.seed(seed),
-    }
+class PathSettings(NamedTuple):
+    """Settings of `too_long_too_short`."""
+
+    radius: float
+    tolerance: float
+    paths: int
+    seed: int
+
+    @classmethod
+    def checked(cls, radius: float, tolerance: float, paths: int, seed: int) -> PathSettings:
+        """Return the settings in the types of the fields; raise unless they are as documented."""
+        return cls(
+            radius=checks.number("radius", radius, positive=True),
+            tolerance=checks.number("tolerance", tolerance, 0.0),
+            paths=checks.integer("paths", paths, 1),
+            seed=checks.seed(seed),
+        )
 
 
-def totals(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, radius: float, tolerance: float, paths: int, seed: int
-) -> np.ndarray:
-    """Numbers of paths, over the images, in the order of TooLongTooShort's fields."""
-    rng = np.random.default_rng(seed)
-    counts = np.zeros(4)
-    for graph, true_graph in as_graphs(pred, target):
-        counts += _count(*networks(graph, true_graph), radius, tolerance, paths, rng)
-    return counts
+class PathTotals(NamedTuple):
+    """Numbers of paths, summed over images."""
+
+    correct: float
+    too_long: float
+    too_short: float
+    infeasible: float
+
+    def result(self) -> TooLongTooShort:
+        """Return the metric; without any path, all are correct."""
+        counts = np.array(self)
+        if counts.sum() == 0:
+            return TooLongTooShort(1.0, 0.0, 0.0, 0.0)
+        return TooLongTooShort(*(counts / counts.sum()).tolist())
 
 
-def result(counts: np.ndarray) -> TooLongTooShort:
-    """The metric of such numbers."""
-    if counts.sum() == 0:
-        return TooLongTooShort(1.0, 0.0, 0.0, 0.0)
-    return TooLongTooShort(*(counts / counts.sum()).tolist())
+def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: PathSettings) -> PathTotals:
+    """Compute the sums over a pair of inputs."""
+    rng = np.random.default_rng(settings.seed)
+    sums = np.zeros(len(PathTotals._fields))
+    for graphs in as_graphs(pred, target):
+        sums += _count(*networks(*graphs), settings, rng)
+    return PathTotals(*sums.tolist())
 
 
-def _count(
-    network: Network, true_network: Network, radius: float, tolerance: float, paths: int, rng: np.random.Generator
-) -> tuple[int, int, int, int]:
+def _count(network: Network, true_network: Network, settings: PathSettings, rng: np.random.Generator) -> PathTotals:
+    """Draw paths in the true network, and count the results of the comparison with the other."""
+    paths = settings.paths
     if not true_network.length.any():
-        return (0, 0, 0, paths) if network.length.any() else (paths, 0, 0, 0)
+        correct = 0 if network.length.any() else paths
+        return PathTotals(correct=correct, too_long=0, too_short=0, infeasible=paths - correct)
     starts, stops = true_network.draw(paths, rng)
     true_length = true_network.pair_distances(starts, stops)
-    found_starts, start_found = network.snap(true_network.positions(starts), radius)
-    found_stops, stop_found = network.snap(true_network.positions(stops), radius)
+    found_starts, start_found = network.snap(true_network.positions(starts), settings.radius)
+    found_stops, stop_found = network.snap(true_network.positions(stops), settings.radius)
     found = start_found & stop_found
     length = np.full(paths, np.inf)
     length[found] = network.pair_distances(found_starts[found], found_stops[found])
     feasible = np.isfinite(length)
-    # A prediction that is the truth must be correct with a tolerance of 0, too.
-    margin = tolerance * true_length + true_network.rounding
+    # Rounding must not make a path wrong where the tolerance is 0 and the prediction equals the truth.
+    margin = settings.tolerance * true_length + true_network.rounding
     too_long = int((feasible & (length - true_length > margin)).sum())
     too_short = int((true_length - length > margin).sum())
     infeasible = int((~feasible).sum())
-    return paths - too_long - too_short - infeasible, too_long, too_short, infeasible
+    correct = paths - too_long - too_short - infeasible
+    return PathTotals(correct=correct, too_long=too_long, too_short=too_short, infeasible=infeasible)
