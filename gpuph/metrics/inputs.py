@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .graph import draw_graph, skeleton_graph
+from .draw_graph import draw_graph, skeleton_graph
 
 
 def as_masks(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from scipy.spatial import Delaunay
 
 from gpuph.metrics import apls, ccq, draw_graph, junction_score, too_long_too_short
-from gpuph.metrics.graph import simplified
+from gpuph.metrics.draw_graph import simplified
 from gpuph.metrics.network import Network, Places, networks
 from support.graphs import graph, grid, oddities, ring
 
