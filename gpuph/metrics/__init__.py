@@ -19,8 +19,9 @@ the other, or the graphs differ in their number of axes.
 from .apls import APLS, apls
 from .betti import betti_error
 from .ccq import CCQ, ccq
-from .draw_graph import draw_graph, skeleton_graph
+from .draw_graph import draw_graph
 from .junctions import JunctionScore, junction_score
+from .skeleton_graph import skeleton_graph
 from .too_long_too_short import TooLongTooShort, too_long_too_short
 
 __all__ = [

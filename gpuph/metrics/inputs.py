@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .draw_graph import draw_graph, skeleton_graph
+from .draw_graph import draw_graph
+from .skeleton_graph import skeleton_graph
 
 
 def as_masks(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,23 +1,27 @@
-"""The edges of a graph as arrays: how they are read, and joined where only two of them meet."""
+"""Graphs of roads as arrays.
+
+A graph is an undirected networkx graph whose nodes have `pos`, their position, and whose edges may have `path`, their
+vertices: see `gpuph.metrics`.
+"""
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 from torch import Tensor
 
-# How far the ends of a path may be from their nodes, as a share of the diagonal of the path's bounding box.
+# How far the ends of a path may be from their nodes, as a share of the diagonal of the bounding box of the path.
 END_TOLERANCE = 0.01
 
 
 class Polylines(NamedTuple):
     """The nodes and edges of a graph.
 
-    Edge i leads from node `ends[i, 0]` to node `ends[i, 1]` along `vertices[first[i]:first[i + 1]]`, of which the first
-    and the last are the positions of these nodes.
+    Edge i leads from node `ends[i, 0]` to node `ends[i, 1]` along `vertices[first[i]:first[i + 1]]`. The first and the
+    last of these vertices are the positions of the nodes.
     """
 
     nodes: list[Any]
@@ -29,7 +33,7 @@ class Polylines(NamedTuple):
     vertices: np.ndarray
     """Vertices of all edges, one edge after another, shape (p, ndim), float64."""
     first: np.ndarray
-    """Where the vertices of each edge begin, and the total number of vertices, shape (m + 1,), int64."""
+    """The index of the first vertex of each edge, and the number of all vertices, shape (m + 1,), int64."""
 
 
 def read(graph: nx.Graph) -> Polylines:
@@ -84,17 +88,19 @@ def _array(numbers: Any) -> np.ndarray:
 
 
 def _positions(nodes: list[Any], values: list[Any]) -> np.ndarray:
-    """Positions as one array, shape (n, ndim)."""
+    """Return the positions as one array, shape (n, ndim)."""
     if not nodes:
         return np.zeros((0, 2))
     try:
-        if any(issubclass(kind, Tensor) for kind in set(map(type, values))):  # NumPy would read number by number
+        if any(
+            issubclass(kind, Tensor) for kind in set(map(type, values))
+        ):  # NumPy would read a tensor number by number
             values = [_array(pos) if isinstance(pos, Tensor) else pos for pos in values]
         position = np.array(values, float)
         if position.ndim == 2 and position.shape[1] in (2, 3) and np.isfinite(position).all():
             return position
     except (TypeError, ValueError):
-        pass  # the node at fault is looked for below
+        pass  # the loop below finds the node at fault
     for node, pos in zip(nodes, values, strict=True):
         try:
             place = np.array([]) if pos is None else _array(pos)
@@ -113,9 +119,10 @@ def _path(path: Any, names: tuple[Any, Any]) -> np.ndarray:
 
 
 def _directed(names: list[tuple[Any, Any]], ends: np.ndarray, vertices: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Vertices that lead from the first of an edge's `ends` (m, 2, ndim) to the second, and begin and stop there.
+    """Return the vertices so that those of each edge lead exactly from its first end to its second.
 
-    networkx does not keep the direction of an edge, so that a path may start at either end.
+    networkx does not keep the direction of an edge, so that a path may start at either end. `ends` (m, 2, ndim) are the
+    positions of the nodes.
     """
     start, stop = first[:-1], first[1:] - 1
     low, high = np.minimum.reduceat(vertices, start), np.maximum.reduceat(vertices, start)
@@ -138,26 +145,99 @@ def _directed(names: list[tuple[Any, Any]], ends: np.ndarray, vertices: np.ndarr
     return vertices
 
 
+def simplified(graph: nx.Graph) -> nx.MultiGraph:
+    """Join the edges that meet in nodes of degree 2, and set `path` and `length` of each edge.
+
+    A `path` may start at either end of its edge: of the two directions, the one is used in which the distances of its
+    ends from their nodes have the smaller sum. Each end may differ from the position of its node by up to 1 % of the
+    diagonal of the path's bounding box, and is moved there.
+
+    Parameters
+    ----------
+    graph : networkx.Graph or MultiGraph
+        Nodes have `pos`, and edges may have `path`: see `gpuph.metrics`. A ring of nodes of degree 2 keeps one of them,
+        with an edge to itself.
+
+    Returns
+    -------
+    networkx.MultiGraph
+        A new graph, with the remaining nodes under their names; `pos` (ndim,) and `path` (n, ndim) are float64. A path
+        begins and ends exactly at the positions of its nodes.
+
+    Raises
+    ------
+    TypeError
+        If `graph` is not a networkx graph, or is directed.
+    ValueError
+        If a node does not have a `pos` of 2 or 3 finite numbers, as many as all others; or if a `path` is not an array
+        of at least two such points, or does not lead from one end of its edge to the other.
+    """
+    lines = join(read(graph))
+    new = nx.MultiGraph()
+    new.add_nodes_from((node, {"pos": pos}) for node, pos in zip(lines.nodes, lines.position, strict=True))
+    steps = np.linalg.norm(np.diff(lines.vertices, axis=0), axis=1)
+    for (u, v), (start, stop) in zip(lines.ends.tolist(), pairwise(lines.first.tolist()), strict=True):
+        length = float(steps[start : stop - 1].sum())
+        new.add_edge(lines.nodes[u], lines.nodes[v], path=lines.vertices[start:stop], length=length)
+    return new
+
+
 def join(lines: Polylines) -> Polylines:
-    """Join the edges that meet in nodes of degree 2; a ring of such nodes keeps the first end of its first edge."""
-    # Half-edge 2 * i leaves the first end of edge i, and 2 * i + 1 the second.
-    nodes, position, ends, vertices, first = lines
+    """Join the edges that meet in nodes of degree 2. A ring of such nodes keeps the first end of its first edge."""
+    halves = lines.ends.ravel()
+    degree = np.bincount(halves, minlength=len(lines.nodes))
+    walk = _walk(lines.ends, degree)
+    kept = np.append(np.flatnonzero(degree != 2), walk.rings)
+    number = np.full(len(lines.nodes), -1)
+    number[kept] = np.arange(len(kept))
+    last = np.append(walk.start, len(walk.halves))[1:] - 1
+    joined = np.stack((halves[walk.halves[walk.start]], halves[walk.halves[last] ^ 1]), 1)
+    # The vertices of each half-edge in its direction, without the last one; then the last one of each chain.
+    edges, backwards = walk.halves // 2, walk.halves % 2 == 1
+    counts = np.diff(lines.first)[edges] - 1
+    sums = np.append(0, np.cumsum(counts))
+    which = np.repeat(np.arange(len(walk.halves)), counts)
+    step = np.arange(len(which)) - sums[which]
+    forth, back = lines.first[edges][which] + step, lines.first[edges + 1][which] - 1 - step
+    vertices = lines.vertices[np.where(backwards[which], back, forth)]
+    stops = sums[last + 1]
+    return Polylines(
+        nodes=[lines.nodes[i] for i in kept.tolist()],
+        position=lines.position[kept],
+        ends=number[joined],
+        vertices=np.insert(vertices, stops, lines.position[joined[:, 1]], axis=0),
+        first=np.append(0, stops + np.arange(1, len(last) + 1)),
+    )
+
+
+class _Walk(NamedTuple):
+    """Chains of half-edges. Half-edge 2 * i leaves the first end of edge i, and 2 * i + 1 leaves the second."""
+
+    halves: np.ndarray
+    """The half-edges of all chains, one chain after another, shape (m,), int64."""
+    start: np.ndarray
+    """Where each chain starts, shape (chains,), int64."""
+    rings: np.ndarray
+    """The first node of each ring, shape (rings,), int64."""
+
+
+def _walk(ends: np.ndarray, degree: np.ndarray) -> _Walk:
+    """Follow the edges (m, 2) through nodes of degree 2, first from all other nodes and then around the rings."""
     leaves = ends.ravel()
-    degree = np.bincount(leaves, minlength=len(nodes))
     around = np.argsort(leaves, kind="stable")
     pairs = around[degree[leaves[around]] == 2].reshape(-1, 2)
     partner = np.full(len(leaves), -1)
     partner[pairs], partner[pairs[:, ::-1]] = pairs[:, ::-1], pairs
-    following = partner.reshape(-1, 2)[:, ::-1].ravel().tolist()  # of a half-edge, or -1 where it reaches a kept node
-    walk: list[int] = []
-    chains: list[int] = []  # where each chain starts in the walk
+    following = partner.reshape(-1, 2)[:, ::-1].ravel().tolist()  # -1 where a half-edge ends at a node that is kept
+    halves: list[int] = []
+    start: list[int] = []
     used = [False] * len(ends)
 
     def follow(half: int) -> None:
-        chains.append(len(walk))
+        start.append(len(halves))
         while half >= 0 and not used[half // 2]:
             used[half // 2] = True
-            walk.append(half)
+            halves.append(half)
             half = following[half]
 
     for half in around[degree[leaves[around]] != 2].tolist():
@@ -168,30 +248,18 @@ def join(lines: Polylines) -> Polylines:
         if not used[edge]:
             rings.append(int(ends[edge, 0]))
             follow(2 * edge)
-
-    kept = np.append(np.flatnonzero(degree != 2), np.array(rings, int))
-    number = np.full(len(nodes), -1)
-    number[kept] = np.arange(len(kept))
-    halves, begins = np.array(walk, int), np.array(chains, int)
-    stops = np.append(begins, len(halves))[1:] - 1
-    joined = np.stack((leaves[halves[begins]], leaves[halves[stops] ^ 1]), 1)
-    # The vertices of each half-edge in its direction, without its last; then the last of each chain.
-    edges, backwards = halves // 2, halves % 2 == 1
-    counts = np.diff(first)[edges] - 1
-    sums = np.append(0, np.cumsum(counts))
-    which = np.repeat(np.arange(len(halves)), counts)
-    step = np.arange(len(which)) - sums[which]
-    index = np.where(backwards[which], first[edges + 1][which] - 1 - step, first[edges][which] + step)
-    chain_stops = sums[stops + 1]
-    path = np.insert(vertices[index], chain_stops, position[joined[:, 1]], axis=0)
-    offsets = np.append(0, chain_stops + np.arange(1, len(begins) + 1))
-    return Polylines([nodes[i] for i in kept.tolist()], position[kept], number[joined], path, offsets)
+    return _Walk(np.array(halves, int), np.array(start, int), np.array(rings, int))
 
 
 def cut(starts: np.ndarray, stops: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut segments (n, ndim) each into `counts` (n,) equal pieces.
+    """Cut each of the segments (n, ndim) into `counts` (n,) equal pieces.
 
-    Returns where the pieces start, shape (counts.sum(), ndim), and which segment each is of.
+    Returns
+    -------
+    pieces : ndarray, shape (counts.sum(), ndim)
+        Where the pieces start.
+    which : ndarray, shape (counts.sum(),), int64
+        The number of the segment of each piece.
     """
     which = np.repeat(np.arange(len(counts)), counts)
     step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)

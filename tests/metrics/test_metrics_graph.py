@@ -10,8 +10,8 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, gaussian_filter
 from skimage.measure import euler_number, label
 
 from gpuph.metrics import draw_graph, skeleton_graph
-from gpuph.metrics.draw_graph import simplified
 from gpuph.metrics.network import Network, Places
+from gpuph.metrics.polylines import simplified
 from support.graphs import graph, grid, oddities, ring
 
 
