@@ -1,19 +1,24 @@
-"""What a delineation is worth: one file a metric.
+"""Metrics of delineations: one file a metric.
 
-All take two masks, or a mask and a graph, and all but `betti_error` two graphs. A mask is a bool tensor, True on the
-object, of shape (*spatial) or (B, 1, *spatial), where `spatial` is (H, W) or (D, H, W). A graph is an undirected
-networkx graph whose nodes have `pos`, their place in pixels, and whose edges may have `path`, their vertices, as those
-of `skeleton_graph`; the mask that it is compared with is a single one. Nodes of degree 2 are points of an edge, not
-nodes. A path may start at either end of its edge, and may end at most 1 % of its extent away from the nodes: see
-`gpuph.metrics.graph.simplified`. Two graphs may be in another unit than pixels, such as metres or degrees, and have
-their origin anywhere; distances are then in that unit. Where points are drawn at random, the draw depends on the order
-of nodes and edges, but not on their names.
+All metrics take two masks, or a mask and a graph; all except `betti_error` also take two graphs.
 
-TypeError is raised for what is neither a bool tensor nor an undirected graph; ValueError if the shapes or devices of
-masks differ, a shape is none of the above, a graph lacks positions, a path does not lead from one node of its edge to
-the other, or the graphs differ in their number of axes.
+A mask is a bool tensor, True on the object, of shape (*spatial) or (B, 1, *spatial), where `spatial` is (H, W) or
+(D, H, W). A mask that is compared with a graph must be a single one.
 
-`gpuph.metrics.modules` has them as `torchmetrics.Metric`. It is not imported here, since it needs torchmetrics.
+A graph is an undirected networkx graph. Each node has `pos`, its position, with the coordinates in the order of the
+axes of the image. An edge is straight unless it has `path`, its vertices from one end to the other, shape (n, ndim), as
+in the graphs that `skeleton_graph` returns. Nodes of degree 2 are points of an edge, not nodes. A path may start at
+either end of its edge, and its ends may differ from the positions of the nodes by up to 1 % of the diagonal of its
+bounding box. Positions are in pixels. Two graphs may also be in another unit, such as metres or degrees, and have any
+origin; distances are then in that unit. Where points are drawn at random, the result depends on the order of nodes and
+edges, but not on the names of nodes.
+
+All metrics raise TypeError if an input is neither a bool tensor nor an undirected graph. They raise ValueError if the
+masks differ in shape or device, a mask has another shape than those above, a node has no valid position, a path does
+not lead from one node of its edge to the other, or the graphs differ in their number of axes.
+
+`gpuph.metrics.modules` has the metrics as subclasses of `torchmetrics.Metric`. It is not imported here, since it needs
+torchmetrics.
 """
 
 from .apls import APLS, apls

@@ -17,14 +17,14 @@ BLOCK = 256
 
 
 class APLS(NamedTuple):
-    """Average path length similarity, in [0, 1]; 1 is best."""
+    """Average path length similarity, each number in [0, 1]; 1 is best."""
 
     score: float
     """The harmonic mean of the other two."""
     target_to_pred: float
-    """Of paths in the truth and their counterparts in the prediction: false breaks cost."""
+    """The similarity of paths in the truth to their counterparts in the prediction, which false breaks reduce."""
     pred_to_target: float
-    """Of paths in the prediction and their counterparts in the truth: false connections cost."""
+    """The similarity of paths in the prediction to their counterparts in the truth, which false connections reduce."""
 
 
 def apls(
@@ -38,36 +38,36 @@ def apls(
 ) -> APLS:
     """Compare the lengths of shortest paths in two graphs.
 
-    Control points lie at the nodes of one graph (junctions and ends) and along its edges. Each is snapped to the
-    nearest place of the other graph. Each pair of control points that a path joins costs min(1, |L - L'| / L), where L
-    and L' are the lengths of the shortest paths in the one and the other graph; 1 if the other has none or a point
-    could not be snapped. One direction's similarity is 1 minus the mean cost.
+    Control points lie at the nodes of one graph (junctions and ends) and along its edges. Each control point is snapped
+    to the nearest point of the other graph. Each pair of control points that a path joins costs min(1, |L - L'| / L),
+    where L and L' are the lengths of the shortest paths in the two graphs. The cost is 1 if the other graph has no path
+    or one of the two points could not be snapped. The similarity in one direction is 1 minus the mean cost.
 
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
-        Graphs, or masks, compared by their skeletons: see `gpuph.metrics`.
+        Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     spacing : float
-        The control points on an edge are evenly spaced, at most so far apart, in metres.
+        The largest distance between neighbouring control points on an edge, in metres. They are evenly spaced.
     snap : float
-        How far a control point may be from the other graph, in metres.
+        The largest distance between a control point and the other graph, in metres.
     metres_per_pixel : float
-        What a pixel measures. By default a metre is a pixel, and all lengths are in pixels.
+        The size of a pixel, in metres. By default a pixel is a metre, so that all lengths are in pixels.
     points : int, optional
-        If there are more control points than this, so many are drawn at random; None takes all.
+        The largest number of control points. If there are more, this number is drawn at random; None uses all.
     seed : int
-        Decides that drawing.
+        The seed of the random generator.
 
     Returns
     -------
     APLS
-        A named tuple of three floats, each the mean over the batch. A direction in which there is no path is 0; all are
-        1 where neither graph has a path, also if both are empty.
+        A named tuple of three floats, each the mean over the batch. A direction without any path counts as 0. If
+        neither graph has a path, as when both are empty, all three are 1.
 
     Raises
     ------
     TypeError, ValueError
-        As all metrics do: see `gpuph.metrics`. ValueError also if `spacing`, `snap` or `metres_per_pixel` is not
+        As for all metrics: see `gpuph.metrics`. ValueError also if `spacing`, `snap` or `metres_per_pixel` is not
         positive, or `points` is below 2.
 
     References
@@ -77,7 +77,7 @@ def apls(
 
     Examples
     --------
-    A road of 100 m, of which the last 30 m are missing. Its middle is found, its end is not:
+    The last 30 m of a road of 100 m are missing. Its middle is matched, but its end is not:
 
     >>> import networkx as nx
     >>> from gpuph.metrics import apls
