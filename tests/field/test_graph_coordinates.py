@@ -1,4 +1,7 @@
-"""Graphs in map coordinates, in degrees, and from other programs: neither origin nor unit nor types matter."""
+"""Graphs in map coordinates, in degrees, and from other programs.
+
+Metrics depend on neither the origin nor the unit nor the types of positions.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ ORIGINS = [(1e7, 1e7), (4e6, 66e4), (-123456.7, 0.3)]
 
 
 def placed(given: nx.Graph, origin: tuple[float, ...] = (0.0, 0.0), unit: float = 1.0) -> nx.MultiGraph:
-    """The same graph in another unit and from another origin."""
+    """Return the same graph in another unit and with another origin."""
     made = nx.MultiGraph()
     made.add_nodes_from((n, {"pos": unit * np.array(pos) + origin}) for n, pos in given.nodes(data="pos"))
     for u, v, path in given.edges(data="path"):
@@ -28,7 +31,7 @@ def placed(given: nx.Graph, origin: tuple[float, ...] = (0.0, 0.0), unit: float 
 
 
 def roads(seed: int, count: int = 60) -> nx.MultiGraph:
-    """Curved roads between random places, some in one direction and some in the other."""
+    """Return curved roads between random places, with paths in either direction."""
     rng = np.random.default_rng(seed)
     place = rng.uniform(0, 600, (count, 2))
     made = nx.MultiGraph()
@@ -43,7 +46,7 @@ def roads(seed: int, count: int = 60) -> nx.MultiGraph:
 
 
 def noisy(given: nx.Graph, seed: int) -> nx.MultiGraph:
-    """A prediction: some edges are missing, and the rest is up to 2 away."""
+    """Return a prediction: some edges are missing, and the rest is moved by up to 1 along each axis."""
     rng = np.random.default_rng(seed)
     made = placed(given, tuple(rng.uniform(-1, 1, 2)))
     made.remove_edges_from([edge for edge in list(made.edges) if rng.random() < 0.1])
@@ -69,7 +72,7 @@ def scores(pred: nx.Graph, target: nx.Graph, unit: float = 1.0) -> list[float]:
 # Origin and unit.
 
 
-def test_an_edge_of_a_graph_in_map_coordinates_may_be_stored_backwards():
+def test_paths_in_map_coordinates_may_run_backwards():
     north, east = 4e6, 66e4
     bent = nx.Graph()
     for name, y in (("a", 0), ("b", 10), ("c", 30)):
@@ -106,7 +109,7 @@ def test_lengths_do_not_depend_on_the_origin(origin):
         assert lengths == pytest.approx(expected, abs=1e-6)
 
 
-def test_rounding_of_an_edge_s_length_adds_no_control_point():
+def test_rounding_of_lengths_does_not_add_control_points():
     for origin in [(0.0, 0.0), *ORIGINS]:
         for count in range(1, 40):
             line = placed(graph(["ab"], a=(0.3, 0.7), b=(0.3, 0.7 + 0.1 * count)), origin)
@@ -114,7 +117,7 @@ def test_rounding_of_an_edge_s_length_adds_no_control_point():
             assert len(network.control_places(0.1)) == count + 1
 
 
-def test_points_at_the_radius_are_found_from_every_origin():
+def test_points_exactly_at_the_radius_are_found_for_any_origin():
     line = graph(["ab"], a=(0, 0), b=(0, 30))
     for origin in ORIGINS:
         for radius in (0.1, 0.3, 0.7, 1.1, 25.3):
@@ -124,7 +127,7 @@ def test_points_at_the_radius_are_found_from_every_origin():
             assert ccq(aside, placed(line, origin), tolerance=0.999 * radius).quality == 0.0
 
 
-def test_ccq_looks_at_pieces_of_an_edge_in_degrees():
+def test_ccq_cuts_edges_in_degrees_into_pieces():
     target = graph(["ab"], a=(60.2, 24.9), b=(60.2, 24.91))
     pred = graph(["ab"], a=(60.2, 24.9), b=(60.2, 24.9075))
     assert ccq(pred, target, tolerance=1e-5) == pytest.approx((1, 0.75, 0.75), abs=2e-3)
@@ -134,7 +137,7 @@ def test_ccq_looks_at_pieces_of_an_edge_in_degrees():
 
 
 @pytest.mark.parametrize("origin", [(0.0, 0.0), *ORIGINS])
-def test_the_ends_of_a_path_may_be_a_hundredth_of_its_extent_from_the_nodes(origin):
+def test_ends_of_a_path_may_be_one_percent_of_its_extent_away_from_the_nodes(origin):
     def edge(gap: float) -> nx.MultiGraph:
         path = [(0, gap), (30, 50), (0, 100)]
         return placed(graph([("a", "b", path)], a=(0, 0), b=(0, 100)), origin)
@@ -145,16 +148,16 @@ def test_the_ends_of_a_path_may_be_a_hundredth_of_its_extent_from_the_nodes(orig
         simplified(edge(1.1))
 
 
-def test_a_path_has_the_direction_in_which_its_ends_are_nearer():
-    """A loop road whose ends are both close to both nodes."""
+def test_paths_take_the_direction_in_which_their_ends_are_nearer_to_the_nodes():
+    """Both ends of the road are close to both nodes."""
     loop = [(0.0, 0.0), (40.0, -40.0), (80.0, 0.0), (40.0, 40.0), (0.0, 0.3)]
     for path in (loop, loop[::-1]):
         (_, _, found), *_ = simplified(graph([("a", "b", path)], a=(0, 0), b=(0, 0.3))).edges(data="path")
         assert np.array_equal(found, loop)
 
 
-def test_reversed_paths_change_nothing():
-    """Parallel edges, edges from a node to itself, chains through nodes of degree 2, edges of no length."""
+def test_reversing_paths_does_not_change_the_graph():
+    """The graph has parallel edges, loop edges, chains through nodes of degree 2, and edges without length."""
     curve = [(0, 100), (10, 150), (0, 200)]
     edges = [*oddities().edges(data="path"), ("b", "x", curve), ("x", "y", [(0, 200), (5, 220), (0, 240)])]
     edges += [("f", "g", [(600, 600), (600, 600)]), ("y", "y", [(0, 240), (9, 240), (9, 249), (0, 240)])]
@@ -200,7 +203,7 @@ def test_positions_and_paths_may_be_sequences_arrays_or_tensors(convert):
 
 
 @pytest.mark.parametrize("name", [str, lambda node: (node, "x"), lambda node: -node], ids=["string", "tuple", "number"])
-def test_names_of_nodes_change_nothing(name):
+def test_metrics_do_not_depend_on_the_names_of_nodes(name):
     pred, target = PAIRS["roads"]
     renamed = [nx.relabel_nodes(given, {node: name(node) for node in given}) for given in (pred, target)]
     assert scores(*renamed) == scores(pred, target)
@@ -211,7 +214,7 @@ def test_names_of_nodes_change_nothing(name):
     [[(0, 0), (1,)], [(0, 0), (1, 1, 1)], [(0, 0), (np.nan, 1), (9, 9)], "path", [0, 9], {"a": 1}, [(0, 0)], [[]]],
     ids=["ragged", "mixed", "nan", "text", "1D", "dict", "short", "empty"],
 )
-def test_a_path_that_is_no_array_of_points_is_refused_with_its_edge(path):
+def test_invalid_path_raises_and_names_its_edge(path):
     broken = graph(["ab", ("a", ("b", 1), path)], a=(0, 0), b=(9, 0))
     broken.add_node(("b", 1), pos=(9, 9))
     for metric in (apls, ccq, too_long_too_short, junction_score):
@@ -222,7 +225,7 @@ def test_a_path_that_is_no_array_of_points_is_refused_with_its_edge(path):
 @pytest.mark.parametrize(
     "pos", [None, (0, np.nan), (np.inf, 0), (0,), (0, (1, 2)), "xy", torch.zeros(2, 2)], ids=lambda pos: repr(pos)[:9]
 )
-def test_a_position_that_is_no_point_is_refused_with_its_node(pos):
+def test_invalid_position_raises_and_names_its_node(pos):
     for metric in (apls, ccq, too_long_too_short, junction_score):
         with pytest.raises(ValueError, match=r"node \('n', 1\) must have a `pos` of 2 or 3 finite numbers"):
             broken = nx.Graph(grid())
@@ -230,7 +233,7 @@ def test_a_position_that_is_no_point_is_refused_with_its_node(pos):
             metric(broken, grid())
 
 
-def test_graphs_of_space_may_be_empty_on_one_side():
+def test_graphs_in_3d_are_compared_with_empty_graphs():
     line, nothing = graph(["ab"], a=(1e6, 0, 0), b=(1e6, 0, 90)), nx.Graph()
     assert ccq(line, line) == apls(line, line) == (1.0, 1.0, 1.0)
     for pred, target in ((line, nothing), (nothing, line)):
@@ -238,11 +241,11 @@ def test_graphs_of_space_may_be_empty_on_one_side():
         assert too_long_too_short(pred, target).infeasible == 1.0
 
 
-# Ways.
+# Distances.
 
 
-def test_ways_between_few_and_many_places_are_networkx_s():
-    """Ways start at the ends of edges or at places of their own, whichever are fewer."""
+def test_distances_between_few_and_many_places_equal_those_of_networkx():
+    """Searches start at the ends of edges or at the places themselves, whichever are fewer."""
     for given in (roads(2), oddities()):
         network = Network(given)
         rng = np.random.default_rng(0)
@@ -263,14 +266,13 @@ def test_ways_between_few_and_many_places_are_networkx_s():
             assert np.allclose(network.pair_distances(*pairs), table[a])
 
 
-def test_ccq_of_an_edge_without_length_is_zero():
+def test_edges_without_length_have_a_ccq_of_zero():
     point, line = graph(["ab"], a=(5, 5), b=(5, 5)), graph(["ab"], a=(5, 4), b=(5, 6))
     assert ccq(point, line) == (0.0, 1.0, 0.0)
     assert ccq(line, point) == (1.0, 0.0, 1.0)
 
 
-@pytest.mark.slow
-def test_a_graph_with_itself_is_perfect_in_any_form():
+def test_every_metric_of_a_graph_with_itself_is_perfect():
     forms = [
         nx.Graph(),
         ring(),

@@ -1,6 +1,6 @@
 """Clusters of junctions, against a plain version of the rule that Bastani et al. published with RoadTracer.
 
-Unlike their program, it counts dead ends that are shorter than the radius.
+Unlike their program, the plain version counts dead ends that are shorter than the radius.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Point = tuple[float, float]
 
 
 def published(pred: nx.Graph, target: nx.Graph, radius: float, merge: float) -> tuple[float, float]:
-    """Recall and error rate of simple graphs with straight edges, step by step and node by node."""
+    """Return recall and error rate of simple graphs with straight edges, computed node by node."""
     true_clusters = clusters_of_truth(target, merge)
     clusters = clusters_of_prediction(pred, [target.nodes[centre]["pos"] for centre, _ in true_clusters], merge)
     junctions = [(pred.nodes[centre]["pos"], ahead(pred, nodes, radius)) for centre, nodes in clusters]
@@ -88,7 +88,7 @@ def ways(given: nx.Graph, source: int) -> dict[int, float]:
 
 
 def ahead(given: nx.Graph, sources: list[int], distance: float) -> list[Point]:
-    """Where one is after some distance along any road, or at the next junction or dead end."""
+    """Return the points at some distance along each road, or at the next junction or dead end."""
     points, walked = [], set()
 
     def walk(node: int, rest: float) -> None:
@@ -121,7 +121,7 @@ def share_with_counterpart(place: Point, points: list[Point], other: Point, othe
 
 
 def comb(spacing: float, count: int = 11, teeth: Iterable[int] | None = None, tooth: float = 60.0) -> nx.Graph:
-    """A road with side roads; the road goes on at both ends."""
+    """Return a road with side roads; the road continues at both ends."""
     made = nx.Graph()
     for node in range(count):
         made.add_node(node, pos=(0.0, node * spacing))
@@ -141,7 +141,7 @@ def without(given: nx.Graph, *edges: tuple) -> nx.Graph:
 
 
 def lattice(columns: list[float], rows: list[float]) -> nx.Graph:
-    """Streets at right angles, each of which goes on for 100 at both ends."""
+    """Return streets at right angles, each of which continues for 100 at both ends."""
     made = nx.Graph()
     for i, y in enumerate([rows[0] - 100, *rows, rows[-1] + 100]):
         for j, x in enumerate([columns[0] - 100, *columns, columns[-1] + 100]):
@@ -155,7 +155,7 @@ def lattice(columns: list[float], rows: list[float]) -> nx.Graph:
 
 
 def roundabout(size: float, roads: str = "nesw") -> nx.Graph:
-    """A square with a road at each corner."""
+    """Return a square with a road at each corner."""
     corners = {"n": (-size, 0.0), "e": (0.0, size), "s": (size, 0.0), "w": (0.0, -size)}
     far = {f"{name} end": (y / size * 100, x / size * 100) for name, (y, x) in corners.items() if name in roads}
     made = nx.Graph()
@@ -191,28 +191,28 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_recall_and_error_rate_are_those_of_the_published_rule(name):
+def test_recall_and_error_rate_equal_those_of_the_published_rule(name):
     pred, target, radius, merge = CASES[name]
     score = junction_score(pred, target, radius=radius, merge=merge)
     assert (score.recall, score.error_rate) == pytest.approx(published(pred, target, radius, merge))
 
 
-def test_a_row_of_junctions_is_not_one_junction():
+def test_row_of_junctions_is_not_one_junction():
     for spacing, radius, merge in ((40, 65, 50), (4, 25, 5)):
         pred = comb(spacing, teeth=[0, 1, 2, 3, 7, 8, 9, 10])
         score = junction_score(pred, comb(spacing), radius=radius, merge=merge)
         assert score == pytest.approx((5 / 6, 1, 10 / 11, 0))
 
 
-def test_clustered_junctions_of_a_graph_with_itself_are_perfect():
+def test_score_of_a_graph_with_itself_is_perfect():
     noise = gaussian_filter(np.random.default_rng(0).standard_normal((200, 200)), 2.0)
-    skeleton = skeleton_graph(abs(noise) < 0.3 * noise.std())  # with many junctions close to one another
+    skeleton = skeleton_graph(abs(noise) < 0.3 * noise.std())  # many junctions are close to one another
     for given in [skeleton, *(each for pred, target, *_ in CASES.values() for each in (pred, target))]:
         for radius, merge in ((25, 5), (25, 10), (65, 50)):
             assert junction_score(given, given, radius=radius, merge=merge) == pytest.approx((1, 1, 1, 0))
 
 
-def test_junctions_do_not_depend_on_the_order_or_the_names_of_nodes():
+def test_score_does_not_depend_on_the_order_or_names_of_nodes():
     rng = np.random.default_rng(0)
     for pred, target, radius, merge in CASES.values():
         expected = junction_score(pred, target, radius=radius, merge=merge)
@@ -229,7 +229,7 @@ def test_junctions_do_not_depend_on_the_order_or_the_names_of_nodes():
 
 
 @pytest.mark.parametrize("origin", [(1e7, 1e7), (-3e6 + 0.1, 5e5 + 0.7)])
-def test_junctions_do_not_depend_on_the_origin(origin):
+def test_score_does_not_depend_on_the_origin(origin):
     for pred, target, radius, merge in CASES.values():
         both = [given.copy() for given in (pred, target)]
         for given in both:
@@ -240,8 +240,8 @@ def test_junctions_do_not_depend_on_the_origin(origin):
         assert there == pytest.approx(junction_score(pred, target, radius=radius, merge=merge), abs=1e-6)
 
 
-def test_the_edges_of_one_node_are_matched_one_to_one():
-    """Two roads of a dual carriageway may be one road of the truth, but a fork may not."""
+def test_edges_of_one_node_are_matched_one_to_one():
+    """The two roads of a dual carriageway may match one true road, but the arms of a fork may not."""
     target = graph(["ab", "ac", "ad"], a=(0, 0), b=(0, 90), c=(90, 0), d=(0, -90))
     twice = graph(["ab", "ac", "ad", "de", "df"], a=(0, 0), b=(0, 90), c=(90, 0), d=(0, -4), e=(90, -4), f=(0, -90))
     fork = graph(["ab", "ac", "ad", "ae"], a=(0, 0), b=(0, 90), c=(90, 0), d=(0, -90), e=(90, -4))
@@ -250,8 +250,8 @@ def test_the_edges_of_one_node_are_matched_one_to_one():
     assert junction_score(target, twice) == pytest.approx((1, 1, 1, 0))
 
 
-def test_nodes_that_no_short_way_joins_are_junctions_of_their_own():
-    """A bridge: two roads cross 3 apart from each other's junctions, which a way of 400 joins."""
+def test_nodes_without_a_short_path_between_them_are_separate_junctions():
+    """Two crossings, one on a bridge, are 3 apart, but no path joins them."""
     bridge = nx.disjoint_union(lattice([0], [0]), lattice([3], [3]))
     assert junction_score(lattice([0], [0]), bridge).recall == pytest.approx(1 / 2)
     assert junction_score(bridge, bridge) == pytest.approx((1, 1, 1, 0))

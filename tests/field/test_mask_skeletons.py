@@ -1,4 +1,4 @@
-"""Skeletons of masks: where they run, their topology, and the symmetries of the metrics that are computed from them."""
+"""Skeletons of masks: their position and topology, and the symmetries of the metrics that are computed from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gpuph.metrics.skeletons import curves
 
 
 def betti(mask: np.ndarray) -> tuple[int, int]:
-    """Components and loops of pixels that touch across corners, by scipy's and scikit-image's counts."""
+    """Return the components and loops of a mask in construction "T", as counted by scipy and scikit-image."""
     components = label(mask, np.ones((3,) * mask.ndim))[1]
     holes = label(~np.pad(mask, 1))[1] - 1
     return components, holes if mask.ndim == 2 else components + holes - euler_number(mask, connectivity=3)
@@ -35,7 +35,7 @@ def betti_of_graph(graph: nx.MultiGraph) -> tuple[int, int]:
 
 
 def symmetries(ndim: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """All 8 or 48 symmetries of the grid, each as a permutation of the axes and the axes to flip after it."""
+    """Return all 8 or 48 symmetries of the grid, each as a permutation of the axes and the axes to flip after it."""
     flips = [tuple(axis for axis in range(ndim) if flip[axis]) for flip in product((0, 1), repeat=ndim)]
     return list(product(permutations(range(ndim)), flips))
 
@@ -45,7 +45,7 @@ def turned(mask: torch.Tensor, symmetry: tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def roads(size: int = 500) -> np.ndarray:
-    """Real centre lines."""
+    """Return a mask of real centre lines."""
     canvas = Image.new("1", (size, size))
     draw = ImageDraw.Draw(canvas)
     for line in load_lines():
@@ -54,7 +54,7 @@ def roads(size: int = 500) -> np.ndarray:
 
 
 def thick_line(start: np.ndarray, stop: np.ndarray, width: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """A digital line, thickened by a square or cube of `width` pixels, and the points of its centre line."""
+    """Return a digital line, thickened by a square or cube of `width` pixels, and the points of its centre line."""
     steps = np.linspace(0, 1, 4 * side)[:, None]
     points = np.unique(np.round(start + steps * (stop - start)).astype(int), axis=0)
     mask = np.zeros((side,) * len(start), bool)
@@ -132,7 +132,7 @@ def test_bands_at_45_degrees_are_kept_in_both_orientations():
 
 @pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
 @pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 2.0])
-def test_graphs_have_the_components_and_loops_of_the_mask(shape, scale):
+def test_skeleton_graphs_have_the_components_and_loops_of_the_mask(shape, scale):
     for seed in range(6):
         noise = gaussian_filter(np.random.default_rng(seed).standard_normal(shape), scale)
         mask = noise > np.quantile(noise, 0.8 - 0.12 * seed)
@@ -140,7 +140,7 @@ def test_graphs_have_the_components_and_loops_of_the_mask(shape, scale):
         assert betti_of_graph(skeleton_graph(mask)) == betti(mask)
 
 
-def test_cavities_leave_components_and_loops_as_they_are():
+def test_cavities_do_not_change_components_and_loops():
     volume = np.ones((9, 20, 9), bool)
     volume[3:6, 3:6, 4] = volume[2, 4, 4] = volume[4, 10:12, 4] = False
     assert betti_of_graph(skeleton_graph(volume)) == (1, 0)
@@ -148,7 +148,7 @@ def test_cavities_leave_components_and_loops_as_they_are():
     assert betti_of_graph(skeleton_graph(volume)) == (1, 1)
 
 
-def test_an_object_in_a_cavity_is_a_component():
+def test_object_in_a_cavity_is_a_component():
     volume = np.ones((9, 9, 9), bool)
     volume[2:7, 2:7, 2:7] = False
     volume[4, 4, 4] = True
@@ -174,7 +174,7 @@ def test_metrics_of_road_masks_have_the_symmetries_of_the_grid():
     noise, gaps = (gaussian_filter(rng.standard_normal(distance.shape), scale) for scale in (1.5, 6))
     target = distance <= 2
     pred = (distance + noise / noise.std() <= 2) & (gaps / gaps.std() < 1.8)
-    pred[1:] |= pred[:-1]  # widths of any parity
+    pred[1:] |= pred[:-1]  # even and odd widths
     pred, target = torch.from_numpy(pred), torch.from_numpy(target)
     metrics = (
         lambda *masks: ccq(*masks, tolerance=1.0),
@@ -191,17 +191,17 @@ def test_metrics_of_road_masks_have_the_symmetries_of_the_grid():
         assert betti_of_graph(skeleton_graph(turned(pred, symmetry))) == counts
 
 
-def test_paths_of_masks_have_the_symmetries_of_the_grid():
+def test_shares_of_paths_have_the_symmetries_of_the_grid():
     target = torch.zeros(60, 70, dtype=torch.bool)
     target[10:12] = target[40:44] = target[:, 20:23] = target[:, 50:54] = True
     pred = target.clone()
     pred[40:44, 30:40] = False
-    # Which paths are drawn depends on the order of the edges, so that shares of many are compared.
+    # Which paths are drawn depends on the order of the edges, so that many paths are drawn and their shares compared.
     results = [
         too_long_too_short(turned(pred, symmetry), turned(target, symmetry), radius=6.0, paths=5000)
         for symmetry in symmetries(2)
     ]
-    assert np.std(np.array(results), axis=0).max() < 0.015  # of drawing so many: 0.007
+    assert np.std(np.array(results), axis=0).max() < 0.015  # 5000 draws have a standard deviation of 0.007
     assert 0.1 < results[0].too_long < 0.9
 
 
@@ -217,7 +217,7 @@ def test_metrics_of_volumes_have_the_symmetries_of_the_grid():
             assert metric(turned(pred, symmetry), turned(target, symmetry)) == pytest.approx(expected)
 
 
-def test_rough_borders_grow_no_more_ends_than_scikit_image_s_skeletons():
+def test_skeletons_of_rough_masks_have_fewer_ends_than_those_of_scikit_image():
     distance = distance_transform_edt(~roads())
     rng = np.random.default_rng(0)
     ends = np.zeros(2, int)
@@ -230,7 +230,7 @@ def test_rough_borders_grow_no_more_ends_than_scikit_image_s_skeletons():
     assert ends[0] < ends[1]
 
 
-def test_a_line_one_pixel_wide_is_its_own_skeleton():
+def test_line_one_pixel_wide_is_its_own_skeleton():
     mask = np.zeros((30, 40), bool)
     mask[4, 3:30] = mask[4:20, 29] = mask[20, 29:36] = mask[2, 36] = True
     mask[np.arange(21, 27), np.arange(28, 22, -1)] = True
@@ -246,7 +246,7 @@ def test_a_line_one_pixel_wide_is_its_own_skeleton():
     }
 
 
-def test_a_graph_is_drawn_on_its_mask():
+def test_drawn_skeleton_graphs_lie_on_their_masks():
     distance = distance_transform_edt(~roads())
     for radius in (1.0, 2.0):
         mask = distance <= radius
@@ -255,7 +255,7 @@ def test_a_graph_is_drawn_on_its_mask():
         assert betti(drawn)[0] == betti(mask)[0]
 
 
-def test_the_graph_of_a_large_noisy_mask_is_made_in_seconds():
+def test_skeleton_graph_of_a_large_noisy_mask_takes_seconds():
     noise = gaussian_filter(np.random.default_rng(0).standard_normal((1094, 1536)), 0.7)
     mask = noise > np.quantile(noise, 0.7)
     skeleton_graph(mask[:9, :9])  # compiles
@@ -269,7 +269,7 @@ def test_the_graph_of_a_large_noisy_mask_is_made_in_seconds():
 
 
 @pytest.mark.parametrize("byte", [2, 255])
-def test_any_byte_but_zero_is_true(byte):
+def test_bool_arrays_with_any_nonzero_byte_are_masks(byte):
     bytes_ = np.zeros((40, 40), np.uint8)
     bytes_[20, 5:35] = bytes_[10:20, 20] = byte
     odd, mask = torch.from_numpy(bytes_).view(torch.bool), torch.from_numpy(bytes_ > 0)
@@ -290,7 +290,7 @@ def test_one_bit_images_of_pillow_are_masks():
     assert skeleton_graph(bytes_.view(bool)).number_of_edges() == 1
 
 
-def test_a_nan_in_a_distance_map_raises():
+def test_nan_in_a_distance_map_raises():
     distances = np.ones((9, 9), np.float32)
     distances[4] = 0
     distances[4, 4] = np.nan
@@ -299,7 +299,7 @@ def test_a_nan_in_a_distance_map_raises():
             skeleton_graph(image, threshold=0.5)
 
 
-def test_a_numpy_mask_is_refused_with_the_way_to_convert_it():
+def test_error_for_a_numpy_mask_says_how_to_convert_it():
     with pytest.raises(TypeError, match=r"pred must be a bool tensor, got ndarray; torch\.from_numpy"):
         ccq(np.ones((9, 9), bool), torch.ones(9, 9, dtype=torch.bool))
 
@@ -313,7 +313,7 @@ def line_between(start: tuple[float, ...], stop: tuple[float, ...]) -> nx.Graph:
 
 
 @pytest.mark.parametrize("far", [1e4, 1e9, 1e18, 1e308])
-def test_lines_that_come_from_far_outside_are_drawn(far):
+def test_lines_from_far_outside_the_image_are_drawn(far):
     assert (draw_graph(line_between((7.0, -far), (7.0, far)), (20, 30)) == (np.arange(20) == 7)[:, None]).all()
     assert (draw_graph(line_between((-far, -far), (far, far)), (20, 20)) == np.eye(20, dtype=bool)).all()
     steep = draw_graph(line_between((-far, -far / 4), (far, far / 4)), (20, 20))
@@ -324,7 +324,7 @@ def test_lines_that_come_from_far_outside_are_drawn(far):
     assert np.argwhere(into).tolist() == [[5, 5, x] for x in range(5, 9)]
 
 
-def test_a_path_far_outside_does_not_change_what_is_inside():
+def test_path_that_leaves_the_image_is_drawn_inside_it():
     graph = line_between((3.0, 3.0), (3.0, 9.0))
     graph.edges[0, 1]["path"] = [(3, 3), (3, 6), (1e18, 6), (1e18, 9), (3, 9)]
     drawn = draw_graph(graph, (12, 12))
@@ -333,7 +333,7 @@ def test_a_path_far_outside_does_not_change_what_is_inside():
 
 
 @pytest.mark.parametrize("shape", [(90, 110), (24, 26, 28)], ids=["image", "volume"])
-def test_points_of_a_path_are_at_most_a_pixel_apart_and_as_long_as_its_edge(shape):
+def test_points_of_a_path_are_at_most_a_pixel_apart_and_sum_to_its_length(shape):
     mask = gaussian_filter(np.random.default_rng(0).normal(size=shape), 2.5) > 0.05
     edges = list(skeleton_graph(mask).edges(data=True))
     assert len(edges) > 10

@@ -1,3 +1,5 @@
+"""Correctness, completeness and quality, and errors of Betti numbers, against values calculated by hand."""
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from support.graphs import SYMMETRIES, graph, moved, oddities
 
 @pytest.fixture
 def streets() -> torch.Tensor:
-    """A crossing of two streets, three pixels wide."""
+    """Return a crossing of two streets, three pixels wide."""
     mask = torch.zeros(64, 80, dtype=torch.bool)
     mask[30:33] = True
     mask[:, 40:43] = True
@@ -24,18 +26,18 @@ def test_ccq_of_identical_masks_is_perfect(streets):
     assert ccq(streets, streets, tolerance=0.0) == (1.0, 1.0, 1.0)
 
 
-def test_ccq_of_hand_made_lines():
+def test_ccq_of_drawn_lines_is_as_calculated():
     target = torch.zeros(40, 60, dtype=torch.bool)
     target[10, 5:55] = True  # 50 pixels
     pred = torch.zeros_like(target)
-    pred[12, 5:45] = True  # 40 true ones, two pixels aside; 10 are missing
-    pred[30, 20:30] = True  # 10 false ones
+    pred[12, 5:45] = True  # 40 of them are found, two pixels away; 10 are missing
+    pred[30, 20:30] = True  # 10 are false
     correctness, completeness, quality = ccq(pred, target, tolerance=2.0)
     assert (correctness, completeness) == (40 / 50, 40 / 50)
     assert quality == 40 / (50 + 10)
 
 
-def test_ccq_swaps_correctness_and_completeness_with_its_arguments(streets):
+def test_swapping_pred_and_target_swaps_correctness_and_completeness(streets):
     pred = streets.clone()
     pred[:, 50:60] = False
     there, back = ccq(pred, streets, tolerance=2.0), ccq(streets, pred, tolerance=2.0)
@@ -43,7 +45,7 @@ def test_ccq_swaps_correctness_and_completeness_with_its_arguments(streets):
     assert there.correctness == 1.0 > there.completeness
 
 
-def test_ccq_forgives_displacement_up_to_the_tolerance():
+def test_ccq_matches_lines_displaced_by_up_to_the_tolerance():
     target = torch.zeros(40, 60, dtype=torch.bool)
     target[10] = True
     pred = target.roll(5, 0)
@@ -51,14 +53,14 @@ def test_ccq_forgives_displacement_up_to_the_tolerance():
     assert ccq(pred, target, tolerance=4.9) == (0.0, 0.0, 0.0)
 
 
-def test_ccq_of_empty_masks(streets):
+def test_ccq_is_perfect_for_two_empty_masks_and_zero_for_one(streets):
     nothing = torch.zeros_like(streets)
     assert ccq(nothing, nothing) == (1.0, 1.0, 1.0)
     assert ccq(nothing, streets) == (0.0, 0.0, 0.0)
     assert ccq(streets, nothing) == (0.0, 0.0, 0.0)
 
 
-def test_ccq_pools_the_lengths_of_a_batch():
+def test_ccq_adds_up_the_lengths_of_a_batch():
     target = torch.zeros(2, 1, 40, 60, dtype=torch.bool)
     target[:, :, 10] = True
     pred = target.clone()
@@ -67,7 +69,7 @@ def test_ccq_pools_the_lengths_of_a_batch():
     assert ccq(target[:0], target[:0]) == (1.0, 1.0, 1.0)
 
 
-def test_ccq_of_a_volume():
+def test_ccq_takes_volumes():
     target = torch.zeros(9, 9, 30, dtype=torch.bool)
     target[4, 4] = True
     pred = target.roll(2, 0)
@@ -79,12 +81,12 @@ def test_ccq_of_a_volume():
 
 
 def betti(mask: torch.Tensor, dim: int, construction: str, border: bool) -> int:
-    """Betti number of one mask by counting components, with scikit-image."""
+    """Return a Betti number of one mask by counting components with scikit-image."""
     object_ = np.pad(mask.numpy(), 1, constant_values=border)
     connectivity = 2 if construction == "T" else 1
     if dim == 0:
         return label(object_, connectivity=connectivity, return_num=True)[1]
-    # Loops are the components of the background, but for the one outside.
+    # Loops correspond to the components of the background, except the one outside.
     background = np.pad(~object_, 1, constant_values=True)
     return label(background, connectivity=3 - connectivity, return_num=True)[1] - 1
 
@@ -107,18 +109,18 @@ def test_betti_error_of_identical_masks_is_zero(streets):
     assert betti_error(nothing, nothing, dim=0, border=False) == 0
 
 
-def test_betti_error_of_nothing_against_one_component(streets):
+def test_betti_error_of_an_empty_mask_counts_the_missing_component(streets):
     assert betti_error(torch.zeros_like(streets), streets, dim=0, border=False, window=80) == 1
 
 
-def test_betti_error_sees_a_gap_in_a_street_only_with_a_border(streets):
+def test_betti_error_counts_a_gap_in_a_street_only_with_a_frame(streets):
     gap = streets.clone()
     gap[:, 10:15] = False
     assert betti_error(gap, streets, window=80) == 1
     assert betti_error(gap, streets, window=80, border=False) == 0
 
 
-def test_betti_error_cuts_the_same_windows_from_both(streets):
+def test_betti_error_cuts_the_same_windows_from_pred_and_target(streets):
     batch = torch.stack((streets, streets.flip(0)))[:, None]
     noisy = batch & (torch.rand(batch.shape, generator=torch.Generator().manual_seed(0)) < 0.9)
     same = [betti_error(noisy, batch, window=32, generator=torch.Generator().manual_seed(1)) for _ in range(2)]
@@ -126,22 +128,22 @@ def test_betti_error_cuts_the_same_windows_from_both(streets):
     assert betti_error(noisy, noisy.clone(), window=32) == 0
 
 
-def test_betti_error_of_a_window_inside_is_that_of_its_image():
-    """All windows of a periodic image hold the same number of whole cells."""
+def test_betti_error_in_small_windows_counts_the_loops_inside_them():
+    """Windows of a periodic image contain almost the same number of whole cells."""
     grid = torch.zeros(120, 120, dtype=torch.bool)
     grid[::10] = True
     grid[:, ::10] = True
     filled = torch.ones_like(grid)
-    # 31 pixels always hold at least two whole cells of 10 a side and, where they start on a line, three.
+    # 31 pixels always contain at least two whole cells of side 10, and three if they start on a line.
     error = betti_error(filled, grid, window=31, border=False, patches=100)
     assert 4 < error < 9
 
 
-# What both refuse.
+# Errors.
 
 
 @pytest.mark.parametrize("metric", [ccq, betti_error])
-def test_metrics_refuse_what_are_no_masks(metric, streets):
+def test_metrics_of_masks_reject_other_inputs(metric, streets):
     with pytest.raises(TypeError, match=r"pred must be a bool tensor, got torch\.float32"):
         metric(streets.float(), streets)
     with pytest.raises(TypeError, match="target must be a bool tensor, got ndarray"):
@@ -152,7 +154,7 @@ def test_metrics_refuse_what_are_no_masks(metric, streets):
         metric(streets.expand(2, 2, 64, 80), streets.expand(2, 2, 64, 80))
 
 
-def test_metrics_refuse_senseless_numbers(streets):
+def test_settings_out_of_range_raise(streets):
     with pytest.raises(ValueError, match="tolerance"):
         ccq(streets, streets, tolerance=-1.0)
     for name in ("window", "patches", "trials"):
@@ -162,10 +164,10 @@ def test_metrics_refuse_senseless_numbers(streets):
         betti_error(streets.view(1, 1, 64, 80)[:0], streets.view(1, 1, 64, 80)[:0])
 
 
-# What both make of graphs.
+# Graphs.
 
 
-def test_ccq_of_hand_made_graphs():
+def test_ccq_of_drawn_graphs_is_as_calculated():
     target = graph(["ab"], a=(10.0, 0.0), b=(10.0, 50.0))
     pred = graph(["ab", "cd"], a=(12.0, 0.0), b=(12.0, 40.0), c=(90.0, 0.0), d=(90.0, 10.0))
     result = ccq(pred, target, tolerance=2.0)
@@ -174,14 +176,14 @@ def test_ccq_of_hand_made_graphs():
     assert ccq(target, target, tolerance=0.0) == (1.0, 1.0, 1.0)
 
 
-def test_ccq_of_empty_graphs():
+def test_ccq_is_perfect_for_two_empty_graphs_and_zero_for_one():
     nothing, line = nx.Graph(), graph(["ab"], a=(0, 0), b=(0, 9))
     assert ccq(nothing, nothing) == (1.0, 1.0, 1.0)
     assert ccq(nothing, line) == ccq(line, nothing) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
-def test_ccq_of_graphs_is_blind_to_symmetries(symmetry):
+def test_ccq_of_graphs_is_invariant_under_symmetries(symmetry):
     pred = oddities()
     pred.remove_edge("a", "b", 1)
     there = ccq(moved(pred, symmetry), moved(oddities(), symmetry), tolerance=3.3)
@@ -189,7 +191,7 @@ def test_ccq_of_graphs_is_blind_to_symmetries(symmetry):
     assert there.correctness == 1.0 > there.completeness
 
 
-def test_ccq_of_a_mask_s_graph_is_nearly_that_of_the_mask(streets):
+def test_ccq_of_a_skeleton_graph_is_close_to_that_of_the_mask(streets):
     pred = streets.clone()
     pred[:, 50:60] = False
     masks = ccq(pred, streets, tolerance=2.0)
@@ -208,7 +210,7 @@ def test_betti_error_draws_a_graph_on_the_grid_of_the_mask(streets):
         betti_error(lines, streets.expand(2, 1, 64, 80))
 
 
-def test_betti_error_of_a_volume_counts_cavities():
+def test_betti_error_of_volumes_counts_cavities():
     solid = torch.zeros(12, 12, 12, dtype=torch.bool)
     solid[3:9, 3:9, 3:9] = True
     hollow = solid.clone()

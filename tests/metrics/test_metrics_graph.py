@@ -1,4 +1,4 @@
-"""From masks to graphs and back, and the ways on graphs."""
+"""Graphs of masks, drawings of graphs, and places and distances on graphs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from support.graphs import graph, grid, oddities, ring
 
 
 def blobs(shape: tuple[int, ...], scale: float, share: float, seed: int) -> np.ndarray:
-    """Noise above a threshold; in 3D without cavities, which no graph has."""
+    """Return noise above a threshold; in 3D without cavities, which graphs do not have."""
     noise = gaussian_filter(np.random.default_rng(seed).standard_normal(shape), scale)
     mask = noise > np.quantile(noise, 1 - share)
     return binary_fill_holes(mask) if len(shape) == 3 else mask
 
 
 def betti(mask: np.ndarray) -> tuple[int, int]:
-    """Betti numbers 0 and 1 of pixels that touch across corners, by scikit-image's components and Euler numbers."""
+    """Return Betti numbers 0 and 1 of a mask in construction "T", from components and Euler numbers of scikit-image."""
     components = label(mask, connectivity=mask.ndim, return_num=True)[1]
     holes = label(~np.pad(mask, 1), connectivity=1, return_num=True)[1] - 1
     if mask.ndim == 2:
@@ -33,7 +33,7 @@ def betti(mask: np.ndarray) -> tuple[int, int]:
 
 @pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
 @pytest.mark.parametrize("scale", [0.4, 1.0, 2.0, 3.0])
-def test_skeleton_graph_has_the_mask_s_components_and_loops(shape, scale):
+def test_skeleton_graph_has_the_components_and_loops_of_the_mask(shape, scale):
     for seed in range(8):
         mask = blobs(shape, scale, (seed + 1) / 10, seed)
         made = skeleton_graph(mask)
@@ -43,7 +43,7 @@ def test_skeleton_graph_has_the_mask_s_components_and_loops(shape, scale):
 
 
 @pytest.mark.parametrize("sides", [(1, 1, 1), (2, 2, 2), (4, 4, 4), (2, 4, 30), (4, 4, 29), (5, 4, 30)])
-def test_a_bar_with_even_sides_has_a_skeleton(sides):
+def test_bars_with_even_sides_have_a_skeleton(sides):
     mask = np.zeros((40, 40, 40), bool)
     mask[tuple(slice(5, 5 + side) for side in sides)] = True
     made = skeleton_graph(mask)
@@ -52,14 +52,14 @@ def test_a_bar_with_even_sides_has_a_skeleton(sides):
 
 
 @pytest.mark.parametrize("shape", [(40, 53), (12, 14, 17)], ids=["2D", "3D"])
-def test_drawing_a_skeleton_s_graph_gives_lines_on_the_mask(shape):
+def test_drawn_skeleton_graph_lies_on_the_mask(shape):
     mask = blobs(shape, 1.5, 0.4, 0)
     drawn = draw_graph(skeleton_graph(mask), shape)
     assert not (drawn & ~binary_dilation(mask)).any()  # a point between pixels is drawn on one of them
     assert betti(drawn)[0] == betti(mask)[0]
 
 
-def test_skeleton_graph_of_hand_made_lines():
+def test_skeleton_graph_of_a_tee_has_its_nodes_and_lengths():
     mask = torch.zeros(60, 80, dtype=torch.bool)
     mask[30, 10:71] = mask[10:30, 40] = True  # a T
     mask[5, 5] = True  # a single pixel
@@ -79,16 +79,18 @@ def test_skeleton_graph_of_hand_made_lines():
         }
 
 
-def test_skeleton_graph_of_a_ring_is_one_edge_from_a_node_to_itself():
+def test_skeleton_graph_of_a_ring_is_one_loop_edge():
     y, x = np.ogrid[:41, :41]
     distance = abs(np.hypot(y - 20, x - 20) - 15)
     made = skeleton_graph(torch.from_numpy(distance), threshold=2.0)
     assert (made.number_of_nodes(), made.number_of_edges()) == (1, 1)
     ((_, _, length),) = made.edges(data="length")
-    assert 2 * np.pi * 15 * 0.95 < length < 2 * np.pi * 15 * 1.15  # pixels' steps are up to 8 % longer than an arc
+    assert (
+        2 * np.pi * 15 * 0.95 < length < 2 * np.pi * 15 * 1.15
+    )  # steps from pixel to pixel are up to 8 % longer than an arc
 
 
-def test_skeleton_graph_of_nothing_and_of_one_pixel():
+def test_skeleton_graph_of_an_empty_mask_is_empty_and_of_one_pixel_is_a_node():
     nothing = np.zeros((9, 9), bool)
     assert skeleton_graph(nothing).number_of_nodes() == 0
     nothing[3, 4] = True
@@ -97,7 +99,7 @@ def test_skeleton_graph_of_nothing_and_of_one_pixel():
     assert made.number_of_edges() == 0
 
 
-def test_skeleton_graph_refuses_what_is_no_image():
+def test_skeleton_graph_rejects_wrong_shapes_and_thresholds():
     with pytest.raises(ValueError, match=r"got \(4,\)"):
         skeleton_graph(np.zeros(4, bool))
     with pytest.raises(ValueError, match="threshold"):
@@ -133,12 +135,12 @@ def test_simplified_keeps_one_node_of_a_ring():
     ],
     ids=["directed", "1D", "nan", "no-pos", "mixed", "elsewhere", "short"],
 )
-def test_simplified_refuses_what_is_no_graph_in_space(broken, error, message):
+def test_simplified_rejects_graphs_without_valid_positions_and_paths(broken, error, message):
     with pytest.raises(error, match=message):
         simplified(broken)
 
 
-def test_draw_graph_draws_connected_lines_and_leaves_out_what_is_outside():
+def test_draw_graph_draws_connected_lines_and_clips_them():
     made = graph(["ab", "cd"], a=(2, 3), b=(30, 90), c=(-20, 50), d=(10, 50))
     mask = draw_graph(made, (40, 60))
     assert betti(mask) == (2, 0)
@@ -147,14 +149,14 @@ def test_draw_graph_draws_connected_lines_and_leaves_out_what_is_outside():
         draw_graph(made, (5, 40, 60))
 
 
-# Ways.
+# Places and distances.
 
 
-def test_distances_between_nodes_are_networkx_s():
+def test_distances_between_nodes_equal_those_of_networkx():
     rng = np.random.default_rng(0)
     for seed in range(5):
         made = nx.MultiGraph(nx.gnm_random_graph(14, 22, seed=seed))
-        made.add_edges_from(list(made.edges)[:4])  # some twice
+        made.add_edges_from(list(made.edges)[:4])  # some edges twice
         nx.set_node_attributes(made, {node: 100 * rng.random(3) for node in made}, "pos")
         made = simplified(made)
         network, names = Network(made), [node for node, degree in made.degree if degree]
@@ -165,7 +167,7 @@ def test_distances_between_nodes_are_networkx_s():
         assert np.allclose(distances, [[expected[a].get(b, np.inf) for b in names] for a in names])
 
 
-def test_distances_between_points_on_one_street():
+def test_distances_between_points_of_one_edge_are_measured_along_it():
     network = Network(graph(["ab", ("a", "b", [(0, 0), (50, 50), (0, 100)])], a=(0, 0), b=(0, 100)))
     places, found = network.snap(np.array([(1.0, 20.0), (-1.0, 90.0), (25.0, 25.0), (0.0, 100.0), (0.0, 20.0)]), 1.0)
     assert found.all()
@@ -186,7 +188,7 @@ def test_snap_finds_the_nearest_place():
         assert np.allclose(np.linalg.norm(network.positions(places) - points, axis=1)[found], distance[found])
 
 
-def test_drawn_places_are_spread_evenly_and_joined():
+def test_drawn_places_are_uniform_along_edges_and_joined_by_paths():
     network = Network(oddities())
     starts, stops = network.draw(20_000, np.random.default_rng(0))
     assert np.isfinite(network.pair_distances(starts[:600], stops[:600])).all()
@@ -197,7 +199,7 @@ def test_drawn_places_are_spread_evenly_and_joined():
     assert abs(starts.along[starts.edge == longest].mean() / network.length[longest] - 0.5) < 0.01
 
 
-def test_a_network_of_nothing_has_no_places():
+def test_network_without_edges_has_no_places():
     for nothing in (nx.Graph(), graph([], a=(1, 2))):
         network = Network(nothing)
         assert len(network.control_places(50.0)) == 0

@@ -1,4 +1,4 @@
-"""The metrics as torchmetrics' classes: over batches they say what the functions say of all images at once."""
+"""The classes of torchmetrics, which accumulate over batches what the functions compute of all images at once."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def masks() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("module", FUNCTIONS, ids=lambda module: module.__name__)
-def test_a_metric_of_batches_is_that_of_all_images(module, masks):
+def test_updates_by_batches_equal_one_call_on_all_images(module, masks):
     function, options = FUNCTIONS[module]
     metric = module(**options)
     for pred, target in zip(*masks, strict=True):
         metric.update(pred[None], target[None])
     result = {name: float(value) for name, value in metric.compute().items()}
     expected = function(*masks, **options)._asdict()
-    # Each update draws the same paths, the function different ones in each image.
+    # Each update starts from the seed, but the function draws different paths in each image.
     drawn = module is modules.TooLongTooShortMetric
     assert result == pytest.approx(expected, abs=0.03 if drawn else 1e-12)
     assert not drawn or sum(result.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("module", [*FUNCTIONS, modules.BettiErrorMetric], ids=lambda module: module.__name__)
-def test_a_metric_can_be_reset_cloned_and_sent(module, masks):
+def test_metrics_can_be_reset_cloned_and_pickled(module, masks):
     metric = module()
     first = metric(*masks)
     assert str(metric.compute()) == str(first)
@@ -58,7 +58,7 @@ def test_a_metric_can_be_reset_cloned_and_sent(module, masks):
     assert str(metric.compute()) != str(first)
 
 
-def test_a_betti_error_of_batches_is_the_mean(masks):
+def test_betti_error_is_the_mean_over_images(masks):
     metric = modules.BettiErrorMetric(window=120, seed=3)
     for pred, target in zip(*masks, strict=True):
         metric.update(pred[None], target[None])
