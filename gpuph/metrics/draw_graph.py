@@ -58,7 +58,8 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
     starts, stops = _clip(lines.vertices[index], lines.vertices[index + 1], shape)
     # Steps of at most 1 along each axis. A step that is that short is not cut, or rounding could leave the line.
     counts = np.ceil(np.abs(stops - starts).max(1, initial=0)).astype(int).clip(1)
-    pixels = np.floor(np.concatenate((lines.position, cut(starts, stops, counts)[0])) + 0.5)
+    points, _ = cut(starts, stops, counts)
+    pixels = np.floor(np.concatenate((lines.position, points)) + 0.5)
     inside = ((pixels >= 0) & (pixels < shape)).all(1)
     mask[tuple(pixels[inside].astype(int).T)] = True
     return mask

@@ -15,9 +15,9 @@ def as_masks(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Check a pair of masks, shape (*spatial) or (B, 1, *spatial), and return them with shape (B, *spatial)."""
     masks = _as_batch("pred", pred), _as_batch("target", target)
     if pred.shape != target.shape:
-        raise ValueError(f"pred and target must have one shape, got {tuple(pred.shape)} and {tuple(target.shape)}")
+        raise ValueError(f"pred and target must have the same shape, got {tuple(pred.shape)} and {tuple(target.shape)}")
     if pred.device != target.device:
-        raise ValueError(f"pred and target must be on one device, got {pred.device} and {target.device}")
+        raise ValueError(f"pred and target must be on the same device, got {pred.device} and {target.device}")
     return masks
 
 
@@ -70,7 +70,7 @@ def _as_batch(name: str, mask: Tensor) -> Tensor:
 def _as_image(name: str, mask: Tensor) -> Tensor:
     masks = _as_batch(name, mask)
     if len(masks) != 1:
-        raise ValueError(f"a graph is compared with one mask, but {name} has {len(masks)}")
+        raise ValueError(f"{name} must hold one mask if the other input is a graph, got {len(masks)}")
     return masks[0]
 
 

@@ -89,10 +89,15 @@ def _fill_cavities(mask: np.ndarray) -> np.ndarray:
     ball = characteristic == 1
     ball[[0, labels[0, 0, 0]]] = False
     filled = mask | ball[labels[1:-1, 1:-1, 1:-1]]
-    touching = np.ones((3, 3, 3))
     # A cavity that has a tunnel and contains an object also has the characteristic of a ball. Filling it would remove
     # the object.
-    return filled if label(filled, touching)[1] == label(mask, touching)[1] else mask
+    return filled if _components(filled) == _components(mask) else mask
+
+
+def _components(mask: np.ndarray) -> int:
+    """Count the components of a volume whose voxels touch across corners."""
+    _, count = label(mask, np.ones((3, 3, 3)))
+    return int(count)
 
 
 def _restore_ends(cells: CellComplex, ends: CurveEnds) -> None:

@@ -148,7 +148,7 @@ def test_metrics_of_masks_reject_other_inputs(metric, streets):
         metric(streets.float(), streets)
     with pytest.raises(TypeError, match="target must be a bool tensor, got ndarray"):
         metric(streets, streets.numpy())
-    with pytest.raises(ValueError, match=r"one shape, got \(64, 80\) and \(64, 79\)"):
+    with pytest.raises(ValueError, match=r"same shape, got \(64, 80\) and \(64, 79\)"):
         metric(streets, streets[:, :-1])
     with pytest.raises(ValueError, match=r"got \(2, 2, 64, 80\)"):
         metric(streets.expand(2, 2, 64, 80), streets.expand(2, 2, 64, 80))
@@ -206,7 +206,7 @@ def test_betti_error_draws_a_graph_on_the_grid_of_the_mask(streets):
     assert betti_error(lines, streets[None, None], window=80) == 2
     with pytest.raises(ValueError, match="draw_graph"):
         betti_error(lines, lines)
-    with pytest.raises(ValueError, match="one mask, but target has 2"):
+    with pytest.raises(ValueError, match="target must hold one mask if the other input is a graph, got 2"):
         betti_error(lines, streets.expand(2, 1, 64, 80))
 
 

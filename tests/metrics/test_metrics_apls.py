@@ -171,7 +171,7 @@ def test_invalid_graphs_and_masks_raise():
         apls(grid(), graph(["ab"], a=(0, 0, 0), b=(0, 0, 9)))
     with pytest.raises(ValueError, match="node 0 must have a `pos` of 2 or 3 finite numbers, got None"):
         apls(nx.path_graph(2), grid())
-    with pytest.raises(ValueError, match="one mask, but target has 2"):
+    with pytest.raises(ValueError, match="target must hold one mask if the other input is a graph, got 2"):
         apls(grid(), torch.ones(2, 1, 9, 9, dtype=torch.bool))
     with pytest.raises(TypeError, match="target must be a bool tensor, got ndarray"):
         apls(grid(), np.ones((9, 9), bool))
