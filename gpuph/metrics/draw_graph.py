@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 
 from .. import checks
-from .polylines import cut, read
+from .road_graph import cut, read
 
 
 def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:

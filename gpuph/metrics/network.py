@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
-from .polylines import Polylines, join, read
+from .road_graph import Polylines, join, read
 from .shortest_paths import ContractionHierarchy, nearer
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gpuph.kernels import cpu
 
 from .. import checks
-from .polylines import cut
+from .road_graph import cut
 from .skeletons import curves
 
 

@@ -15,7 +15,7 @@ from scipy.spatial import Delaunay
 
 from gpuph.metrics import apls, ccq, draw_graph, junction_score, too_long_too_short
 from gpuph.metrics.network import Network, Places, networks
-from gpuph.metrics.polylines import simplified
+from gpuph.metrics.road_graph import simplified
 from support.graphs import graph, grid, oddities, ring
 
 ORIGINS = [(1e7, 1e7), (4e6, 66e4), (-123456.7, 0.3)]

@@ -11,7 +11,7 @@ from skimage.measure import euler_number, label
 
 from gpuph.metrics import draw_graph, skeleton_graph
 from gpuph.metrics.network import Network, Places
-from gpuph.metrics.polylines import simplified
+from gpuph.metrics.road_graph import simplified
 from support.graphs import graph, grid, oddities, ring
 
 
