@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 
 from .. import checks
-from .road_graph import cut, read
+from .road_graph import cut, load
 
 
 def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
@@ -45,7 +45,7 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
            [0, 0, 0, 1, 1]])
     """
     shape = checks.shape(shape)
-    lines = read(graph)
+    lines = load(graph)
     mask = np.zeros(shape, bool)
     if not lines.nodes:
         return mask
@@ -58,7 +58,7 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
     starts, stops = _clip(lines.vertices[index], lines.vertices[index + 1], shape)
     # Steps of at most 1 along each axis. A step that is that short is not cut, or rounding could leave the line.
     counts = np.ceil(np.abs(stops - starts).max(1, initial=0)).astype(int).clip(1)
-    points, _ = cut(starts, stops, counts)
+    points = cut(starts, stops, counts)
     pixels = np.floor(np.concatenate((lines.position, points)) + 0.5)
     inside = ((pixels >= 0) & (pixels < shape)).all(1)
     mask[tuple(pixels[inside].astype(int).T)] = True

@@ -1,18 +1,17 @@
-"""Places on a graph, and the shortest ways between them."""
+"""Places on a graph of roads, and the shortest paths between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
-from scipy.spatial import cKDTree
 
-from .road_graph import Polylines, join, read
+from .nearest import SegmentSearch
+from .road_graph import RoadGraph, join, load
 from .shortest_paths import ContractionHierarchy, nearer
 
 
@@ -23,9 +22,9 @@ class Places:
     Attributes
     ----------
     edge : ndarray, shape (n,), int64
-        Which edge.
+        The number of the edge.
     along : ndarray, shape (n,), float64
-        How far along it, from 0 to its length.
+        The distance from the first end of the edge, from 0 to the length of the edge.
     """
 
     edge: np.ndarray
@@ -42,30 +41,45 @@ class Places:
 
 
 class Network:
-    """The edges of a simplified graph, as arrays. Nodes without an edge are left out: nothing leads there.
+    """The edges of a simplified graph, as arrays. Nodes without edges are left out: no path leads to them.
 
-    Attributes: `nodes`, how many there are, and `place` (nodes, ndim), where; `ends` (m, 2), the numbers of an edge's
-    nodes; `length` (m,); and of the straight segments of all edges, one after another, `start`, `stop` (s, ndim),
-    `edge` (s,), `step` (s,), their lengths, and `along` (s,), how far along their edge they start. Positions are
-    relative to an origin. Differences of lengths up to `rounding`, 1e-12 of the largest coordinate, mean nothing, since
-    coordinates are rounded.
+    Attributes
+    ----------
+    nodes : int
+        The number of nodes.
+    place : ndarray, shape (nodes, ndim), float64
+        Their positions, relative to an origin.
+    ends : ndarray, shape (m, 2), int64
+        The nodes at the ends of each edge.
+    length : ndarray, shape (m,), float64
+        The length of each edge.
+    start, stop : ndarray, shape (s, ndim), float64
+        The ends of the straight segments of all edges, one edge after another.
+    edge : ndarray, shape (s,), int64
+        The edge of each segment.
+    step : ndarray, shape (s,), float64
+        The length of each segment.
+    along : ndarray, shape (s,), float64
+        The distance from the first end of its edge to the start of each segment.
+    rounding : float
+        Lengths that differ by no more than this are equal up to rounding: 1e-12 of the largest coordinate.
     """
 
-    def __init__(self, graph: nx.Graph | Polylines, scale: float = 1.0, origin: np.ndarray | float = 0.0) -> None:
-        """Take over a graph, its positions relative to `origin` times `scale`."""
-        lines = graph if isinstance(graph, Polylines) else join(read(graph))
+    def __init__(self, graph: nx.Graph | RoadGraph, scale: float = 1.0, origin: np.ndarray | float = 0.0) -> None:
+        """Convert a graph, whose positions are taken relative to `origin` and multiplied by `scale`."""
+        lines = graph if isinstance(graph, RoadGraph) else join(load(graph))
         self.rounding = 1e-12 * scale * float(np.abs(lines.vertices).max(initial=0))
         degree = np.bincount(lines.ends.ravel(), minlength=len(lines.nodes))
         number = np.cumsum(degree > 0) - 1
         self.nodes = int((degree > 0).sum())
-        # The edges in the order of `simplified(graph).edges`, which random draws go by.
+        # Random draws depend on the order of the edges, which is that of `simplified(graph).edges`.
         low, high = np.sort(lines.ends, axis=1).T
         _, earliest, pair = np.unique(low * len(lines.nodes) + high, return_index=True, return_inverse=True)
         order = np.lexsort((earliest[pair], low))
         self.ends = number[lines.ends[order]]
         self.place = (lines.position[degree > 0] - origin) * scale if self.nodes else lines.position[:0]
         counts = np.diff(lines.first)[order] - 1
-        self._first = np.cumsum(counts) - counts  # an edge's first segment
+        self._first = np.cumsum(counts) - counts  # the first segment of each edge
         self._last = np.cumsum(counts) - 1
         self.edge = np.repeat(np.arange(len(order)), counts)
         vertex = np.arange(len(self.edge)) + (lines.first[order] - self._first)[self.edge]
@@ -76,19 +90,19 @@ class Network:
         total = np.cumsum(self.step) - self.step
         self.along = total - total[self._first][self.edge]
         self._links = self._shortest_links()
-        self._middles: tuple[float, _Middles] | None = None  # for the last radius of `snap`
+        self._segments = SegmentSearch(self.start, self.stop, self.step)
 
     @cached_property
     def component(self) -> np.ndarray:
-        """Which piece of the graph each edge belongs to, shape (m,)."""
+        """The number of the connected component that each edge belongs to, shape (m,)."""
         labels = connected_components(self._links, directed=False)[1] if self.nodes else np.zeros(0, int)
         return np.asarray(labels[self.ends[:, 0]])
 
     def _shortest_links(self) -> csr_matrix:
-        """Lengths of the edges between nodes, (nodes, nodes), symmetric; of parallel edges the shortest."""
+        """Return the lengths of the shortest edges between nodes, shape (nodes, nodes), symmetric."""
         low, high = np.sort(self.ends, axis=1).T
         order = np.lexsort((self.length, high, low))
-        order = order[low[order] < high[order]]  # an edge from a node to itself is no way to another
+        order = order[low[order] < high[order]]  # without loop edges, which shorten no path
         low, high, weight = low[order], high[order], self.length[order]
         first = (np.diff(low, prepend=-1) != 0) | (np.diff(high, prepend=-1) != 0)
         low, high, weight = low[first], high[first], weight[first]
@@ -96,8 +110,8 @@ class Network:
         return csr_matrix((np.append(weight, weight), index), (self.nodes, self.nodes))
 
     def positions(self, places: Places) -> np.ndarray:
-        """Where places are, shape (n, ndim)."""
-        # Segments of one edge after another, each edge a number above the last, so that one search finds all.
+        """Return the positions of places, shape (n, ndim)."""
+        # The keys of the segments of edge i lie between i and i + 1, so that one search finds all places.
         unit = np.where(self.length > 0, 2 * self.length, 1)
         key = self.edge + self.along / unit[self.edge]
         index = np.searchsorted(key, places.edge + places.along / unit[places.edge], side="right") - 1
@@ -109,8 +123,8 @@ class Network:
         return found
 
     def control_places(self, spacing: float) -> Places:
-        """Each node once, and on each edge places at equal distances of at most `spacing`."""
-        node = np.empty((self.nodes, 2), int)  # an edge of each node, and at which of its ends
+        """Return each node once, and evenly spaced places on each edge, at most `spacing` apart."""
+        node = np.empty((self.nodes, 2), int)  # an edge of each node, and which of its ends the node is
         for side in (0, 1):
             node[self.ends[:, side], 0] = np.arange(len(self.ends))
             node[self.ends[:, side], 1] = side
@@ -119,19 +133,19 @@ class Network:
         return nodes + Places(edge, piece * size)[piece > 0]
 
     def middles(self, spacing: float) -> tuple[Places, np.ndarray]:
-        """The middles of equal pieces of each edge, at most `spacing` long; and the pieces' lengths, shape (n,)."""
+        """Cut each edge into equal pieces, at most `spacing` long; return their middles and lengths, shape (n,)."""
         edge, piece, size = self._pieces(spacing)
         return Places(edge, (piece + 0.5) * size), size
 
     def _pieces(self, spacing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Cut each edge into equal pieces: of every piece the edge, its number along it and its length."""
+        """Cut each edge into equal pieces; return the edge of each piece, its number along the edge, and its length."""
         counts = np.ceil((self.length - self.rounding) / spacing).astype(int).clip(1)
         edge = np.repeat(np.arange(len(counts)), counts)
         piece = np.arange(len(edge)) - (np.cumsum(counts) - counts)[edge]
         return edge, piece, (self.length / counts)[edge]
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Places, Places]:
-        """Draw `count` pairs of places, each with equal chance along all edges, among the pairs that a way joins."""
+        """Draw `count` pairs of places uniformly along all edges, from the pairs that a path joins."""
         order = np.argsort(self.component, kind="stable")
         stop = np.cumsum(self.length[order])
         pieces = np.bincount(self.component, self.length)
@@ -148,65 +162,23 @@ class Network:
         return places(), places()
 
     def near(self, points: np.ndarray, radius: float) -> np.ndarray:
-        """Whether each of `points` (n, ndim) lies within `radius` of an edge, shape (n,) bool."""
-        if len(self.edge) == 0 or len(points) == 0:
-            return np.zeros(len(points), bool)
-        middles = self._middles_of_segments(radius)
-        nearest = middles.tree.query(points, distance_upper_bound=radius + middles.half + self.rounding)[0]
-        found: np.ndarray = nearest <= radius
-        unclear = np.flatnonzero(~found & np.isfinite(nearest))
-        found[unclear] = self.snap(points[unclear], radius)[1]
-        return found
+        """Return whether each of the points (n, ndim) lies within `radius` of an edge, shape (n,)."""
+        return self._segments.near(points, radius, self.rounding)
 
     def snap(self, points: np.ndarray, radius: float) -> tuple[Places, np.ndarray]:
-        """The nearest place to each of `points` (n, ndim), and whether it is within `radius`, shape (n,) bool.
+        """Return the nearest place to each of the points (n, ndim), and whether it is within `radius`, shape (n,).
 
-        Of several places that are equally near the one on the first segment is taken.
+        Of several places that are equally near, the one on the first segment is returned.
         """
-        found = np.zeros(len(points), bool)
-        places = Places(np.zeros(len(points), int), np.zeros(len(points)))
-        if len(self.edge) == 0 or len(points) == 0:
-            return places, found
-        tree, segment, half = self._middles_of_segments(radius)
-        nearest = tree.query(points, distance_upper_bound=radius + half + self.rounding)[0]
-        near = np.flatnonzero(np.isfinite(nearest))
-        if len(near) == 0:
-            return places, found
-        # The nearest piece's middle is at most half a piece farther than the nearest middle of all.
-        which, index = _within(tree, points[near], nearest[near] + half + self.rounding)
-        index = segment[index]
-        vector = self.stop[index] - self.start[index]
-        square = (vector**2).sum(1)
-        from_start = points[near[which]] - self.start[index]
-        share = ((from_start * vector).sum(1) / np.where(square > 0, square, 1)).clip(0, 1)
-        distance = np.linalg.norm(share[:, None] * vector - from_start, axis=1)
-        begin = np.flatnonzero(np.diff(which, prepend=-1))
-        least = np.minimum.reduceat(distance, begin)
-        tied = np.flatnonzero(distance <= least[which] + self.rounding)
-        best = tied[np.lexsort((index[tied], which[tied]))]
-        best = best[np.diff(which[best], prepend=-1) > 0]  # the first of every point
-        found[near] = least <= radius + self.rounding  # rounding must not cost a match
-        places.edge[near] = self.edge[index[best]]
-        places.along[near] = self.along[index[best]] + share[best] * self.step[index[best]]
-        np.minimum(places.along, self.length[places.edge], out=places.along)
-        return places, found
-
-    def _middles_of_segments(self, radius: float) -> _Middles:
-        """The middles of pieces of the segments, which are cut where they are longer than `radius` and their mean."""
-        reach = max(radius, self.step.mean())
-        if self._middles is None or self._middles[0] != reach:
-            counts = np.ceil(self.step / (reach or 1.0)).astype(int).clip(1)
-            segment = np.repeat(np.arange(len(counts)), counts)
-            piece = np.arange(len(segment)) - (np.cumsum(counts) - counts).take(segment)
-            share = (piece + 0.5) / counts.take(segment)
-            middle = self.start.take(segment, 0) + share[:, None] * (self.stop - self.start).take(segment, 0)
-            tree = cKDTree(middle, leafsize=64, balanced_tree=False, compact_nodes=False)  # built faster
-            half = float((self.step / counts).max()) / 2
-            self._middles = reach, _Middles(tree, segment, half)
-        return self._middles[1]
+        nearest = self._segments.nearest(points, radius, self.rounding)
+        if len(self.edge) == 0:
+            return Places(np.zeros(len(points), int), np.zeros(len(points))), nearest.found
+        edge = self.edge[nearest.segment]
+        along = self.along[nearest.segment] + nearest.share * self.step[nearest.segment]
+        return Places(edge, np.minimum(along, self.length[edge])), nearest.found
 
     def distances(self, places: Places, sources: np.ndarray) -> np.ndarray:
-        """Lengths of the shortest ways from some of the places to all, shape (len(sources), n), inf for no way."""
+        """Return the lengths of the shortest paths from some places to all, shape (sources, n), inf without a path."""
         if len(places) == 0 or len(sources) == 0:
             return np.zeros((len(sources), len(places)))
         begin = places[sources]
@@ -221,11 +193,11 @@ class Network:
         return from_sources
 
     def pair_distances(self, starts: Places, stops: Places) -> np.ndarray:
-        """Lengths of the shortest ways from `starts` to `stops`, pair by pair, shape (n,), inf for no way."""
+        """Return the lengths of the shortest paths between pairs of places, shape (n,), inf without a path."""
         along = np.abs(starts.along - stops.along)
         lengths = np.where(starts.edge == stops.edge, along, np.inf)
         ends, rest = self._hierarchy.number[self.ends[stops.edge]], self._to_ends(stops)
-        size = max(256, 2**22 // max(self.nodes, 1))  # so that memory grows with n only
+        size = max(256, 2**22 // max(self.nodes, 1))  # bounds the memory for distances to all nodes
         for first in range(0, len(starts), size):
             some = slice(first, first + size)
             ways = np.take_along_axis(self._to_nodes(starts[some]), ends[some].T, 0) + rest[some].T
@@ -233,10 +205,10 @@ class Network:
         return lengths
 
     def node_distances(self, starts: np.ndarray, stops: np.ndarray, limit: float) -> np.ndarray:
-        """Lengths of the shortest ways between nodes, pair by pair, shape (n,), inf for those beyond a `limit`."""
+        """Return the lengths of the shortest paths between pairs of nodes, shape (n,), inf above `limit`."""
         lengths = np.empty(len(starts))
         rows, row = np.unique(starts, return_inverse=True)
-        size = 2**22 // max(self.nodes, 1) + 1  # so that memory grows with n only
+        size = 2**22 // max(self.nodes, 1) + 1  # bounds the memory for distances to all nodes
         for first in range(0, len(rows), size):
             some = np.flatnonzero((row >= first) & (row < first + size))
             table = dijkstra(self._links, indices=rows[first : first + size], limit=limit)
@@ -244,11 +216,11 @@ class Network:
         return lengths
 
     def _to_ends(self, places: Places) -> np.ndarray:
-        """How far places are from the ends of their edges, shape (n, 2)."""
+        """Return the distances of places from the ends of their edges, shape (n, 2)."""
         return np.stack((places.along, self.length[places.edge] - places.along), 1)
 
     def _to_nodes(self, places: Places) -> np.ndarray:
-        """Lengths of the shortest ways from places to all nodes, by their number in the hierarchy, (nodes, n)."""
+        """Return the lengths of the shortest paths from places to all nodes, (nodes, n), in the hierarchy's order."""
         return self._hierarchy.search(self._hierarchy.number[self.ends[places.edge]], self._to_ends(places))
 
     @cached_property
@@ -256,42 +228,13 @@ class Network:
         return ContractionHierarchy(self._links)
 
 
-def _within(tree: cKDTree, points: np.ndarray, radius: np.ndarray, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of a point and an entry of the tree that are within a `radius` for each point, in the points' order.
-
-    Most points have few such entries: up to `count` are found at once.
-    """
-    distance, index = tree.query(points, min(count, tree.n))
-    distance, index = distance.reshape(len(points), -1), index.reshape(len(points), -1)
-    inside = distance <= radius[:, None]
-    more = np.flatnonzero(inside.all(1)) if tree.n > count else np.zeros(0, int)
-    inside[more] = False
-    which, column = np.nonzero(inside)
-    index = index[which, column]
-    if len(more):
-        lists = tree.query_ball_point(points[more], radius[more])
-        which = np.append(which, np.repeat(more, [len(entries) for entries in lists]))
-        index = np.append(index, np.concatenate(lists).astype(int))
-        order = np.argsort(which, kind="stable")
-        which, index = which[order], index[order]
-    return which, index
-
-
-class _Middles(NamedTuple):
-    """Middles of pieces of segments: a tree of them, the segment of each, and half the length of the longest piece."""
-
-    tree: cKDTree
-    segment: np.ndarray
-    half: float
-
-
 def networks(graph: nx.Graph, true_graph: nx.Graph, scale: float = 1.0) -> tuple[Network, Network]:
-    """Both graphs as networks with one origin, near the graphs, so that results do not depend on where that is."""
-    lines, true_lines = join(read(graph)), join(read(true_graph))
+    """Convert two graphs to networks with the same origin near the graphs, so that results do not depend on it."""
+    lines, true_lines = join(load(graph)), join(load(true_graph))
     if lines.nodes and true_lines.nodes and lines.position.shape[1] != true_lines.position.shape[1]:
         axes = f"{lines.position.shape[1]} and {true_lines.position.shape[1]}"
-        raise ValueError(f"the nodes of pred and target must have as many coordinates, got {axes}")
+        raise ValueError(f"pred and target must have as many coordinates as each other, got {axes}")
     origin = (true_lines if true_lines.nodes else lines).position.min(0, initial=np.inf)
-    pair = Network(lines, scale, origin), Network(true_lines, scale, origin)
-    pair[0].rounding = pair[1].rounding = max(pair[0].rounding, pair[1].rounding)
-    return pair
+    network, true_network = Network(lines, scale, origin), Network(true_lines, scale, origin)
+    network.rounding = true_network.rounding = max(network.rounding, true_network.rounding)
+    return network, true_network

@@ -17,7 +17,7 @@ from torch import Tensor
 END_TOLERANCE = 0.01
 
 
-class Polylines(NamedTuple):
+class RoadGraph(NamedTuple):
     """The nodes and edges of a graph.
 
     Edge i leads from node `ends[i, 0]` to node `ends[i, 1]` along `vertices[first[i]:first[i + 1]]`. The first and the
@@ -36,7 +36,7 @@ class Polylines(NamedTuple):
     """The index of the first vertex of each edge, and the number of all vertices, shape (m + 1,), int64."""
 
 
-def read(graph: nx.Graph) -> Polylines:
+def load(graph: nx.Graph) -> RoadGraph:
     """Check a graph and convert its positions and paths to arrays; see `simplified` for the errors."""
     if not isinstance(graph, nx.Graph) or graph.is_directed():
         raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}")
@@ -44,7 +44,7 @@ def read(graph: nx.Graph) -> Polylines:
     position = _positions(nodes, [data.get("pos") for _, data in graph.nodes(data=True)])
     ends, paths = _edges(graph, nodes)
     if all(path is None for path in paths):
-        return Polylines(nodes, position, ends, position[ends.ravel()], 2 * np.arange(len(ends) + 1))
+        return RoadGraph(nodes, position, ends, position[ends.ravel()], 2 * np.arange(len(ends) + 1))
     names = [(nodes[u], nodes[v]) for u, v in ends.tolist()]
     straight = position[ends]
     ndim = position.shape[1]
@@ -63,11 +63,11 @@ def read(graph: nx.Graph) -> Polylines:
         vertex = int(finite.argmin())
         edge = int(np.searchsorted(first, vertex, side="right")) - 1
         raise ValueError(f"the `path` of edge {names[edge]!r} must be finite, got a vertex at {vertices[vertex]}")
-    return Polylines(nodes, position, ends, _directed(names, straight, vertices, first), first)
+    return RoadGraph(nodes, position, ends, _directed(names, straight, vertices, first), first)
 
 
 def _edges(graph: nx.Graph, nodes: list[Any]) -> tuple[np.ndarray, list[Any]]:
-    """Numbers of the nodes at both ends of each edge, shape (m, 2), and its `path` or None; `graph.edges` is slower."""
+    """Return the nodes at the ends of each edge, shape (m, 2), and its `path` or None; faster than `graph.edges`."""
     number = {node: index for index, node in enumerate(nodes)}
     adjacent = [around for _, around in graph.adjacency()]
     starts = np.repeat(np.fromiter(map(number.__getitem__, graph.adj), int), list(map(len, adjacent)))
@@ -172,7 +172,7 @@ def simplified(graph: nx.Graph) -> nx.MultiGraph:
         If a node does not have a `pos` of 2 or 3 finite numbers, as many as all others; or if a `path` is not an array
         of at least two such points, or does not lead from one end of its edge to the other.
     """
-    lines = join(read(graph))
+    lines = join(load(graph))
     new = nx.MultiGraph()
     new.add_nodes_from((node, {"pos": pos}) for node, pos in zip(lines.nodes, lines.position, strict=True))
     steps = np.linalg.norm(np.diff(lines.vertices, axis=0), axis=1)
@@ -182,7 +182,7 @@ def simplified(graph: nx.Graph) -> nx.MultiGraph:
     return new
 
 
-def join(lines: Polylines) -> Polylines:
+def join(lines: RoadGraph) -> RoadGraph:
     """Join the edges that meet in nodes of degree 2. A ring of such nodes keeps the first end of its first edge."""
     halves = lines.ends.ravel()
     degree = np.bincount(halves, minlength=len(lines.nodes))
@@ -201,7 +201,7 @@ def join(lines: Polylines) -> Polylines:
     forth, back = lines.first[edges][which] + step, lines.first[edges + 1][which] - 1 - step
     vertices = lines.vertices[np.where(backwards[which], back, forth)]
     stops = sums[last + 1]
-    return Polylines(
+    return RoadGraph(
         nodes=[lines.nodes[i] for i in kept.tolist()],
         position=lines.position[kept],
         ends=number[joined],
@@ -251,17 +251,10 @@ def _walk(ends: np.ndarray, degree: np.ndarray) -> _Walk:
     return _Walk(np.array(halves, int), np.array(start, int), np.array(rings, int))
 
 
-def cut(starts: np.ndarray, stops: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut each of the segments (n, ndim) into `counts` (n,) equal pieces.
-
-    Returns
-    -------
-    pieces : ndarray, shape (counts.sum(), ndim)
-        Where the pieces start.
-    which : ndarray, shape (counts.sum(),), int64
-        The number of the segment of each piece.
-    """
+def cut(starts: np.ndarray, stops: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Cut each of the segments (n, ndim) into `counts` (n,) equal pieces; return their starts, (counts.sum(), ndim)."""
     which = np.repeat(np.arange(len(counts)), counts)
     step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
     fraction = (step / counts[which])[:, None]
-    return starts[which] + fraction * (stops - starts)[which], which
+    pieces: np.ndarray = starts[which] + fraction * (stops - starts)[which]
+    return pieces

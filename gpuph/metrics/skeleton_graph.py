@@ -108,7 +108,7 @@ def _curve_graph(mask: np.ndarray) -> nx.MultiGraph:
     # Points from bend to bend, at most a pixel apart along each axis.
     pieces = np.ceil(np.abs(np.diff(line, axis=0, append=line[-1:])).max(1)).astype(int)
     pieces[start[1:] - 1] = 1
-    line, _ = cut(line, np.append(line[1:], line[-1:], 0), pieces)
+    line = cut(line, np.append(line[1:], line[-1:], 0), pieces)
     start = np.append(0, np.cumsum(pieces))[start]
 
     graph = nx.MultiGraph()
