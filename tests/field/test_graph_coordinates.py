@@ -272,6 +272,7 @@ def test_edges_without_length_have_a_ccq_of_zero():
     assert ccq(line, point) == (1.0, 0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_every_metric_of_a_graph_with_itself_is_perfect():
     forms = [
         nx.Graph(),
