@@ -1,30 +1,29 @@
-"""`python -m bench.device.cost`: count what the Triton kernels do for a pixel, and predict their times on an H100.
+"""`python -m bench.device.cost`: count what the Triton kernels do, and predict their times on an H100.
 
-The compiled kernels run as PTX on the CPU (tests/ptxrun), which counts, by stage, a stage being a kernel: instructions
-of threads, sectors of 32 bytes that warps read and write, atomics and barriers. No GPU takes part. The counts are of
-PTX, before its assembler merges and splits instructions; those of `merge` and `reduce` vary a little with the schedule.
-Throughput leaves atomics and barriers out.
+The compiled kernels run as PTX on the CPU (tests/ptxrun). Each kernel is a stage, for which instructions of threads,
+32-byte sectors that warps read and write, atomics and barriers are counted, per pixel. No GPU is involved. Counts are
+of PTX, before the assembler merges and splits instructions; those of `merge` and `reduce` vary slightly with the
+schedule. Throughput does not include atomics and barriers.
 
-Trace runs within the kernels of `merge`. "trace in merge" is what stems from the lines of trace.py there, which the
-compiler notes beside the instructions, and takes as long as its own tightest limit; the launch is that of `merge`.
-A compiler moves and merges instructions, but little between files: `merge` with its joins taken out counts the same for
-these lines, within 1 %, and for all others what a program starts with, 1.4 instructions a pixel.
+Trace runs inside the kernels of `merge`. "trace in merge" counts the instructions that the compiler attributes to lines
+of trace.py, and its time is its own tightest limit; the launch belongs to `merge`. Compilers move and merge
+instructions, but rarely between files: `merge` without its joins has the same counts for these lines, within 1 %, and
+for all others the 1.4 instructions per pixel with which programs start.
 
-Two times are predicted for each stage. "Throughput" is a bound from below: a stage takes as long as the tightest of the
-limits in bench/device/h100.py, and LAUNCH. Each distinct sector comes from memory once, or goes there; every sector
-that a warp asks for comes from the L2, none from a nearer cache; nothing waits for an answer, and work is spread
-evenly, but for the longest thread, of which a warp issues an instruction a cycle.
+Two times are predicted for each stage. "Throughput" is a lower bound: the tightest of the limits in
+bench/device/h100.py, plus LAUNCH. Each distinct sector is transferred from or to memory once, and every sector that a
+warp accesses comes from the L2 cache. There are no waits, and work is distributed evenly, except for the longest
+thread, of which a warp issues one instruction per cycle.
 
-"With latency" is what to expect. ptxrun's model of latency says how many cycles each block takes when it is alone on a
-multiprocessor (tests/ptxrun/ptxrun/latency.py has the latencies, and where they are from), and bench/device/schedule.py
-starts the blocks in order, as many at a time as registers and warps permit; these share the L1. A stage takes until the
-last block ends, or as long as its tightest limit, whichever is longer, and LAUNCH. The latencies are good to 20 %;
-where chains of dependent loads decide, expect the times within 0.7 to 1.8 of the truth. Warps that share a
-multiprocessor do not delay each other; all that is read is taken to be in the L2, so that times of stages that wait for
-memory are too short.
+"With latency" is what to expect. ptxrun's model of latency gives the cycles of each block when it is alone on a
+multiprocessor (tests/ptxrun/ptxrun/latency.py has the latencies and their sources). bench/device/schedule.py starts the
+blocks in order, as many at a time as registers and warps permit; they share the L1 cache. A stage lasts until its last
+block ends, or as long as its tightest limit, whichever is longer, plus LAUNCH. Latencies are accurate to 20 %; where
+chains of dependent loads dominate, expect the times to be within 0.7 to 1.8 of the truth. Warps on one multiprocessor
+do not delay each other, and all reads are assumed to hit the L2 cache, so that stages bound by memory may take longer.
 
-For larger batches the same blocks are repeated. PyTorch's own launches are not counted. "Host us a call" is the time
-that the CPU of this machine takes until all kernels are launched (bench/device/host.py).
+For larger batches the same blocks are repeated. PyTorch's own launches are not counted. "Host us a call" is the CPU
+time of this machine until all kernels are launched (bench/device/host.py).
 """
 
 from __future__ import annotations
@@ -54,15 +53,15 @@ RESULTS = Path(__file__).parents[1] / "results" / "device_cost.json"
 BATCHES = (16, 64)
 EXTRAPOLATED = 1024
 SIZE = 64
-# Of volumes, a window of which has as many voxels as eight of those have pixels:
+# Volumes, each with as many voxels as eight windows have pixels.
 BATCHES3 = (2, 4)
 EXTRAPOLATED3 = 64
 SIZE3 = 32
-# Of pairs of diagrams, one of which takes as long as hundreds of windows:
+# Pairs of diagrams, each of which takes as long as hundreds of windows.
 PAIRS, POINTS, EXTRAPOLATED_PAIRS = 2, 300, 1024
 MAPS = (256, 512)
 
-# Aims, of batches of EXTRAPOLATED windows and more: times in units of reading the input and writing the result once.
+# Aims for batches of EXTRAPOLATED windows and more. Times are multiples of reading input and writing results once.
 TRACED = ("gradient", "trace in merge", "ascents", "gradient3", "trace in merge3")
 MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 
@@ -70,9 +69,9 @@ MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 def cost(
     run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, windows: int, later: int = EXTRAPOLATED
 ) -> dict[str, Any]:
-    """Count what a function does that makes results of inputs, a pixel, and predict its times, also of `later` windows.
+    """Count what a function does per pixel, and predict its times for this batch and for `later` windows.
 
-    The ideal is the time to read the inputs and write the results once.
+    "Ideal" is the time to read the inputs and write the results once.
     """
     results: list[Tensor] = []
     with Scratch() as scratch:
@@ -117,9 +116,9 @@ def cost(
 
 
 def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, Any]:
-    """Cost of the diagrams of windows (N, H, W) or (N, D, H, W), in all dimensions."""
+    """Return the cost of the diagrams of windows (N, H, W) or (N, D, H, W), in all dimensions."""
 
-    windows = windows.clone()  # begins at a sector, as on a device
+    windows = windows.clone()  # starts at a sector, as on a device
 
     def run() -> list[Tensor]:
         return [part for diagram in gpuph.persistence(windows).values() for part in vars(diagram).values()]
@@ -128,7 +127,7 @@ def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, An
 
 
 def matching_cost(short: bool, pairs: int = PAIRS, points: int = POINTS) -> dict[str, Any]:
-    """Cost of matching pairs of diagrams of so many points. Windows are pairs here, and pixels points."""
+    """Return the cost of matching pairs of diagrams. Windows are pairs here, and pixels are points."""
     sides = bars(short, pairs, points)
     coordinates = [coordinate for side in sides for coordinate in (side.birth, side.death)]
 
@@ -139,13 +138,13 @@ def matching_cost(short: bool, pairs: int = PAIRS, points: int = POINTS) -> dict
 
 
 def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
-    """Cost of the loss of maps (B, 1, H, W), and of its gradient, which is the result.
+    """Return the cost of the loss of maps (B, 1, H, W) and of its gradient, which is the result.
 
-    Windows are those of both maps, 64 x 64. What has no Triton kernel yet runs as on the CPU and counts nothing.
+    Windows of 64 x 64 are counted in both maps. Operators without a Triton kernel run on the CPU and are not counted.
     """
     pred = pred.clone().requires_grad_()
     loss_fn = gpuph.LocalizedPHLoss(window=SIZE).eval()
-    loss_fn(pred, target)  # draws the height function
+    loss_fn(pred, target)  # draws the height function once
 
     def run() -> list[Tensor]:
         return list(torch.autograd.grad(loss_fn(pred, target), pred))
@@ -155,8 +154,10 @@ def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
 
 
 def show(title: str, case: dict[str, Any]) -> None:
-    """Print the table of a case."""
-    print(f"\n{title}, {case['windows']} windows: counts a pixel, and microseconds by throughput and with latency")
+    """Print the counts and times of a case."""
+    print(
+        f"\n{title}, {case['windows']} windows: counts per pixel, and microseconds by throughput alone and with latency"
+    )
     columns = ("instructions", "integer", "read", "written", "distinct", "atomics", "barriers", "throughput", "latency")
     print(f"  {'stage':<17}" + "".join(f"{column:>13}" for column in columns))
     counted = ["instructions", "integer instructions", "sectors read", "sectors written", "distinct sectors"]
@@ -168,16 +169,18 @@ def show(title: str, case: dict[str, Any]) -> None:
 
 
 def show_aims(title: str, case: dict[str, Any]) -> None:
-    """Print a case's prediction for a larger batch, and for images, against the aims."""
+    """Print the prediction for a larger batch, and for images compare it with the aims."""
     key = next(key for key in case if key.startswith("predicted"))
     whole, stages = case[key], case["stages"]
     slowest = max(stages, key=lambda name: stages[name][key.replace("predicted,", "us with latency,")])
-    print(f"\n{title}: {key}, {whole['us with latency']:.0f} us with latency, longest in {slowest}")
+    print(f"\n{title}: {key}, {whole['us with latency']:.0f} us with latency; the longest stage is {slowest}")
     print(f"  {whole['us']:.0f} us by throughput alone")
-    print(f"  ({case['input and result bytes']:.1f} bytes a pixel, read and written once: {whole['ideal us']:.0f} us)")
+    print(
+        f"  ({case['input and result bytes']:.1f} bytes per pixel, read and written once: {whole['ideal us']:.0f} us)"
+    )
     if "gradient" not in stages:
         times = whole["times the ideal, with latency"]
-        print(f"  {times:.1f} times that, with {case['scratch bytes']:.0f} bytes of scratch a pixel")
+        print(f"  {times:.1f} times that, with {case['scratch bytes']:.0f} bytes of scratch per pixel")
         return
     for what, value, most in (
         (
@@ -187,14 +190,14 @@ def show_aims(title: str, case: dict[str, Any]) -> None:
         ),
         ("everything, throughput, times the ideal", whole["times the ideal"], MOST_TIME),
         ("everything, with latency, times the ideal", whole["times the ideal, with latency"], MOST_TIME),
-        ("instructions a pixel, gradient", stages["gradient"]["instructions"], MOST_INSTRUCTIONS),
-        ("bytes of scratch a pixel", case["scratch bytes"], MOST_SCRATCH),
+        ("instructions per pixel, gradient", stages["gradient"]["instructions"], MOST_INSTRUCTIONS),
+        ("bytes of scratch per pixel", case["scratch bytes"], MOST_SCRATCH),
     ):
         print(f"  {what:<50}{value:>8.1f}   aim: {most:>3}   {'reached' if value < most else 'MISSED'}")
 
 
 def images() -> dict[str, list[dict[str, Any]]]:
-    """The cases of images, each in two batches."""
+    """Return the cases of images, each with two batches."""
     cases = {
         f"persistence of {kind}": [persistence_cost(make(n, SIZE)) for n in BATCHES] for kind, make in KINDS.items()
     }
@@ -208,7 +211,7 @@ def images() -> dict[str, list[dict[str, Any]]]:
 
 
 def volumes() -> dict[str, list[dict[str, Any]]]:
-    """The cases of volumes."""
+    """Return the cases of volumes, each with two batches."""
     return {
         f"persistence of volumes, {kind}": [persistence_cost(make(n, SIZE3), EXTRAPOLATED3) for n in BATCHES3]
         for kind, make in volume_inputs.KINDS.items()
@@ -216,7 +219,7 @@ def volumes() -> dict[str, list[dict[str, Any]]]:
 
 
 def matchings() -> dict[str, list[dict[str, Any]]]:
-    """The cases of matching."""
+    """Return the cases of matching."""
     kinds = {"short bars": True, "long bars": False}
     return {f"matching of pairs of {POINTS} points, {kind}": [matching_cost(short)] for kind, short in kinds.items()}
 
@@ -227,7 +230,7 @@ GROUPS = {"images": images, "volumes": volumes, "matchings": matchings}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--save", action="store_true", help="write bench/results/device_cost.json")
-    parser.add_argument("--only", choices=GROUPS, help="leave the other cases as they were saved")
+    parser.add_argument("--only", choices=GROUPS, help="run one group of cases, and keep the saved ones of the others")
     options = parser.parse_args()
     if not shutil.which("gcc") or sys.platform != "linux":
         sys.exit("bench.device.cost runs PTX on the CPU, which needs Linux and gcc.")
@@ -241,7 +244,7 @@ def main() -> None:
     for title, batches in cases.items():
         show_aims(title, batches[-1])
     host = host_costs()
-    print(f"\nHost us a call, on one core of {host['processor']}, and launches")
+    print(f"\nCPU microseconds per call on one core of {host['processor']}, and launches")
     for name, of_call in host["calls"].items():
         print(f"  {name:<25}{of_call['host us a call']:>8.0f}{of_call['launches']:>4}")
     if options.save:

@@ -1,4 +1,4 @@
-"""What kernels do, counted: the compiled Triton kernels run as PTX on the CPU (tests/ptxrun); and what is allocated."""
+"""Count what the compiled Triton kernels do, as PTX on the CPU (tests/ptxrun), and the memory that is allocated."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ PTXRUN = str(Path(__file__).parents[2] / "tests" / "ptxrun")
 
 Counts = dict[str, float]
 
-PARTS = ("trace.py",)  # stages that run within the kernels of others
+PARTS = ("trace.py",)  # files of stages that run inside the kernels of other stages
 
 
 class Launch(NamedTuple):
-    """What one launch of a kernel did."""
+    """Counts of one launch of a kernel."""
 
-    stage: str  # the kernel's name
+    stage: str  # name of the kernel
     counts: Counts
     parts: dict[str, Counts]  # see `count`
-    cycles: NDArray[np.uint64]  # of each block, alone on its multiprocessor, by ptxrun's model of latency
-    warps: int  # of a block
-    registers: int  # of a thread
-    shared: int  # bytes of a block
+    cycles: NDArray[np.uint64]  # of each block alone on a multiprocessor, by ptxrun's model of latency
+    warps: int  # per block
+    registers: int  # per thread
+    shared: int  # bytes per block
 
 
 def launches(run: Callable[[], object]) -> list[Launch]:
-    """Run a function on CPU tensors through the compiled kernels, and return what each launch did, in order."""
+    """Run a function on CPU tensors through the compiled kernels, and return the counts of each launch, in order."""
     if PTXRUN not in sys.path:
         sys.path.insert(0, PTXRUN)
     import ptxrun.triton
@@ -56,16 +56,16 @@ def launches(run: Callable[[], object]) -> list[Launch]:
 
 
 def count(run: Callable[[], object]) -> tuple[dict[str, Counts], dict[str, Counts]]:
-    """What the kernels that a function on CPU tensors uses do, by name, in order of launch; and parts of them.
+    """Run a function on CPU tensors, and return the counts of its kernels and of parts of them, by name.
 
-    A part is what the lines of a file of PARTS, and all that is inlined into them, do in a kernel of another file. It
-    has no launches and barriers of its own, and its longest thread is taken to be the kernel's.
+    A part is the share of a kernel that comes from the lines of a file of PARTS, including what is inlined into them.
+    It has no launches or barriers of its own, and its longest thread is assumed to be the kernel's.
     """
     return by_stage(launches(run))
 
 
 def by_stage(made: list[Launch]) -> tuple[dict[str, Counts], dict[str, Counts]]:
-    """Add up launches of a kernel, and their parts."""
+    """Add up the counts of launches by kernel, and those of their parts."""
     stages: dict[str, Counts] = {}
     parts: dict[str, Counts] = {}
     for launch in made:
@@ -92,7 +92,7 @@ def _launch(did: Any) -> Launch:
 
 
 def _counts(did: Any) -> Counts:
-    """What a launch, or a share of it, did."""
+    """Return the counts of a launch, or of a part of it."""
     return {
         "instructions": did.instructions,
         "integer instructions": did.classes["int"],
@@ -112,7 +112,7 @@ def _add(table: dict[str, Counts], name: str, counts: Counts) -> None:
 
 @contextlib.contextmanager
 def as_on_a_device() -> Iterator[None]:
-    """Send CPU tensors through the Triton kernels, with the shapes that tensors on a device have."""
+    """Send CPU tensors through the Triton kernels, with the shapes that they would have on a device."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch("gpuph.debug.is_eager_cpu", lambda x: False))
         stack.enter_context(gpuph.use_kernels("triton"))
@@ -120,7 +120,7 @@ def as_on_a_device() -> Iterator[None]:
 
 
 class Scratch(TorchDispatchMode):
-    """Watch what is allocated: `bytes` is the most there was at a time of what is gone by now."""
+    """Record allocations. `bytes` is the peak of the memory that has been freed since."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Scratch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._before.update(storage for storage in _storages((args, kwargs)) if storage not in self._new)
-        if func.namespace == "gpuph":  # look into it, and not only at what it returns
+        if func.namespace == "gpuph":  # see allocations inside the operator, not only its results
             with self:
                 out = func.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.CPU), *args, **kwargs)
         else:

@@ -1,4 +1,4 @@
-"""How long an H100 takes for what a launch did: by what limits its throughput, and with latency."""
+"""Predict how long a launch takes on an H100, from its throughput alone and with latency."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 from .counts import Counts, Launch
 from .schedule import H100, makespan, resident
 
-# An H100 SXM, a second. From "NVIDIA H100 Tensor Core GPU Architecture" and the H100's data sheet: 3.35 TB/s; 132
-# multiprocessors with 66.9 TFLOPS in float32 and 33.5 TOPS in int32, where a multiply-add is two: 128 lanes of floats,
-# or of any instructions, and 64 of integers, at 1.98 GHz.
+# Limits per second of an H100 SXM. From "NVIDIA H100 Tensor Core GPU Architecture" and the H100's data sheet: 3.35 TB/s
+# of memory; 132 multiprocessors with 66.9 TFLOPS in float32 and 33.5 TOPS in int32, where a multiply-add counts twice:
+# 128 lanes for floats and other instructions, and 64 for integers, at 1.98 GHz.
 BANDWIDTH = 3.35e12
 ISSUE = 66.9e12 / 2
 INTEGERS = 33.5e12 / 2
-CLOCK = 1.98e9  # a warp issues one instruction at a time
-# From "NVIDIA A100 Tensor Core GPU Architecture", as the H100's is not published: 5,120 bytes a cycle of 1.41 GHz.
+CLOCK = 1.98e9  # a warp issues one instruction per cycle
+# From "NVIDIA A100 Tensor Core GPU Architecture", as the H100's is not published: 5,120 bytes per cycle at 1.41 GHz.
 L2 = 5120 * 1.41e9
 # From "Getting Started with CUDA Graphs", NVIDIA's technical blog: a kernel of 2.9 us takes 3.8 us where launches
-# overlap (V100). Host code that cannot keep ahead costs more.
+# overlap (V100). It takes longer where the host does not keep ahead of the device.
 LAUNCH = 1e-6
 
 
 def limits(counts: Counts, times: float = 1.0) -> dict[str, float]:
-    """Seconds that a stage takes at least, by each limit, with a batch so many times larger."""
+    """Return the lower bounds of a stage's duration in seconds, by limit, for a batch `times` times as large."""
     return {
         "memory": times * 32 * counts["distinct sectors"] / BANDWIDTH,
         "L2": times * 32 * counts["sectors"] / L2,
@@ -33,15 +33,15 @@ def limits(counts: Counts, times: float = 1.0) -> dict[str, float]:
 
 
 def predicted(counts: Counts, times: float = 1.0) -> tuple[float, str]:
-    """Predicted seconds of a stage, with a batch so many times larger, and which limit it is."""
+    """Return the predicted seconds of a stage by throughput alone, and the limit that determines them."""
     seconds, bound = max((seconds, name) for name, seconds in limits(counts, times).items())
     return seconds + LAUNCH * counts["launches"], bound
 
 
 def predicted_with_latency(launch: Launch, times: float = 1.0) -> tuple[float, str]:
-    """Predicted seconds of a launch whose blocks repeat so many times, and which limit it is, or "latency"."""
+    """Return the predicted seconds of a launch whose blocks are repeated, and the limit, which may be "latency"."""
     bounds = limits(launch.counts, times)
-    del bounds["longest thread"]  # is in its block's cycles
+    del bounds["longest thread"]  # contained in the cycles of its block
     slots = H100.multiprocessors * resident(launch.warps, launch.registers, launch.shared)
     bounds["latency"] = makespan(launch.cycles.tolist(), slots, max(1, round(times))) / CLOCK
     seconds, bound = max((seconds, name) for name, seconds in bounds.items())
@@ -49,15 +49,15 @@ def predicted_with_latency(launch: Launch, times: float = 1.0) -> tuple[float, s
 
 
 def with_latency(own: list[Launch], times: float = 1.0) -> dict[str, Any]:
-    """What the launches of a stage take with latency, of blocks that repeat so many times, and what decides that."""
+    """Summarise the launches of a stage with latency, with their blocks repeated `times` times."""
     took = [predicted_with_latency(launch, times) for launch in own]
-    longest = max(range(len(own)), key=lambda i: took[i])
+    (_, bound), slowest = max(zip(took, own, strict=True), key=lambda pair: pair[0])
     return {
         "us with latency": 1e6 * sum(seconds for seconds, _ in took),
-        "bound with latency": took[longest][1],
+        "bound with latency": bound,
         "blocks": sum(len(launch.cycles) for launch in own),
         "cycles of the longest block": max(int(launch.cycles.max()) for launch in own),
-        "warps": own[longest].warps,
-        "registers": own[longest].registers,
-        "blocks on a multiprocessor": resident(own[longest].warps, own[longest].registers, own[longest].shared),
+        "warps": slowest.warps,
+        "registers": slowest.registers,
+        "blocks on a multiprocessor": resident(slowest.warps, slowest.registers, slowest.shared),
     }

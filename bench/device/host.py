@@ -1,4 +1,4 @@
-"""The host's part of a call: what Python, PyTorch and Triton do on the CPU until all kernels are launched."""
+"""Measure the host's part of a call: Python, PyTorch and Triton, until all kernels are launched."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WARM_UP, ROUNDS, CALLS = 3, 5, 20
 
 
 def host_costs() -> dict[str, Any]:
-    """Measure microseconds of the CPU that calls take when their kernels do nothing, and count the launches.
+    """Measure the CPU time of calls whose kernels do nothing, in microseconds, and count the launches.
 
-    The tensors are small, as PyTorch's own operators run on the CPU here. Of Triton everything runs but the last step,
-    its launcher in C and the driver, for which a function in Python stands in. The times are the CPU time of this
-    process, of the fastest of several rounds.
+    Tensors are small, because PyTorch's own operators run on the CPU here. All of Triton runs except the last step, its
+    launcher in C and the driver, which a Python function replaces. Times are the CPU time of this process in the
+    fastest of several rounds.
     """
     if PTXRUN not in sys.path:
         sys.path.insert(0, PTXRUN)

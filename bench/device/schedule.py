@@ -1,4 +1,4 @@
-"""Spread the blocks of a launch over the multiprocessors of an H100, and say when the last one ends."""
+"""Schedule the blocks of a launch on the multiprocessors of an H100."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 
 class Device(NamedTuple):
-    """What limits the blocks that run at a time.
+    """Limits of the blocks that run at the same time.
 
-    The defaults are an H100 SXM's, from "NVIDIA H100 Tensor Core GPU Architecture" and the table of compute capability
-    9.0 in the CUDA C++ Programming Guide.
+    The defaults are those of an H100 SXM, from "NVIDIA H100 Tensor Core GPU Architecture" and the table of compute
+    capability 9.0 in the CUDA C++ Programming Guide.
     """
 
     multiprocessors: int = 132
-    # Of a multiprocessor:
+    # Per multiprocessor:
     registers: int = 65536
     warps: int = 64
     blocks: int = 32
@@ -25,13 +25,13 @@ class Device(NamedTuple):
 
 
 H100 = Device()
-_REGISTERS = 256  # registers are allocated to a warp in units of so many,
-_WARPS = 4  # warps to the register files in fours,
-_RESERVED = 1024  # and CUDA takes so many bytes of shared memory for itself in every block.
+_REGISTERS = 256  # unit in which registers are allocated to a warp
+_WARPS = 4  # register files of a multiprocessor, among which warps are distributed evenly
+_RESERVED = 1024  # bytes of shared memory that CUDA reserves in every block
 
 
 def resident(warps: int, registers: int, shared: int, device: Device = H100) -> int:
-    """Return how many blocks a multiprocessor runs at a time.
+    """Return how many blocks a multiprocessor runs at the same time.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def resident(warps: int, registers: int, shared: int, device: Device = H100) -> 
 
 
 def sectors(warps: int, registers: int, shared: int, device: Device = H100) -> int:
-    """Return how many sectors of 32 bytes of the L1 a block has, where a multiprocessor runs as many as it can.
+    """Return how many 32-byte sectors of the L1 cache a block has when a multiprocessor runs as many blocks as fit.
 
     The parameters are those of `resident`.
     """
@@ -57,16 +57,16 @@ def sectors(warps: int, registers: int, shared: int, device: Device = H100) -> i
 
 
 def makespan(cycles: Iterable[int], slots: int, copies: int = 1) -> int:
-    """Return the cycle at which the last block ends, when each block starts in order wherever a slot is free.
+    """Return the cycle at which the last block ends. Blocks start in order, each in the first slot that is free.
 
     Parameters
     ----------
     cycles : iterable of int
-        The time that each block takes.
+        The duration of each block.
     slots : int
-        How many blocks run at a time, on all multiprocessors together.
+        Number of blocks that run at the same time, on all multiprocessors together.
     copies : int
-        How often the blocks repeat, one copy after the other.
+        How often the blocks are repeated, one copy after the other.
     """
     cycles = list(cycles)
     if slots < 1:
