@@ -1,4 +1,4 @@
-"""Answers of the device against those that the CPU gave when `bench.device.golden` ran, each asked for many times."""
+"""Compare answers of the device, each computed many times, with those of the CPU that `bench.device.golden` wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import golden
 from .cases import Maps, Points, Windows, diagrams, losses, matchings
 from .section import Day
 
-RTOL = {torch.float32: 2e-5, torch.float64: 1e-10}  # of sums that are added up in another order
+RTOL = {torch.float32: 2e-5, torch.float64: 1e-10}  # of sums that are added in another order
 
 Answers = dict[str, list[Tensor]]
 
@@ -34,7 +34,7 @@ def matching(day: Day) -> None:
 
 
 def losses_section(day: Day) -> None:
-    """Check losses and their gradients: to rounding against the CPU, and bit for bit against themselves."""
+    """Check losses and gradients: equal to the CPU's up to rounding, and to their own repetitions bit for bit."""
     _, expected = golden.load()
     for case in losses(small=day.rehearse):
         with day.isolated(case.name):
@@ -42,7 +42,7 @@ def losses_section(day: Day) -> None:
 
 
 def _differing(case: Maps, expected: Mapping[str, np.ndarray], repeats: int) -> list[str]:
-    """What of the answers to a case is not as expected."""
+    """Return the names of the answers to a case that differ from the expected ones, or between runs."""
     pred, target = case.make()
     if golden.digest([pred, target]) != str(expected[f"{case.name}/input"]):
         return ["this machine makes other inputs"]
@@ -58,7 +58,7 @@ def _differing(case: Maps, expected: Mapping[str, np.ndarray], repeats: int) -> 
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:
-    """Whether tensors agree but for how their sums are rounded, which is relative to the largest number."""
+    """Whether tensors agree up to the rounding of sums, which is relative to the largest finite value."""
     finite = theirs[theirs.isfinite()].abs()
     most = float(finite.max()) if finite.numel() else 0.0
     rtol = RTOL[theirs.dtype]
@@ -66,7 +66,7 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
 
 
 def _check_exact(day: Day, cases: Sequence, group: Callable) -> None:
-    """Compare hashes case by case, and report by groups, so that what is known is written soon."""
+    """Compare hashes case by case, and report them in groups, so that results are written early."""
     expected, _ = golden.load()
     for name, some in itertools.groupby(sorted(cases, key=group), group):
         batch, differs = [*some], []
@@ -78,7 +78,7 @@ def _check_exact(day: Day, cases: Sequence, group: Callable) -> None:
 
 
 def _differing_hashes(case: Windows | Points, expected: golden.Hashes, repeats: int) -> list[str]:
-    """What of the answers to a case has another hash than expected, or is not the same in every run."""
+    """Return the names of the answers to a case whose hashes differ from the expected ones, or between runs."""
     inputs, run = on_device(case)
     if golden.digest(inputs) != expected["input"]:
         return ["this machine makes other inputs"]
@@ -91,7 +91,7 @@ def _differing_hashes(case: Windows | Points, expected: golden.Hashes, repeats: 
 
 
 def on_device(case: Windows | Points) -> tuple[list[Tensor], Callable[[], Answers]]:
-    """The input of a case, and a function that asks the device for its answers."""
+    """Return the input of a case on the CPU, and a function that computes its answers on the device."""
     if isinstance(case, Windows):
         x = case.make()
         on_device = x.cuda()
@@ -102,7 +102,7 @@ def on_device(case: Windows | Points) -> tuple[list[Tensor], Callable[[], Answer
 
 
 def _equal(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
-    """Whether tensors are equal where they are, NaNs included."""
+    """Whether tensors are equal, with NaNs equal to each other, compared on their device."""
     return all(bool(((x == y) | ((x != x) & (y != y))).all()) for x, y in zip(a, b, strict=True))
 
 

@@ -1,8 +1,8 @@
-"""`python -m bench.device.carry`: make what saves time on a machine with a GPU, in the ignored folder .carry.
+"""`python -m bench.device.carry`: prepare files that save time on a machine with a GPU, in the ignored folder .carry.
 
-The kernels are compiled for Hopper into a Triton cache, which a machine of the same Triton takes over: run this with
-the Python and the Triton of that machine. Packages that it lacks are downloaded as wheels, for the Python that it has.
-`bench.device.day` finds both. The CPU's answers need no carrying: they are in the repository (`bench.device.golden`).
+Kernels are compiled for Hopper into a Triton cache, which a machine with the same version of Triton can use: run this
+with the Python and the Triton of that machine. Packages that it lacks are downloaded as wheels for its Python.
+`bench.device.day` finds both. The CPU's answers are in the repository (`bench.device.golden`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from unittest import mock
 from .day import CARRIED
 
 MOST = 40  # MiB
-WHEELS = ("gudhi", "cripser", "monai")  # the rivals, and the network of the training steps
+WHEELS = ("gudhi", "cripser", "monai")  # the other libraries, and the network of the training steps
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 def compile_kernels(cache: Path) -> int:
-    """Compile what the sections run, without running it; returns the number of compiled kernels."""
+    """Compile the kernels of all sections without running them, and return their number."""
     os.environ["TRITON_CACHE_DIR"] = str(cache)
     from bench.device.counts import PTXRUN, as_on_a_device
 
@@ -37,17 +37,17 @@ def compile_kernels(cache: Path) -> int:
     unlaunched = mock.patch.object(ptxrun.triton.Launcher, "run", lambda self, grid, args: None)
     with emulation, as_on_a_device(), unlaunched:
         for job in jobs(small=False):
-            # Nothing runs, so what later launches read is arbitrary; shapes, dtypes and alignment are what counts.
+            # No kernel runs, so that later launches read arbitrary values; only shapes, dtypes and alignment matter.
             with contextlib.suppress(ValueError, RuntimeError):
                 warm(job, rehearse=False)
     for path in cache.rglob("*"):
-        if path.suffix in (".ttir", ".ttgir", ".llir", ".ptx", ".source"):  # Triton loads machine code only
+        if path.suffix in (".ttir", ".ttgir", ".llir", ".ptx", ".source"):  # Triton loads only machine code
             path.unlink()
     return len(list(cache.rglob("*.cubin")))
 
 
 def download_wheels(folder: Path, python: str) -> None:
-    """Download the wheels of packages that the machine lacks, without what they need."""
+    """Download the wheels of packages that the machine lacks, without their dependencies."""
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     words += ["--python-version", python, "--implementation", "cp", "--dest", str(folder)]
     for platform in PLATFORMS:
@@ -59,8 +59,10 @@ def download_wheels(folder: Path, python: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", default="3.12", help="of the machine, for the wheels (%(default)s)")
-    parser.add_argument("--only", choices=("kernels", "wheels"), help="leave the other part as it is")
+    parser.add_argument(
+        "--python", default="3.12", help="version on the machine, for the wheels (default: %(default)s)"
+    )
+    parser.add_argument("--only", choices=("kernels", "wheels"), help="prepare one part, and keep the other")
     args = parser.parse_args()
     if args.only != "kernels":
         shutil.rmtree(CARRIED / "wheels", ignore_errors=True)
@@ -71,7 +73,7 @@ def main() -> None:
     size = sum(path.stat().st_size for path in CARRIED.rglob("*") if path.is_file()) / 2**20
     print(f"{CARRIED}: {size:.1f} MiB")
     if size > MOST:
-        sys.exit(f"more than the {MOST} MiB that are meant to travel")
+        sys.exit(f"{size:.1f} MiB exceed the limit of {MOST} MiB")
 
 
 if __name__ == "__main__":

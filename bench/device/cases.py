@@ -1,7 +1,7 @@
-"""Inputs that every machine makes alike, bit for bit, so that answers can be compared with those of another machine.
+"""Inputs that are the same bits on every machine, so that answers can be compared between machines.
 
-All values are integers or multiples of a power of two, computed without rounding: neither a library's version nor a
-processor changes them.
+All values are integers or multiples of a power of two and are computed without rounding, so that they depend neither on
+the version of a library nor on the processor.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def noise(shape: Shape, rng: Generator) -> np.ndarray:
 
 
 def smooth(shape: Shape, rng: Generator) -> np.ndarray:
-    """Noise after two running sums of width 3 along each axis."""
+    """Return noise after two running sums of width 3 along each axis."""
     x = rng.integers(0, 256, shape)
     for axis in range(len(shape)):
         for _ in range(2):
@@ -48,7 +48,7 @@ def checkerboard(shape: Shape, rng: Generator) -> np.ndarray:
 
 
 def spiral(shape: Shape, rng: Generator) -> np.ndarray:
-    """A corridor that winds inwards and rises slowly, between high walls: one long path, in each slice of a volume."""
+    """Return a corridor that winds inwards and rises slowly between high walls: one long path per image or slice."""
     return np.broadcast_to(_spiral(*shape[-2:]), shape).copy()
 
 
@@ -76,7 +76,7 @@ def infinities(shape: Shape, rng: Generator) -> np.ndarray:
 
 
 def roads(shape: Shape, rng: Generator) -> np.ndarray:
-    """Distances, along the axes and up to 20, to a few straight lines, plus a ramp."""
+    """Return taxicab distances, up to 20, from a few straight lines, plus a ramp."""
     mask = np.zeros(shape, bool)
     for _ in range(3):
         start, stop = (np.array([rng.integers(0, side) for side in shape]) for _ in range(2))
@@ -101,7 +101,7 @@ KINDS: dict[str, Callable[[Shape, Generator], np.ndarray]] = {
 
 
 def windows(kind: str, n: int, shape: Shape, dtype: torch.dtype) -> Tensor:
-    """Make n windows (n, *shape) of a kind; of those with a NaN, every other one has it."""
+    """Return n windows (n, *shape) of a kind. Of the kind with a NaN, every second window has one."""
     rng = np.random.default_rng([len(KINDS), list(KINDS).index(kind), n, *shape])
     makers = [KINDS["noise"], KINDS[kind]] if kind == "with a nan" else [KINDS[kind]]
     images = [make(shape, rng) for make in itertools.islice(itertools.cycle(makers), n)]
@@ -109,7 +109,7 @@ def windows(kind: str, n: int, shape: Shape, dtype: torch.dtype) -> Tensor:
 
 
 class Windows(NamedTuple):
-    """Windows to compute the diagrams of."""
+    """Windows whose diagrams are computed."""
 
     kind: str
     n: int
@@ -127,7 +127,7 @@ class Windows(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Diagrams to match: so many points on either side of each window, of a kind."""
+    """Diagrams to match, with given numbers of points on both sides of each window."""
 
     sizes: tuple[tuple[int, int], ...]
     dtype: torch.dtype
@@ -163,7 +163,7 @@ def _all_equal(n: int, rng: Generator) -> np.ndarray:
 
 
 def _outliers(n: int, rng: Generator) -> np.ndarray:
-    """A few bars that a nodata value makes."""
+    """Return points of which a few have very long bars, as nodata values cause them."""
     points = _many_ties(n, rng)
     points[::7, 1] = 2.0**40
     points[::11, 0] = -(2.0**40)
@@ -183,14 +183,14 @@ POINTS: dict[str, Callable[[int, Generator], np.ndarray]] = {
 
 
 class Maps(NamedTuple):
-    """Predicted and true maps (B, 1, *shape) to compute a loss of; the prediction may be of any kind."""
+    """Predicted and true maps (B, 1, *shape) whose loss is computed. The prediction may be of any kind."""
 
     loss: str
     batch: int
     shape: Shape
     dtype: torch.dtype
     kind: str = "roads"
-    window: int = 0  # pixels along each axis; 0 is half of the shorter side and one
+    window: int = 0  # pixels along each axis; 0 means half of the shortest side, plus one
 
     @property
     def name(self) -> str:
@@ -198,7 +198,7 @@ class Maps(NamedTuple):
         return f"{self.loss}-{self.kind}-B{self.batch}-{size}-{str(self.dtype).removeprefix('torch.')}"
 
     def make(self) -> tuple[Tensor, Tensor]:
-        """Distance maps, the prediction with errors and noise; or, for losses of probabilities, maps in [0, 1]."""
+        """Return predicted distance maps with errors, and true ones; or maps in [0, 1] for losses of probabilities."""
         truth, errors = (windows(kind, self.batch, self.shape, torch.float64)[:, None] for kind in ("roads", "ties"))
         if self.kind == "roads":
             pred = (truth + windows("roads", self.batch + 1, self.shape, torch.float64)[:-1, None]) / 2 + errors / 4
@@ -209,7 +209,7 @@ class Maps(NamedTuple):
         return pred.to(self.dtype), truth.to(self.dtype)
 
     def loss_fn(self) -> torch.nn.Module:
-        """The loss, with a height function that is the same in every call."""
+        """Return the loss, with a height function that is the same in every call."""
         size = self.window or min(self.shape) // 2 + 1
         if self.loss == "LocalizedPHLoss":
             slopes = (0.25, 0.0625, 0.125)[: len(self.shape)]
@@ -237,7 +237,7 @@ LOSSES = ("LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss", "TopoLoss", "
 
 
 def diagrams(rank: int, small: bool) -> list[Windows]:
-    """The cases of images or volumes: all, or the small ones, which are quick without a GPU."""
+    """Return the cases of images or volumes: all, or the small ones, which are quick without a GPU."""
 
     def each(shapes: tuple[Shape, ...], n: int) -> list[Windows]:
         every = itertools.product(KINDS, shapes, FLOATS, "TV")
@@ -254,7 +254,7 @@ def diagrams(rank: int, small: bool) -> list[Windows]:
 
 
 def matchings(small: bool) -> list[Points]:
-    """The cases of matching: all, or the small ones."""
+    """Return the cases of matching: all, or the small ones."""
     solvers, squares = ("auto", "augment", "auction"), (True, False)
     few = ((0, 3), (2, 0), (1, 1), (7, 5))
     cases = [Points(few, *way) for way in itertools.product(FLOATS, squares, solvers)]
@@ -265,19 +265,19 @@ def matchings(small: bool) -> list[Points]:
     cases += [Points(some, *way) for way in itertools.product(FLOATS, squares, solvers, POINTS)]
     many = (((20, 18),) * MANY, ((300, 300),) * 64)
     cases += [Points(*way) for way in itertools.product(many, FLOATS, squares, solvers)]
-    # A single pair runs on one multiprocessor, and its time grows with the square of the points and more.
+    # A single pair runs on one multiprocessor, and its time grows faster than the square of the number of points.
     cases += [Points(((600, 550),), dtype, False, solver) for dtype in FLOATS for solver in solvers[1:]]
     return cases + [Points(((700, 650), (1200, 1100)), dtype, True, "auto") for dtype in FLOATS]
 
 
 def losses(small: bool) -> list[Maps]:
-    """The cases of losses and their gradients: all, or the small ones."""
+    """Return the cases of losses and their gradients: all, or the small ones."""
     shapes: tuple[Shape, ...] = ((18, 15), (7, 8, 6))
     cases = [Maps(name, 2, shape, dtype) for name, shape, dtype in itertools.product(LOSSES, shapes, FLOATS)]
     kinds = [kind for kind in KINDS if kind != "roads"]
     adversarial = [Maps(LOSSES[0], 2, *way) for way in itertools.product(shapes, FLOATS, kinds)]
     if small:
-        return cases + adversarial[::3]  # in which every kind is
+        return cases + adversarial[::3]  # contains every kind
     larger: tuple[Shape, ...] = ((96, 80), (200, 131), (40, 36, 33))
     cases += [Maps(name, 2, shape, dtype) for name, shape, dtype in itertools.product(LOSSES, larger, FLOATS)]
     cases += [Maps("BettiPriorLoss", 2, (1, 150), dtype) for dtype in FLOATS]  # windows have 2 pixels along each axis
@@ -286,6 +286,6 @@ def losses(small: bool) -> list[Maps]:
 
 
 def usual(small: bool) -> list[Maps]:
-    """An image and a volume as in training, to call a loss in several ways."""
+    """Return maps of images and of volumes as in training, for calling the loss in several ways."""
     shapes = ((18, 15), (7, 8, 6)) if small else ((192, 160), (40, 36, 33))
     return [Maps("LocalizedPHLoss", 4, shape, torch.float32) for shape in shapes]

@@ -1,4 +1,4 @@
-"""Compilation ahead of all else, on all cores at once."""
+"""Compile all kernels before other sections run, on all cores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Job = Windows | Points | Maps | str  # a case, or the title of a workload
 
 
 def compile_section(day: Day) -> None:
-    """Compile all that later sections run, on all cores at once; report how much was in the cache already."""
+    """Compile the kernels of all later sections on all cores, and report how many were in the cache already."""
     import triton
 
     cache = Path(triton.knobs.cache.dir)
@@ -47,7 +47,7 @@ def _name(job: Job) -> str:
 
 
 def jobs(small: bool) -> list[Job]:
-    """One case for each way in which kernels are compiled: by shape, dtype, construction, solver or loss."""
+    """Return one case for each variant of the kernels: by shape, dtype, construction, solver or loss."""
     chosen: dict[tuple, Job] = {}
     for case in (*diagrams(2, small), *diagrams(3, small)):
         chosen.setdefault((case.n, *case[2:]), case)
@@ -60,12 +60,13 @@ def jobs(small: bool) -> list[Job]:
 
 
 def warm(job: Job, rehearse: bool) -> None:
-    """Run a case once on the device."""
+    """Run a case once on the device, which compiles its kernels."""
     with emulated() if rehearse else contextlib.nullcontext():
         if isinstance(job, str):
             workloads(rehearse)[job]()()
         elif isinstance(job, Maps):
             job.step(*(x.cuda() for x in job.make()))
         else:
-            on_device(job)[1]()
+            _, run = on_device(job)
+            run()
         torch.cuda.synchronize()

@@ -1,11 +1,12 @@
-"""`python -m bench.device.day --out DIR`: find out on a GPU, in eight minutes, all that only a GPU can show.
+"""`python -m bench.device.day --out DIR`: check in eight minutes on a GPU what only a GPU can show.
 
-Every section runs in a process of its own with a time limit, so that one that hangs or breaks the device's context
-stops none that follows. What a section finds is in DIR/day.jsonl the moment that it is known, and all that it prints in
-DIR/log.txt; a summary comes last. What the machine lacks is named and skipped. If DIR is omitted, runs/device is used.
+Each section runs in a process of its own with a time limit, so that a section that hangs or breaks the device's context
+does not stop the others. Results are appended to DIR/day.jsonl as soon as they are known, everything printed goes to
+DIR/log.txt, and a summary is printed at the end. Sections whose tools or packages are missing are reported as skipped.
+DIR is runs/device by default.
 
-`--rehearse` runs the same on a CPU, through compiled PTX (tests/ptxrun), on tiny inputs: it shows that the day will
-work, and its times mean nothing. `python -m bench.device.carry` makes what saves time on the machine.
+`--rehearse` runs the same sections on a CPU, as compiled PTX (tests/ptxrun), on tiny inputs: it shows that the sections
+work; its times have no meaning. `python -m bench.device.carry` prepares files that save time on the machine.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from .report import Report, read, summary
 
 ROOT = Path(__file__).parents[2]
 CARRIED = ROOT / ".carry"  # see bench.device.carry
-TOTAL = 470  # seconds of all sections together, so that the whole command keeps within 480
-LIMITS = {  # seconds, by section, in the order of running
+TOTAL = 470  # seconds for all sections together, so that the whole command takes less than 480
+LIMITS = {  # seconds by section, in the order in which they run
     "machine": 30,
     "compile": 150,
     "images": 60,
@@ -46,13 +47,14 @@ LIMITS = {  # seconds, by section, in the order of running
 
 
 def environment(out: Path, site: Path, rehearse: bool) -> dict[str, str]:
-    """The environment of sections: nothing is buffered, and what was carried is found.
+    """Return the environment of sections: without buffering, with the carried packages and compiled kernels.
 
-    Packages are unpacked into a folder, `site`. A rehearsal compiles without assembling, into the machine's own cache.
+    Packages are installed into the directory `site`. A rehearsal does not use the carried kernels: it compiles without
+    assembling, into the machine's own cache.
     """
     found = dict(os.environ, PYTHONUNBUFFERED="1")
     report, cache = Report(out, "carried"), CARRIED / "triton"
-    for wheel in sorted((CARRIED / "wheels").glob("*.whl")):  # one by one, as pip installs all or none
+    for wheel in sorted((CARRIED / "wheels").glob("*.whl")):  # one by one, because pip installs all or none
         words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
         try:
             subprocess.run(
@@ -69,9 +71,9 @@ def environment(out: Path, site: Path, rehearse: bool) -> dict[str, str]:
 
 
 def relocate(cache: Path) -> None:
-    """Make a Triton cache valid in the folder where it is now.
+    """Make a Triton cache valid in the directory to which it was moved.
 
-    Triton notes the files of a kernel by their absolute paths, and compiles anew where these do not exist.
+    Triton records the files of a kernel by their absolute paths, and recompiles if these do not exist.
     """
     for path in cache.glob("*/__grp__*.json"):
         group = json.loads(path.read_text())
@@ -80,12 +82,12 @@ def relocate(cache: Path) -> None:
 
 
 def command(name: str, out: Path, rehearse: bool) -> list[str]:
-    """The command line of a section."""
+    """Return the command line of a section."""
     return [sys.executable, "-m", "bench.device.section", name, "--out", str(out), *(["--rehearse"] * rehearse)]
 
 
 def run_section(name: str, out: Path, rehearse: bool, limit: float, env: dict[str, str]) -> None:
-    """Run a section in a process of its own, and report if it fails or outlasts its limit."""
+    """Run a section in a process of its own, and report if it fails or exceeds its time limit."""
     report = Report(out, name)
     start = time.monotonic()
     with (out / "log.txt").open("ab") as log:
@@ -103,7 +105,7 @@ def run_section(name: str, out: Path, rehearse: bool, limit: float, env: dict[st
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.wait(limit)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # also what the section started
+            os.killpg(process.pid, signal.SIGKILL)  # including processes that the section started
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
     if code is None:
@@ -119,13 +121,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.device.day", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/device"), metavar="DIR", help="(%(default)s)")
-    parser.add_argument("--rehearse", action="store_true", help="on a CPU, on tiny inputs")
+    parser.add_argument("--out", type=Path, default=Path("runs/device"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--rehearse", action="store_true", help="run on a CPU, on tiny inputs")
     parser.add_argument("--only", nargs="+", choices=LIMITS, metavar="SECTION", help="run only these sections")
     args = parser.parse_args(argv)
     deadline = time.monotonic() + TOTAL
 
-    import torch  # takes seconds, which count
+    import torch  # here, so that the seconds that it takes count
 
     if not args.rehearse and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU here; --rehearse runs the same on a CPU")
@@ -140,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(names: Sequence[str], out: Path, rehearse: bool, deadline: float, env: dict[str, str]) -> None:
-    """Run sections one after the other until the deadline, and print what fails."""
+    """Run sections one after the other until the deadline, and print failures."""
     for name in names:
         left = deadline - time.monotonic()
         if left < 5 and not rehearse:

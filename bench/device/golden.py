@@ -1,7 +1,7 @@
-"""`python -m bench.device.golden`: write the CPU's answers to all cases, which travel to machines without Numba's time.
+"""`python -m bench.device.golden`: write the CPU's answers to all cases, so that a GPU's can be compared without Numba.
 
-Pairs, partners and counts are kept as hashes, since every device must give them bit for bit. Losses and gradients are
-kept as tensors, since sums may be added up in another order.
+Pairs, partners and counts are stored as hashes, because every device must return the same bits. Losses and gradients
+are stored as tensors, because devices may add sums in another order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Hashes = dict[str, str]
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
-    """Hash shapes, dtypes and bytes of tensors. All NaNs count as one, and so do the two zeros."""
+    """Hash shapes, dtypes and bytes of tensors. All NaNs are the same, and so are both zeros."""
     total = hashlib.sha256()
     for tensor in tensors:
         array = tensor.detach().cpu().contiguous().numpy()
@@ -40,7 +40,7 @@ def digest(tensors: Iterable[Tensor]) -> str:
 
 
 def pairs(x: Tensor, construction: str) -> dict[str, list[Tensor]]:
-    """All that `ops.persistence` returns of windows, on their device, in every dimension."""
+    """Return everything that `ops.persistence` returns for windows in all dimensions, on their device."""
     columns = max(1, min(x[0].numel(), 4096))
     found = ops.persistence(x, kernels.Query(tuple(range(x.dim() - 1)), construction == "T", 0.0, columns))
     index, value, count = (list(parts) for parts in zip(*found.pairs, strict=True))
@@ -48,14 +48,14 @@ def pairs(x: Tensor, construction: str) -> dict[str, list[Tensor]]:
 
 
 def partners(a: gpuph.Diagram, b: gpuph.Diagram, squared: bool, solver: str) -> dict[str, list[Tensor]]:
-    """All that `ops.match` returns of two diagrams, on their device."""
+    """Return everything that `ops.match` returns for two diagrams, on their device."""
     points_a, points_b = (kernels.Points(x.birth, x.death, x.count) for x in (a, b))
     partner_a, partner_b, gap = ops.match(points_a, points_b, squared, solver)
     return {"partners": [partner_a, partner_b], "gap": [gap]}
 
 
 def hashed(case: Windows | Points) -> Hashes:
-    """Hashes of a case's input and answers, by the kernels that are chosen."""
+    """Return hashes of a case's input and answers, with the kernels that are in use."""
     if isinstance(case, Windows):
         x = case.make()
         inputs, answers = [x], pairs(x, case.construction)
@@ -66,9 +66,9 @@ def hashed(case: Windows | Points) -> Hashes:
 
 
 def step(case: Maps) -> dict[str, np.ndarray]:
-    """Loss and gradient of a case, and a hash of its input.
+    """Return the loss and gradient of a case, and a hash of its input.
 
-    Where the CPU raises because of a NaN, the loss on a device is NaN, and its gradient is not compared.
+    If the input has a NaN, the CPU raises. On a device the loss is NaN, and its gradient is not compared.
     """
     pred, target = case.make()
     if pred.isnan().any():
@@ -84,7 +84,7 @@ def step(case: Maps) -> dict[str, np.ndarray]:
 
 
 def expected_step(case: Maps, golden: Mapping[str, np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Read the loss of a case and its dense gradient back."""
+    """Return the loss of a case and its gradient as a dense tensor, from the stored answers."""
     indices, slopes = (torch.from_numpy(golden[f"{case.name}/{part}"]) for part in ("gradient", "slopes"))
     gradient = torch.zeros((case.batch, 1, *case.shape), dtype=case.dtype)
     gradient[tuple(indices.long())] = slopes
@@ -92,12 +92,12 @@ def expected_step(case: Maps, golden: Mapping[str, np.ndarray]) -> tuple[Tensor,
 
 
 def all_cases() -> tuple[list[Windows | Points], list[Maps]]:
-    """Every case with hashes, and every case with tensors."""
+    """Return all cases with hashes, and all cases with tensors."""
     return [*diagrams(2, small=False), *diagrams(3, small=False), *matchings(small=False)], losses(small=False)
 
 
 def compute() -> tuple[dict[str, Hashes], dict[str, np.ndarray]]:
-    """The CPU's answers to all cases."""
+    """Compute the CPU's answers to all cases."""
     exact, maps = all_cases()
     with gpuph.use_kernels("cpu"):
         hashes = {case.name: hashed(case) for case in exact}
@@ -108,7 +108,7 @@ def compute() -> tuple[dict[str, Hashes], dict[str, np.ndarray]]:
 
 
 def load() -> tuple[dict[str, Hashes], dict[str, np.ndarray]]:
-    """The answers as they were written."""
+    """Return the stored answers."""
     with np.load(LOSSES) as file:
         return json.loads(HASHES.read_text()), dict(file)
 

@@ -1,4 +1,4 @@
-"""How a training loop uses the loss: without waiting, captured, on another stream, under autocast, on odd batches."""
+"""Call the loss as training loops do: without synchronising, in a CUDA graph, on a stream, with autocast, in parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Results = tuple[Tensor, ...]
 
 
 def modes(day: Day) -> None:
-    """Check each way of calling against the plain call."""
+    """Compare each way of calling with the plain call."""
     ways: dict[str, Callable[[Day, Maps, Tensor, Tensor], Results]] = {
         "never waits for the device": never_waits,
         "captured in a graph and replayed": replays,
@@ -34,7 +34,7 @@ def modes(day: Day) -> None:
 
 
 def never_waits(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Results:
-    """Call while PyTorch raises at everything that waits for the device."""
+    """Call while PyTorch raises at every synchronisation with the device."""
     if day.rehearse:
         return case.step(pred, target)
     torch.cuda.set_sync_debug_mode("error")
@@ -45,7 +45,7 @@ def never_waits(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Results:
 
 
 def replays(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Results:
-    """Capture a call on other data, and replay it on these."""
+    """Capture a call on other data, and replay it on the given data."""
     fixed, truth = target.clone(), target.clone()
     results, replay = day.capture(lambda: case.step(fixed, truth))
     fixed.copy_(pred)
@@ -56,7 +56,7 @@ def replays(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Results:
 
 
 def on_second_stream(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Results:
-    """Call on another stream than the current one."""
+    """Call on a stream other than the current one."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -66,13 +66,13 @@ def on_second_stream(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Resu
 
 
 def under_autocast(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Results:
-    """Call where PyTorch computes what it can in bfloat16."""
+    """Call with autocast to bfloat16."""
     with torch.autocast("cpu" if day.rehearse else "cuda", dtype=torch.bfloat16):
         return case.step(pred, target)
 
 
 def in_odd_batches(day: Day, case: Maps, pred: Tensor, target: Tensor) -> Results:
-    """Call on 1 and 3 of the maps, which must not compile variants of kernels in the middle of training."""
+    """Call on 1 and on 3 of the maps, which must not compile variants of kernels in the middle of training."""
     import triton
 
     compiled: list[str] = []

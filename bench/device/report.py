@@ -1,4 +1,4 @@
-"""What a section of the day writes: one JSON line a figure, on disk the moment that it is known."""
+"""Write the results of sections as JSON lines, each flushed to disk at once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ FILE = "day.jsonl"
 
 
 class Report:
-    """Appends figures of one section to a file in a folder."""
+    """Append the results of one section to a file."""
 
     def __init__(self, folder: Path, section: str) -> None:
         self.path, self.section = folder / FILE, section
 
     def __call__(self, name: str, value: Any, unit: str = "", **more: Any) -> None:
-        """Write a figure, or any other finding, and flush it to the disk."""
+        """Write one result, and flush it to disk."""
         row = {"section": self.section, "name": name, "value": value, "unit": unit, **more, "at": round(time.time(), 1)}
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -27,18 +27,18 @@ class Report:
         print(f"[{self.section}] {name}: {_short(value)} {unit}", flush=True)
 
     def skipped(self, name: str, reason: str) -> None:
-        """Write that a check was left out, and why."""
+        """Report that a check was skipped, with the reason."""
         self(name, "skipped", reason=reason)
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The figures of all sections, in the order of writing."""
+    """Return the results of all sections in the order in which they were written."""
     path = folder / FILE
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """A table of all figures, sections apart, with what failed repeated at the end."""
+    """Format all results by section, and repeat the failures at the end."""
     lines, section = [], None
     for row in rows:
         if row["section"] != section:

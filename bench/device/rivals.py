@@ -1,4 +1,4 @@
-"""Other libraries, where they are installed."""
+"""Time other libraries on the same inputs, if they are installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Call = Callable[[], object]
 
 
 def rivals(day: Day) -> None:
-    """Time the other libraries that are there, and gpuph on the same inputs."""
+    """Time the installed libraries, and gpuph on the same inputs."""
     n = 2 if day.rehearse else 64
     x = inputs.KINDS["roads"](n, 12 if day.rehearse else 64)
     sides = inputs.bars(False, n, 5 if day.rehearse else 300)
@@ -38,7 +38,7 @@ def rivals(day: Day) -> None:
 
 
 def _seconds(run: Call, rounds: int) -> float:
-    """Median seconds of a call after the first one."""
+    """Return the median seconds of a call, without the first one."""
     run()
     seconds = []
     for _ in range(rounds):
@@ -76,7 +76,7 @@ def _cripser(x: Tensor) -> Iterator[tuple[str, Call]]:
 
 
 def _assignment(a: gpuph.Diagram, b: gpuph.Diagram) -> Iterator[tuple[str, Call]]:
-    """The same matching as an assignment of points to points, without the making of its matrix."""
+    """Yield the same matching as an assignment of points to points. Filling its matrix is not timed."""
     from torch_linear_assignment import batch_linear_assignment
 
     alone_a, alone_b = ((side.death - side.birth).square() / 2 for side in (a, b))

@@ -1,4 +1,4 @@
-"""`python -m bench.device.section NAME --out DIR`: one section of the day, in this process."""
+"""`python -m bench.device.section NAME --out DIR`: run one section of `bench.device.day` in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .report import Report
 
 
 class Day(NamedTuple):
-    """What a section is given."""
+    """The arguments of a section."""
 
     report: Report
     out: Path
@@ -26,12 +26,12 @@ class Day(NamedTuple):
 
     @property
     def repeats(self) -> int:
-        """How often an answer is asked for: races show in some of many runs."""
+        """How often each answer is computed, because races show in some of many runs only."""
         return 2 if self.rehearse else 30
 
     @contextlib.contextmanager
     def isolated(self, name: str) -> Iterator[None]:
-        """Report what fails inside under that name, and go on: one failure must not hide what the rest would find."""
+        """Report an exception under the given name and continue, so that a failure does not hide later ones."""
         try:
             yield
         except ModuleNotFoundError as error:
@@ -41,7 +41,7 @@ class Day(NamedTuple):
             self.report(name, "FAILED", reason=f"{type(error).__name__}: {error}"[:2000])
 
     def capture(self, run: Callable[[], tuple[Tensor, ...]]) -> tuple[tuple[Tensor, ...], Callable[[], None]]:
-        """Record a call in a CUDA graph; returns its results, and a function that computes them anew in place."""
+        """Capture a call in a CUDA graph. Returns its results, and a function that recomputes them in place."""
         if not self.rehearse:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
@@ -58,7 +58,7 @@ class Day(NamedTuple):
 
 @contextlib.contextmanager
 def emulated() -> Iterator[None]:
-    """Let tensors and kernels for a GPU live on the CPU, the kernels as compiled PTX."""
+    """Run code for a GPU on the CPU, with kernels as compiled PTX."""
     from .counts import PTXRUN, as_on_a_device
 
     sys.path.insert(0, PTXRUN)
@@ -68,7 +68,7 @@ def emulated() -> Iterator[None]:
         yield
 
 
-SECTIONS = {  # where they are; a module is imported when its section runs, as it may need a package that is missing
+SECTIONS = {  # module and function; modules are imported late, because they may need packages that are missing
     "machine": "times:machine_section",
     "compile": "compiling:compile_section",
     "images": "answers:images",
@@ -89,7 +89,7 @@ SECTIONS = {  # where they are; a module is imported when its section runs, as i
 
 
 def run(day: Day, name: str) -> None:
-    """Run a section in this process."""
+    """Run a section in this process, and report its failure."""
     module, _, function = SECTIONS[name].partition(":")
     with day.isolated("section"), emulated() if day.rehearse else contextlib.nullcontext():
         getattr(importlib.import_module(f"{__package__}.{module}"), function)(day)

@@ -1,4 +1,4 @@
-"""What the device can do, and how long the kernels, whole calls and training steps take there."""
+"""Measure the limits of the device, and the times of kernels, whole calls and training steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COST = Path(__file__).parents[1] / "results" / "device_cost.json"
 
 
 def machine_section(day: Day) -> None:
-    """Report versions, and the two ceilings that times are compared with: copying memory, and launching."""
+    """Report versions, and the two limits that times are compared with: copying memory, and launching."""
     day.report("machine", machine())
     for tool in ("compute-sanitizer", "ncu", "gcc"):
         day.report(tool, shutil.which(tool) or "missing")
@@ -61,7 +61,7 @@ def _repeat(one: Tensor) -> None:
 
 
 def eager(run: Callable[[], object]) -> float:
-    """Median seconds of a call, of the device and of whatever of the host it has to wait for."""
+    """Return the median seconds of a call on the device, including time that it waits for the host."""
     from triton.testing import do_bench
 
     milliseconds: float = do_bench(run, warmup=20, rep=100, return_mode="median")
@@ -69,7 +69,7 @@ def eager(run: Callable[[], object]) -> float:
 
 
 def replayed(run: Callable[[], object]) -> float:
-    """Median seconds of a call that is recorded in a CUDA graph and replayed."""
+    """Return the median seconds of a call that is captured in a CUDA graph and replayed."""
     from triton.testing import do_bench_cudagraph
 
     milliseconds: float = do_bench_cudagraph(run, rep=50, return_mode="median")
@@ -77,7 +77,7 @@ def replayed(run: Callable[[], object]) -> float:
 
 
 def _host_seconds(run: Callable[[], object], n: int) -> float:
-    """Seconds of the host for a call, with nothing to wait for."""
+    """Return the seconds of the host per call, without waiting for the device."""
     for _ in range(5):
         run()
     torch.cuda.synchronize()
@@ -90,7 +90,7 @@ def _host_seconds(run: Callable[[], object], n: int) -> float:
 
 
 def kernels(day: Day) -> None:
-    """Time every kernel of every workload between two events, beside what the cost model predicts."""
+    """Time every kernel of every workload between two events, and report the cost model's prediction with it."""
     predicted = predictions()
     for title, make in workloads(small=day.rehearse).items():
         with day.isolated(title):
@@ -101,7 +101,7 @@ def kernels(day: Day) -> None:
 
 
 def _seconds_by_kernel(run: Callable[[], object], day: Day) -> dict[str, float]:
-    """Median seconds of each kernel in a call, added up over its launches."""
+    """Return the median seconds of each kernel in a call, summed over its launches."""
     from triton.runtime.jit import JITFunction
 
     launches: list[tuple[str, Any, Any]] = []
@@ -120,7 +120,7 @@ def _seconds_by_kernel(run: Callable[[], object], day: Day) -> dict[str, float]:
         for _ in range(1 if day.rehearse else 15):
             launches.clear()
             if not day.rehearse:
-                torch.cuda._sleep(5_000_000)  # the host runs ahead, so that launches follow one another closely
+                torch.cuda._sleep(5_000_000)  # lets the host run ahead, so that launches follow each other closely
             run()
             torch.cuda.synchronize()
             once: dict[str, float] = {}
@@ -132,7 +132,7 @@ def _seconds_by_kernel(run: Callable[[], object], day: Day) -> dict[str, float]:
 
 
 def predictions() -> dict[tuple[str, str], dict[str, float]]:
-    """Predicted microseconds of kernels, by workload and kernel, as `bench.device.cost --save` wrote them."""
+    """Return the predicted microseconds by workload and kernel that `bench.device.cost --save` wrote."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for title, batches in json.loads(COST.read_text())["cases"].items():
         for name, stage in batches[-1]["stages"].items():
@@ -145,7 +145,7 @@ def predictions() -> dict[tuple[str, str], dict[str, float]]:
 
 
 def calls(day: Day) -> None:
-    """Time whole calls: eager, replayed, and the host's part."""
+    """Time whole calls: eagerly, replayed from a CUDA graph, and on the host alone."""
     for title, make in workloads(small=day.rehearse).items():
         with day.isolated(title):
             run = make()
@@ -158,7 +158,7 @@ def calls(day: Day) -> None:
 
 
 def training(day: Day) -> None:
-    """Time training steps of the paper's preset: with MSE alone, with the localized loss, and with GUDHI's."""
+    """Time training steps of the paper's preset with MSE alone, with the localized loss, and with it by GUDHI."""
     if importlib.util.find_spec("monai") is None:
         day.report.skipped("training steps", "monai is not installed")
         return
@@ -167,7 +167,8 @@ def training(day: Day) -> None:
     preset = PRESETS["small" if day.rehearse else "paper"][2]
     batch, crop = (1, 32) if day.rehearse else (preset.batch, preset.crop)
     images = torch.rand(batch, 3, crop, crop, generator=torch.Generator().manual_seed(0)).cuda()
-    target = inputs.predictions(max(1, batch))[1][:batch, :, :crop, :crop].contiguous().cuda()
+    _, maps = inputs.predictions(batch)
+    target = maps[..., :crop, :crop].contiguous().cuda()
     mse = torch.nn.functional.mse_loss
     contenders = {"MSE": mse, "MSE + localized": plus(gpuph.LocalizedPHLoss(window=min(64, crop)), preset.weight)}
     if importlib.util.find_spec("gudhi") is None:

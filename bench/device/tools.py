@@ -1,4 +1,4 @@
-"""What the sanitizer and the profiler of CUDA's toolkit say, each run on a section of its own."""
+"""Run CUDA's compute-sanitizer and profiler, each on a section of its own."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ METRICS = {
 
 
 def memcheck(day: Day) -> None:
-    """Look for bad accesses to memory."""
+    """Check for invalid accesses to memory."""
     _sanitize("memcheck", day)
 
 
 def racecheck(day: Day) -> None:
-    """Look for races in shared memory."""
+    """Check for races in shared memory."""
     _sanitize("racecheck", day)
 
 
@@ -51,7 +51,7 @@ def _sanitize(tool: str, day: Day) -> None:
         day.report.skipped(tool, "compute-sanitizer is not on the PATH")
         return
     words = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", *_section("tiny", day)]
-    env = dict(os.environ, PYTORCH_NO_CUDA_MEMORY_CACHING="1")  # a buffer's end is then the end of an allocation
+    env = dict(os.environ, PYTORCH_NO_CUDA_MEMORY_CACHING="1")  # each buffer is then an allocation of its own
     code, output = _run(words, day, tool, env)
     total = re.findall(r"ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) hazard", output)
     clean = code == 0 and total and not any(int(number) for pair in total for number in pair if number)
@@ -59,7 +59,7 @@ def _sanitize(tool: str, day: Day) -> None:
 
 
 def slowest(out: Path) -> dict[str, str]:
-    """The kernels that took longest, and the workload in which each did, by the times of the day so far."""
+    """Return the kernels that took longest so far, each with the workload in which it did."""
     timed = [row for row in read(out) if row["section"] == "kernels" and isinstance(row["value"], float)]
     found: dict[str, str] = {}
     for row in sorted(timed, key=lambda row: -row["value"]):
@@ -70,7 +70,7 @@ def slowest(out: Path) -> dict[str, str]:
 
 
 def profiler(day: Day) -> None:
-    """Profile the five kernels that took longest, by ncu."""
+    """Profile the five kernels that took longest with ncu."""
     kernels = slowest(day.out)
     if day.rehearse:
         day.report.skipped("ncu", f"a rehearsal runs what it would profile without it: {', '.join(kernels)}")
@@ -84,7 +84,7 @@ def profiler(day: Day) -> None:
     words += ["--kernel-name", pattern, *_section("profiled", day)]
     code, output = _run(words, day, "ncu", dict(os.environ))
     rows = csv.DictReader(line for line in output.splitlines() if line.startswith('"'))
-    named = [row for row in rows if row.get("Kernel Name")]  # the row before has units
+    named = [row for row in rows if row.get("Kernel Name")]  # the first row has units
     for row in named:
         found = {short: row[metric] for metric, short in METRICS.items() if row.get(metric)}
         day.report(row["Kernel Name"], found.pop("duration", "no duration"), "ns", **found)
@@ -93,7 +93,7 @@ def profiler(day: Day) -> None:
 
 
 def tiny(day: Day) -> None:
-    """Run a few small cases once, without comparing: tools slow them down a hundredfold, and instrument each kernel."""
+    """Run a few small cases once, without comparing answers, because tools slow kernels down a hundredfold."""
     single, double = torch.float32, torch.float64
     cases: tuple[Windows | Points | Maps, ...] = (
         Windows("noise", 2, (12, 11), single, "T"),
@@ -109,13 +109,14 @@ def tiny(day: Day) -> None:
         if isinstance(case, Maps):
             case.step(*(x.cuda() for x in case.make()))
         else:
-            answers.on_device(case)[1]()
+            _, run = answers.on_device(case)
+            run()
         torch.cuda.synchronize()
         day.report(case.name, "ran")
 
 
 def profiled(day: Day) -> None:
-    """Run the workloads of the kernels that took longest, each once."""
+    """Run each workload of the kernels that took longest once."""
     titles = [*dict.fromkeys(slowest(day.out).values())]
     for title in titles:
         workloads(small=day.rehearse)[title]()()
@@ -128,7 +129,7 @@ def _section(name: str, day: Day) -> list[str]:
 
 
 def _run(words: Sequence[str], day: Day, name: str, env: dict[str, str]) -> tuple[int, str]:
-    """Run a tool and keep all that it prints, also if the tool is stopped."""
+    """Run a tool, and keep its output even if the tool is stopped."""
     path = day.out / f"{name}.txt"
     with path.open("w") as file:
         run = subprocess.run(words, stdout=file, stderr=subprocess.STDOUT, env=env, check=False)

@@ -15,9 +15,9 @@ Call = Callable[[], object]
 
 
 def workloads(small: bool) -> dict[str, Callable[[], Call]]:
-    """What makes the calls, with their inputs on the device, by the titles that the cost model gives them.
+    """Return functions that prepare the calls, with inputs on the device, by their titles in the cost model.
 
-    The small ones, for a rehearsal, have less data under the same titles, but for maps and pairs.
+    Small workloads, for a rehearsal, have less data under the same titles, except for maps and pairs.
     """
     n, n3, size, size3 = (2, 1, 12, 6) if small else (1024, 64, 64, 32)
     found: dict[str, Callable[[], Call]] = {}
