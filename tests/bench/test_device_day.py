@@ -1,4 +1,4 @@
-"""The day of a GPU, rehearsed: every section runs through compiled PTX, and none that breaks stops the next."""
+"""`bench.device.day`, rehearsed as compiled PTX: all sections run, and a failing section does not stop the others."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ needs_gcc = pytest.mark.skipif(not shutil.which("gcc") or sys.platform != "linux
 
 @pytest.fixture(autouse=True)
 def nothing_carried(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what is carried, empty, whatever this checkout has."""
+    """Use an empty directory instead of this checkout's carried files, and return it."""
     folder = tmp_path_factory.mktemp("carried")
     monkeypatch.setattr(day, "CARRIED", folder)
     return folder
 
 
 @pytest.mark.slow
-def test_golden_answers_are_those_of_the_cpu() -> None:
+def test_golden_answers_equal_the_cpus() -> None:
     hashes, tensors = golden.load()
     now, tensors_now = golden.compute()
     assert now == hashes, "run `python -m bench.device.golden` where a change of answers is meant"
@@ -54,7 +54,7 @@ def test_inputs_are_exact_in_float32() -> None:
             assert torch.equal(single.double().nan_to_num(), double.nan_to_num()), kind
 
 
-def test_digest_tells_answers_apart() -> None:
+def test_digest_depends_on_values_shapes_and_dtypes() -> None:
     x = torch.arange(6.0)
     assert golden.digest([x]) == golden.digest([x.clone()]) != golden.digest([x.flip(0)])
     assert golden.digest([x]) != golden.digest([x.double()])
@@ -62,7 +62,7 @@ def test_digest_tells_answers_apart() -> None:
     assert golden.digest([torch.tensor([0.0, torch.nan])]) == golden.digest([torch.tensor([-0.0, -torch.nan])])
 
 
-def test_everything_rehearsed_runs_on_a_gpu_too() -> None:
+def test_rehearsed_cases_are_among_those_of_a_gpu() -> None:
     for make in (*(functools.partial(cases.diagrams, rank) for rank in (2, 3)), cases.matchings, cases.losses):
         small, every = (make(small=small) for small in (True, False))
         assert set(small) < set(every)
@@ -71,7 +71,7 @@ def test_everything_rehearsed_runs_on_a_gpu_too() -> None:
 
 
 @pytest.mark.parametrize("rank", [2, 3])
-def test_cases_are_of_every_kind_dtype_and_construction(rank: int) -> None:
+def test_cases_cover_kinds_dtypes_and_constructions(rank: int) -> None:
     every = cases.diagrams(rank, small=False)
     for shape in {case.shape for case in every if case.n < cases.MANY}:
         found = {(case.kind, case.dtype, case.construction) for case in every if case.shape == shape}
@@ -83,7 +83,7 @@ def test_cases_are_of_every_kind_dtype_and_construction(rank: int) -> None:
     assert {(case.kind, case.dtype) for case in losses} == kinds
 
 
-def test_answers_are_asked_for_20_to_50_times(tmp_path: Path) -> None:
+def test_answers_are_computed_20_to_50_times(tmp_path: Path) -> None:
     assert 20 <= section.Day(report.Report(tmp_path, "images"), tmp_path, rehearse=False).repeats <= 50
 
 
@@ -100,7 +100,7 @@ def words(code: str) -> list[str]:
 
 
 def run_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: dict[str, str], limit: float) -> list[dict]:
-    """Run a day of sections that are given as code; returns what it wrote."""
+    """Run sections given as code, and return the rows that they reported."""
     monkeypatch.setattr(day, "command", lambda name, out, rehearse: words(codes[name]))
     monkeypatch.setattr(day, "LIMITS", dict.fromkeys(codes, limit))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -108,7 +108,7 @@ def run_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: dict[st
     return [json.loads(line) for line in (tmp_path / report.FILE).read_text().splitlines()]
 
 
-def test_section_that_hangs_or_crashes_stops_none_that_follows(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_sections_that_hang_or_crash_do_not_stop_the_others(tmp_path: Path, monkeypatch, capsys) -> None:
     reporting = {name: REPORTING.format(out=str(tmp_path), section=name) for name in ("losses", "modes")}
     codes = {
         "images": "import time; time.sleep(600)",
@@ -126,7 +126,7 @@ def test_section_that_hangs_or_crashes_stops_none_that_follows(tmp_path: Path, m
     assert "4 failed" in capsys.readouterr().out
 
 
-def test_what_a_section_leaves_running_ends_with_it(tmp_path: Path, monkeypatch) -> None:
+def test_processes_started_by_a_section_end_with_it(tmp_path: Path, monkeypatch) -> None:
     child = f"{sys.executable} -c 'import time; time.sleep(600)'"
     start = f"import subprocess; print(subprocess.Popen({child!r}, shell=True).pid, flush=True)"
     run_sections(tmp_path, monkeypatch, {"images": f"{start}; import time; time.sleep(600)", "volumes": start}, limit=2)
@@ -146,7 +146,7 @@ def _is_running(pid: int) -> bool:
         return False
 
 
-def test_the_whole_day_ends_in_time(tmp_path: Path, monkeypatch) -> None:
+def test_all_sections_end_before_the_deadline(tmp_path: Path, monkeypatch) -> None:
     assert day.TOTAL + 5 < 480
     monkeypatch.setattr(day, "TOTAL", 6)
     start = time.monotonic()
@@ -159,7 +159,7 @@ def test_the_whole_day_ends_in_time(tmp_path: Path, monkeypatch) -> None:
     ]
 
 
-def test_sections_after_the_time_is_up_are_named(tmp_path: Path, monkeypatch) -> None:
+def test_sections_after_the_deadline_are_reported_as_skipped(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(day, "TOTAL", 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     day.main(["--out", str(tmp_path)])
@@ -172,7 +172,7 @@ def a_day(tmp_path: Path, name: str, rehearse: bool = True) -> section.Day:
     return section.Day(report.Report(tmp_path, name), tmp_path, rehearse)
 
 
-def test_missing_package_is_named_and_skipped(tmp_path: Path, monkeypatch) -> None:
+def test_missing_package_is_reported_as_skipped(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     for name in ("bench.device.times", "bench.device.workloads", "bench.inputs"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -204,7 +204,7 @@ exit {code}
 
 
 def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str, code: int = 0) -> None:
-    """Put a program on the PATH that only says something."""
+    """Put a program on the PATH that only prints a text."""
     path = tmp_path / "bin" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(STUB.format(out=tmp_path, says=says, code=code))
@@ -222,7 +222,9 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str, 
         ("racecheck", "========= RACECHECK SUMMARY: 1 hazard displayed (0 errors, 1 warning)", 0, "FAILED"),
     ],
 )
-def test_sanitizer_is_run_and_read(tmp_path: Path, monkeypatch, tool: str, says: str, code: int, value: str) -> None:
+def test_sanitizer_runs_and_its_summary_is_read(
+    tmp_path: Path, monkeypatch, tool: str, says: str, code: int, value: str
+) -> None:
     from bench.device import tools
 
     stub(tmp_path, monkeypatch, "compute-sanitizer", says, code)
@@ -240,7 +242,7 @@ PROFILE = """==PROF== Connected to process 1
 """
 
 
-def test_profiler_takes_the_five_slowest_kernels(tmp_path: Path, monkeypatch) -> None:
+def test_five_slowest_kernels_are_profiled(tmp_path: Path, monkeypatch) -> None:
     from bench.device import tools
 
     times = report.Report(tmp_path, "kernels")
@@ -259,7 +261,7 @@ def test_profiler_takes_the_five_slowest_kernels(tmp_path: Path, monkeypatch) ->
     assert set(tools.slowest(tmp_path).values()) == {"persistence of volumes, noise"}
 
 
-def test_tools_that_are_missing_are_named(tmp_path: Path, monkeypatch) -> None:
+def test_missing_tools_are_reported_as_skipped(tmp_path: Path, monkeypatch) -> None:
     from bench.device import tools
 
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -271,7 +273,7 @@ def test_tools_that_are_missing_are_named(tmp_path: Path, monkeypatch) -> None:
     assert skipped == [missing, missing, ("skipped", "ncu is not on the PATH")]
 
 
-def test_carried_kernels_are_found_in_another_folder(tmp_path: Path) -> None:
+def test_carried_kernels_are_reused_after_a_move(tmp_path: Path) -> None:
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -298,7 +300,7 @@ def _add_one(x):
     tl.store(x, tl.load(x) + 1)
 
 
-def test_a_rehearsal_leaves_the_carried_kernels_alone(tmp_path: Path, monkeypatch, nothing_carried: Path) -> None:
+def test_rehearsal_does_not_use_carried_kernels(tmp_path: Path, monkeypatch, nothing_carried: Path) -> None:
     monkeypatch.delenv("TRITON_CACHE_DIR", raising=False)
     (nothing_carried / "triton").mkdir()
     assert "TRITON_CACHE_DIR" not in day.environment(tmp_path, tmp_path / "site", rehearse=True)
@@ -335,7 +337,7 @@ def test_every_timed_call_has_a_prediction() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_the_day_says_so(tmp_path: Path, capsys) -> None:
+def test_missing_gpu_ends_the_command_with_one_line(tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit):
         day.main(["--out", str(tmp_path)])
     assert "PyTorch finds no GPU here" in capsys.readouterr().err
@@ -363,7 +365,7 @@ def test_every_section_can_be_rehearsed(tmp_path: Path, capsys) -> None:
 
 @pytest.mark.ptx
 @needs_gcc
-def test_wrong_answer_is_found(tmp_path: Path, monkeypatch) -> None:
+def test_wrong_answer_is_reported(tmp_path: Path, monkeypatch) -> None:
     from bench.device import answers
 
     right = golden.pairs
