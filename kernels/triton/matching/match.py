@@ -24,7 +24,7 @@ from ...records import Points as Diagram
 from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows, registers
 from .auction import auction
 from .augment import Tree
-from .points import collect, count_finite, keep_columns, keep_rows, leave_alone, match_essential, scale_of, write
+from .candidates import collect, count_finite, keep_columns, keep_rows, leave_alone, match_essential, scale_of, write
 from .polish import search
 from .savings import Points, Side, keys, sort
 
