@@ -48,11 +48,11 @@ def _run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
     if not by_triton(birth_a):
-        found = cpu.cost(arrays(a), arrays(b), array(partner_a), array(partner_b), squared)
+        found = cpu.cost(arrays(a), arrays(b), array(partner_a), array(partner_b), squared=squared)
         device = birth_a.device
         return tensor(found.cost, device), tensor(found.slopes_a, device), tensor(found.slopes_b, device)
     with current_device(birth_a):
-        return backend.triton.cost(a, b, partner_a, partner_b, squared)
+        return backend.triton.cost(a, b, partner_a, partner_b, squared=squared)
 
 
 define(

@@ -38,11 +38,11 @@ def _run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
     if not by_triton(birth_a):
-        partner_a, partner_b, gap = cpu.match(arrays(a), arrays(b), squared, solver)
+        partner_a, partner_b, gap = cpu.match(arrays(a), arrays(b), solver, squared=squared)
         device = birth_a.device
         return tensor(partner_a, device), tensor(partner_b, device), tensor(gap, device)
     with current_device(birth_a):
-        return backend.triton.match(a, b, squared, solver)
+        return backend.triton.match(a, b, solver, squared=squared)
 
 
 define(

@@ -38,10 +38,10 @@ def _run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
     if not by_triton(birth_a):
-        found, device = cpu.matched_cost(arrays(a), arrays(b), squared), birth_a.device
+        found, device = cpu.matched_cost(arrays(a), arrays(b), squared=squared), birth_a.device
         return tensor(found.cost, device), tensor(found.slopes_a, device), tensor(found.slopes_b, device)
     with current_device(birth_a):
-        return backend.triton.matched_cost(a, b, squared)
+        return backend.triton.matched_cost(a, b, squared=squared)
 
 
 def _fake_scatter(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:

@@ -26,7 +26,7 @@ def _fake_maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
 
 def _run_maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
     warn_of_detour(cost, "maximin edges")
-    return torch.from_numpy(cpu.maximin(array(cost), array(region), same)).to(cost.device)
+    return torch.from_numpy(cpu.maximin(array(cost), array(region), same=same)).to(cost.device)
 
 
 define("regions(Tensor mask, int radius) -> Tensor", _fake_regions, _run_regions)

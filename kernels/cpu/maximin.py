@@ -40,7 +40,7 @@ def regions(mask: Array, radius: int) -> Array:
 
 
 @interruptible(lambda cost, *_: cost.size >= 1 << 18)
-def maximin(cost: Array, region: Array, same: bool) -> Array:
+def maximin(cost: Array, region: Array, *, same: bool) -> Array:
     """Count the pairs that each edge decides; see `gpuph.ops.maximin`."""
     n, window, halt = len(cost), region.shape[1:], halt_word()
     counts = np.zeros(cost.shape, np.int64)

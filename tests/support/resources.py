@@ -74,9 +74,9 @@ def launches() -> dict[str, Launch]:
             count = torch.empty(16, dtype=torch.int64, device="meta")
             diagram = Points(points, points, count)
             for squared in (True, False):
-                matched = engine.match(diagram, diagram, squared, "auto")
-                engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared)
-                engine.matched_cost(diagram, diagram, squared)
+                matched = engine.match(diagram, diagram, "auto", squared=squared)
+                engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared=squared)
+                engine.matched_cost(diagram, diagram, squared=squared)
     by_variant = {}
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}

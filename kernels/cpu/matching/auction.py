@@ -1,6 +1,6 @@
-"""Match by auction, where a point may also stay alone. Optimal to rounding.
+"""Match by auction, where points may also stay unmatched. Optimal up to rounding.
 
-Bertsekas 1988; bidding from both sides, without which columns left over could keep a price: Bertsekas & Castanon 1992.
+Bertsekas 1988. Both sides bid (Bertsekas & Castanon 1992): otherwise unmatched columns could keep positive prices.
 """
 
 from __future__ import annotations
@@ -9,27 +9,29 @@ import numpy as np
 
 from ..runtime.jit import device
 from ..runtime.primitives import halted
-from .savings import FINE, ROUNDING, certify, largest_paid, lowest, place_of, relax, saving
+from .savings import FINE, ROUNDING, certify, largest, largest_paid, lowest, place_of, relax, saving
 
-_SCALING = 0.125  # of epsilon, from one round to the next
-_BIDS = 1_000  # a point, after which the auction gives up
-_FINEST = 2.0**-36  # epsilon at last, relative to the largest cost, where long bars are matched at a small one
+_SCALING = 0.125  # factor of epsilon from one round to the next
+_BIDS = 1_000  # bids per point in a round, after which the auction gives up
+_FINEST = 2.0**-36  # last epsilon, relative to the largest cost paid, for long bars that are matched at a small cost
 
 
 @device
-def auction(rows, n, columns, m, largest, near, far, waiting):
-    """Let rows bid for columns and then columns for rows, with ever smaller epsilon. Returns the gap.
+def auction(rows, n, columns, m, work):
+    """Let rows bid for columns and then columns for rows, with ever smaller epsilon. Return the gap.
 
-    Both sides have prices, a row's being its profit. Nobody would gain more than epsilon by another partner.
-    largest : the largest saving. near : infinite. far, waiting : used up.
+    Both sides have prices; the price of a row is its profit. After a round, no point would gain more than epsilon from
+    another partner. The workspace except for the tree is overwritten.
     """
-    smallest = ROUNDING * largest
-    epsilon = _SCALING * largest
+    near, far = work.near, work.far
+    most = largest(rows.gain, n)
+    smallest = ROUNDING * most
+    epsilon = _SCALING * most
     while True:
-        bids = _bid(rows, n, columns, True, epsilon, _BIDS * (n + m), near, far, waiting)
-        bids = _bid(columns, m, rows, False, epsilon, bids, near, far, waiting)
-        gap = certify(rows, n, columns, m, near, far)
-        if halted(rows.halt):
+        bids = _bid(rows, n, columns, -1.0, epsilon, _BIDS * (n + m), work)
+        bids = _bid(columns, m, rows, 0.0, epsilon, bids, work)
+        gap = certify(rows, n, columns, m, work)
+        if halted(work.halt):
             return gap
         if gap <= n * smallest or epsilon == smallest or bids == 0:
             paid = largest_paid(rows, n, columns, m)
@@ -46,17 +48,18 @@ def auction(rows, n, columns, m, largest, near, far, waiting):
 
 
 @device
-def _bid(bidders, n, goods, at_any_price, epsilon, bids, near, far, waiting):
-    """Let the bidders without a partner bid until there are none: all of them, or those with a positive price.
+def _bid(bidders, n, goods, least_price, epsilon, bids, work):
+    """Let unmatched bidders whose price is above `least_price` bid until none is left.
 
-    Returns how many of the `bids` are left.
+    Return how many of the `bids` are left.
     """
+    near, far, waiting = work.near, work.far, work.keys.order
     size = 0
     for i in range(n - 1, -1, -1):
-        if bidders.partner[i] < 0 and (at_any_price or bidders.price[i] > 0.0):
+        if bidders.partner[i] < 0 and bidders.price[i] > least_price:
             waiting[size] = i
             size += 1
-    while size > 0 and bids > 0 and not halted(bidders.halt):
+    while size > 0 and bids > 0 and not halted(work.halt):
         bids -= 1
         size -= 1
         i = waiting[size]
@@ -64,19 +67,19 @@ def _bid(bidders, n, goods, at_any_price, epsilon, bids, near, far, waiting):
         relax(bidders, i, 0.0, goods, first, last, near, far)
         loss = lowest(far, first, last)
         if not loss < 0.0:
-            bidders.price[i] = 0.0  # better alone
+            bidders.price[i] = 0.0  # better unmatched
             continue
         j = place_of(loss, far, goods, first, last)
         far[j] = np.inf
         saved = saving(bidders, i, goods, j)
-        # A price that rose by less than its rounding would not rise at all.
+        # A smaller rise could vanish in the rounding of the price, and the auction would not end.
         bidders.price[i] = max(0.0, -lowest(far, first, last) - max(epsilon, ROUNDING * saved))
         goods.price[j] = saved - bidders.price[i]
         outbid = goods.partner[j]
         bidders.partner[i], goods.partner[j] = j, i
         if outbid >= 0:
             bidders.partner[outbid] = -1
-            if at_any_price or bidders.price[outbid] > 0.0:
+            if bidders.price[outbid] > least_price:
                 waiting[size] = outbid
                 size += 1
     return bids

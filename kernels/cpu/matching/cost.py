@@ -1,4 +1,4 @@
-"""Cost: what a matching costs, and how that changes with each birth and death."""
+"""Cost of a matching, and its derivatives in each birth and death."""
 
 from __future__ import annotations
 
@@ -16,83 +16,82 @@ from ..runtime.threads import over_windows
 Array = NDArray[Any]
 
 _SQRT_HALF = 0.5**0.5
+_LONG = 1 << 23  # coordinates of births, which take a few hundredths of a second; see `interruptible`
+_COLUMNS_PER_SLICE = 20_000  # columns below which another thread costs more than it saves
 
 
-@interruptible(lambda a, b, *_: a.birth.size + b.birth.size >= 1 << 23)
+@interruptible(lambda a, b, *_: a.birth.size + b.birth.size >= _LONG)
 def cost(
-    a: Points[Array], b: Points[Array], partner_a: Array, partner_b: Array, squared: bool, padded: bool = True
+    a: Points[Array], b: Points[Array], partner_a: Array, partner_b: Array, *, squared: bool, padded: bool = True
 ) -> Costs[Array]:
-    """Add up what matchings cost; slopes behind the points are 0 if `padded`, and anything otherwise."""
+    """Add up the costs of matchings.
+
+    Slopes in columns without a point are 0 if `padded` is True, and unspecified otherwise.
+    """
+    for name, partner, points in (("partner_a", partner_a, a), ("partner_b", partner_b, b)):
+        if partner.shape != points.birth.shape:
+            raise ValueError(f"{name} must have shape {points.birth.shape}, got {partner.shape}")
     (n, size_a), size_b, dtype = a.birth.shape, b.birth.shape[1], a.birth.dtype
     new = np.zeros if padded else np.empty
     out, halt = Costs(np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)), halt_word()
 
-    for name, partner, points in (("partner_a", partner_a, a), ("partner_b", partner_b, b)):
-        if partner.shape != points.birth.shape:
-            raise ValueError(f"{name} must have shape {points.birth.shape}, got {partner.shape}")
-
     def run(start: int, stop: int) -> bool:
-        points = [x[start:stop] for x in (*a, *b, partner_a, partner_b)]
-        within: bool = _windows(*points, squared, *(x[start:stop] for x in out), halt)
+        points_a, points_b = (Points._make(x[start:stop] for x in points) for points in (a, b))
+        costs = Costs._make(x[start:stop] for x in out)
+        within: bool = _cost(points_a, points_b, partner_a[start:stop], partner_b[start:stop], squared, costs, halt)
         return within
 
-    if not all(over_windows(n, run, 1 + 20_000 // (1 + size_a + size_b))):
+    if not all(over_windows(n, run, 1 + _COLUMNS_PER_SLICE // (1 + size_a + size_b))):
         raise IndexError(f"partner_a must be less than the number of columns of b, {size_b}, got {partner_a.max()}")
     return out
 
 
 @kernel
-def _windows(
-    birth_a, death_a, count_a, birth_b, death_b, count_b, partner_a, partner_b, squared, cost, slopes_a, slopes_b, halt
-):
-    """Costs of the windows of a slice, added up in order of the columns.
+def _cost(a, b, partner_a, partner_b, squared, costs, halt):
+    """Compute the costs of the windows of a slice, added up in order of the columns.
 
-    halt : see `halted`. Returns whether all partners are columns; the others cost nothing.
+    a, b : Points. costs : Costs, written. halt : see `halted`. Return whether all partners are valid columns; others
+    cost nothing.
     """
     within = True
-    for w in range(birth_a.shape[0]):
+    for w in range(len(a.count)):
         if halted(halt):
             break
         total = 0.0
-        for i in range(min(count_a[w], birth_a.shape[1])):
+        for i in range(min(a.count[w], a.birth.shape[1])):
             j = partner_a[w, i]
             if j < 0:
-                length = _apart(death_a[w, i], birth_a[w, i])
-                slope = _slope(length, squared)
-                total += _alone(length, squared)
-                slopes_a[w, 0, i], slopes_a[w, 1, i] = -slope, slope
-            elif j >= birth_b.shape[1]:
+                alone, slope = _alone(_difference(a.death[w, i], a.birth[w, i]), squared)
+                total += alone
+                costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = -slope, slope
+            elif j >= b.birth.shape[1]:
                 within = False
             else:
-                x, y = _apart(birth_a[w, i], birth_b[w, j]), _apart(death_a[w, i], death_b[w, j])
+                x, y = _difference(a.birth[w, i], b.birth[w, j]), _difference(a.death[w, i], b.death[w, j])
                 total += x * x + y * y
-                slopes_a[w, 0, i], slopes_a[w, 1, i] = 2 * x, 2 * y
-                slopes_b[w, 0, j], slopes_b[w, 1, j] = -2 * x, -2 * y
-        for j in range(min(count_b[w], birth_b.shape[1])):
+                costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = 2 * x, 2 * y
+                costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -2 * x, -2 * y
+        for j in range(min(b.count[w], b.birth.shape[1])):
             if partner_b[w, j] < 0:
-                length = _apart(death_b[w, j], birth_b[w, j])
-                slope = _slope(length, squared)
-                total += _alone(length, squared)
-                slopes_b[w, 0, j], slopes_b[w, 1, j] = -slope, slope
-        cost[w] = total
+                alone, slope = _alone(_difference(b.death[w, j], b.birth[w, j]), squared)
+                total += alone
+                costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -slope, slope
+        costs.cost[w] = total
     return within
 
 
 @device
-def _apart(a, b):
-    """Difference of two coordinates, of which infinite ones are equal."""
+def _difference(a, b):
+    """Return the difference of two coordinates; 0 if they are equal, even if both are infinite."""
     return np.float64(a) - np.float64(b) if a != b else 0.0
 
 
 @device
 def _alone(length, squared):
-    """Cost of a point without a partner; inf for an essential class, and NaN for a point that is none."""
-    return 0.5 * length * length if squared else _SQRT_HALF * abs(length)
+    """Return the cost of an unmatched point, and its derivative in the death.
 
-
-@device
-def _slope(length, squared):
-    """Change of that cost with the death; none where it stays what it is, inf or NaN."""
-    if not np.isfinite(length):
-        return 0.0
-    return length if squared else _SQRT_HALF * np.sign(length)
+    An essential class costs inf, and a point with a NaN costs NaN; neither has a slope.
+    """
+    alone = 0.5 * length * length if squared else _SQRT_HALF * abs(length)
+    slope = length if squared else _SQRT_HALF * np.sign(length)
+    return alone, slope if np.isfinite(length) else 0.0

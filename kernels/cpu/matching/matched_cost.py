@@ -7,7 +7,7 @@ from .cost import Array, cost
 from .match import match
 
 
-def matched_cost(a: Points[Array], b: Points[Array], squared: bool) -> Costs[Array]:
-    """Compute the costs of optimal matchings; slopes behind the points may hold anything."""
-    partner_a, partner_b, _ = match(a, b, squared, "auto")
-    return cost(a, b, partner_a, partner_b, squared, padded=False)
+def matched_cost(a: Points[Array], b: Points[Array], *, squared: bool) -> Costs[Array]:
+    """Compute the costs of optimal matchings; slopes in columns without a point are unspecified."""
+    partner_a, partner_b, _ = match(a, b, "auto", squared=squared)
+    return cost(a, b, partner_a, partner_b, squared=squared, padded=False)

@@ -1,9 +1,9 @@
-"""Polish: make a matching optimal to the rounding of what it pays, where that is far less than what points cost alone.
+"""Polish a matching whose cost is far below the costs of unmatched points, until it is optimal to its own rounding.
 
-The solvers compare savings, which are differences from the costs alone. Where two diagrams share very long bars, as a
-nodata value makes them, or are nearly equal, rounding decides which partners such bars get. This search works with
-costs: a price is minus the share of a pair's cost that the pair's point on the other side leaves to the column, so that
-prices are as large as what is paid. It starts from the matching and the prices found, and changes what is not optimal.
+The solvers compare savings, which are differences from the costs of unmatched points. If two diagrams are nearly equal,
+or share very long bars, such as those that a nodata value creates, the partners of these bars depend on rounding. This
+search compares costs instead. A price is then minus the part of a pair's cost that the column bears, so prices are of
+the size of what is paid. The search starts from the given matching and prices, and changes what is not optimal.
 """
 
 from __future__ import annotations
@@ -14,57 +14,58 @@ from ..runtime.jit import device
 from ..runtime.primitives import halted
 from ..runtime.sort import sort
 from .augment import augment
-from .savings import FINE, ROUNDING, certify, find_reach, largest, largest_paid, lowest, padded, relax, saving
+from .savings import FINE, ROUNDING, certify, find_reach, largest, largest_paid, lowest, relax, saving
+from .workspace import padded
 
-_PRICES = 2.0**16  # the largest to start from, relative to the largest cost: digits lost below it do not matter
-_CONTENT = 2.0**-48  # a pair is kept whose excess is no larger, relative to these prices
-_GAP = 2.0**-17  # relative to the largest cost; a larger one makes the search run again
+_PRICES = 2.0**16  # largest initial price, relative to the largest cost paid: its rounding is harmless
+_CONTENT = 2.0**-48  # pairs with a larger excess over the best choice, relative to the largest price, are separated
+_GAP = 2.0**-17  # a larger gap of an auction, relative to the largest cost paid, is worth another search
 
 
 @device
-def polish(rows, n, columns, m, gap, by_auction, squared, near, far, keys, tree):
-    """Improve a matching unless rounding and, of an auction, the gap are small beside the largest cost that it pays.
+def polish(rows, n, columns, m, gap, by_auction, squared, work):
+    """Improve a matching unless rounding and, after an auction, the gap are small beside the largest cost it pays.
 
-    Returns the gap.
-    near is infinite. far, keys, tree : used up.
+    Return the gap. The workspace is overwritten.
     """
-    scale = max(largest(rows.alone, n), largest(columns.alone, m))  # of the numbers that were rounded
+    scale = max(largest(rows.alone, n), largest(columns.alone, m))  # largest number that was rounded
     paid = largest_paid(rows, n, columns, m)
     coarse = ROUNDING * scale > FINE * paid or (by_auction and gap > _GAP * paid)
     if not coarse:
         return gap
     find_reach(columns, m, rows, n, squared)
-    while coarse and paid > 0.0 and not halted(rows.halt):
+    while coarse and paid > 0.0 and not halted(work.halt):
         scale = _PRICES * paid
         _compare_costs(rows, n, scale)
         _compare_costs(columns, m, scale)
-        _settle(rows, n, columns, m, _CONTENT * scale, near, far, keys, tree)
-        _settle(columns, m, rows, n, np.inf, near, far, keys, tree)
-        gap = certify(rows, n, columns, m, near, far)
+        _settle(rows, n, columns, m, _CONTENT * scale, work)
+        _settle(columns, m, rows, n, np.inf, work)
+        gap = certify(rows, n, columns, m, work)
         paid = largest_paid(rows, n, columns, m)
         coarse = ROUNDING * scale > FINE * paid
     return gap if paid > 0.0 else 0.0  # a cost of 0 is optimal
 
 
 @device
-def _compare_costs(points, n, most):
-    """Let savings be minus the costs, and prices follow, or start anew where they are above `most`."""
+def _compare_costs(candidates, n, most):
+    """Make savings minus the costs, and adapt the prices; prices above `most` start again from 0."""
     for i in range(n):
-        price = points.price[i] - points.alone[i]
-        points.opt_out[i] += points.alone[i]
-        points.alone[i] = 0.0
-        if points.partner[i] < 0:
-            points.price[i] = -points.opt_out[i]
+        price = candidates.price[i] - candidates.alone[i]
+        candidates.opt_out[i] += candidates.alone[i]
+        candidates.alone[i] = 0.0
+        if candidates.partner[i] < 0:
+            candidates.price[i] = -candidates.opt_out[i]
         else:
-            points.price[i] = price if abs(price) <= most else 0.0
+            candidates.price[i] = price if abs(price) <= most else 0.0
 
 
 @device
-def _settle(rows, n, columns, m, excess, near, far, keys, tree):
-    """Match the rows that would gain by it, after a parting from partners who exceed the best choice by `excess`.
+def _settle(rows, n, columns, m, excess, work):
+    """Separate the rows from partners worse than the best choice by more than `excess`, and match what gains by it.
 
-    Rows come in the order of the diagram. Their prices are written.
+    Rows are matched in the order of the diagram. Their prices are written.
     """
+    near, far, keys = work.near, work.far, work.keys
     waiting = 0
     for i in range(n):
         j, first, last = rows.partner[i], rows.first[i], rows.last[i]
@@ -77,7 +78,7 @@ def _settle(rows, n, columns, m, excess, near, far, keys, tree):
         waiting += waits
     sort(keys, n)
     far[: padded(m)] = np.inf
-    augment(rows, columns, m, keys.order[:waiting], near, far, tree)
+    augment(rows, columns, m, keys.order[:waiting], work)
     for i in range(n):
         j, loss = rows.partner[i], rows.opt_out[i]
         if j >= 0:

@@ -24,6 +24,9 @@ _SOURCES = _digest.hexdigest()[:12]
 # An index that Numba does not suspect of being negative, a suspicion that prevents vector instructions.
 unsigned = np.uintp
 
+# Zero as an argument, or as the start of a count that becomes one. Numba compiles a function again for a literal 0.
+zero = np.int64(0)
+
 # A function that kernels call. Compiled with its caller, without the interpreter's lock. It makes no arrays and returns
 # none, so the views that it takes of its arguments need not be counted as references: that took a quarter of the time
 # of a window of 64 x 64, and the counts are shared by all threads.

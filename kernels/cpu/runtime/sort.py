@@ -1,4 +1,4 @@
-"""Sort: a stable argsort of integers, which numbers in kernels are turned into to be ordered."""
+"""Sort: a stable argsort of integers; floating-point numbers are mapped to integers of the same order."""
 
 from __future__ import annotations
 
@@ -12,50 +12,51 @@ from .jit import unsigned as _i
 
 Array = NDArray[np.generic]
 
-_FEW = 40  # that insertion sorts faster than counting
+_FEW = 40  # up to so many keys, an insertion sort is faster than a radix sort
 
 
 class Keys(NamedTuple):
-    """Numbers to be ordered, and their order."""
+    """Numbers to be sorted, and their order."""
 
     value: Array  # float64
     bits: Array  # int64, the same memory
-    order: Array  # int64, places
+    order: Array  # int64, indices of the numbers
     spare_bits: Array
     spare_order: Array
-    place: Array
+    buckets: Array
 
 
 @allocating
-def no_keys(size):
-    """Room for `size` numbers."""
+def allocate_keys(size):
+    """Allocate keys for `size` numbers."""
     value, ints = np.empty(size), np.empty((3, size), np.int64)
     return Keys(value, value.view(np.int64), ints[0], ints[1], ints[2], no_places())
 
 
 @allocating
 def no_places():
-    """Room for what `argsort` counts."""
+    """Allocate the counts of `argsort`."""
     return np.empty((4, 256), np.int32)
 
 
 @device
 def sort(keys, n):
-    """Write the places of keys.value (n,) into keys.order, the least first, and of equal ones the first first.
+    """Write the indices of keys.value (n,) into keys.order, sorted by value and, if values are equal, by index.
 
-    The values are used up.
+    The values are overwritten.
     """
     for i in range(n):
-        keys.value[i] += 0.0  # so that -0.0 is 0.0
+        keys.value[i] += 0.0  # turns -0.0 into 0.0
         keys.bits[i] ^= (keys.bits[i] >> 63) & np.iinfo(np.int64).max  # integers in the order of the numbers
-    argsort(keys.bits[:n], keys.order[:n], keys.spare_bits, keys.spare_order, keys.place)
+    argsort(keys.bits[:n], keys.order[:n], keys.spare_bits, keys.spare_order, keys.buckets)
 
 
 @device
-def argsort(keys, order, spare_keys, spare_order, place):
-    """Write into order (n,) the places of signed keys (n,), the least first, and of equal ones the first first.
+def argsort(keys, order, spare_keys, spare_order, buckets):
+    """Write the indices of signed keys (n,) into order (n,), sorted by key and, if keys are equal, by index.
 
-    The keys and the spares, of the same shapes and dtypes, are used up; so is place, of `no_places`.
+    keys : overwritten. spare_keys, spare_order : scratch, with at least n elements and the dtypes of keys and order.
+    buckets : scratch, see `no_places`.
     """
     n = keys.size
     for i in range(n):
@@ -68,13 +69,13 @@ def argsort(keys, order, spare_keys, spare_order, place):
                 j -= 1
             keys[j], order[j] = key, i
         return
-    # A radix sort by bytes. They are even in number, so that the last pass leaves the result where it is wanted.
+    # A radix sort by bytes. Their number is even, so the last pass leaves the result in `order`.
     for i in range(n):
-        keys[i] ^= np.iinfo(keys.dtype).min  # the byte with the sign sorts as the others do
+        keys[i] ^= np.iinfo(keys.dtype).min  # flips the sign, so that its byte sorts like the others
     for shift in range(0, 8 * keys.itemsize, 32):
-        _count_bytes(keys, shift, place)
+        _count_bytes(keys, shift, buckets)
         for byte in range(4):
-            next_place = place[byte]
+            next_place = buckets[byte]
             for i in range(n):
                 bucket = _i((keys[i] >> (shift + 8 * byte)) & 255)
                 to = _i(next_place[bucket])
@@ -85,13 +86,13 @@ def argsort(keys, order, spare_keys, spare_order, place):
 
 
 @device
-def _count_bytes(keys, shift, place):
-    """Write where the keys with each value of each of four bytes begin, when they are sorted by that byte.
+def _count_bytes(keys, shift, buckets):
+    """Write where the keys with each value of each of four bytes begin once they are sorted by that byte.
 
-    One loop for all four, since additions to a count that come one after the other wait for each other.
+    One loop counts all four bytes, because successive increments of one count wait for each other.
     """
-    place[:] = 0
-    first, second, third, fourth = place[0], place[1], place[2], place[3]
+    buckets[:] = 0
+    first, second, third, fourth = buckets[0], buckets[1], buckets[2], buckets[3]
     for key in keys:
         four = key >> shift
         first[_i(four & 255)] += 1

@@ -1,34 +1,40 @@
-"""Cost: what a matching costs, and how that changes with each birth and death."""
+"""Cost of a matching, and its derivatives in each birth and death."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from ...records import Costs, Points
-from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows
-from .savings import Side
+from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows, layout
+from .workspace import Side
 
 _SQRT_HALF = tl.constexpr(0.5**0.5)
-_BLOCK = 4096 if INTERPRETED else 128  # columns at a time
+_BLOCK = 4096 if INTERPRETED else 128  # columns that a program reads at a time, one a thread
 
 
-def cost(a: Points[Tensor], b: Points[Tensor], partner_a: Tensor, partner_b: Tensor, squared: bool) -> Costs[Tensor]:
-    """Add up what matchings cost; slopes behind the points are 0."""
-    n = len(a.count)
-    diagrams, layout = in_rows(a, b)
-    out = empty_costs(a, b)
+_OPTIONS: dict[str, Any] = {
+    "BLOCK": _BLOCK,
+    "num_warps": 4,
+    "enable_fp_fusion": False,  # a pair then costs the same, bit for bit, with its sides exchanged
+}
+
+
+def cost(a: Points[Tensor], b: Points[Tensor], partner_a: Tensor, partner_b: Tensor, *, squared: bool) -> Costs[Tensor]:
+    """Add up the costs of matchings; slopes in columns without a point are 0."""
+    a, b = in_rows(a), in_rows(b)
+    n, out = len(a.count), empty_costs(a, b)
     if n:
-        # Without fusion, a pair costs the same with its sides exchanged.
-        meta = {"BLOCK": _BLOCK, "num_warps": 4, "enable_fp_fusion": False}
         partners = partner_a.contiguous(), partner_b.contiguous()
-        _cost[(n,)](*diagrams, *partners, *out, *layout, SQUARED=squared, **meta)
+        _cost[(n,)](*a, *b, *partners, *out, *layout(a, b), SQUARED=squared, **_OPTIONS)
     return out
 
 
 def empty_costs(a: Points[Tensor], b: Points[Tensor]) -> Costs[Tensor]:
-    """Allocate what `cost` and `matched_cost` write."""
+    """Allocate the results of `cost` and `matched_cost`."""
     n, new = len(a.count), a.birth.new_empty
     return Costs(new((n,)), new((n, 2, a.birth.shape[1])), new((n, 2, b.birth.shape[1])))
 
@@ -53,7 +59,7 @@ def _cost(
     SQUARED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Cost and slopes of one window."""
+    """Write the cost and the slopes of one window."""
     window = tl.program_id(0).to(tl.int64)
     n_a = tl.maximum(tl.minimum(tl.load(count_a + window), size_a), 0).to(tl.int32)  # a caller's count may be wrong
     n_b = tl.maximum(tl.minimum(tl.load(count_b + window), size_b), 0).to(tl.int32)
@@ -68,10 +74,10 @@ def _cost(
 
 @triton.jit
 def cost_window(a, b, slopes_a, slopes_b, size_a, size_b, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
-    """Write the slopes (2, size) of both sides of a window, as far as there are points. Returns the cost, in float64.
+    """Write the slopes (2, size) of both sides of a window, in columns with a point. Return the cost, in float64.
 
-    The terms are added up lane by lane and then over the lanes, an order that is the same in every run but not the
-    CPU's: the last bits may differ from the CPU's sum.
+    Each element adds up its own terms, and then the elements are added up. This order is the same in every run but not
+    that of the CPU, whose sum may differ in the last bits.
     """
     terms = _side(a, b, slopes_a, size_a, True, SQUARED, BLOCK) + _side(b, a, slopes_b, size_b, False, SQUARED, BLOCK)
     return tl.sum(terms, 0)
@@ -79,7 +85,7 @@ def cost_window(a, b, slopes_a, slopes_b, size_a, size_b, SQUARED: tl.constexpr,
 
 @triton.jit
 def _side(points, others, slopes, size, PAIRS: tl.constexpr, SQUARED: tl.constexpr, BLOCK: tl.constexpr):
-    """Write one side's slopes. Returns the costs of points without a partner and, if wanted, of PAIRS: (BLOCK,)."""
+    """Write the slopes of one side. Return the costs (BLOCK,) of its unmatched points and, if wanted, of PAIRS."""
     terms = tl.zeros((BLOCK,), tl.float64)
     out = slopes.dtype.element_ty
     for start in range(0, points.count, BLOCK):
@@ -92,9 +98,9 @@ def _side(points, others, slopes, size, PAIRS: tl.constexpr, SQUARED: tl.constex
         j = tl.load(points.partner + i, mask=m_point, other=-1)
         m_pair = j >= 0
         m_read = m_pair & (j < others.count)  # a caller's partners may be anything
-        x = _apart(birth, tl.load(others.birth + j, mask=m_read, other=0.0))
-        y = _apart(death, tl.load(others.death + j, mask=m_read, other=0.0))
-        alone, slope = _alone(_apart(death, birth), SQUARED)
+        x = _difference(birth, tl.load(others.birth + j, mask=m_read, other=0.0))
+        y = _difference(death, tl.load(others.death + j, mask=m_read, other=0.0))
+        alone, slope = _alone(_difference(death, birth), SQUARED)
         terms += tl.where(m_pair, x * x + y * y if PAIRS else tl.zeros((BLOCK,), tl.float64), alone)
         tl.store(slopes + i, tl.where(m_pair, 2.0 * x, -slope).to(out), mask=m_point)
         tl.store(slopes + size + i, tl.where(m_pair, 2.0 * y, slope).to(out), mask=m_point)
@@ -103,25 +109,25 @@ def _side(points, others, slopes, size, PAIRS: tl.constexpr, SQUARED: tl.constex
 
 @triton.jit
 def _pad(slopes, count, size, BLOCK: tl.constexpr):
-    """Write that nothing changes with what stands behind the points."""
-    nothing = tl.zeros((BLOCK,), slopes.dtype.element_ty)
+    """Write slopes of 0 in the columns without a point."""
+    zero = tl.zeros((BLOCK,), slopes.dtype.element_ty)
     for start in range(count, size, BLOCK):
         i = start + tl.arange(0, BLOCK)
-        tl.store(slopes + i, nothing, mask=i < size)
-        tl.store(slopes + size + i, nothing, mask=i < size)
+        tl.store(slopes + i, zero, mask=i < size)
+        tl.store(slopes + size + i, zero, mask=i < size)
 
 
 @triton.jit
-def _apart(a, b):
-    """Difference of two coordinates, of which infinite ones are equal."""
+def _difference(a, b):
+    """Return the difference of two coordinates; 0 if they are equal, even if both are infinite."""
     return tl.where(a != b, a.to(tl.float64) - b.to(tl.float64), 0.0)
 
 
 @triton.jit
 def _alone(length, SQUARED: tl.constexpr):
-    """Cost of a point without a partner, and its change with the death; none where the cost stays inf or NaN.
+    """Return the cost of unmatched points, and its derivative in the death.
 
-    inf is the cost of an essential class, NaN that of a point that is none.
+    An essential class costs inf, and a point with a NaN costs NaN; neither has a slope.
     """
     finite = tl.abs(length) < float("inf")
     if SQUARED:

@@ -7,22 +7,22 @@ import triton.language as tl
 from torch import Tensor
 
 from ...records import Costs, Points
-from ..runtime.launch import DIAGRAMS, in_rows
+from ..runtime.launch import DIAGRAMS, in_rows, layout
 from .cost import cost_window, empty_costs
-from .match import AUCTION_FROM, by_this, launches, match_window, scratch_of
-from .savings import Side
+from .match import AUCTION_FROM, launch_options, match_window, may_match
+from .workspace import Meta, Side, allocate_workspaces, workspace_of
 
 
-def matched_cost(a: Points[Tensor], b: Points[Tensor], squared: bool) -> Costs[Tensor]:
-    """Compute the costs of optimal matchings; slopes behind the points may hold anything."""
-    n, size_a, size_b = len(a.count), a.birth.shape[1], b.birth.shape[1]
-    diagrams, layout = in_rows(a, b)
+def matched_cost(a: Points[Tensor], b: Points[Tensor], *, squared: bool) -> Costs[Tensor]:
+    """Compute the costs of optimal matchings; slopes in columns without a point are unspecified."""
+    a, b = in_rows(a), in_rows(b)
+    n, columns = len(a.count), (a.birth.shape[1], b.birth.shape[1])
     out = empty_costs(a, b)
     if n:
-        programs, scratch = scratch_of(n, max(size_a, size_b), a.birth)
-        scalars = n, *layout, AUCTION_FROM["auto"]
-        for meta in launches(min(size_a, size_b), "auto"):
-            _matched_cost[(programs,)](*diagrams, *out, *scratch, *scalars, SQUARED=squared, **meta)
+        buffers = allocate_workspaces(n, max(columns), a.birth)
+        scalars = n, *layout(a, b), AUCTION_FROM["auto"]
+        for options in launch_options(min(columns), "auto"):
+            _matched_cost[(buffers.programs(),)](*a, *b, *out, *buffers, *scalars, SQUARED=squared, **options)
     return out
 
 
@@ -38,11 +38,11 @@ def _matched_cost(
     death_b,  # [N, size_b] of birth_a's dtype, likewise
     count_b,  # [N] int64
     cost,  # [N] of birth_a's dtype, written
-    slopes_a,  # [N, 2, size_a] of birth_a's dtype, written as far as there are points
+    slopes_a,  # [N, 2, size_a] of birth_a's dtype, written in columns with a point
     slopes_b,  # [N, 2, size_b] of birth_a's dtype, likewise
-    coordinates,  # [programs, 4, room] of birth_a's dtype, scratch
-    floats,  # [programs, 7, room] float64, scratch
-    ints,  # [programs, 10, room] int32, scratch
+    coordinates,  # [programs, 4, length] of birth_a's dtype, scratch: see `Buffers`
+    floats,  # [programs, 7, length] float64, scratch
+    ints,  # [programs, 10, length] int32, scratch
     windows,
     row_a,
     row_b,
@@ -56,25 +56,21 @@ def _matched_cost(
     CHUNK: tl.constexpr,
     PARTS: tl.constexpr,
 ):
-    """Match every `programs`-th window as `_match` does, and write what that costs."""
-    room = tl.maximum(size_a, size_b) + 1
-    program = tl.program_id(0).to(tl.int64)
-    coordinates += program * 4 * room
-    floats += program * 7 * room
-    ints += program * 10 * room
+    """Match every `programs`-th window as `_match` does, and write its cost and slopes."""
+    length = tl.maximum(size_a, size_b) + 1
+    work = workspace_of(tl.program_id(0).to(tl.int64), coordinates, floats, ints, length)
     for window in range(tl.program_id(0), windows, tl.num_programs(0)):
         row = tl.cast(window, tl.int64)
         n_a = tl.minimum(tl.load(count_a + window), size_a).to(tl.int32)
         n_b = tl.minimum(tl.load(count_b + window), size_b).to(tl.int32)
-        a = Side(birth_a + row * row_a, death_a + row * row_a, ints + 8 * room, n_a)
-        b = Side(birth_b + row * row_b, death_b + row * row_b, ints + 9 * room, n_b)
-        if by_this(a, b, auction_from, AUCTION):
+        a = Side(birth_a + row * row_a, death_a + row * row_a, work.partner_a, n_a)
+        b = Side(birth_b + row * row_b, death_b + row * row_b, work.partner_b, n_b)
+        if may_match(a, b, auction_from, AUCTION):
             is_matched, _ = match_window(
-                a, b, n_a, n_b, coordinates, floats, ints, room, auction_from, False, SQUARED, AUCTION, BLOCK, THREADS,
-                CHUNK, PARTS,
-            )  # fmt: skip
+                a, b, n_a, n_b, work, auction_from, Meta(SQUARED, AUCTION, False, BLOCK, THREADS, CHUNK, PARTS)
+            )
             if is_matched:
-                tl.debug_barrier()  # partners have been written by other threads
-                slopes = slopes_a + row * 2 * size_a, slopes_b + row * 2 * size_b
-                tl.store(cost + window, cost_window(a, b, slopes[0], slopes[1], size_a, size_b, SQUARED, THREADS))
-        tl.debug_barrier()  # the scratch memory is used again
+                tl.debug_barrier()  # other threads have written partners
+                window_a, window_b = slopes_a + row * 2 * size_a, slopes_b + row * 2 * size_b
+                tl.store(cost + window, cost_window(a, b, window_a, window_b, size_a, size_b, SQUARED, THREADS))
+        tl.debug_barrier()  # the next window overwrites the workspace

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import triton
 from torch import Tensor
 
 from ...records import Points
 
-# Triton's interpreter takes one program, and one operation, at a time; wide blocks are what makes it fast.
+# Triton's interpreter runs one program, and one operation, at a time, and needs wide blocks to be fast.
 INTERPRETED = triton.knobs.runtime.interpret
 
 if INTERPRETED and triton.__version__.startswith("3.6."):
@@ -17,48 +19,53 @@ if INTERPRETED and triton.__version__.startswith("3.6."):
     _patch = interpreter._patch_lang_tensor
 
     def _patch_index(tensor, scope):
-        """Loops take int() of bounds that are arrays of one value, which NumPy refuses since 2.4."""
+        """Let loops take int() of bounds that are arrays of one value, which NumPy refuses since 2.4."""
         _patch(tensor, scope)
         scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
 
     interpreter._patch_lang_tensor = _patch_index
 
 
-# Lanes of a warp, or of AMD's wavefront. Blocks of one warp have as many elements. With fewer, lanes without an element
-# of their own would repeat the volatile reads of others, and might see other values.
+# Lanes of a warp, or of AMD's wavefront. Blocks of one warp have as many elements: with fewer, lanes without an element
+# of their own would repeat the volatile reads of other lanes, and might see other values.
 WARP = 64 if torch.version.hip else 32
 
-# Arguments that are often parts of larger tensors, such as the second half of a batch. Whether they begin at a multiple
-# of 16 bytes must not decide which variant of a kernel runs, or an odd batch would compile another one. The same holds
-# for images and volumes.
+# Arguments that are often views of larger tensors, such as the second half of a batch. Whether a view is aligned to 16
+# bytes must not select the variant of a kernel, or a batch of odd size would compile another one. The same holds for
+# images and volumes.
 DIAGRAMS = ["birth_a", "death_a", "count_a", "birth_b", "death_b", "count_b"]
 
 
 def registers(most: int) -> dict[str, int]:
-    """The option by which a thread has at most so many registers.
+    """Return the option that limits the registers of a thread.
 
-    Left alone, one version of ptxas or another spills some, to fit more blocks on a multiprocessor. With the numbers
-    that are given here, none from Triton 3.6 to 3.8 does, but for 8 bytes in one. ROCm's compiler does not know the
-    option.
+    By default, some versions of ptxas spill registers in order to fit more blocks on a multiprocessor. With the limits
+    that the launchers set, Triton 3.6 to 3.8 spill none, except for 8 bytes in one kernel. ROCm's compiler does not
+    know the option.
     """
     return {} if torch.version.hip else {"maxnreg": most}
 
 
-def in_rows(
-    a: Points[Tensor], b: Points[Tensor]
-) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[int, int, int, int]]:
-    """Return two diagrams as kernels read them: columns side by side, and contiguous counts.
+class Layout(NamedTuple):
+    """Where kernels find the columns of two diagrams."""
 
-    They are copied only where that is not so; parts of a tensor (N, 2, K) stay where they are. Returns also how far
-    apart the rows of each side are, and how many columns it has: row_a, row_b, size_a, size_b.
+    row_a: int  # elements from one row to the next
+    row_b: int
+    size_a: int  # columns
+    size_b: int
+
+
+def in_rows(points: Points[Tensor]) -> Points[Tensor]:
+    """Return diagrams with adjacent columns, rows equally far apart in births and deaths, and contiguous counts.
+
+    Only what is laid out otherwise is copied; the halves of a tensor (N, 2, K) are not.
     """
-    a, b = _in_rows(a), _in_rows(b)
-    sizes = a.birth.stride(0), b.birth.stride(0), a.birth.shape[1], b.birth.shape[1]
-    return (a.birth, a.death, a.count, b.birth, b.death, b.count), sizes
-
-
-def _in_rows(points: Points[Tensor]) -> Points[Tensor]:
     birth, death, count = points
     if birth.stride(1) != 1 or birth.stride() != death.stride():
         birth, death = birth.contiguous(), death.contiguous()
     return Points(birth, death, count.contiguous())
+
+
+def layout(a: Points[Tensor], b: Points[Tensor]) -> Layout:
+    """Return the layout of two diagrams that `in_rows` returned."""
+    return Layout(a.birth.stride(0), b.birth.stride(0), a.birth.shape[1], b.birth.shape[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.runtime.sort import argsort, no_keys, no_places, sort
+from gpuph.kernels.cpu.runtime.sort import allocate_keys, argsort, no_places, sort
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
@@ -26,7 +26,7 @@ def test_order_is_by_key_then_position(n: int, dtype: type, ties: bool) -> None:
 def test_order_of_floats_is_by_value_then_position(n: int, ties: bool) -> None:
     rng = np.random.default_rng(n)
     values = rng.choice([-np.inf, -1.5, -0.0, 0.0, 1e-300, 2.0, np.inf], n) if ties else rng.normal(size=n)
-    keys = no_keys(600)
+    keys = allocate_keys(600)
     keys.value[:n] = values
     sort(keys, n)
     assert np.array_equal(keys.order[:n], np.argsort(values, kind="stable"))

@@ -187,16 +187,16 @@ def test_odd_batch_sizes_reuse_compiled_kernels() -> None:
 
 
 def test_matching_workspace_is_bounded() -> None:
-    module = importlib.import_module("gpuph.kernels.triton.matching.match")
+    workspace = importlib.import_module("gpuph.kernels.triton.matching.workspace")
     for n, size in ((1, 300), (100_000, 300), (1024, 65_536)):
-        programs, scratch = module.scratch_of(n, size, torch.empty(0, device="meta"))
-        assert 1 <= programs <= min(n, 1024)
-        assert sum(part.nbytes for part in scratch) <= 2**30
+        buffers = workspace.allocate_workspaces(n, size, torch.empty(0, device="meta"))
+        assert 1 <= buffers.programs() <= min(n, 1024)
+        assert sum(buffer.nbytes for buffer in buffers) <= 2**30
 
 
 def test_one_program_processes_several_windows() -> None:
-    module = importlib.import_module("gpuph.kernels.triton.matching.match")  # the function has the module's name
-    with ptx(0), mock.patch.object(module, "_PROGRAMS", 3):
+    workspace = importlib.import_module("gpuph.kernels.triton.matching.workspace")
+    with ptx(0), mock.patch.object(workspace, "_PROGRAMS", 3):
         assert_same_matching(*mixed(((2, 3), (5, 4))), True, "auto")
 
 

@@ -1,0 +1,137 @@
+"""Records of one window, and the workspace in which a program matches windows, one after the other."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+# Workspaces, one a program, are more than programs run at a time, so that one that ends makes room for the next. All
+# workspaces together stay below a GiB; programs then match more windows each.
+_PROGRAMS, _BYTES = 1024, 2**30
+# Arrays of a workspace, by dtype: birth and death of both sides; gain and price of both sides and three arrays of the
+# tree; column, partner and order of both sides, two arrays of the tree and the partners of `matched_cost`.
+_COORDINATES, _FLOATS, _INTS = tl.constexpr(4), tl.constexpr(7), tl.constexpr(10)
+
+
+class Meta(NamedTuple):
+    """Constants of a launch.
+
+    Pass the record on, and never assign it to a name: Triton would turn the constants into tensors.
+    """
+
+    SQUARED: Any  # an unmatched point costs half its squared persistence, else its distance to the diagonal
+    AUCTION: Any  # whether the launch is for the windows of the auction, or for all others
+    CERTIFIED: Any  # whether the gap is wanted
+    BLOCK: Any  # candidates that a sweep reads at a time
+    THREADS: Any  # elements of the tensors in which candidates are compared with those of the other side
+    CHUNK: Any  # candidates of the other side that an element reads at a time
+    PARTS: Any  # neighbouring elements that share a candidate
+
+
+class Side(NamedTuple):
+    """One of the two diagrams of a window."""
+
+    birth: Any
+    death: Any
+    partner: Any  # int64 or int32, column of the partner in the other diagram, or -1
+    count: Any  # columns that are points
+
+
+class Candidates(NamedTuple):
+    """Points of one side that can be matched with gain."""
+
+    birth: Any  # of the diagram's dtype
+    death: Any
+    gain: Any  # float64, the most that a partner saves; overwritten by the solvers
+    price: Any  # float64
+    column: Any  # int32, in the diagram
+    partner: Any  # int32, index on the other side, or -1
+    order: Any  # int32, indices by birth + death; for rows, first the column that each gains most from
+    share: Any  # float64, how much of the cost of an unmatched point savings include: 1, or 0 to compare costs
+
+
+class Tree(NamedTuple):
+    """The alternating tree of a search. A node is a row and the partner through which the row was reached.
+
+    Node 0 is the root, which has no partner.
+    """
+
+    distance: Any  # float64, length of the path to the partner
+    base: Any  # float64, length of the path to the row, minus the row's current profit
+    price: Any  # float64, of the partner; during the search, the column itself has an infinite price
+    row: Any  # int32
+    partner: Any  # int32
+
+
+class Workspace(NamedTuple):
+    """The workspace of one program."""
+
+    rows: Candidates
+    columns: Candidates
+    tree: Tree
+    partner_a: Any  # int32, partners that no caller sees
+    partner_b: Any
+
+
+class Buffers(NamedTuple):
+    """The memory of all workspaces."""
+
+    coordinates: Tensor  # (programs, 4, length), of the diagrams' dtype
+    floats: Tensor  # (programs, 7, length), float64
+    ints: Tensor  # (programs, 10, length), int32
+
+    def programs(self) -> int:
+        """Return how many programs there is a workspace for."""
+        return len(self.ints)
+
+
+def allocate_workspaces(n: int, size: int, like: Tensor) -> Buffers:
+    """Allocate the workspaces for n windows with at most `size` columns of like's dtype."""
+    length = size + 1
+    kinds = (_COORDINATES, like.dtype), (_FLOATS, torch.float64), (_INTS, torch.int32)
+    programs = min(n, _PROGRAMS, max(1, _BYTES // (length * sum(k.value * dtype.itemsize for k, dtype in kinds))))
+    return Buffers(*(torch.empty((programs, k.value, length), dtype=dtype, device=like.device) for k, dtype in kinds))
+
+
+@triton.jit
+def workspace_of(program, coordinates, floats, ints, length):
+    """Return the workspace of a program, whose arrays have so many elements."""
+    coordinates += program * _COORDINATES * length
+    floats += program * _FLOATS * length
+    ints += program * _INTS * length
+    tree = Tree(floats + 4 * length, floats + 5 * length, floats + 6 * length, ints + 6 * length, ints + 7 * length)
+    return Workspace(
+        _candidates(coordinates, floats, ints, length),
+        _candidates(coordinates + 2 * length, floats + 2 * length, ints + 3 * length, length),
+        tree,
+        ints + 8 * length,
+        ints + 9 * length,
+    )
+
+
+@triton.jit
+def _candidates(coordinates, floats, ints, length):
+    """Return the candidates whose first arrays begin at these pointers."""
+    share = tl.full((), 1.0, tl.float64)
+    return Candidates(
+        coordinates, coordinates + length, floats, floats + length, ints, ints + length, ints + 2 * length, share
+    )
+
+
+@triton.jit
+def with_share(candidates, share):
+    """Return candidates of which savings include another share of the cost of an unmatched point."""
+    return Candidates(
+        candidates.birth,
+        candidates.death,
+        candidates.gain,
+        candidates.price,
+        candidates.column,
+        candidates.partner,
+        candidates.order,
+        share,
+    )
