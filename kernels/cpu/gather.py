@@ -1,6 +1,6 @@
-"""Gather and scatter: values at indices, where a negative one means none. Each is the other's gradient.
+"""Gather and scatter, each of which is the gradient of the other. A negative index stands for no value.
 
-Slopes, of births and deaths, are scattered to the pixels that they came from.
+The slopes of births and deaths are scattered to the pixels that these were read from.
 """
 
 from __future__ import annotations
@@ -21,23 +21,27 @@ def gather(values: Array, index: Array) -> Array:
     if len(values) != len(index):
         raise ValueError(f"index must have as many rows as values, {len(values)}, got {len(index)}")
     out = np.empty(index.shape, values.dtype)
-    within = over_windows(len(index), lambda i, j: _gather(values[i:j], index[i:j], out[i:j]), _least(index))
+    within = over_windows(
+        len(index), lambda i, j: _gather(values[i:j], index[i:j], out[i:j]), _least_rows(index.shape[1])
+    )
     _check(within, index, values.shape[1])
     return out
 
 
 def scatter(values: Array, index: Array, size: int) -> Array:
-    """Add values (N, K) up at index (N, K) of rows of zeros (N, size), in order of K; a negative index is skipped."""
+    """Add values (N, K) to rows of zeros (N, size) at index (N, K), in order of K; negative indices are skipped."""
     if values.shape != index.shape:
         raise ValueError(f"index must have the shape of values, {values.shape}, got {index.shape}")
     out = np.zeros((len(index), size), values.dtype)
-    within = over_windows(len(index), lambda i, j: _scatter(values[i:j], index[i:j], out[i:j]), _least(index))
+    within = over_windows(
+        len(index), lambda i, j: _scatter(values[i:j], index[i:j], out[i:j]), _least_rows(index.shape[1])
+    )
     _check(within, index, size)
     return out
 
 
 def scatter_slopes(slopes: Array, index: Array, count: Array, grad: Array, images: int, size: int) -> Array:
-    """Add up what births and deaths of windows say about pixels; see `gpuph.ops.scatter_slopes`."""
+    """Add up the gradients of images from the slopes of their windows; see `gpuph.ops.scatter_slopes`."""
     if slopes.shape != index.shape:
         raise ValueError(f"index must have the shape of slopes, {slopes.shape}, got {index.shape}")
     if count.shape != index.shape[:1] or grad.shape != index.shape[:1]:
@@ -52,25 +56,25 @@ def scatter_slopes(slopes: Array, index: Array, count: Array, grad: Array, image
         within: bool = _scatter_slopes(slopes[rows], index[rows], count[rows], grad[rows], each, out[i:j])
         return within
 
-    within = over_windows(images, run, max(1, 65536 // max(1, each * 2 * index.shape[2])))
+    within = over_windows(images, run, _least_rows(each * 2 * index.shape[2]))
     _check(within, index, size)
     return out
 
 
 def _check(within: list[bool], index: Array, size: int) -> None:
-    """Raise if a kernel says that an index is not within a row of that size."""
+    """Raise if a kernel has found an index that is not within a row of that size."""
     if not all(within):
         raise IndexError(f"index must be less than the number of values in a row, {size}, got {index.max()}")
 
 
-def _least(index: Array) -> int:
-    """Rows that are worth a thread."""
-    return max(1, 65536 // max(1, index.shape[1]))
+def _least_rows(columns: int) -> int:
+    """Return how many rows of indices are worth a thread."""
+    return max(1, 65536 // max(1, columns))
 
 
 @kernel
 def _gather(values, index, out):
-    """Gather some rows. Returns whether no index is beyond the end of its row; one that is gives 0."""
+    """Gather rows. Return whether all indices are below the size of a row; others read 0."""
     size, within = values.shape[1], True
     for row in range(index.shape[0]):
         for k in range(index.shape[1]):
@@ -82,7 +86,7 @@ def _gather(values, index, out):
 
 @kernel
 def _scatter(values, index, out):
-    """Scatter some rows. Returns whether no index is beyond the end of its row; one that is gets nothing."""
+    """Scatter rows. Return whether all indices are below the size of a row; others are skipped."""
     size, within = out.shape[1], True
     for row in range(index.shape[0]):
         for k in range(index.shape[1]):
@@ -95,7 +99,7 @@ def _scatter(values, index, out):
 
 @kernel
 def _scatter_slopes(slopes, index, count, grad, each, out):
-    """Scatter the slopes of some windows, so many an image. Returns what `_scatter` returns."""
+    """Scatter the slopes of windows, `each` per image. Return whether all indices are below the size of an image."""
     size, within = out.shape[1], True
     for w in range(len(index)):
         for end in range(2):

@@ -1,9 +1,10 @@
-"""Maximin: which edge of a grid is the weakest on the strongest path between two pixels, for all pairs at once.
+"""Maximin: count for each edge of a grid the pairs of pixels whose best path it limits.
 
-Edges are taken in decreasing cost. One that joins two components is the weakest of the best path between any pixel of
-the one and any of the other, so it decides as many pairs as there are, here of one region or of different ones: the
-weights of MALIS (Turaga, Briggman, Helmstaedter, Denk, Seung 2009). A component counts its pixels by region, and of two
-that are joined, the one that knows fewer regions is counted over to the other, so that each count moves a logarithmic
+The best path between two pixels is the one whose weakest edge is the strongest. Edges are visited in decreasing cost.
+An edge that joins two components is the weakest of the best path from any pixel of the one to any pixel of the other,
+so it decides all these pairs. Counted are those within a region, or those of different regions, which are the weights
+of MALIS (Turaga, Briggman, Helmstaedter, Denk, Seung 2009). Each component counts its pixels by region. When two
+components are joined, the counts of the one with fewer regions move to the other, so each count moves a logarithmic
 number of times.
 """
 
@@ -31,9 +32,9 @@ def regions(mask: Array, radius: int) -> Array:
     if mask.size == 0:
         return np.zeros(mask.shape, np.int32)
     axes = mask.ndim - 1
-    cross, full = np.zeros((2, *[3] * mask.ndim), bool)  # they reach into no other window
+    cross, full = np.zeros((2, *[3] * mask.ndim), bool)  # structuring elements that do not reach into other windows
     cross[1], full[1] = ndimage.generate_binary_structure(axes, 1), True
-    if radius > 0:  # where scipy would go on until nothing changes
+    if radius > 0:  # scipy takes 0 iterations for: until nothing changes
         mask = ndimage.binary_dilation(mask, cross, iterations=radius)
     labels: Array = ndimage.label(~mask, full)[0]
     return labels.astype(np.int32, copy=False)
@@ -47,7 +48,7 @@ def maximin(cost: Array, region: Array, *, same: bool) -> Array:
     if n == 0:
         return counts
     pixels = np.arange(region[0].size).reshape(window)
-    edges = []  # place in a window's costs, and both ends
+    edges = []  # index in the costs of a window, and both pixels
     for axis in range(len(window)):
         first, second = (np.delete(pixels, end, axis).ravel() for end in (-1, 0))
         edges.append(np.stack((axis * pixels.size + first, first, second)))
@@ -67,8 +68,8 @@ def maximin(cost: Array, region: Array, *, same: bool) -> Array:
 def _maximin(bits, region, same, place, first, second, counts, halt):
     """Count the pairs of the windows of a slice.
 
-    bits : (N, E) the costs as integers; region : (N, P) int32. place, first, second : (m,) int32, where an edge is in
-    E, and the pixels that it joins. counts : (N, E) int64, written at the edges that join two components.
+    bits : (N, E), the costs as integers. region : (N, P) int32. place, first, second : (m,) int32, the index of an edge
+    in E, and the pixels that it joins. counts : (N, E) int64, written at the edges that join two components.
     halt : see `halted`.
     """
     m, pixels = place.size, region.shape[1]
@@ -80,8 +81,8 @@ def _maximin(bits, region, same, place, first, second, counts, halt):
     buckets = 1
     while buckets < pixels:
         buckets *= 2
-    # An entry counts the pixels of a region in a component. It has the index of a pixel, whose region it is of, and is
-    # in two lists: that of its component, and that of its hash.
+    # An entry counts the pixels of one region in one component. Its index is that of a pixel of the region. It is in
+    # two linked lists: that of its component (first_of, next_of), and that of its hash (bucket, chain).
     count, owner = np.empty(pixels, np.int64), np.empty(pixels, np.int32)
     first_of, next_of = np.empty(pixels, np.int32), np.empty(pixels, np.int32)
     bucket, chain = np.empty(buckets, np.int32), np.empty(pixels, np.int32)
@@ -89,7 +90,7 @@ def _maximin(bits, region, same, place, first, second, counts, halt):
         for i in range(m):
             b = bits[w, place[i]]
             k = b ^ most if b < 0 else b
-            keys[i] = ~k if k != -1 else ~0  # -0.0 equals 0.0; the greatest comes first
+            keys[i] = ~k if k != -1 else ~0  # descending order, in which -0.0 equals 0.0
         argsort(keys, order, spare_keys, spare_order, no_places())
         if halted(halt):
             return
@@ -131,7 +132,7 @@ def _maximin(bits, region, same, place, first, second, counts, halt):
 
 @device
 def _root(parent, p):
-    """The root of a pixel's tree, whose paths become shorter on the way."""
+    """Return the root of a pixel's tree, and halve the path to it."""
     while parent[_i(p)] != p:
         parent[_i(p)] = parent[_i(parent[_i(p)])]
         p = parent[_i(p)]
@@ -140,6 +141,7 @@ def _root(parent, p):
 
 @device
 def _hash(component, label, bucket):
+    """Return the bucket of a region in a component."""
     mixed = np.uint32(np.uint32(component) * np.uint32(0x9E3779B1)) ^ np.uint32(
         np.uint32(label) * np.uint32(0x85EBCA77)
     )
@@ -148,14 +150,14 @@ def _hash(component, label, bucket):
 
 @device
 def _link(entry, region, owner, bucket, chain):
-    """Put an entry into the list of its hash."""
+    """Insert an entry into the list of its hash."""
     h = _hash(owner[entry], region[entry], bucket)
     chain[entry], bucket[h] = bucket[h], entry
 
 
 @device
 def _unlink(entry, region, owner, bucket, chain):
-    """Take an entry out of the list of its hash."""
+    """Remove an entry from the list of its hash."""
     h = _hash(owner[entry], region[entry], bucket)
     if bucket[h] == entry:
         bucket[h] = chain[entry]
@@ -168,7 +170,7 @@ def _unlink(entry, region, owner, bucket, chain):
 
 @device
 def _find(component, label, region, owner, bucket, chain):
-    """The entry of a region in a component, or -1."""
+    """Return the entry of a region in a component, or -1."""
     entry = bucket[_hash(component, label, bucket)]
     while entry >= 0 and (owner[entry] != component or region[entry] != label):
         entry = chain[entry]

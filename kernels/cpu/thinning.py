@@ -2,12 +2,12 @@
 
 The complex of a mask consists of its pixels (or voxels) as closed squares (or cubes), with all their faces: edges and
 vertices. Two cells are comparable if one is a face of the other. The *link* of a cell in a set of cells consists of the
-members that are comparable to it, its faces and its cofaces. If the faces or the cofaces form a contractible set, so
-does the link, and the cell can be removed without a change of the homotopy type.
+members that are comparable to it, which are its faces and cofaces. If the faces or the cofaces form a contractible set,
+so does the link, and removing the cell preserves the homotopy type.
 
-Cells are stored in a grid of 2n + 3 along each axis of n pixels: pixel i is at 2i + 2, the faces are between, and one
-layer of the grid remains empty on each side. The *kind* of a cell says along which axes it extends, as bits. A *side*
-is 0 for faces and 1 for cofaces.
+Cells are stored in a grid of 2n + 3 along each axis of n pixels: pixel i is at 2i + 2, its faces are beside it, and one
+layer of the grid remains empty on each side. The *kind* of a cell has a bit for each axis along which it extends. A
+*side* is 0 for faces and 1 for cofaces.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from .runtime.jit import device, kernel
 from .runtime.primitives import bits_set, trailing_zeros, twice
 
-PRESENT, KEPT, ISOLATED, LISTED = 1, 2, 4, 8  # bits of a cell's state; LISTED << side
+PRESENT, KEPT, ISOLATED, LISTED = 1, 2, 4, 8  # bits of a cell's state; the last one is LISTED << side
 
 
 @device
 def contractible(axes, bits, octagon, near, squares, vertices):
-    """Whether a subset of the faces of a line (2), a square (8) or a cube (26) is contractible.
+    """Return whether a subset of the faces of a line (2), a square (8) or a cube (26) is contractible.
 
-    The cofaces of a cell that has so many axes less than a pixel are ordered in the same way. Such a subset of a
-    sphere is contractible if it is connected and its Euler characteristic is 1.
+    The cofaces of a cell with 1, 2 or 3 axes less than a pixel are ordered like these faces. A subset of the faces of a
+    cube, which form a sphere, is contractible if it is connected and its Euler characteristic is 1.
     """
     if axes == 1:
         return bits == 1 or bits == 2
@@ -33,7 +33,7 @@ def contractible(axes, bits, octagon, near, squares, vertices):
         return octagon[bits]
     if bits == 0:
         return False
-    # Count chains of one face minus those of two plus those of three, which run through an edge.
+    # Euler characteristic: chains of one face, minus chains of two, plus chains of three, whose middle is an edge.
     twos, threes = 0, 0
     rest = bits
     while rest:
@@ -58,7 +58,7 @@ def contractible(axes, bits, octagon, near, squares, vertices):
 
 @device
 def link(state, cell, offsets, count):
-    """Return which of the cells at these offsets are present, as bits."""
+    """Return a bit for each of `count` offsets: whether the cell there is present."""
     bits = np.uint64(0)
     for i in range(count):
         if state[cell + offsets[i]] & PRESENT:
@@ -68,7 +68,7 @@ def link(state, cell, offsets, count):
 
 @device
 def antichain(axes, bits, near):
-    """Whether no two of these faces are comparable."""
+    """Return whether no two of these faces are comparable."""
     rest = bits
     while rest:
         if bits & near[axes, trailing_zeros(rest)]:
@@ -82,8 +82,8 @@ def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, 
     """Remove cells from the outside in, as long as the homotopy type allows, and keep what is long and thin.
 
     Odd steps remove cells whose cofaces are contractible, even steps those whose faces are. A step removes a layer of
-    half a pixel. Cells of the same dimension are not comparable, so that the result does not depend on the order of
-    their removal and has the symmetries of the mask. A cell is *isolated* once the set is a curve around it: no two
+    half a pixel. Cells of one dimension are not comparable, so the result does not depend on the order in which they
+    are removed, and has the symmetries of the mask. A cell is *isolated* once the set is a curve around it: no two
     members of its link are comparable. It is kept for good if it is still present `patience` steps later (Liu et al.
     2010).
 
@@ -92,24 +92,24 @@ def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, 
     state : (cells,) uint8
         PRESENT, and LISTED << 1 for cells in the lists. Changed in place to the result, with KEPT.
     room : (m,) int32 or int64
-        Lists of cells whose link changed, one for each side and kind.
+        Lists of cells whose link has changed, one for each side and kind.
     begin, used : (2, kinds) int64
-        Where each list begins, and its length.
+        Start and length of each list.
     axes : (2, kinds) int64
-        How many axes a kind of cell extends along, and how many it does not extend along.
+        Number of axes that a kind of cell extends along, and of those that it does not.
     order : (2, kinds) int64
         Kinds by their dimension: descending for cofaces, ascending for faces.
     offset, kind_of : (2, kinds, 26) int64
         Offsets in `state` from a cell to its faces and its cofaces, and their kinds.
     octagon : (256,) bool
-        Which subsets of the faces of a square are contractible.
+        Whether a subset of the faces of a square is contractible, by its bits.
     near : (4, 26) uint64
-        The faces that are comparable to each face, as bits, for each number of axes.
+        Bits of the faces that are comparable to each face, for each number of axes.
 
     Returns
     -------
     end, next_to_end, end_at : (e,) int64
-        Cells that were the end of a curve when they were removed, the next cell of the curve, and the step.
+        Cells that ended a curve when they were removed, the next cell of that curve, and the step.
     """
     kinds = axes.shape[1]
     squares, vertices = np.uint64(0), np.uint64(0)
@@ -160,7 +160,7 @@ def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, 
                     for beside in range(2):
                         for j in range(3 ** axes[beside, kind] - 1):
                             other = cell + offset[beside, kind, j]
-                            # A face lost a coface, and the other way round.
+                            # Faces have lost a coface, and cofaces a face.
                             flag = np.uint8(LISTED << (1 - beside))
                             if (state[other] & (PRESENT | KEPT | flag)) == PRESENT:
                                 state[other] |= flag
@@ -185,19 +185,19 @@ def chains(first, others, degree):
     Parameters
     ----------
     first : (n + 1,) int64
-        Where the neighbours of each vertex begin in `others`.
+        Start of the neighbours of each vertex in `others`.
     others : (m,) int64
         The neighbours of all vertices; each edge appears twice.
     degree : (n,) int64
-        How many neighbours a vertex has. Vertices with two are inner points of chains, and the others are ends. The
-        first vertex of a ring without an end is taken for both ends of it.
+        Number of neighbours. Vertices with two are inner points of chains, and the others are ends. The first vertex
+        of a ring without ends serves as both of them.
 
     Returns
     -------
     walked : (w,) int64
-        The vertices of all chains, each from one end to the other.
+        Vertices of all chains, each from one end to the other.
     start : (chains + 1,) int64
-        Where each begins.
+        Start of each chain in `walked`.
     """
     walked, start = np.empty(others.size, np.int64), np.empty(others.size + 1, np.int64)
     seen = np.zeros(degree.size, np.bool_)
@@ -208,7 +208,7 @@ def chains(first, others, degree):
                 continue
             for i in range(first[vertex], first[vertex + 1]):
                 before, here = vertex, others[i]
-                # Each chain once: not from its other end, and not back through a ring.
+                # Walk each chain once, neither from its other end nor around a ring in the other direction.
                 if seen[here] if degree[here] == 2 else here < vertex:
                     continue
                 start[count] = used

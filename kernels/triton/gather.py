@@ -1,9 +1,11 @@
-"""Gather and scatter: values at indices, where a negative one means none. Each is the other's gradient.
+"""Gather and scatter, each of which is the gradient of the other. A negative index stands for no value.
 
-Slopes, of births and deaths, are scattered to the pixels that they came from.
+The slopes of births and deaths are scattered to the pixels that these were read from.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import triton
@@ -13,11 +15,22 @@ from torch import Tensor
 from .runtime.launch import INTERPRETED, registers
 
 _BLOCK = 1024  # values of a row that a program gathers
-_TILE = 16384  # columns of the result that a program of scatter fills
-_GROUP = 1024  # values that it looks at; the columns of a diagram are mostly padding, ...
-_FEW = 1024 if INTERPRETED else 128  # ... and points alone are few
-_CHUNK = 512 if INTERPRETED else 32  # values that it adds up at a time: each is compared with each
-_REGISTERS = registers(96)  # of one that scatters slopes
+_TILE = 16384  # columns of the result that a program of scatter writes, of the few rows that there are
+_CHUNK = 512 if INTERPRETED else 32  # values that a program adds up at a time, each compared with each: one a lane
+_SCATTER: dict[str, Any] = {
+    "TILE": _TILE,
+    "GROUP": 1024,  # values of which a program checks at once whether any is for its tile: most columns are padding
+    "CHUNK": _CHUNK,
+    "num_warps": 1,  # so that barriers are cheap
+}
+_SCATTER_SLOPES: dict[str, Any] = {
+    "TILE": _TILE,
+    "GROUP": 1024 if INTERPRETED else 128,  # only columns with a point are read, and these are few
+    "CHUNK": _CHUNK,
+    "num_warps": 1,
+    "enable_fp_fusion": False,  # a slope is then multiplied as PyTorch does it
+    **registers(96),
+}
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -32,27 +45,24 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
 
 
 def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
-    """Add values (N, K) up at index (N, K) of rows of zeros (N, size), in an order of its own but always the same."""
+    """Add values (N, K) to rows of zeros (N, size) at index (N, K), in an unspecified but fixed order."""
     values, index = values.contiguous(), index.contiguous()
     out = torch.empty((len(index), size), dtype=values.dtype, device=values.device)
     if out.numel():
         tiles = triton.cdiv(size, _TILE)
         grid = (len(index) * tiles,)
-        meta = {"TILE": _TILE, "GROUP": _GROUP, "CHUNK": _CHUNK, "num_warps": 1}
-        _scatter[grid](values, index, out, size, index.shape[1], tiles, **meta)
+        _scatter[grid](values, index, out, size, index.shape[1], tiles, **_SCATTER)
     return out
 
 
 def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
-    """Add up what births and deaths of windows say about pixels; see `gpuph.ops.scatter_slopes`."""
+    """Add up the gradients of images from the slopes of their windows; see `gpuph.ops.scatter_slopes`."""
     slopes, index, count, grad = (x.contiguous() for x in (slopes, index, count, grad))
     out = torch.empty((images, size), dtype=slopes.dtype, device=slopes.device)
     if out.numel():
         tiles = triton.cdiv(size, _TILE)
-        # Without fusion, a slope is multiplied as PyTorch does it.
-        meta = {"TILE": _TILE, "GROUP": _FEW, "CHUNK": _CHUNK, "num_warps": 1, **_REGISTERS, "enable_fp_fusion": False}
         scalars = len(index) // images, index.shape[2], size, tiles
-        _scatter_slopes[(images * tiles,)](slopes, index, count, grad, out, *scalars, **meta)
+        _scatter_slopes[(images * tiles,)](slopes, index, count, grad, out, *scalars, **_SCATTER_SLOPES)
     return out
 
 
@@ -66,7 +76,7 @@ def _gather(
     tiles,
     BLOCK: tl.constexpr,
 ):
-    """Gather BLOCK columns of one row."""
+    """Gather BLOCK columns of one row, which no other program writes."""
     row = (tl.program_id(0) // tiles).to(tl.int64)
     column = tl.program_id(0) % tiles * BLOCK + tl.arange(0, BLOCK)
     there = column < k
@@ -86,7 +96,7 @@ def _scatter(
     GROUP: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """Fill TILE columns of one row. No other program writes them."""
+    """Write TILE columns of one row, which no other program writes."""
     row = (tl.program_id(0) // tiles).to(tl.int64)
     first = tl.program_id(0) % tiles * TILE
     columns = tl.minimum(size - first, TILE)
@@ -113,7 +123,7 @@ def _scatter_slopes(
     GROUP: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """Fill TILE pixels of one image, of so many windows. No other program writes them."""
+    """Write TILE pixels of one image, which has `windows` windows. No other program writes these pixels."""
     image = (tl.program_id(0) // tiles).to(tl.int64)
     first = tl.program_id(0) % tiles * TILE
     columns = tl.minimum(size - first, TILE)
@@ -129,7 +139,7 @@ def _scatter_slopes(
 
 @triton.jit
 def _clear(out, columns, GROUP: tl.constexpr):
-    """Write zeros."""
+    """Write zeros into a tile."""
     group = tl.arange(0, GROUP)
     for start in range(0, columns, GROUP):
         tl.store(out + start + group, tl.zeros((GROUP,), out.dtype.element_ty), mask=start + group < columns)
@@ -139,8 +149,8 @@ def _clear(out, columns, GROUP: tl.constexpr):
 def _add(values, index, n, scale, out, first, columns, GROUP: tl.constexpr, CHUNK: tl.constexpr):
     """Add n values times a scale to a tile of columns from `first` on, CHUNK values at a time.
 
-    Of the values of a chunk that go to one column, the first lane adds the sum, so no column has two writers at a time;
-    a barrier stands between one chunk and the next.
+    The values of a chunk for the same column are summed, and the first of their lanes adds the sum. So a column has one
+    writer at a time, and a barrier separates the chunks.
     """
     group, lane = tl.arange(0, GROUP), tl.arange(0, CHUNK)
     for start_group in range(0, n, GROUP):
@@ -155,6 +165,6 @@ def _add(values, index, n, scale, out, first, columns, GROUP: tl.constexpr, CHUN
                     same = column[:, None] == column[None, :]
                     total = tl.sum(tl.where(same, value[:, None], 0.0), 0)
                     leads = mine & (tl.min(tl.where(same, lane[:, None], CHUNK), 0) == lane)
-                    tl.debug_barrier()  # what other threads wrote, zeros or the last chunk, is read next
+                    tl.debug_barrier()  # other threads have written zeros or the last chunk, which are read next
                     present = tl.load(out + column, mask=leads, other=0.0)
                     tl.store(out + column, present + total, mask=leads)

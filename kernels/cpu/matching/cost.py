@@ -36,8 +36,8 @@ def cost(
     out, halt = Costs(np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)), halt_word()
 
     def run(start: int, stop: int) -> bool:
-        points_a, points_b = (Points._make(x[start:stop] for x in points) for points in (a, b))
-        costs = Costs._make(x[start:stop] for x in out)
+        points_a, points_b = (Points(*(x[start:stop] for x in points)) for points in (a, b))
+        costs = Costs(*(x[start:stop] for x in out))
         within: bool = _cost(points_a, points_b, partner_a[start:stop], partner_b[start:stop], squared, costs, halt)
         return within
 

@@ -63,8 +63,8 @@ def match(a: Points[Array], b: Points[Array], solver: str, *, squared: bool) -> 
     matched = Matched(np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n))
 
     def run(start: int, stop: int) -> None:
-        points_a, points_b = (Points._make(x[start:stop] for x in points) for points in (a, b))
-        out = Matched._make(x[start:stop] for x in matched)
+        points_a, points_b = (Points(*(x[start:stop] for x in points)) for points in (a, b))
+        out = Matched(*(x[start:stop] for x in matched))
         _match(points_a, points_b, squared, AUCTION_FROM[solver], out, halt)
 
     if matched.partner_a.size and matched.partner_b.size:

@@ -1,1 +1,1 @@
-"""What the kernels run on: compilation, threads, interruption, sorting."""
+"""Compilation, threads, interruption and sorting for the kernels."""

@@ -1,6 +1,6 @@
-"""Heap: vertices by their order, which is by key and then by index, with the latest on top.
+"""A heap of vertices, ordered by key and then by index, with the last in this order on top.
 
-It is two lists, keys of any dtype and vertices int32, of which the caller knows how much is used.
+A heap is a pair of lists, keys of any dtype and vertices int32. The caller keeps its size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .jit import unsigned as _i
 
 @inlined
 def push(heap, size, k, v):
-    """Add vertex v, whose key is k; returns the heap's size then."""
+    """Add vertex v with key k, and return the new size."""
     keys, vertices = heap
     i = size
     while i > 0:
@@ -29,7 +29,7 @@ def push(heap, size, k, v):
 
 @inlined
 def pop(heap, size):
-    """Take the top off; returns the heap's size then."""
+    """Remove the top, and return the new size."""
     keys, vertices = heap
     size -= 1
     k, v = keys[_i(size)], vertices[_i(size)]

@@ -1,9 +1,9 @@
-"""How a call ends early: on Ctrl-C, and when the interpreter exits.
+"""Early ends of calls: on Ctrl-C, and when the interpreter exits.
 
 Python handles signals between bytecodes of the main thread, so a kernel that runs there delays Ctrl-C until it returns.
-A call that may take long therefore runs on a thread of its own, while the main thread waits. When the wait is
-interrupted, the call's `Halt` is set; kernels look at it now and then (`primitives.halted`) and return halfway. What
-they leave is dropped with the call.
+A call that may take long therefore runs on a thread of its own, while the main thread waits. If the wait is
+interrupted, the `Halt` of the call is set. Kernels check it regularly (`primitives.halted`) and return halfway; their
+results are dropped.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import torch
 _T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_POLL = 0.1  # seconds; on Windows, a wait without a limit cannot be interrupted
-_PATIENCE = 0.3, 0.5  # seconds that an interrupted call has to end, before and after an exception is raised in it
+_POLL = 0.1  # seconds; on Windows, a wait without a timeout cannot be interrupted
+_PATIENCE = 0.3, 0.5  # seconds for an interrupted call to end, before and after an exception is raised in it
 
 
 class Halted(BaseException):
-    """Raised on the thread of a call that ends early."""
+    """Exception on the thread of a call that ends early."""
 
 
 class Halt:
-    """A flag that asks the kernels of one call to return."""
+    """A flag that tells the kernels of one call to return."""
 
     def __init__(self) -> None:
         self.word = np.zeros(1, np.int64)
@@ -44,16 +44,16 @@ class Halt:
         self.word[0] = 1
 
     def check(self) -> None:
-        """Raise if the flag is set, because the kernels' results are then incomplete."""
+        """Raise if the flag is set, as the results of the kernels may be incomplete."""
         if self.word[0]:
             raise Halted
 
 
 class _Current(threading.local):
-    """The call that a thread is working on."""
+    """The call that a thread executes."""
 
-    halt: Halt | None = None  # None for a short one
-    threads = 0  # how many it may use; 0 for as many as the thread itself
+    halt: Halt | None = None  # None for a short call
+    threads = 0  # threads that the call may use; 0 for the number that PyTorch gives to this thread
 
 
 current = _Current()
@@ -66,15 +66,15 @@ def halt_word() -> int:
 
 
 def number_of_threads() -> int:
-    """Return how many threads the current call may use."""
+    """Return the number of threads that the current call may use."""
     return current.threads or torch.get_num_threads()
 
 
 def interruptible(is_long: Callable[..., bool]) -> Callable[[_F], _F]:
     """Make long calls of a function interruptible.
 
-    is_long : tells from the arguments whether a call may take more than a few hundredths of a second. Short ones run on
-    the caller's thread: to start another one takes up to a tenth of a millisecond.
+    is_long : returns whether a call with these positional arguments may take more than a few hundredths of a second.
+    Other calls run on the caller's thread, because starting a thread takes up to a tenth of a millisecond.
     """
 
     def decorate(function: _F) -> _F:
@@ -87,7 +87,7 @@ def interruptible(is_long: Callable[..., bool]) -> Callable[[_F], _F]:
             try:
                 if _on_main_thread():
                     return _call_elsewhere(functools.partial(function, *arguments, **settings), halt)
-                current.halt = halt  # no signals are handled here, but the interpreter may exit
+                current.halt = halt  # other threads handle no signals, but the interpreter may exit
                 return function(*arguments, **settings)
             finally:
                 current.halt = None
@@ -103,10 +103,10 @@ def _on_main_thread() -> bool:
 
 
 def _call_here(function: Callable[..., _T], *arguments: Any, **settings: Any) -> _T:
-    """Call a function. What a signal handler raises meanwhile, such as KeyboardInterrupt, is raised as it is.
+    """Call a function, and raise exceptions of signal handlers, such as KeyboardInterrupt, unchanged.
 
-    Numba does not expect exceptions while it makes Python objects of a kernel's results, which is where a handler runs
-    that has been waiting for the kernel. So it raises SystemError, "returned a result with an exception set".
+    A handler that has waited for a kernel runs while Numba converts the results of the kernel to Python objects. Numba
+    expects no exception there, and raises SystemError, "returned a result with an exception set".
     """
     try:
         return function(*arguments, **settings)
@@ -120,8 +120,8 @@ def _call_here(function: Callable[..., _T], *arguments: Any, **settings: Any) ->
 def _call_elsewhere(function: Callable[[], _T], halt: Halt) -> _T:
     """Call a function on a new thread and return its result; set `halt` if the wait for it is interrupted.
 
-    `threading.Thread` and `threading.Event` would not do: they have locks that stay locked for good if a signal handler
-    raises at the wrong moment. Here, that can only make the wait for `ended` a little longer.
+    `threading.Thread` and `threading.Event` are unsuitable: some of their locks stay locked forever if a signal handler
+    raises at the wrong moment. Here, such an exception can only prolong the wait for `ended` a little.
     """
     threads, ended = torch.get_num_threads(), _thread.allocate_lock()
     returned: list[_T] = []
@@ -147,13 +147,13 @@ def _call_elsewhere(function: Callable[[], _T], halt: Halt) -> _T:
     try:
         try:
             thread = _thread.start_new_thread(run, ())
-        except RuntimeError:  # the system or the interpreter allows no more
+        except RuntimeError:  # the system or the interpreter allows no more threads
             return _call_here(function)
         wait(math.inf)
     except BaseException:
         halt.set()
         wait(_PATIENCE[0])
-        if not (returned or raised):  # it may be compiling, or in another library
+        if not (returned or raised):  # the call may be compiling, or inside another library
             _raise_on(thread, Halted)
             wait(_PATIENCE[1])
         raise
@@ -163,14 +163,14 @@ def _call_elsewhere(function: Callable[[], _T], halt: Halt) -> _T:
 
 
 def _raise_on(thread: int | None, exception: type[BaseException]) -> None:
-    """Raise an exception on a thread, as soon as it runs Python code."""
+    """Raise an exception on a thread as soon as the thread runs Python code."""
     if thread is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
 
-# The interpreter ends a daemon thread when that asks for the interpreter's lock, by unwinding its stack. PyTorch's
-# dispatcher, in C++, calls the operators, and does not allow that: the process would abort. So before the interpreter
-# exits, other threads leave the kernels and then wait forever, inside the operator.
+# When the interpreter exits, it ends each daemon thread that requests the interpreter's lock by unwinding its stack.
+# The operators are called by PyTorch's dispatcher, C++ code that must not be unwound: the process would abort. Before
+# the exit, other threads therefore leave the kernels, and then wait forever inside the operator.
 _inside: set[int] = set()
 _exiting = threading.Event()
 _forever = threading.Lock()
@@ -179,7 +179,7 @@ _EXIT_PATIENCE = 0.3, 10.0
 
 
 def parked_at_exit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep threads other than the main one inside an operator, and asleep, when the interpreter exits."""
+    """Make threads other than the main one wait inside an operator when the interpreter exits."""
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
@@ -204,11 +204,11 @@ def _park_threads() -> None:
     for halt in list(_running):
         halt.set()
     _wait_until_parked(_EXIT_PATIENCE[0])
-    for thread in list(_inside):  # compiling, perhaps
+    for thread in list(_inside):  # they may be compiling
         _raise_on(thread, Halted)
     _wait_until_parked(_EXIT_PATIENCE[1])
     if _other_threads():
-        time.sleep(0.02)  # for threads that are just entering an operator or have just left one
+        time.sleep(0.02)  # for threads that are entering an operator or have just left one
 
 
 def _wait_until_parked(seconds: float) -> None:

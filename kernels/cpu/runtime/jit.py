@@ -1,4 +1,4 @@
-"""How a kernel is compiled."""
+"""Compilation of kernels, and their cache on disk."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 
-# Numba's disk cache looks at the file of the cached function only, and would miss a change in a stage that it calls.
-# A digest of all stages in the function's name makes such a change a new entry.
+# Numba's cache on disk checks only the file of the cached function, and would miss a change in a function that it
+# calls. A digest of all sources in the name of the function creates a new entry after any change.
 _digest = hashlib.sha256()
 for _file in sorted(Path(__file__).parents[1].rglob("*.py")):
     _digest.update(_file.read_bytes())
 _SOURCES = _digest.hexdigest()[:12]
 
-# An index that Numba does not suspect of being negative, a suspicion that prevents vector instructions.
+# Index type. Numba wraps signed indices that may be negative, and the checks prevent vector instructions.
 unsigned = np.uintp
 
-# Zero as an argument, or as the start of a count that becomes one. Numba compiles a function again for a literal 0.
+# Zero as an argument, or as the start of a count that is passed on: Numba compiles a function again for a literal 0.
 zero = np.int64(0)
 
-# A function that kernels call. Compiled with its caller, without the interpreter's lock. It makes no arrays and returns
-# none, so the views that it takes of its arguments need not be counted as references: that took a quarter of the time
-# of a window of 64 x 64, and the counts are shared by all threads.
+# Decorator of functions that kernels call. They are compiled with their caller, and run without the interpreter's lock.
+# They allocate and return no arrays, so the views that they take of their arguments need no reference counts. Counting
+# took a quarter of the time of a window of 64 x 64, and the counts are shared by all threads.
 device: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False)
 
-# One that is called in an inner loop: it becomes a part of its caller, since to pass on arrays, seven words each, can
-# cost as much as what is done with them.
+# Decorator of such functions for inner loops. They are inlined, because passing arrays, of seven words each, can cost
+# as much as the work itself.
 inlined: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 
-# One that makes or returns arrays. It counts references around each call that it makes, so what it calls in a loop is
-# best a loop itself.
+# Decorator of functions that allocate or return arrays. They count references around each call, so they should not call
+# small functions in a loop.
 allocating: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that Python calls: without the interpreter's lock, cached on disk where that is possible."""
+    """Compile a function that Python calls, to run without the interpreter's lock. Cache it on disk if possible."""
     function.__qualname__ += f".{_SOURCES}"
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT:
@@ -54,7 +54,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk, but a file that cannot be read or written costs a compilation instead of raising."""
+    """Numba's cache on disk, which compiles and warns instead of raising if a file cannot be read or written."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -75,7 +75,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
                 super().save_overload(sig, data)
             except OSError:
                 raise
-            except Exception:  # the index is read before it is written, and may be what is damaged
+            except Exception:  # saving reads the index first, which may be damaged
                 self.flush()
                 super().save_overload(sig, data)
         except Exception as error:
@@ -83,7 +83,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 class _CheckedFile(IndexDataCacheFile):  # type: ignore[misc]
-    """Data files that end with a digest, because damaged machine code can be unpickled and would crash when it runs."""
+    """Data files with a digest at the end: damaged machine code can be unpickled, and would crash when it runs."""
 
     def _save_data(self, name: str, data: Any) -> None:
         content = self._dump(data)
@@ -102,7 +102,7 @@ _warned: set[str] = set()
 
 
 def _warn_once(problem: str, detail: str) -> None:
-    """Warn, once in a process for each problem, since all kernels are likely to have the same one."""
+    """Warn once per process and problem, because all kernels are likely to have the same problem."""
     if problem not in _warned:
         _warned.add(problem)
         warnings.warn(f"{problem} ({detail})", RuntimeWarning, stacklevel=2)
@@ -110,7 +110,7 @@ def _warn_once(problem: str, detail: str) -> None:
 
 def _warn_uncached(detail: str) -> None:
     _warn_once(
-        "gpuph's kernels are compiled anew in each process, because they cannot be cached on disk;"
+        "gpuph's kernels are compiled again in each process, because they cannot be cached on disk;"
         " set NUMBA_CACHE_DIR to a writable directory to cache them",
         detail,
     )
@@ -120,8 +120,8 @@ def _warn_damaged(directory: str, detail: str) -> None:
     _warn_once(f"a file in gpuph's kernel cache in {directory} is damaged; its kernel is compiled again", detail)
 
 
-# Another thread may be compiling when this one forks. The child would inherit a lock that is never released, and a
-# compiler in an unknown state, so a fork waits until the compilation ends.
+# If another thread compiles during a fork, the child inherits a lock that is never released, and a compiler in an
+# unknown state. So a fork waits until the compilation ends.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=global_compiler_lock.acquire,

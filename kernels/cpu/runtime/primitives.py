@@ -1,4 +1,4 @@
-"""What kernels use that Numba lacks: instructions for bits, atomic ones, and lists that grow."""
+"""Primitives that Numba lacks: bit instructions, atomic operations, and growing lists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .jit import allocating, inlined
 
 @intrinsic
 def trailing_zeros(context: Any, x: Any) -> Any:
-    """The number of the lowest bit that is set in an unsigned integer other than 0; one instruction."""
+    """Return the index of the lowest set bit of an unsigned integer other than 0; one instruction."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], Constant(IntType(1), 1))
@@ -26,7 +26,7 @@ def trailing_zeros(context: Any, x: Any) -> Any:
 
 @intrinsic
 def bits_set(context: Any, x: Any) -> Any:
-    """How many bits of an unsigned integer are set; one instruction."""
+    """Return the number of set bits of an unsigned integer; one instruction."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
@@ -36,7 +36,7 @@ def bits_set(context: Any, x: Any) -> Any:
 
 @intrinsic
 def fetch_and_add(context: Any, array: Any, more: Any) -> Any:
-    """Add to the first element of an array of int64, in one step for all threads; returns what it was before."""
+    """Add to the first element of an int64 array atomically, and return its previous value."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -47,7 +47,7 @@ def fetch_and_add(context: Any, array: Any, more: Any) -> Any:
 
 @intrinsic
 def load(context: Any, address: Any) -> Any:
-    """Load the int64 at an address. The load is atomic, so it is not moved out of a loop."""
+    """Load the int64 at an address. The load is atomic, so the compiler does not move it out of a loop."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = builder.inttoptr(args[0], IntType(64).as_pointer())
@@ -56,7 +56,7 @@ def load(context: Any, address: Any) -> Any:
     return int64(int64), generate
 
 
-if config.DISABLE_JIT:  # Python cannot call intrinsics
+if config.DISABLE_JIT:  # Python code cannot call intrinsics
     _one_at_a_time = threading.Lock()
 
     def trailing_zeros(x: Any) -> int:
@@ -79,15 +79,15 @@ if config.DISABLE_JIT:  # Python cannot call intrinsics
 def halted(halt):
     """Return whether the caller has asked the kernel to end early, through `interrupt.Halt`.
 
-    halt : address of an int64 that another thread sets, or 0 if there is none. It never returns to 0, so a function can
-    return halfway when its callers look at the word again before they use its results.
+    halt : address of an int64 that another thread sets, or 0 for a call that cannot be interrupted. The int64 is never
+    reset, so a function may return halfway if its callers check again before they use its results.
     """
     return halt != 0 and load(halt) != 0
 
 
 @allocating
 def twice(array):
-    """A copy of a list with room for twice as much."""
+    """Return a copy of a list with twice the capacity."""
     larger = np.empty(2 * array.size, array.dtype)
     larger[: array.size] = array
     return larger
@@ -95,7 +95,7 @@ def twice(array):
 
 @allocating
 def appended(array, used, more):
-    """A list of which so much is used, with more behind that; a larger copy where there is no room."""
+    """Append `more` to the first `used` elements of a list. Return the list, or a copy of it if it had to grow."""
     while used + more.size > array.size:
         array = twice(array)
     array[used : used + more.size] = more

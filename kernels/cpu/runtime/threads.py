@@ -1,7 +1,7 @@
-"""How windows are spread over `torch.get_num_threads()` threads, of which the caller's own is one.
+"""Distribute windows over `torch.get_num_threads()` threads, one of which is the caller's.
 
-Numba's threading layers are neither safe under concurrent callers nor after a fork. These threads are Python's, and
-kernels run on them without the interpreter's lock.
+Numba's threading layers are safe neither with concurrent callers nor after a fork. These threads are Python threads, on
+which kernels run without the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .primitives import fetch_and_add
 Array = NDArray[Any]
 _T = TypeVar("_T")
 
-_PERIOD = 5.0  # seconds for which a thread that is not needed stays
+_PERIOD = 5.0  # seconds after which a thread that is not needed ends
 
 
 class Call(Generic[_T]):
-    """A call for another thread to make, once, unless it is taken back."""
+    """A call that another thread makes once, unless it is withdrawn first."""
 
     def __init__(self, run: Callable[[], _T]) -> None:
         self.run, self.halt = run, current.halt
@@ -47,7 +47,7 @@ class Call(Generic[_T]):
             self.ended.release()
 
     def results(self) -> list[_T]:
-        """What the call returns, waiting for it; nothing if it has not begun, which takes it back."""
+        """Wait for the call and return its result in a list; withdraw a call that has not begun and return no result."""
         if self.begun.acquire(blocking=False):
             return []
         self.ended.acquire()
@@ -57,26 +57,26 @@ class Call(Generic[_T]):
 
 
 class Helpers:
-    """Threads that wait for calls. A ThreadPoolExecutor takes 20 us longer to hand one over and back.
+    """Threads that wait for calls. A ThreadPoolExecutor takes 20 us longer for a call.
 
-    A thread ends when no call has needed so many threads for a while.
+    Threads that no call has needed for some seconds end.
     """
 
     def __init__(self) -> None:
         self.calls: SimpleQueue[Call[Any]] = SimpleQueue()
         self.changing, self.started = threading.Lock(), 0
-        # The most threads that a call has asked for, in this period and in the one before.
+        # The most threads that any call has requested, in this period and in the previous one.
         self.needed, self.needed_before, self.since = 0, 0, time.monotonic()
 
     def call(self, run: Callable[[], _T], helpers: int) -> list[Call[_T]]:
-        """Have so many threads call `run`, or fewer if no more can be started."""
+        """Have `helpers` threads call `run`, or fewer if the system allows no more."""
         self.needed = max(self.needed, helpers)
         if self.started < helpers:
             with self.changing:
                 for _ in range(helpers - self.started):
                     try:
                         threading.Thread(target=self.wait, name="gpuph", daemon=True).start()
-                    except RuntimeError:  # the system or the interpreter allows no more
+                    except RuntimeError:  # the system or the interpreter allows no more threads
                         break
                     self.started += 1
         calls = [Call(run) for _ in range(min(helpers, self.started))]
@@ -90,7 +90,7 @@ class Helpers:
                 self.calls.get(timeout=_PERIOD)()
 
     def superfluous(self) -> bool:
-        """Return whether the thread that asks is to end. A call that it would have taken is taken back."""
+        """Return whether the calling thread must end. A call that it would have made is withdrawn."""
         if self.started <= self.needed and time.monotonic() < self.since + _PERIOD:
             return False
         with self.changing:
@@ -103,14 +103,14 @@ class Helpers:
 
 _helpers = Helpers()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.__init__)  # type: ignore[misc]  # it has none of its parent's threads
+    os.register_at_fork(after_in_child=_helpers.__init__)  # type: ignore[misc]  # a child has none of its parent's threads
 
 
 def on_threads(most: int, run: Callable[[], _T], others: Callable[[], _T] | None = None) -> list[_T]:
-    """Call `run()` on all threads at once, or on `most` if they are fewer; returns what the calls return.
+    """Call `run()` on all threads, but at most on `most` of them, at the same time, and return the results.
 
-    Together the calls do a work of which each takes its parts as it goes. A thread that is busy elsewhere may come too
-    late to be called. others : what threads other than the caller's call instead.
+    The calls share work that each of them claims piece by piece, so a thread that is busy elsewhere may not be called.
+    others : called by threads other than the caller's, instead of `run`.
     """
     threads, halt = min(number_of_threads(), most), current.halt
     calls = _helpers.call(others or run, threads - 1) if threads > 1 else []
@@ -125,16 +125,16 @@ def on_threads(most: int, run: Callable[[], _T], others: Callable[[], _T] | None
 def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[_T]:
     """Call `run(start, stop)` on slices that cover range(n), on all threads.
 
-    The results come in the order of the slices. A slice has about `least` windows or more; how range(n) is cut must not
-    matter to `run`.
+    Return the results in the order of the slices. A slice has about `least` windows or more. The work of `run` must not
+    depend on how range(n) is sliced.
     """
     threads = min(number_of_threads(), n // least)
     if threads <= 1:
         return on_threads(1, lambda: run(0, n))
-    # Ever smaller slices, so that few are enough and yet no thread waits long for the last.
+    # Slices become smaller, so that they are few and yet no thread waits long for the last one.
     slices = min(4 * threads, n // least)
     bounds = [n - n * (slices - i) ** 2 // slices**2 for i in range(slices + 1)]
-    if slices < 4 * threads:  # one for each `least` windows
+    if slices < 4 * threads:  # equal slices of `least` windows
         bounds = [n * i // slices for i in range(slices + 1)]
     todo = iter([*enumerate(itertools.pairwise(bounds))])
     results: dict[int, _T] = {}
@@ -144,7 +144,7 @@ def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[
             for i, part in todo:
                 results[i] = run(*part)
         except BaseException:
-            for _ in todo:  # leave nothing to the other threads
+            for _ in todo:  # leave no work to the other threads
                 pass
             raise
 
@@ -153,24 +153,24 @@ def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[
 
 
 def by_turns(n: int, run: Callable[[Array, int], _T], least: int = 1, spare: int = 0) -> list[_T]:
-    """Call `run(taken, stop)` on all threads, or one for each `least` of n windows, to `take` them until none are left.
+    """Call `run(taken, stop)` on all threads, but at most on one for each `least` of n windows, and return the results.
 
-    Threads other than the caller's take none of the last `spare`, if there are many: that the caller's be woken, when
-    others are done later, would take longer.
+    Each call has to `take` windows until none is left. Threads other than the caller's leave the last `spare` windows,
+    if there are many, to the caller: it would take longer to wake the caller when another thread is the last to end.
     """
     taken, spare = np.array([0, 8 * number_of_threads()]), min(spare, n // 16)
     try:
         return on_threads(n // least, lambda: run(taken, n), lambda: run(taken, n - spare))
     except BaseException:
-        taken[0] = n  # leave nothing to the other threads
+        taken[0] = n  # leave no work to the other threads
         raise
 
 
 @device
 def take(taken, n, stop):
-    """First and last + 1 of the next of n windows, which nobody else takes; n and n if they are `stop` or later.
+    """Claim the next of n windows for the calling thread. Return the first and the end, or n and n from `stop` on.
 
-    They are ever fewer, as the slices of `over_windows` are, but down to one: to take them costs next to nothing.
+    As with the slices of `over_windows`, each claim is smaller than the last, down to one window: a claim is cheap.
     """
     next_one = taken[0]
     if next_one >= stop:

@@ -34,7 +34,7 @@ from .candidates import (
 )
 from .polish import augment_and_polish
 from .savings import keys, sort
-from .workspace import Meta, Side, allocate_workspaces, workspace_of
+from .workspace import Meta, Side, allocate_workspaces, candidates_of, tree_of, workspace_of
 
 # Number of points of the smaller side from which the auction is used, as on the CPU.
 AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
@@ -145,7 +145,7 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
     finite_a, finite_b = count_finite(a, meta), count_finite(b, meta)
     if finite_a > finite_b:
         of_rows, of_columns = of_columns, of_rows
-    rows, columns = work.rows, work.columns
+    rows, columns, tree = candidates_of(work, 0), candidates_of(work, 1), tree_of(work)
     scale, inverse = tl.full((), 1.0, tl.float64), tl.full((), 1.0, tl.float64)
     if meta.SQUARED:
         scale, inverse = scale_of(a, b, meta)
@@ -163,7 +163,7 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
         if (finite_a < a.count) & (finite_b < b.count):
             match_essential(of_rows, of_columns, meta)
         if n > 0:
-            gap = _solve(rows, n, columns, m, work.tree, meta)
+            gap = _solve(rows, n, columns, m, tree, meta)
             tl.debug_barrier()  # other threads have written partners
             write(rows, n, columns, of_rows.partner, of_columns.partner, meta)
     return is_matched, gap * inverse * inverse

@@ -10,7 +10,7 @@ from ...records import Costs, Points
 from ..runtime.launch import DIAGRAMS, in_rows, layout
 from .cost import cost_window, empty_costs
 from .match import AUCTION_FROM, launch_options, match_window, may_match
-from .workspace import Meta, Side, allocate_workspaces, workspace_of
+from .workspace import Meta, Side, allocate_workspaces, partners_of, workspace_of
 
 
 def matched_cost(a: Points[Tensor], b: Points[Tensor], *, squared: bool) -> Costs[Tensor]:
@@ -63,8 +63,8 @@ def _matched_cost(
         row = tl.cast(window, tl.int64)
         n_a = tl.minimum(tl.load(count_a + window), size_a).to(tl.int32)
         n_b = tl.minimum(tl.load(count_b + window), size_b).to(tl.int32)
-        a = Side(birth_a + row * row_a, death_a + row * row_a, work.partner_a, n_a)
-        b = Side(birth_b + row * row_b, death_b + row * row_b, work.partner_b, n_b)
+        a = Side(birth_a + row * row_a, death_a + row * row_a, partners_of(work, 0), n_a)
+        b = Side(birth_b + row * row_b, death_b + row * row_b, partners_of(work, 1), n_b)
         if may_match(a, b, auction_from, AUCTION):
             is_matched, _ = match_window(
                 a, b, n_a, n_b, work, auction_from, Meta(SQUARED, AUCTION, False, BLOCK, THREADS, CHUNK, PARTS)

@@ -68,13 +68,12 @@ class Tree(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """The workspace of one program."""
+    """Where the arrays of one program begin: see `Buffers`."""
 
-    rows: Candidates
-    columns: Candidates
-    tree: Tree
-    partner_a: Any  # int32, partners that no caller sees
-    partner_b: Any
+    coordinates: Any
+    floats: Any
+    ints: Any
+    length: Any  # elements of each array
 
 
 class Buffers(NamedTuple):
@@ -99,27 +98,39 @@ def allocate_workspaces(n: int, size: int, like: Tensor) -> Buffers:
 
 @triton.jit
 def workspace_of(program, coordinates, floats, ints, length):
-    """Return the workspace of a program, whose arrays have so many elements."""
-    coordinates += program * _COORDINATES * length
-    floats += program * _FLOATS * length
-    ints += program * _INTS * length
-    tree = Tree(floats + 4 * length, floats + 5 * length, floats + 6 * length, ints + 6 * length, ints + 7 * length)
+    """Return the workspace of a program, whose arrays have `length` elements."""
     return Workspace(
-        _candidates(coordinates, floats, ints, length),
-        _candidates(coordinates + 2 * length, floats + 2 * length, ints + 3 * length, length),
-        tree,
-        ints + 8 * length,
-        ints + 9 * length,
+        coordinates + program * _COORDINATES * length,
+        floats + program * _FLOATS * length,
+        ints + program * _INTS * length,
+        length,
     )
 
 
 @triton.jit
-def _candidates(coordinates, floats, ints, length):
-    """Return the candidates whose first arrays begin at these pointers."""
+def candidates_of(work, side):
+    """Return the arrays for the candidates of a side: 0 for the rows, 1 for the columns."""
+    length = work.length
+    coordinates = work.coordinates + 2 * side * length
+    floats = work.floats + 2 * side * length
+    ints = work.ints + 3 * side * length
     share = tl.full((), 1.0, tl.float64)
     return Candidates(
         coordinates, coordinates + length, floats, floats + length, ints, ints + length, ints + 2 * length, share
     )
+
+
+@triton.jit
+def tree_of(work):
+    """Return the arrays for the tree of a search."""
+    floats, ints, length = work.floats, work.ints, work.length
+    return Tree(floats + 4 * length, floats + 5 * length, floats + 6 * length, ints + 6 * length, ints + 7 * length)
+
+
+@triton.jit
+def partners_of(work, side):
+    """Return the array for the partners of a diagram's columns, where the caller does not want them."""
+    return work.ints + (8 + side) * work.length
 
 
 @triton.jit
