@@ -14,9 +14,8 @@ from .savings import FINE, ROUNDING, certify, largest_paid, load_point, lowest_l
 
 _SCALING = tl.constexpr(0.125)  # factor of epsilon from one round to the next
 _BIDS = tl.constexpr(1_000)  # bids per point in a round, after which the auction gives up
-_FINEST = tl.constexpr(
-    2.0**-36
-)  # last epsilon, relative to the largest cost paid, for long bars matched at a small cost
+# The last epsilon, relative to the largest cost paid, for long bars that are matched at a small cost.
+_FINEST = tl.constexpr(2.0**-36)
 
 
 @triton.jit

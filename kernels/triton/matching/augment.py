@@ -19,7 +19,7 @@ def augment(rows, n, columns, m, order, best, near, far, tree, meta):
     A path ends at an unmatched column, or at a row of the tree that gives up its partner and stays unmatched. The
     length of a path is the loss of the matching. It is at most the root's opt_out, which is the length of the path
     that leaves the root unmatched.
-    order, best : (n,) int32, the rows in that order, and the column that each gains most from before any has a partner.
+    order, best : (n,) int32, the rows in that order, and the column that each gains most from while all are unmatched.
     near, far : (m,) float64, overwritten.
 
     The compiler chooses the layouts in which a sweep reads and writes, so a sweep never writes what it reads.
@@ -27,7 +27,7 @@ def augment(rows, n, columns, m, order, best, near, far, tree, meta):
     for i_root in range(0, n):
         tl.debug_barrier()  # other threads have written prices and partners, and may still read the tree
         root = tl.load(order + i_root)
-        # Prices only rise, and those of unmatched columns are still 0. The best column of most rows is unmatched.
+        # Prices only rise, and those of unmatched columns have not risen. Most rows find their best column unmatched.
         end = tl.load(best + root)
         row = tl.load(columns.partner + end)
         found = row < 0

@@ -1,4 +1,4 @@
-"""Candidates: collect the points that can be matched with gain, and write the partners of all candidates."""
+"""Candidates: collect the points that can be matched with gain, and write the partners of all points."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def scale_of(a, b, meta):
 
 @triton.jit
 def _farthest(side, meta):
-    """Return the largest absolute value of a coordinate of finite candidates."""
+    """Return the largest absolute value of a coordinate of the finite points."""
     most = tl.zeros((meta.BLOCK,), tl.float64)
     for start in range(0, side.count, meta.BLOCK):
         birth, death, finite = _load_finite(side, start + tl.arange(0, meta.BLOCK))

@@ -94,7 +94,7 @@ def augment_and_polish(rows, n, columns, m, tree, gap, meta):
 
 @triton.jit
 def _largest_alone(candidates, n, meta):
-    """Return the largest cost of n unmatched candidates."""
+    """Return the largest cost of n candidates that stay unmatched."""
     most = tl.zeros((meta.BLOCK,), tl.float64)
     for start in range(0, n, meta.BLOCK):
         i = start + tl.arange(0, meta.BLOCK)

@@ -37,7 +37,7 @@ def opt_out(candidates, birth, death, meta):
 
 @triton.jit
 def cost_alone(birth, death, meta):
-    """Return the cost of unmatched candidates."""
+    """Return the cost of unmatched points."""
     length = death - birth
     return 0.5 * (length * length) if meta.SQUARED else tl.minimum(tl.abs(length) * _SQRT_HALF, _MOST_ALONE)
 

@@ -9,8 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Workspaces, one a program, are more than programs run at a time, so that one that ends makes room for the next. All
-# workspaces together stay below a GiB; programs then match more windows each.
+# Programs have a workspace each, and match windows in turn. There are more of them than run at a time, so that the next
+# one starts when one ends, but all workspaces together take at most a GiB.
 _PROGRAMS, _BYTES = 1024, 2**30
 # Arrays of a workspace, by dtype: birth and death of both sides; gain and price of both sides and three arrays of the
 # tree; column, partner and order of both sides, two arrays of the tree and the partners of `matched_cost`.
