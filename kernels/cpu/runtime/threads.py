@@ -47,7 +47,7 @@ class Call(Generic[_T]):
             self.ended.release()
 
     def results(self) -> list[_T]:
-        """Wait for the call and return its result in a list; withdraw a call that has not begun and return no result."""
+        """Wait for the call and return its result in a list. If it has not begun, withdraw it; the list is empty."""
         if self.begun.acquire(blocking=False):
             return []
         self.ended.acquire()
