@@ -10,7 +10,7 @@ number of times.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,22 @@ from .runtime.sort import argsort, no_places
 from .runtime.threads import over_windows
 
 Array = NDArray[Any]
+
+
+class Edges(NamedTuple):
+    """The edges of a window."""
+
+    place: Array  # index in the costs of a window
+    first: Array  # the pixels that an edge joins
+    second: Array
+
+
+class Table(NamedTuple):
+    """A hash table of entries, each of which counts the pixels of one region in one component."""
+
+    owner: Array  # the component
+    bucket: Array  # first entry with a hash, or -1
+    chain: Array  # next entry with the same hash, or -1
 
 
 @interruptible(lambda mask, radius: mask.size * (1 + radius) >= 1 << 22)
@@ -52,27 +68,26 @@ def maximin(cost: Array, region: Array, *, same: bool) -> Array:
     for axis in range(len(window)):
         first, second = (np.delete(pixels, end, axis).ravel() for end in (-1, 0))
         edges.append(np.stack((axis * pixels.size + first, first, second)))
-    place, first, second = np.concatenate(edges, axis=1).astype(np.int32)
+    joined = Edges(*np.concatenate(edges, axis=1).astype(np.int32))
     flat_cost, flat_region, flat_counts = (x.reshape(n, -1) for x in (cost, region, counts))
     bits = flat_cost.view(np.int32 if cost.dtype == np.float32 else np.int64)
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        _maximin(bits[rows], flat_region[rows], same, place, first, second, flat_counts[rows], halt)
+        _maximin(bits[rows], flat_region[rows], same, joined, flat_counts[rows], halt)
 
     over_windows(n, run)
     return counts
 
 
 @kernel
-def _maximin(bits, region, same, place, first, second, counts, halt):
+def _maximin(bits, region, same, edges, counts, halt):
     """Count the pairs of the windows of a slice.
 
-    bits : (N, E), the costs as integers. region : (N, P) int32. place, first, second : (m,) int32, the index of an edge
-    in E, and the pixels that it joins. counts : (N, E) int64, written at the edges that join two components.
-    halt : see `halted`.
+    bits : (N, E), the costs as integers. region : (N, P) int32. edges : Edges, (m,) int32.
+    counts : (N, E) int64, written at the edges that join two components. halt : see `halted`.
     """
-    m, pixels = place.size, region.shape[1]
+    m, pixels = edges.place.size, region.shape[1]
     most = np.iinfo(bits.dtype).max
     keys, spare_keys = np.empty(m, bits.dtype), np.empty(m, bits.dtype)
     order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
@@ -81,31 +96,29 @@ def _maximin(bits, region, same, place, first, second, counts, halt):
     buckets = 1
     while buckets < pixels:
         buckets *= 2
-    # An entry counts the pixels of one region in one component. Its index is that of a pixel of the region. It is in
-    # two linked lists: that of its component (first_of, next_of), and that of its hash (bucket, chain).
-    count, owner = np.empty(pixels, np.int64), np.empty(pixels, np.int32)
-    first_of, next_of = np.empty(pixels, np.int32), np.empty(pixels, np.int32)
-    bucket, chain = np.empty(buckets, np.int32), np.empty(pixels, np.int32)
+    # An entry has the index of a pixel of its region. It is also in a linked list of its component: first_of, next_of.
+    count, first_of, next_of = np.empty(pixels, np.int64), np.empty(pixels, np.int32), np.empty(pixels, np.int32)
+    table = Table(np.empty(pixels, np.int32), np.empty(buckets, np.int32), np.empty(pixels, np.int32))
     for w in range(len(bits)):
         for i in range(m):
-            b = bits[w, place[i]]
+            b = bits[w, edges.place[i]]
             k = b ^ most if b < 0 else b
             keys[i] = ~k if k != -1 else ~0  # descending order, in which -0.0 equals 0.0
         argsort(keys, order, spare_keys, spare_order, no_places())
         if halted(halt):
             return
-        bucket[:] = -1
+        table.bucket[:] = -1
         for p in range(pixels):
             known = region[w, p] != 0
-            parent[p], owner[p], next_of[p] = p, p, -1
+            parent[p], table.owner[p], next_of[p] = p, p, -1
             members[p], kinds[p], count[p], first_of[p] = known, known, 1, p if known else -1
             if known:
-                _link(p, region[w], owner, bucket, chain)
+                _link(p, region[w], table)
         for step in range(m):
             if step & 0xFFF == 0 and halted(halt):
                 return
             i = order[step]
-            u, v = _root(parent, first[i]), _root(parent, second[i])
+            u, v = _root(parent, edges.first[i]), _root(parent, edges.second[i])
             if u == v:
                 continue
             if kinds[u] < kinds[v]:
@@ -114,18 +127,18 @@ def _maximin(bits, region, same, place, first, second, counts, halt):
             entry = first_of[v]
             while entry >= 0:
                 following = next_of[entry]
-                _unlink(entry, region[w], owner, bucket, chain)
-                other = _find(u, region[w, entry], region[w], owner, bucket, chain)
+                _unlink(entry, region[w], table)
+                other = _find(u, region[w, entry], region[w], table)
                 if other >= 0:
                     shared += count[other] * count[entry]
                     count[other] += count[entry]
                 else:
-                    owner[entry] = u
-                    _link(entry, region[w], owner, bucket, chain)
+                    table.owner[entry] = u
+                    _link(entry, region[w], table)
                     next_of[entry], first_of[u] = first_of[u], entry
                     kinds[u] += 1
                 entry = following
-            counts[w, place[i]] = shared if same else members[u] * members[v] - shared
+            counts[w, edges.place[i]] = shared if same else members[u] * members[v] - shared
             members[u] += members[v]
             parent[v] = u
 
@@ -149,16 +162,17 @@ def _hash(component, label, bucket):
 
 
 @device
-def _link(entry, region, owner, bucket, chain):
+def _link(entry, region, table):
     """Insert an entry into the list of its hash."""
-    h = _hash(owner[entry], region[entry], bucket)
-    chain[entry], bucket[h] = bucket[h], entry
+    h = _hash(table.owner[entry], region[entry], table.bucket)
+    table.chain[entry], table.bucket[h] = table.bucket[h], entry
 
 
 @device
-def _unlink(entry, region, owner, bucket, chain):
+def _unlink(entry, region, table):
     """Remove an entry from the list of its hash."""
-    h = _hash(owner[entry], region[entry], bucket)
+    chain, bucket = table.chain, table.bucket
+    h = _hash(table.owner[entry], region[entry], bucket)
     if bucket[h] == entry:
         bucket[h] = chain[entry]
         return
@@ -169,9 +183,9 @@ def _unlink(entry, region, owner, bucket, chain):
 
 
 @device
-def _find(component, label, region, owner, bucket, chain):
+def _find(component, label, region, table):
     """Return the entry of a region in a component, or -1."""
-    entry = bucket[_hash(component, label, bucket)]
-    while entry >= 0 and (owner[entry] != component or region[entry] != label):
-        entry = chain[entry]
+    entry = table.bucket[_hash(component, label, table.bucket)]
+    while entry >= 0 and (table.owner[entry] != component or region[entry] != label):
+        entry = table.chain[entry]
     return entry
