@@ -23,15 +23,15 @@ def auction(rows, n, columns, m, work):
     Both sides have prices; the price of a row is its profit. After a round, no point would gain more than epsilon from
     another partner. The workspace except for the tree is overwritten.
     """
-    near, far = work.near, work.far
+    near, far = work.sweep.near, work.sweep.far
     most = largest(rows.gain, n)
     smallest = ROUNDING * most
     epsilon = _SCALING * most
     while True:
         bids = _bid(rows, n, columns, -1.0, epsilon, _BIDS * (n + m), work)
         bids = _bid(columns, m, rows, 0.0, epsilon, bids, work)
-        gap = certify(rows, n, columns, m, work)
-        if halted(work.halt):
+        gap = certify(rows, n, columns, m, work.sweep)
+        if halted(work.sweep.halt):
             return gap
         if gap <= n * smallest or epsilon == smallest or bids == 0:
             paid = largest_paid(rows, n, columns, m)
@@ -53,13 +53,13 @@ def _bid(bidders, n, goods, least_price, epsilon, bids, work):
 
     Return how many of the `bids` are left.
     """
-    near, far, waiting = work.near, work.far, work.keys.order
+    near, far, waiting = work.sweep.near, work.sweep.far, work.keys.order
     size = 0
     for i in range(n - 1, -1, -1):
         if bidders.partner[i] < 0 and bidders.price[i] > least_price:
             waiting[size] = i
             size += 1
-    while size > 0 and bids > 0 and not halted(work.halt):
+    while size > 0 and bids > 0 and not halted(work.sweep.halt):
         bids -= 1
         size -= 1
         i = waiting[size]

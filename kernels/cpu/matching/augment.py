@@ -17,9 +17,9 @@ def augment(rows, columns, m, order, work):
     length of a path is the loss of the matching. It is at most the root's opt_out, which is the length of the path
     that leaves the root unmatched. near and far must be infinite, and are again at the end.
     """
-    near, far, tree = work.near, work.far, work.tree
+    near, far, tree = work.sweep.near, work.sweep.far, work.tree
     for root in order:
-        if halted(work.halt):
+        if halted(work.sweep.halt):
             return
         tree.row[0] = root
         row, base, size = root, 0.0, 1
@@ -49,7 +49,7 @@ def augment(rows, columns, m, order, work):
             if base + rows.opt_out[row] < shortest:
                 leaver, shortest = size, base + rows.opt_out[row]
             size += 1
-            if halted(work.halt):
+            if halted(work.sweep.halt):
                 return
             columns.price[j] = far[j] = np.inf  # its distance is final
             near, far = far, near

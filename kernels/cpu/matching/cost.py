@@ -61,8 +61,9 @@ def _cost(a, b, partner_a, partner_b, squared, costs, halt):
         for i in range(min(a.count[w], a.birth.shape[1])):
             j = partner_a[w, i]
             if j < 0:
-                alone, slope = _alone(_difference(a.death[w, i], a.birth[w, i]), squared)
-                total += alone
+                length = _difference(a.death[w, i], a.birth[w, i])
+                slope = _slope(length, squared)
+                total += _alone(length, squared)
                 costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = -slope, slope
             elif j >= b.birth.shape[1]:
                 within = False
@@ -73,8 +74,9 @@ def _cost(a, b, partner_a, partner_b, squared, costs, halt):
                 costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -2 * x, -2 * y
         for j in range(min(b.count[w], b.birth.shape[1])):
             if partner_b[w, j] < 0:
-                alone, slope = _alone(_difference(b.death[w, j], b.birth[w, j]), squared)
-                total += alone
+                length = _difference(b.death[w, j], b.birth[w, j])
+                slope = _slope(length, squared)
+                total += _alone(length, squared)
                 costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -slope, slope
         costs.cost[w] = total
     return within
@@ -88,10 +90,13 @@ def _difference(a, b):
 
 @device
 def _alone(length, squared):
-    """Return the cost of an unmatched point, and its derivative in the death.
+    """Return the cost of an unmatched point: inf for an essential class, and NaN for a point with a NaN."""
+    return 0.5 * length * length if squared else _SQRT_HALF * abs(length)
 
-    An essential class costs inf, and a point with a NaN costs NaN; neither has a slope.
-    """
-    alone = 0.5 * length * length if squared else _SQRT_HALF * abs(length)
-    slope = length if squared else _SQRT_HALF * np.sign(length)
-    return alone, slope if np.isfinite(length) else 0.0
+
+@device
+def _slope(length, squared):
+    """Return the derivative of that cost in the death; 0 where the cost is inf or NaN."""
+    if not np.isfinite(length):
+        return 0.0
+    return length if squared else _SQRT_HALF * np.sign(length)

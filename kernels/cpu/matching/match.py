@@ -113,9 +113,9 @@ def _solve(all_rows, n, rows, all_columns, m, columns, squared, auction_from, wo
     Return how many rows there are, and the gap.
     """
     if n == 1:
-        return _match_one(all_rows, rows, all_columns, m, columns, work), 0.0
-    find_gains(all_rows, n, all_columns, m, work)
-    if halted(work.halt):
+        return _match_one(all_rows, rows, all_columns, m, columns, work.sweep), 0.0
+    find_gains(all_rows, n, all_columns, m, work.sweep)
+    if halted(work.sweep.halt):
         return 0, 0.0
     n = keep(all_rows, n, rows, zero, work.keys)
     if n == 0:
@@ -142,20 +142,20 @@ def _solve(all_rows, n, rows, all_columns, m, columns, squared, auction_from, wo
         for i in range(n):
             keys.value[i] = -rows.gain[i]
         sort(keys, n)
-        work.far[: padded(m)] = np.inf
+        work.sweep.far[: padded(m)] = np.inf
         augment(rows, columns, m, keys.order[:n], work)
-        gap = certify(rows, n, columns, m, work)
+        gap = certify(rows, n, columns, m, work.sweep)
     return n, polish(rows, n, columns, m, gap, by_auction, squared, work)
 
 
 @device
-def _match_one(all_rows, rows, all_columns, m, columns, work):
+def _match_one(all_rows, rows, all_columns, m, columns, sweep):
     """Match a single row with the column that saves most; among several, with that of the least birth + death.
 
     Return 1, or 0 if nothing can be saved.
     """
-    far = work.far
-    relax(all_rows, zero, 0.0, all_columns, zero, padded(m), work.near, far)
+    far = sweep.far
+    relax(all_rows, zero, 0.0, all_columns, zero, padded(m), sweep.near, far)
     low = lowest(far, zero, padded(m))
     best, least = 0, np.inf
     for j in range(m):
@@ -177,8 +177,8 @@ def _are_equal(candidates, n):
 @device
 def _match_best(equal, n, others, m, work):
     """Match n copies of one point with those of the others that save most, which is optimal."""
-    far, keys = work.far, work.keys
-    relax(equal, zero, 0.0, others, zero, padded(m), work.near, far)
+    far, keys = work.sweep.far, work.keys
+    relax(equal, zero, 0.0, others, zero, padded(m), work.sweep.near, far)
     copy(far, keys.value, zero, m)
     sort(keys, m)
     for i in range(min(n, m)):

@@ -34,13 +34,13 @@ def polish(rows, n, columns, m, gap, by_auction, squared, work):
     if not coarse:
         return gap
     find_reach(columns, m, rows, n, squared)
-    while coarse and paid > 0.0 and not halted(work.halt):
+    while coarse and paid > 0.0 and not halted(work.sweep.halt):
         scale = _PRICES * paid
         _compare_costs(rows, n, scale)
         _compare_costs(columns, m, scale)
         _settle(rows, n, columns, m, _CONTENT * scale, work)
         _settle(columns, m, rows, n, np.inf, work)
-        gap = certify(rows, n, columns, m, work)
+        gap = certify(rows, n, columns, m, work.sweep)
         paid = largest_paid(rows, n, columns, m)
         coarse = ROUNDING * scale > FINE * paid
     return gap if paid > 0.0 else 0.0  # a cost of 0 is optimal
@@ -65,7 +65,7 @@ def _settle(rows, n, columns, m, excess, work):
 
     Rows are matched in the order of the diagram. Their prices are written.
     """
-    near, far, keys = work.near, work.far, work.keys
+    near, far, keys = work.sweep.near, work.sweep.far, work.keys
     waiting = 0
     for i in range(n):
         j, first, last = rows.partner[i], rows.first[i], rows.last[i]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..runtime.jit import device, zero
+from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
 from .workspace import VECTOR, padded
@@ -94,15 +94,15 @@ def place_of(value, values, candidates, first, last):
 
 
 @device
-def find_gains(rows, n, columns, m, work):
+def find_gains(rows, n, columns, m, sweep):
     """Write the gains of both sides."""
-    far = work.far
+    far = sweep.far
     columns.gain[: padded(m)] = 0.0
     for i in range(n):
-        if halted(work.halt):
+        if halted(sweep.halt):
             return
-        relax(rows, i, 0.0, columns, zero, padded(m), work.near, far)
-        rows.gain[i] = max(0.0, -lowest(far, zero, padded(m)))
+        relax(rows, i, 0.0, columns, 0, padded(m), sweep.near, far)
+        rows.gain[i] = max(0.0, -lowest(far, 0, padded(m)))
         if rows.gain[i] > 0.0:
             for j in range(_i(0), _i(padded(m))):
                 columns.gain[j] += 1.0 if far[j] < 0.0 else 0.0
@@ -145,14 +145,14 @@ def _below(candidates, n, x):
 
 
 @device
-def certify(rows, n, columns, m, work):
+def certify(rows, n, columns, m, sweep):
     """Bound the distance from the optimum by the columns' prices, as a sum of slacks, none of which is negative."""
-    far = work.far
+    far = sweep.far
     gap = 0.0
     for i in range(n):
-        if halted(work.halt):
+        if halted(sweep.halt):
             break
-        relax(rows, i, 0.0, columns, rows.first[i], rows.last[i], work.near, far)
+        relax(rows, i, 0.0, columns, rows.first[i], rows.last[i], sweep.near, far)
         least = min(rows.opt_out[i], lowest(far, rows.first[i], rows.last[i]))
         gap += (rows.opt_out[i] if rows.partner[i] < 0 else far[rows.partner[i]]) - least
     for j in range(m):

@@ -56,14 +56,20 @@ class Tree(NamedTuple):
     price: Array  # of the partner; during the search, the column itself has an infinite price
 
 
-class Workspace(NamedTuple):
-    """What the solvers write besides the candidates."""
+class Sweep(NamedTuple):
+    """What a sweep over the candidates of one side reads and writes."""
 
     near: Array  # float64, one element a candidate; infinite between searches
     far: Array  # likewise, with arbitrary content between searches
+    halt: int  # see `halted`
+
+
+class Workspace(NamedTuple):
+    """What the solvers write besides the candidates."""
+
+    sweep: Sweep
     keys: Keys
     tree: Tree
-    halt: int  # see `halted`
 
 
 @device
@@ -86,7 +92,7 @@ def allocate_candidates(size):
 def allocate_workspace(size, halt):
     """Allocate the workspace for windows with at most `size` points on each side."""
     near, far = np.full(padded(size), np.inf), np.full(padded(size), np.inf)
-    return Workspace(near, far, allocate_keys(size), allocate_tree(size), halt)
+    return Workspace(Sweep(near, far, halt), allocate_keys(size), allocate_tree(size))
 
 
 @allocating
