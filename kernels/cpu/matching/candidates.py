@@ -15,6 +15,15 @@ _EXPONENT = 480  # of the largest coordinate in the search: sums of squares are 
 
 
 @device
+def count_finite(side):
+    """Return how many points have finite coordinates."""
+    n = zero
+    for i in range(side.count):
+        n += np.isfinite(side.birth[i]) & np.isfinite(side.death[i])
+    return n
+
+
+@device
 def collect(side, candidates):
     """Collect the points with finite coordinates, in order of column.
 

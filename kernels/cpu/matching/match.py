@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from ...records import Matched, Points
 from ..runtime.interrupt import halt_word, interruptible
-from ..runtime.jit import device, kernel, zero
+from ..runtime.jit import device, inlined, kernel, zero
 from ..runtime.primitives import halted
 from ..runtime.sort import sort
 from ..runtime.threads import over_windows
 from .auction import auction
 from .augment import augment
-from .candidates import collect, keep, match_essential, rescale, scale_of, write
+from .candidates import collect, count_finite, keep, match_essential, rescale, scale_of, write
 from .polish import polish
 from .savings import certify, copy, find_gains, find_reach, lowest, reach_all, relax
 from .workspace import Side, allocate_candidates, allocate_workspace, padded
@@ -80,29 +80,39 @@ def _match(a, b, squared, auction_from, matched, halt):
     halt : see `halted`.
     """
     size_a, size_b = a.birth.shape[1], b.birth.shape[1]
-    all_a, all_b = allocate_candidates(size_a), allocate_candidates(size_b)
-    kept_a, kept_b = allocate_candidates(size_a), allocate_candidates(size_b)
-    work = allocate_workspace(max(size_a, size_b), halt)
+    size = max(size_a, size_b)
+    candidates = (
+        allocate_candidates(size),
+        allocate_candidates(size),
+        allocate_candidates(size),
+        allocate_candidates(size),
+    )
+    work = allocate_workspace(size, halt)
     for w in range(len(a.count)):
         if halted(halt):
             return
-        side_a = Side(a.birth[w], a.death[w], matched.partner_a[w], a.count[w])
-        side_b = Side(b.birth[w], b.death[w], matched.partner_b[w], b.count[w])
-        n, most_a = collect(side_a, all_a)
-        m, most_b = collect(side_b, all_b)
-        scale = scale_of(max(most_a, most_b), work.keys) if squared else 1.0
-        rescale(all_a, n, squared, scale)
-        rescale(all_b, m, squared, scale)
-        if n < side_a.count and m < side_b.count:
-            match_essential(side_a, side_b, kept_a, kept_b, work.keys)
-        # The side with fewer points becomes the rows.
-        if n <= m:
-            n_kept, gap = _solve(all_a, n, kept_a, all_b, m, kept_b, squared, auction_from, work)
-            write(kept_a, n_kept, kept_b, side_a.partner, side_b.partner)
-        else:
-            n_kept, gap = _solve(all_b, m, kept_b, all_a, n, kept_a, squared, auction_from, work)
-            write(kept_b, n_kept, kept_a, side_b.partner, side_a.partner)
-        matched.gap[w] = gap / scale / scale
+        _match_window(w, a, b, squared, auction_from, matched, candidates, work)
+
+
+@device
+def _match_window(w, a, b, squared, auction_from, matched, candidates, work):
+    """Match window w; the views of its rows are taken here, where they are not counted as references."""
+    all_rows, all_columns, rows, columns = candidates
+    side_a = Side(a.birth[w], a.death[w], matched.partner_a[w], a.count[w])
+    side_b = Side(b.birth[w], b.death[w], matched.partner_b[w], b.count[w])
+    # The side with fewer points becomes the rows.
+    swapped = count_finite(side_b) < count_finite(side_a)
+    few, many = (side_b, side_a) if swapped else (side_a, side_b)
+    n, most_n = collect(few, all_rows)
+    m, most_m = collect(many, all_columns)
+    scale = scale_of(max(most_n, most_m), work.keys) if squared else 1.0
+    rescale(all_rows, n, squared, scale)
+    rescale(all_columns, m, squared, scale)
+    if n < few.count and m < many.count:
+        match_essential(few, many, rows, columns, work.keys)
+    n_kept, gap = _solve(all_rows, n, rows, all_columns, m, columns, squared, auction_from, work)
+    write(rows, n_kept, columns, few.partner, many.partner)
+    matched.gap[w] = gap / scale / scale
 
 
 @device
