@@ -57,6 +57,14 @@ class Query(NamedTuple):
     min_persistence: float  # pairs last longer than this; rounded to the dtype of the windows
     capacity: int | None  # columns of the result; None for as many as there are pairs, or can be
 
+    def v_dims(self, rank: int) -> list[int]:
+        """Return, for each of `dims`, the dimension of V in which the kernels find its pairs.
+
+        By duality, dimension d of T is dimension rank - 1 - d of V for the negated filtration, with births and deaths
+        exchanged.
+        """
+        return [rank - 1 - dim if self.top else dim for dim in self.dims]
+
 
 class Tiling(NamedTuple):
     """How images, or volumes, are cut into windows. All sizes are in pixels, one an axis."""
