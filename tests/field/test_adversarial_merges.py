@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from gpuph.kernels.cpu.merge import merge
+from gpuph.kernels.cpu.records import MergeTree, Saddles
 
 import gpuph
 from support import oracle
@@ -43,7 +44,8 @@ def reads_per_saddle(minima: str, saddles: str, teeth: str, n: int, reverse: boo
     saddle_of, partner = np.empty(2 * n, np.int32), np.empty(2 * n, np.int32)
     elder_of = np.empty(2 * n, np.int32).view(Counted)
     Counted.reads = 0
-    merge.py_func(age, np.arange(2 * n), order, ends, reverse, saddle_of, elder_of, partner)
+    tree = MergeTree(saddle_of, elder_of, partner)
+    merge.py_func(age, np.arange(2 * n), Saddles(order, ends), tree, reverse)
     assert np.count_nonzero(partner[: order.size] >= 0) == 2 * n - 1  # in a tree, each saddle ends a class
     return Counted.reads / order.size
 

@@ -27,9 +27,9 @@ class Grid:
         gradient.lower_stars(self.key, *rows.shape, self.star, self.critical)
         gradient.match_stars(self.star, self.critical)
         self.steps = trace.steps_of(self.width)
-        minima, maxima, edges = np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros((2, size), np.int32)
-        n, m, k = trace.critical_cells(self.critical, self.width, minima, edges, maxima)
-        self.minima, self.edges, self.maxima = minima[:n], edges[:, :m], maxima[:k]
+        cells = trace.CriticalCells(np.zeros(size, np.int32), np.zeros((2, size), np.int32), np.zeros(size, np.int32))
+        n, m, k = trace.list_critical_cells(self.critical, self.width, cells)
+        self.minima, self.edges, self.maxima = cells.minima[:n], cells.edges[:, :m], cells.maxima[:k]
 
     def minima_below(self, vertices: np.ndarray) -> np.ndarray:
         at, walking, known = (np.zeros(n, np.int32) for n in (vertices.size, vertices.size, self.key.size))

@@ -65,11 +65,7 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
         squares[i, : len(at)] = (index[grid.squares] * 12 + _among(cells.SQUARES3, grid.square_directions))[at]
         opened[i, : len(at)] = voids[at] >= 0
         counters[i, :2] = len(grid.edges), len(grid.squares)
-        scratch = np.zeros((2, grid.key.size), np.int32)
-        square_of, _ = reduce.reduce(
-            grid.key, grid.star, grid.width, grid.area,
-            grid.edges, ends, grid.squares, grid.square_directions, voids, *scratch,
-        )  # fmt: skip
+        square_of, _ = reduce.reduce(grid.cells, ends, voids, grid.workspace())
         has = square_of >= 0
         pairs.append(_sorted(index[grid.edges[has]], index[grid.squares[square_of[has]]]))
     tensors = map(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from gpuph.kernels.cpu import merge
 from gpuph.kernels.cpu.image import gradient
+from gpuph.kernels.cpu.merge import merge
+from gpuph.kernels.cpu.records import MergeTree, Saddles
 from gpuph.kernels.cpu.volume import gradient as gradient3
 from gpuph.kernels.cpu.volume import trace as trace3
+from gpuph.kernels.cpu.volume.critical import critical_cells
+from gpuph.kernels.cpu.volume.persistence import Workspace
 
 from gpuph.kernels import cells
 
@@ -31,7 +34,7 @@ def random_neighbours(n: int) -> list[int]:
 class Grid:
     """Keys, lower stars and critical cells of a volume, and what the later stages make of them.
 
-    The lists of critical cells are those of `trace3.critical_cells`.
+    The lists of critical cells are those of `critical_cells`.
     """
 
     def __init__(self, volume: np.ndarray, top: bool) -> None:
@@ -43,10 +46,10 @@ class Grid:
         for z in range(len(volume)):
             gradient.order_keys(volume[z], bits[z], most, top, keys[z + 1])
         stars = np.zeros(self.shape, np.uint32)
-        self.owners, self.masks = gradient3.gradient_rows(keys, stars, 1, self.shape[0] - 1)
+        self.owners, self.masks = gradient3.gradient(keys, stars, 1, self.shape[0] - 1, 0)
         self.key, self.star = keys.ravel(), stars.ravel()
-        cells_ = trace3.critical_cells(self.owners, self.masks)
-        self.minima, self.edges, self.edge_directions, self.squares, self.square_directions, self.maxima = cells_
+        self.cells = critical_cells(self.owners, self.masks)
+        self.minima, self.edges, self.edge_directions, self.squares, self.square_directions, self.maxima = self.cells
         self.top = top
 
     def known(self, of_maxima: bool) -> np.ndarray:
@@ -60,17 +63,13 @@ class Grid:
     def below(self, known: np.ndarray) -> np.ndarray:
         """Return the two minima (2, E) that the paths down from each critical edge end in."""
         ends = np.full((2, len(self.edges)), -1, np.int32)
-        trace3.minima_beside(
-            self.edges, self.edge_directions, self.star, self.width, self.area, known, ends, 0, len(self.edges)
-        )
+        trace3.trace_below(self.cells, self.star.reshape(self.shape), known, ends, 0, len(self.edges), 0)
         return ends
 
     def above(self, known: np.ndarray) -> np.ndarray:
         """Return the two maxima (2, S) that the paths up from each critical square end in."""
         ends = np.full((2, len(self.squares)), -1, np.int32)
-        trace3.maxima_beside(
-            self.squares, self.square_directions, self.star, self.width, self.area, known, ends, 0, len(self.squares)
-        )
+        trace3.trace_above(self.cells, self.star.reshape(self.shape), known, ends, 0, len(self.squares), 0)
         return ends
 
     def merged(self, of_maxima: bool) -> np.ndarray:
@@ -79,7 +78,11 @@ class Grid:
         ends = (self.above if of_maxima else self.below)(self.known(of_maxima))
         order = np.argsort(self.key[saddles], kind="stable").astype(np.int32)
         first = 1 if self.top == of_maxima else 0
-        tree = np.zeros((2, len(extrema)), np.int32)
-        partner = np.zeros(len(saddles), np.int32)
-        merge.merge(self.key[extrema], np.arange(first, len(extrema)), order, ends, of_maxima, *tree, partner)
-        return partner
+        tree = MergeTree(*np.zeros((2, len(extrema)), np.int32), np.zeros(len(saddles), np.int32))
+        merge(self.key[extrema], np.arange(first, len(extrema)), Saddles(order, ends), tree, of_maxima)
+        return tree.partner
+
+    def workspace(self) -> Workspace:
+        """Return a workspace with the grid's keys and stars, for the reduction."""
+        key, star = self.key.reshape(self.shape), self.star.reshape(self.shape)
+        return Workspace(key, star, np.full(self.key.size, 7, np.int32), np.zeros(self.key.size, np.uint8))

@@ -1,43 +1,68 @@
-"""Emit: the pairs of positive persistence as flat indices into the window and their values, longest first."""
+"""Emit: list the pairs of positive persistence as codes, the longest first; see `records.Part`."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..records import MergeTree
 from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
 from ..runtime.sort import argsort
 
+Array = NDArray[Any]
+
+
+class Side(NamedTuple):
+    """Extrema and saddles that pair with each other. Positions are in the grid with its ring."""
+
+    extrema: Array  # (n,) int32
+    saddles: Array  # (m,) int32, positions of the owners
+    tree: MergeTree  # its extrema are positions
+    extrema_give_birth: bool  # whether an extremum is a pair's birth or its death
+
+
+class Sorting(NamedTuple):
+    """Memory to sort pairs in: as many entries as there are pairs at most."""
+
+    keys: Array  # integers of the size of the window's floats
+    spare_keys: Array
+    order: Array  # int32
+    spare_order: Array
+    buckets: Array  # see `argsort`
+    codes: Array  # int64
+
 
 @device
-def pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, width, min_persistence, lengths, codes):
-    """List the pairs of extrema and saddles that last.
+def list_pairs(side, values, width, min_persistence, lengths, codes):
+    """List the pairs of one side that last longer than a minimum, in the order of their births.
 
-    extrema : (n,) positions in the ringed grid of that width. saddles : (m,) likewise. values : (P,) the window.
-    saddle_of : the saddle at which the class of the extremum at a position ends, m where it never does.
-    partner : (m,) the extremum whose class ends at a saddle, or -1.
-    Written: lengths, persistences; codes, birth index * 2^32 + death index + 1, in order of birth. Returns how many.
+    values : (P,) the window; width : of its grid with the ring. Written: lengths, persistences; codes.
+    Returns the number of pairs.
     """
+    extrema, saddles, tree = side.extrema, side.saddles, side.tree
     n, births = 0, _i(extrema.size)
-    if not extrema_give_birth:
-        # Which saddles have a pair is hard to predict, so those without are left out by adding a bit. Until its turn
-        # comes, a saddle's number stands where codes are written later.
+    if not side.extrema_give_birth:
+        # Which saddles have a pair is hard to predict, so the number of those that do grows by a bit instead of in a
+        # branch. The numbers of these saddles are kept in `codes`, each until its pair's code is written.
         births = _i(0)
         for i in range(saddles.size):
             codes[births] = i
-            births += _i(partner[i] >= 0)
+            births += _i(tree.partner[i] >= 0)
     for i in range(np.int64(births)):
-        if extrema_give_birth:
-            birth, saddle = extrema[i], saddle_of[extrema[i]]
+        if side.extrema_give_birth:
+            birth, saddle = extrema[i], tree.saddle_of[extrema[i]]
             if saddle == saddles.size:  # the essential class
                 codes[n], lengths[n] = _inner(birth, width) << 32, np.inf
                 n += 1
                 continue
             death = saddles[saddle]
         else:
-            birth, death = saddles[_i(codes[i])], partner[_i(codes[i])]
+            birth, death = saddles[_i(codes[i])], tree.partner[_i(codes[i])]
         born, died = _inner(birth, width), _inner(death, width)
-        length = values[died] - values[born]  # NaN for two infinities; they are equal, which drops the pair
+        length = values[died] - values[born]  # NaN for two infinities, which are equal, so that the pair is dropped
         codes[n], lengths[n] = born << 32 | died + 1, length
         n += (values[born] < values[died]) & (length > min_persistence)
     return n
@@ -45,19 +70,19 @@ def pairs(extrema_give_birth, extrema, saddles, saddle_of, partner, values, widt
 
 @device
 def _inner(position, width):
-    """Flat index in the window of a position in the ringed grid."""
+    """Return the flat index in the window of a position in the grid with its ring."""
     row = np.int64((position + 0.5) * (1.0 / width))  # a division would be slower; half a pixel more keeps it exact
     return position - 2 * row - width + 1
 
 
 @device
-def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, place, spare_codes):
-    """Sort codes (n,) in place by persistence, longest first, then by code; all other arguments are used up.
+def sort_pairs(lengths, codes, sorting):
+    """Sort codes (n,) in place by persistence, longest first, then by code. `lengths` is overwritten.
 
-    Codes come in order or nearly so, which makes the last criterion cheap: they are set right by insertion, and a
-    stable sort by persistence keeps them so.
+    Codes come in order or nearly so. An insertion sort therefore orders them at little cost, and a stable sort by
+    persistence keeps that order among equals.
     """
-    n = codes.size
+    n, keys, order = codes.size, sorting.keys, sorting.order
     bits = lengths.view(keys.dtype)
     for i in range(1, n):
         length, code, j = bits[i], codes[i], i
@@ -66,38 +91,21 @@ def sort_pairs(lengths, codes, keys, spare_keys, order, spare_order, place, spar
             j -= 1
         bits[j], codes[j] = length, code
     for i in range(n):
-        keys[i] = ~bits[i]  # the bits of floats that are not negative have the floats' order
-    argsort(keys[:n], order[:n], spare_keys, spare_order, place)
+        keys[i] = ~bits[i]  # the bits of floats that are not negative have the order of the floats
+    argsort(keys[:n], order[:n], sorting.spare_keys, sorting.spare_order, sorting.buckets)
     for i in range(n):
-        spare_codes[i] = codes[i]
+        sorting.codes[i] = codes[i]
     for i in range(n):
-        codes[i] = spare_codes[order[i]]
+        codes[i] = sorting.codes[order[i]]
 
 
 @device
-def read(codes, values, levels):
+def read_levels(codes, values, levels):
     """Write the values of births and deaths in turn into levels (2 n,), +inf for the death of an essential class.
 
-    values : (P,) the window, for one that is not there any more when its columns are filled.
+    values : (P,) the window.
     """
     for i in range(codes.size):
         death = (codes[i] & 0xFFFFFFFF) - 1
         levels[_i(2 * i)] = values[_i(codes[i] >> 32)]
         levels[_i(2 * i + 1)] = values[_i(death)] if death >= 0 else np.inf
-
-
-@device
-def fill(codes, values, index, value):
-    """Write sorted codes into index (2, K), as many as there is room for, and the values there into value (2, K).
-
-    values : (P,) the window. An essential class has no pixel of death, -1, and the value +inf; behind all pairs there
-    are -1 and 0.
-    """
-    births, deaths, born, died = index[0], index[1], value[0], value[1]
-    n = min(codes.size, births.size)
-    for i in range(n):
-        birth, death = codes[i] >> 32, (codes[i] & 0xFFFFFFFF) - 1
-        births[i], deaths[i] = birth, death
-        born[i], died[i] = values[_i(birth)], values[_i(death)] if death >= 0 else np.inf
-    births[n:], deaths[n:] = -1, -1
-    born[n:], died[n:] = 0, 0

@@ -1,35 +1,44 @@
 """Gradient: the lower star of every vertex, and the cells that a discrete Morse gradient leaves critical in it.
 
-Nothing depends on the order inside a lower star, so a vertex is a few comparisons and bit operations, and the loops
-over a row become vector instructions. All cells of a lower star have the same value; hence any acyclic matching of it
-will do, and a sequence of element matchings is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
+Nothing depends on the order of the values inside a lower star. A vertex therefore takes only a few comparisons and bit
+operations, and the loops over a row compile to vector instructions. All cells of a lower star have the same value;
+hence any acyclic matching of them is valid, and a sequence of element matchings is acyclic (Jonsson, Simplicial
+Complexes of Graphs, 2008, Lemma 4.1). `cells.MATCHING_SHIFTS` is the sequence.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ...cells import NO_X, NO_Y, SQUARES, VERTEX
 from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
 
-# Numba widens every operation on small integers to 64 bits; narrowing each result again gives 16 lanes a vector.
+# Numba widens every operation on small integers to 64 bits. To narrow each result again gives 16 lanes per vector.
 _u = np.uint16
 _NO_X, _NO_Y, _NO_SQUARES = _u(NO_X), _u(NO_Y), _u(511 - SQUARES)
 _1, _3 = _u(1), _u(3)
+
+
+def as_integers(x: NDArray[Any]) -> NDArray[Any]:
+    """Return floats as integers of the same size, in the same memory."""
+    return x.view(np.int32 if x.dtype == np.float32 else np.int64)
 
 
 @device
 def order_keys(x, bits, most, top, key):
     """Turn floats into integers of the same order (V) or of the opposite one (T).
 
-    x : (H, W); bits : the same as int32 or int64. most : the largest integer.
-    key : (H + 2, W + 2) written inside its ring. Returns whether there is a NaN.
+    x : (H, W); bits : the same memory as int32 or int64. most : the largest integer.
+    key : (H + 2, W + 2), written inside its ring. Returns whether there is a NaN.
     """
     height, width = bits.shape
     mirror = -1 if top else 0
     nan = False
-    for v in x.flat:  # in a loop of its own: gathered in the other, it would be summed up at the end of each row
+    for v in x.flat:  # in a loop of its own, because the other one would reduce a vector at the end of each row
         nan |= v != v
     for y in range(height):
         source, row = bits[y], key[y + 1, 1:]
@@ -44,16 +53,16 @@ def order_keys(x, bits, most, top, key):
 
 @device
 def lower_stars(key, height, width, star, before):
-    """Compare each vertex with its neighbours.
+    """Find the lower neighbours of each vertex.
 
-    key : (cells,) of a grid of that height and width, with something behind it or not; its ring is below every pixel
-    (T) or above (V).
+    key : (cells,) of a grid of that height and width, perhaps with padding behind it; its ring is below every pixel (T)
+    or above (V).
     star : (cells,) uint16, written, 0 on the ring: the vertex and the directions in which a neighbour is lower.
     before : (cells,) uint16, scratch.
-    Ties go by flat index: a neighbour with a smaller one is lower also when the keys are equal.
+    Ties are broken by the flat index: of two equal neighbours, the one with the smaller index is lower.
     """
-    # Each two neighbours are compared once, by the one with the larger index; rows follow each other without a seam, so
-    # that all are one loop, and what it finds of the ring is of no use.
+    # Two neighbours are compared once, by the one with the larger index. One loop goes over all rows, since they are
+    # contiguous; what it writes on the ring is meaningless.
     first = width + 1
     here, west, north_west, north, north_east = key[first:], key[width:], key, key[1:], key[2:]
     out = before[first:]
@@ -82,14 +91,14 @@ def lower_stars(key, height, width, star, before):
 
 @device
 def match_stars(star, critical):
-    """Match the cells of each star along +x, -x, +y, -y in turn, as far as they are unmatched.
+    """Match the cells of each star in the order of `cells.MATCHING_SHIFTS`.
 
-    star : (cells,) uint16, what `lower_stars` wrote; squares that are not in the star are taken out of it.
-    critical : (cells,) uint16, written: the cells that stay unmatched.
+    star : (cells,) uint16, written by `lower_stars`; squares that are not in the star are removed from it.
+    critical : (cells,) uint16, written: the cells that remain unmatched.
     """
     for v in range(star.size):
         s = star[v]
-        # A square is in the star if its far corner is lower and both its edges are in.
+        # A square is in the star if its far corner is lower and both of its edges are in the star.
         m = _u(s & _NO_X)
         beside = _u(_u(m >> _1) | _u(m << _1))
         m = _u(s & _NO_Y)

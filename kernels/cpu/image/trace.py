@@ -1,88 +1,106 @@
-"""Trace: the critical cells, and the extrema where the gradient leads from the critical edges."""
+"""Trace: list the critical cells, and follow the gradient from the critical edges to extrema."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any, NamedTuple
 
-from ...cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, N, S, W
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cells import NE, NW, SE, SQUARES, SW, VERTEX, E, N, S, W, match_star
 from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
 
-_ROUNDS = 24  # of three steps; a walk that goes on is long enough to be remembered
+Array = NDArray[Any]
+_ROUNDS = 24  # of three steps; a longer walk is remembered
 
-
-def _matched_along(star: int, cell: int) -> tuple[int, int]:
-    """Replay the matching of a star: the direction (dx, dy) along which a cell of it was matched, or (0, 0)."""
-    for shift, dx, dy in ((1, 1, 0), (-1, -1, 0), (3, 0, 1), (-3, 0, -1)):
-        low = star & (NO_X if dx else NO_Y) & (star >> shift if shift > 0 else star << -shift)
-        both = low | (low << shift if shift > 0 else low >> -shift)
-        if cell & both:
-            return dx, dy
-        star &= ~both
-    return 0, 0
-
-
-# A star has 9 bits, so the answers fit in a table: [cell][star] -> dx, dy.
+# The shift along which each star has matched its vertex and its squares (rows), or 0: (5, 512).
 _CELLS = (VERTEX, NW, NE, SW, SE)
-_MATCHED = np.array([[_matched_along(s, c) for s in range(512)] for c in _CELLS], np.int32)
+_MATCHED = [match_star(star, 2) for star in range(512)]
+_SHIFTS = np.array([[matched.get(cell.bit_length() - 1, 0) for matched in _MATCHED] for cell in _CELLS], np.int32)
+
+
+class CriticalCells(NamedTuple):
+    """The critical cells of an image in the order of their owners, with room for one more of each kind."""
+
+    minima: Array  # int32, vertices
+    edges: Array  # (2, m) int32, owners and other ends
+    maxima: Array  # int32, the owners of squares
 
 
 @allocating
 def steps_of(width):
-    """Where a star leads a cell, as an offset in a grid of that width: (5, 512) int32.
+    """Return where a star leads its cells, as offsets in a grid of that width: (5, 512) int32.
 
-    A vertex (row 0) goes to the other end of the edge that it is matched with. A square (rows 1 to 4: the one to the
-    NW, NE, SW, SE of the star's vertex) goes across the edge that it is matched with, so one step against the matching.
-    0 for cells that are critical or not in the star.
+    A vertex (row 0) is led to the other end of the edge that it is matched with. A square (rows 1 to 4: the one to the
+    NW, NE, SW, SE of the star's vertex) is led across the edge that it is matched with, against the direction of the
+    matching. The offset is 0 for cells that are critical or not in the star.
     """
     steps = np.empty((5, 512), np.int32)
     for cell in range(5):
         sign = 1 if cell == 0 else -1
         for star in range(512):
-            steps[cell, star] = sign * (_MATCHED[cell, star, 0] + width * _MATCHED[cell, star, 1])
+            shift = _SHIFTS[cell, star]
+            steps[cell, star] = sign * (shift if abs(shift) <= 1 else shift // 3 * width)
     return steps
 
 
 @device
-def critical_cells(critical, width, minima, edges, maxima):
-    """List the critical cells in order of their owners.
+def list_critical_cells(critical, width, cells, key=None):
+    """List the critical cells, and return the numbers of minima, edges and maxima.
 
-    critical : (16 n,) uint16.
-    Written, with a slot to spare: minima, vertices; edges (2, m), owners and other ends; maxima, owners.
-    Returns how many there are of each.
+    critical : (16 n,) uint16. cells : CriticalCells, written.
+    key : (cells,) order keys for a matching along the steepest edges; the critical edges of one owner are then listed
+    in the order of their other ends.
     """
+    minima, maxima, near, far = cells.minima, cells.maxima, cells.edges[0], cells.edges[1]
     owners = maxima
     n = owners_of(critical, owners)
     n_minima, n_edges, n_maxima = _i(0), _i(0), _i(0)
-    near, far = edges[0], edges[1]
     for i in range(n):
         v = owners[i]
-        cells = critical[_i(v)]
+        mask = critical[_i(v)]
+        begin = n_edges
         minima[n_minima] = v
-        n_minima += _i((cells & VERTEX) != 0)
-        # A square is left unmatched only in a star that holds all four, and it is then the one to the north-west.
+        n_minima += _i((mask & VERTEX) != 0)
         maxima[n_maxima] = v
-        n_maxima += _i((cells & NW) != 0)
-        # The edge to the east is always matched: +x comes first.
+        n_maxima += _i((mask & SQUARES) != 0)
         near[n_edges], far[n_edges] = v, v - width
-        n_edges += _i((cells & N) != 0)
+        n_edges += _i((mask & N) != 0)
         near[n_edges], far[n_edges] = v, v - 1
-        n_edges += _i((cells & W) != 0)
+        n_edges += _i((mask & W) != 0)
+        if key is not None:  # else the edge to the east is always matched, since +x comes first
+            near[n_edges], far[n_edges] = v, v + 1
+            n_edges += _i((mask & E) != 0)
         near[n_edges], far[n_edges] = v, v + width
-        n_edges += _i((cells & S) != 0)
+        n_edges += _i((mask & S) != 0)
+        if key is not None:
+            _sort_by_key(far, begin, n_edges, key)
     return np.int64(n_minima), np.int64(n_edges), np.int64(n_maxima)
+
+
+@device
+def _sort_by_key(vertices, begin, end, key):
+    """Sort a part of a list of vertices by their keys; equal ones keep their order."""
+    for i in range(np.int64(begin + _i(1)), np.int64(end)):
+        v = vertices[i]
+        while i > np.int64(begin) and key[_i(vertices[i - 1])] > key[_i(v)]:
+            vertices[i] = vertices[i - 1]
+            i -= 1
+        vertices[i] = v
 
 
 @device
 def owners_of(critical, owners):
     """List the vertices whose entry in critical, (16 n,) uint16, is not 0, and return their number."""
-    # Everything is written always, and kept by adding a bit: on noise a branch would be mispredicted half the time.
+    # Each vertex is written, and kept by adding a bit to their number: on noise, half of the branches would be
+    # mispredicted.
     n = _i(0)
     fours = critical.view(np.uint64)
     for k in range(fours.size // 4):
         i = _i(4 * k)
-        if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # easier to predict than one or four
+        if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # easier to predict than 1 or 4
             for v in range(16 * k, 16 * k + 16):
                 owners[n] = v
                 n += _i(critical[_i(v)] != 0)
@@ -93,13 +111,13 @@ def owners_of(critical, owners):
 def minima_below(at, star, steps, walking, known, halt=0):
     """Follow vertices down to minima, or to the ring.
 
-    at : (n,) int32, the vertices; changed to the minima, 0 for the ring, whose first vertex is lower than all.
-    star : (cells,) uint16, 0 on the ring. steps : of `steps_of`. walking : (n,) and known : (cells,) int32, scratch.
+    at : (n,) int32, the vertices, replaced by the minima; 0 for the ring, whose first vertex is lower than all pixels.
+    star : (cells,) uint16, 0 on the ring. steps : see `steps_of`. walking : (n,) and known : (cells,) int32, scratch.
     halt : see `halted`.
     """
     down = steps[0]
-    # Where a walk ends is hard to predict, and one step waits for the other. So all walks take three steps in turn, a
-    # step of 0 being harmless, and those whose last was 0 drop out.
+    # The length of a walk is hard to predict, and each step depends on the one before. So all walks take three steps in
+    # turn, some of which may be 0, and those whose last step was 0 drop out.
     for w in range(at.size):
         walking[w] = w
     n = _i(at.size)
@@ -130,9 +148,9 @@ def minima_below(at, star, steps, walking, known, halt=0):
 
 @device
 def _long_way_down(vertex, star, down, known):
-    """Follow a vertex to where it ends, or to where another long walk has been, and learn that of the way.
+    """Follow a vertex to a minimum, or to the path of another long walk, and remember the end for the whole path.
 
-    known : (cells,) where a long walk from a vertex ended, else 0.
+    known : (cells,) where a long walk from a vertex ended, or 0.
     """
     end = vertex
     while down[star[_i(end)]] != 0 and known[_i(end)] == 0:
@@ -149,11 +167,11 @@ def _long_way_down(vertex, star, down, known):
 def maxima_above(at, star, steps, width, walking, known, halt=0):
     """Follow squares up to maxima, or out of the grid.
 
-    at : (n,) int32, the squares, by the index of their north-western corners; changed to the owners of the maxima, for
-    the outside the last vertex, which is higher than all. The rest as for `minima_below`.
+    at : (n,) int32, the squares, each by the index of its north-western corner; replaced by the owners of the maxima,
+    and for the outside by the last vertex, which is higher than all pixels. See `minima_below` for the others.
     """
     squares_above(at, star, steps, width, walking, known, halt)
-    # A square that is led nowhere is a maximum, owned by its south-eastern corner, or it is outside.
+    # A square that no star leads on is a maximum, owned by its south-eastern corner, or it is outside.
     for w in range(at.size):
         owner = at[w] + width + 1
         at[w] = owner if star[_i(owner)] & NW else star.size - 1
@@ -161,7 +179,7 @@ def maxima_above(at, star, steps, width, walking, known, halt=0):
 
 @device
 def squares_above(at, star, steps, width, walking, known, halt=0):
-    """Follow squares up as far as they are led; the arguments are those of `maxima_above`."""
+    """Follow squares up to where they end; the arguments are those of `maxima_above`."""
     for w in range(at.size):
         walking[w] = w
     n = _i(at.size)
@@ -190,7 +208,7 @@ def squares_above(at, star, steps, width, walking, known, halt=0):
 
 @device
 def _long_way_up(square, star, steps, width, known):
-    """Follow a square to where it ends, or to where another long walk has been, and learn that of the way."""
+    """Follow a square to its end, or to the path of another long walk, and remember the end for the whole path."""
     end = square
     while _square_step(end, star, steps, width) != 0 and known[_i(end)] == 0:
         end += _square_step(end, star, steps, width)
@@ -204,7 +222,7 @@ def _long_way_up(square, star, steps, width, known):
 
 @device
 def _square_step(square, star, steps, width):
-    """Step to where a square is led; the one of its corners that has it in its star tells, the others give 0."""
+    """Return the offset of a square's next step: that from the corner which owns it; the others contribute 0."""
     return (
         steps[4, star[_i(square)]]
         + steps[3, star[_i(square + 1)]]
@@ -215,6 +233,6 @@ def _square_step(square, star, steps, width):
 
 @device
 def squares_beside(a, b, width):
-    """The two squares beside the edge between the vertices a and b."""
+    """Return the two squares beside the edge between the vertices a and b."""
     first = min(a, b)
     return first, first - (width if abs(a - b) == 1 else 1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...records import Matched, Points
 from ..runtime.interrupt import halt_word, interruptible
-from ..runtime.jit import device, inlined, kernel, zero
+from ..runtime.jit import device, kernel, zero
 from ..runtime.primitives import halted
 from ..runtime.sort import sort
 from ..runtime.threads import over_windows

@@ -94,9 +94,10 @@ def twice(array):
 
 
 @allocating
-def appended(array, used, more):
-    """Append `more` to the first `used` elements of a list. Return the list, or a copy of it if it had to grow."""
-    while used + more.size > array.size:
-        array = twice(array)
-    array[used : used + more.size] = more
-    return array
+def with_room(array, used, more):
+    """Return a list of which so many entries are used, with room for more behind them; a larger copy if need be."""
+    if used + more <= array.size:
+        return array
+    larger = np.empty(2 * array.size + more, array.dtype)
+    larger[:used] = array[:used]
+    return larger

@@ -1,28 +1,40 @@
-"""Emit in 3D: the pairs of critical cells as pairs of voxels of different value, longest first."""
+"""Emit: list the pairs of critical cells that last as codes, the longest first; see `records.Part`."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any, NamedTuple
 
-from ..image.emit import sort_pairs
+import numpy as np
+from numpy.typing import NDArray
+
+from ..image.emit import Sorting, sort_pairs
 from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
 from ..runtime.sort import no_places
 
+Array = NDArray[Any]
+
+
+class Side(NamedTuple):
+    """Critical cells that pair with each other, as positions of their owners in the grid with its ring."""
+
+    births: Array  # (n,) int32, in ascending order
+    deaths: Array  # (m,) int32
+    death_of: Array  # (n,) int32, the place in `deaths`; -1 for none, m for a class that never ends
+
 
 @allocating
-def lasting(births, deaths, death_of, key, values, width, area, min_persistence):
-    """List the pairs that last.
+def sorted_codes(side, key, values, min_persistence):
+    """Return the codes of the pairs that last longer than a minimum, sorted by persistence and then by code.
 
-    births, deaths : (n,) and (m,) int32, positions of the owners in a ringed grid of that width and area of a slice,
-    births in ascending order. death_of : (n,) int32, the place in `deaths`, -1 for none, m for a class that never ends.
-    key : (cells,) of the grid; values : (P,) of the window within.
-    Returns codes, (k,) int64: birth index * 2^32 + death index + 1, sorted by persistence and then by code.
+    key : (D + 2, H + 2, W + 2) order keys, with the ring. values : (D * H * W,).
     """
+    births, deaths, death_of = side.births, side.deaths, side.death_of
+    flat, width, area = key.reshape(-1), key.shape[2], key[0].size
     n = 0
     for i in range(births.size):
         d = death_of[i]
-        n += np.int64(d == deaths.size or (d >= 0 and key[_i(births[i])] != key[_i(deaths[d])]))
+        n += np.int64(d == deaths.size or (d >= 0 and flat[_i(births[i])] != flat[_i(deaths[d])]))
     codes, lengths = np.empty(n, np.int64), np.empty(n, values.dtype)
     n = 0
     for i in range(births.size):
@@ -32,19 +44,19 @@ def lasting(births, deaths, death_of, key, values, width, area, min_persistence)
         if d == deaths.size:
             codes[n], lengths[n] = _inner(births[i], width, area) << 32, np.inf
             n += 1
-        elif key[_i(births[i])] != key[_i(deaths[d])]:
+        elif flat[_i(births[i])] != flat[_i(deaths[d])]:
             born, died = _inner(births[i], width, area), _inner(deaths[d], width, area)
             codes[n], lengths[n] = born << 32 | died + 1, values[died] - values[born]
             n += np.int64(lengths[n] > min_persistence)
     codes, lengths = codes[:n], lengths[:n]
-    keys, order, spare = np.empty((2, n), key.dtype), np.empty((2, n), np.int32), np.empty(n, np.int64)
-    sort_pairs(lengths, codes, keys[0], keys[1], order[0], order[1], no_places(), spare)
+    keys, orders = np.empty((2, n), key.dtype), np.empty((2, n), np.int32)
+    sort_pairs(lengths, codes, Sorting(keys[0], keys[1], orders[0], orders[1], no_places(), np.empty(n, np.int64)))
     return codes
 
 
 @device
 def _inner(position, width, area):
-    """Flat index in the window of a position in the ringed grid."""
+    """Return the flat index in the window of a position in the grid with its ring."""
     z = np.int64(position) // area
     y = (position - z * area) // width
     x = position - z * area - y * width

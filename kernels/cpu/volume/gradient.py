@@ -1,7 +1,7 @@
-"""Gradient in 3D: the lower star of every voxel, and the cells that a discrete Morse gradient leaves critical in it.
+"""Gradient: the lower star of every voxel, and the cells that a discrete Morse gradient leaves critical in it.
 
-As in 2D, see `gradient`, with stars of 27 bits. A row of voxels passes through all steps while it is in the cache; the
-stars are kept, and of the critical cells only a list.
+As for images, see `image.gradient`, with stars of 27 bits. A row of voxels passes through all steps while it is in the
+cache. The stars are kept, the critical cells only as a list.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from ...cells import NO_X3, NO_Y3, NO_Z3, VERTEX3
-from ..runtime.jit import allocating, device
+from ..runtime.jit import device, kernel
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted, twice
 
-_u = np.uint32  # Numba widens every operation to 64 bits; narrowing each result again gives 8 lanes a vector
+_u = np.uint32  # Numba widens every operation to 64 bits; to narrow each result again gives 8 lanes per vector
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _1, _3, _9 = _u(1), _u(3), _u(9)
 
 
-@allocating
-def gradient_rows(key, star, first, last, halt=0):
-    """Match the cells of the stars of slices first, ..., last - 1, and list what stays critical.
+@kernel
+def gradient(key, star, first, last, halt):
+    """Match the cells of the stars of slices first, ..., last - 1 of the grid, and list what remains critical.
 
     key : (D + 2, H + 2, W + 2); its ring is below every voxel (T) or above (V).
     star : (D + 2, H + 2, W + 2) uint32, written inside the ring. halt : see `halted`.
@@ -48,7 +48,7 @@ def gradient_rows(key, star, first, last, halt=0):
 
 @device
 def lower_neighbours(key, z, y, row):
-    """Write the vertices of a row of the grid, and which of their 26 neighbours are lower: (W,) uint32."""
+    """Write the stars of a row of the grid: the vertices, and which of their 26 neighbours are lower; (W,) uint32."""
     _lower_below(key[z, y], key[z - 1, y - 1], key[z - 1, y], key[z - 1, y + 1], row)
     _lower_beside(key[z, y], key[z, y - 1], key[z, y + 1], row)
     _lower_above(key[z, y], key[z + 1, y - 1], key[z + 1, y], key[z + 1, y + 1], row)
@@ -56,7 +56,7 @@ def lower_neighbours(key, z, y, row):
 
 @device
 def _lower_below(row, north, middle, south, out):
-    """Write bits 0 to 8: which of the 9 neighbours in the slice below are lower. Equal ones are, by their index."""
+    """Write bits 0 to 8: the lower neighbours among the 9 in the slice below; equal ones count as lower, by index."""
     for x in range(1, row.size - 1):
         k = row[x]
         out[x] = (
@@ -74,7 +74,7 @@ def _lower_below(row, north, middle, south, out):
 
 @device
 def _lower_beside(row, north, south, out):
-    """Add bits 9 to 17: the vertex, and which of its 8 neighbours in the same slice are lower."""
+    """Add bits 9 to 17: the vertex, and the lower neighbours among the 8 in the same slice."""
     for x in range(1, row.size - 1):
         k = row[x]
         out[x] |= (
@@ -92,7 +92,7 @@ def _lower_beside(row, north, south, out):
 
 @device
 def _lower_above(row, north, middle, south, out):
-    """Add bits 18 to 26: which of the 9 neighbours in the slice above are lower."""
+    """Add bits 18 to 26: the lower neighbours among the 9 in the slice above."""
     for x in range(1, row.size - 1):
         k = row[x]
         out[x] |= (
@@ -110,15 +110,15 @@ def _lower_above(row, north, middle, south, out):
 
 @device
 def match_stars(star, critical):
-    """Match the cells of each star along +x, -x, +y, -y, +z, -z in turn, as far as they are unmatched.
+    """Match the cells of each star in the order of `cells.MATCHING_SHIFTS`.
 
     star : (W,) uint32, the vertex and its lower neighbours, not read at either end; squares and cubes that are not in
-    the star are taken out of it. critical : (W,) uint32, written: the cells that stay unmatched.
+    the star are removed from it. critical : (W,) uint32, written: the cells that remain unmatched.
     """
     for v in range(1, star.size - 1):
         s = star[v]
-        # A cell is in the star if its far corner is lower and all its faces at the vertex are in: first that makes the
-        # squares right, whose faces are edges, and then the cubes.
+        # A cell is in the star if its far corner is lower and all its faces at the vertex are in the star. The first
+        # pass corrects the squares, whose faces are edges, and the second one the cubes.
         for _ in range(2):
             x, y, z = _u(s & _NO_X), _u(s & _NO_Y), _u(s & _NO_Z)
             x = _u(x | _u(_u(x >> _1) | _u(x << _1)))

@@ -1,194 +1,144 @@
-"""Volumes from floats to pairs, stage by stage: windows over threads, or the stages of a large window over threads."""
+"""The pairs of one volume, stage by stage; of a large one, with several threads at each stage."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...records import Found, Query
-from ..image.gradient import order_keys
-from ..image.persistence import Part, as_integers, columns_of
+from ...status import Status
+from ..image.gradient import as_integers, order_keys
 from ..merge import merge
-from ..runtime.interrupt import halt_word, interruptible, number_of_threads
+from ..records import MergeTree, Saddles, Task
+from ..runtime.interrupt import number_of_threads
 from ..runtime.jit import allocating, device, kernel
-from ..runtime.primitives import appended, halted
+from ..runtime.primitives import halted, with_room
 from ..runtime.sort import argsort, no_places
-from ..runtime.threads import by_turns, over_windows, take
-from .emit import lasting
-from .gradient import gradient_rows
+from ..runtime.threads import over_windows
+from .critical import CriticalCells, critical_cells
+from .emit import Side, sorted_codes
+from .gradient import gradient
 from .reduce import reduce
-from .trace import critical_cells, maxima_beside, minima_beside
+from .trace import mark_maxima, mark_minima, trace_above, trace_below
 
 Array = NDArray[Any]
-LARGE = 1 << 17  # voxels of a window at whose stages several threads are worth the trouble
-_LONG = 1 << 18  # voxels, which take from a few ms to half a second; see `interruptible`
+LARGE = 1 << 17  # voxels of a window from which on several threads share its stages
 
 
-@interruptible(lambda x, query: x.size >= _LONG)
-def persistence(x: Array, query: Query) -> Found[Array]:
-    """Compute the persistence pairs of N volumes (N, D, H, W); see `gpuph.ops.persistence`."""
-    dims, top, min_persistence, capacity = query
-    bits = as_integers(x)
-    # By duality the dimensions of T are those of V(-f) from behind.
-    sides = [2 - dim if top else dim for dim in dims]
-    wanted = 0 in sides, 1 in sides, 2 in sides
-    status, counts = np.empty(len(x), np.int32), np.empty((3, len(x)), np.int64)
-    rest, halt = (top, wanted, min_persistence), halt_word()
+class Workspace(NamedTuple):
+    """Memory for the stages of one volume, in a grid with a ring of one vertex around the voxels."""
 
-    def run(taken: Array, stop: int) -> Part:
-        part: Part = _windows(x, bits, *rest, room_of(bits), status, counts, halt, taken, stop)
-        return part
-
-    if large(len(x), x.shape[1:]):
-        parts = [large_window(x[i], bits[i], *rest, i, status, counts) for i in range(len(x))]
-    else:
-        parts = by_turns(len(x), run)
-    return Found(status, columns_of(parts, counts, sides, x, capacity))
+    key: Array  # (D + 2, H + 2, W + 2) order keys
+    star: Array  # likewise, uint32
+    known: Array  # (cells,) int32: ends of walks, and later where the edges of an owner begin
+    chain: Array  # (cells,) uint8: all 0, before and after
 
 
-def large(n: int, window: Sequence[int]) -> bool:
-    """Whether the threads had better share the stages of each of n windows."""
-    return 0 < n < number_of_threads() and math.prod(window) >= LARGE
+def allocate_workspace(window: Sequence[int], key: Any) -> Workspace:
+    """Return a workspace for windows of that size whose keys have that dtype.
 
-
-def room_of(bits: Array) -> tuple[Array, Array, Array, Array]:
-    """Memory that a window (..., D, H, W) takes: keys and stars in its grid with a ring, what is known, and a chain.
-
-    It is NumPy's, which asks for large pages; with small ones, the first touch takes as long as the rest.
+    NumPy allocates it, because it asks for large pages. With small ones, the first access takes as long as the rest.
     """
-    shape = tuple(size + 2 for size in bits.shape[-3:])
+    shape = tuple([size + 2 for size in window])
     cells = math.prod(shape)
-    return np.empty(shape, bits.dtype), np.empty(shape, np.uint32), np.empty(cells, np.int32), np.zeros(cells, np.uint8)
-
-
-@kernel
-def _windows(x, bits, top, wanted, min_persistence, room, status, counts, halt, taken, stop):
-    """Pairs of the windows that this thread takes; see `take`.
-
-    x : (N, D, H, W); bits : the same as integers. wanted : for each dimension of V. halt : see `halted`.
-    Written: status (N,), counts (3, N). Returns the windows, and for each dimension of V their sorted codes in a row.
-    """
-    n, n_mine = len(x), 0
-    mine, used = np.empty(n, np.int64), np.zeros(3, np.int64)
-    codes_0, codes_1, codes_2 = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.int64)
-    first, last = take(taken, n, stop)
-    while first < n and not halted(halt):
-        for i in range(first, last):
-            found_0, found_1, found_2, status[i] = window_pairs(x[i], bits[i], top, wanted, min_persistence, room, halt)
-            codes_0, codes_1 = appended(codes_0, used[0], found_0), appended(codes_1, used[1], found_1)
-            codes_2 = appended(codes_2, used[2], found_2)
-            counts[0, i], counts[1, i], counts[2, i] = found_0.size, found_1.size, found_2.size
-            used += counts[:, i]
-            mine[n_mine] = i
-            n_mine += 1
-        first, last = take(taken, n, stop)
-    return mine[:n_mine], codes_0[: used[0]], codes_1[: used[1]], codes_2[: used[2]]
+    return Workspace(
+        np.empty(shape, key), np.empty(shape, np.uint32), np.empty(cells, np.int32), np.zeros(cells, np.uint8)
+    )
 
 
 @allocating
-def window_pairs(x, bits, top, wanted, min_persistence, room, halt):
-    """Sorted codes of a window x (D, H, W) for each dimension of V, none for those unwanted, and the window's status.
+def append_pairs(window, task, workspace, codes, used, counts):
+    """Append the pairs of a window (D, H, W) to a list of codes of which so much is used.
 
-    bits : x as integers. room : of `room_of`. halt : see `halted`.
+    Written: counts, the number of pairs in each dimension of V. Returns the list and the status of the window.
     """
-    key, star, known, chain = room
+    counts[:] = 0
+    key, star, known, halt = workspace.key, workspace.star, workspace.known, task.halt
     depth = len(key)
-    if keys_of(x, bits, top, key, star, known, 0, depth):
-        none = np.empty(0, np.int64)
-        return none, none, none, 1
-    cells = cells_of(*gradient_of(key, star, 0, depth - 2, halt))
-    below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
+    if start(window, task.top, workspace, 0, depth):
+        return codes, Status.NAN
+    owners, masks = gradient(key, star, 1, depth - 1, halt)
+    cells = critical_cells(owners, masks)
+    below, above = np.empty((2, cells.edges.size), np.int32), np.empty((2, cells.squares.size), np.int32)
     mark_minima(cells, known)
     trace_below(cells, star, known, below, 0, below.shape[1], halt)
     mark_maxima(cells, star, known)
     trace_above(cells, star, known, above, 0, above.shape[1], halt)
     if halted(halt):
-        none = np.empty(0, np.int64)
-        return none, none, none, 0
-    components, voids = components_of(cells, key, below, top, halt), voids_of(cells, key, above, top, halt)
-    codes = _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence, halt)
-    return codes[0], codes[1], codes[2], 0
+        return codes, Status.OK
+    trees = merge_minima(cells, key, below, task.top, halt), merge_maxima(cells, key, above, task.top, halt)
+    for dim, found in enumerate(pair(cells, trees, workspace, window, task)):
+        codes = with_room(codes, used, found.size)
+        codes[used : used + found.size] = found
+        counts[dim] = found.size
+        used += found.size
+    return codes, Status.OK
 
 
-def large_window(
-    x: Array,
-    bits: Array,
-    top: bool,
-    wanted: tuple[bool, ...],
-    min_persistence: float,
-    i: int,
-    status: Array,
-    counts: Array,
-) -> Part:
-    """What `_windows` finds in window i, x (D, H, W), with the threads at each stage that they can share."""
-    (key, star, known, chain), halt = room_of(bits), halt_word()
-    depth = len(key)
-    status[i] = any(over_windows(depth, lambda i, j: keys_of(x, bits, top, key, star, known, i, j)))
-    codes = [np.empty(0, np.int64)] * 3
-    if not status[i]:
-        cells = _cells_of(key, star)
-        partners = _partners_of(cells, key, star, known, top)
-
-        def find(*some: bool) -> Any:
-            return _pairs(cells, *partners, key, star, known, chain, x, top, some, min_persistence, halt)
-
-        # Dimension 1 takes longest.
-        loops, others = _at_once(lambda: find(False, wanted[1], False), lambda: find(wanted[0], False, wanted[2]))
-        codes = [others[0], loops[1], others[2]]
-    counts[:, i] = [len(found) for found in codes]
-    return np.array([i]), *codes
+def is_large(n: int, window: Sequence[int]) -> bool:
+    """Return whether several threads should share the stages of each of n windows."""
+    return 0 < n < number_of_threads() and math.prod(window) >= LARGE
 
 
-def _cells_of(key: Array, star: Array) -> tuple[Array, ...]:
-    """The gradient, and the critical cells, by slices on all threads."""
-    halt = halt_word()
-    parts = over_windows(len(key) - 2, lambda i, j: gradient_of(key, star, i, j, halt))
-    cells: tuple[Array, ...] = cells_of(*map(np.concatenate, zip(*parts, strict=True)))
-    return cells
-
-
-def _partners_of(cells: tuple[Array, ...], key: Array, star: Array, known: Array, top: bool) -> list[Any]:
-    """Trace and merge on all threads: what `components_of` and `voids_of` return."""
-    below, above = np.empty((2, cells[1].size), np.int32), np.empty((2, cells[3].size), np.int32)
-    halt = halt_word()
+def find_pairs_on_threads(window: Array, task: Task) -> tuple[list[Array], Status]:
+    """Return the codes of a window (D, H, W) in each dimension of V, and its status, using all threads."""
+    workspace = allocate_workspace(window.shape, as_integers(window).dtype)
+    key, star, known, _ = workspace
+    top, wanted, _, halt = task
+    if any(over_windows(len(key), lambda i, j: start(window, top, workspace, i, j))):
+        return [np.empty(0, np.int64)] * 3, Status.NAN
+    parts = over_windows(len(key) - 2, lambda i, j: gradient(key, star, i + 1, j + 1, halt))
+    cells: CriticalCells = critical_cells(*map(np.concatenate, zip(*parts, strict=True)))
+    below, above = np.empty((2, cells.edges.size), np.int32), np.empty((2, cells.squares.size), np.int32)
     mark_minima(cells, known)
     over_windows(below.shape[1], lambda i, j: trace_below(cells, star, known, below, i, j, halt), least=64)
     mark_maxima(cells, star, known)
     over_windows(above.shape[1], lambda i, j: trace_above(cells, star, known, above, i, j, halt), least=64)
-    return _at_once(lambda: components_of(cells, key, below, top, halt), lambda: voids_of(cells, key, above, top, halt))
+    trees = tuple(
+        _at_once(lambda: merge_minima(cells, key, below, top, halt), lambda: merge_maxima(cells, key, above, top, halt))
+    )
+
+    def find(*some: bool) -> Any:
+        return pair(cells, trees, workspace, window, task._replace(wanted=some))
+
+    # Dimension 1 takes longest.
+    loops, others = _at_once(lambda: find(False, wanted[1], False), lambda: find(wanted[0], False, wanted[2]))
+    return [others[0], loops[1], others[2]], Status.OK
 
 
-def _at_once(*tasks: Callable[[], Any]) -> list[Any]:
-    """What the tasks return, each on a thread."""
-    parts = over_windows(len(tasks), lambda i, j: [task() for task in tasks[i:j]])
-    return [found for part in parts for found in part]
+def _at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Make calls at the same time, each on a thread, and return their results."""
+    parts = over_windows(len(calls), lambda i, j: [call() for call in calls[i:j]])
+    return [result for part in parts for result in part]
 
 
 @kernel
-def keys_of(x, bits, top, key, star, known, first, last):
-    """Write the slices first, ..., last - 1 of the keys (D + 2, H + 2, W + 2), ring and all; is there a NaN?
+def start(window, top, workspace, first, last):
+    """Prepare slices first, ..., last - 1 of the workspace for a window, and return whether they have a NaN.
 
-    Where the ring is, there are no stars (D + 2, H + 2, W + 2), and nothing is known (cells,) of any cell yet.
+    The keys are written, with their ring, which is below every voxel (T) or above (V). The stars of the ring are empty,
+    and no end of a walk is known.
     """
+    key, star, known = workspace.key, workspace.star, workspace.known
     most, depth, area = key.dtype.type(np.iinfo(key.dtype).max), len(key), key[0].size
+    bits = window.view(key.dtype)
     nan = False
     for z in range(first, last):
         known[z * area : (z + 1) * area] = 0
         inside = 0 < z < depth - 1
         _write_ring(key[z], inside, ~most if top else most)
-        _write_ring(star[z], inside, np.uint32(0))
+        _write_ring(star[z], inside, star.dtype.type(0))
         if inside:
-            nan |= order_keys(x[z - 1], bits[z - 1], most, top, key[z])
+            nan |= order_keys(window[z - 1], bits[z - 1], most, top, key[z])
     return nan
 
 
 @device
 def _write_ring(grid, inside, value):
-    """Write a value where a slice (H + 2, W + 2) is in the ring: at its border if it is inside, else all over."""
+    """Write a value on the ring of a slice (H + 2, W + 2), or in the whole slice if that is not inside."""
     for y in range(len(grid)):
         row = grid[y]
         if inside and 0 < y < len(grid) - 1:
@@ -198,94 +148,58 @@ def _write_ring(grid, inside, value):
 
 
 @kernel
-def gradient_of(key, star, first, last, halt):
-    """The gradient of slices of voxels; see `gradient_rows`."""
-    return gradient_rows(key, star, first + 1, last + 1, halt)
+def merge_minima(cells, key, ends, top, halt):
+    """Merge minima at the critical edges, by the elder rule; in T with the ring, which is below all.
+
+    ends : (2, m), see `trace_below`. Returns a MergeTree.
+    """
+    return _elder_rule(key.reshape(-1), cells.minima, 0 if top else 1, cells.edges, ends, False, halt)
 
 
 @kernel
-def cells_of(owners, masks):
-    """List the critical cells; see `critical_cells`."""
-    return critical_cells(owners, masks)
+def merge_maxima(cells, key, ends, top, halt):
+    """Merge maxima at the critical squares, from the greatest down; in V with the outside, which is above all.
 
-
-@kernel
-def mark_minima(cells, known):
-    """Write 1 + its number in known (cells,) where a minimum is."""
-    minima = cells[0]
-    for i in range(1, minima.size):
-        known[minima[i]] = i + 1
-
-
-@kernel
-def mark_maxima(cells, star, known):
-    """Write -1 - its number in known (cells,) where a maximum is: at its cube's first corner; the last owns it."""
-    maxima, corner = cells[5], star[0].size + star.shape[2] + 1
-    for i in range(1, maxima.size):
-        known[maxima[i] - corner] = -1 - i
-
-
-@kernel
-def trace_below(cells, star, known, ends, first, last, halt):
-    """Follow critical edges first, ..., last - 1 to the minima below; see `minima_beside`."""
-    minima_beside(cells[1], cells[2], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last, halt)
-
-
-@kernel
-def trace_above(cells, star, known, ends, first, last, halt):
-    """Follow critical squares first, ..., last - 1 to the maxima above; see `maxima_beside`."""
-    maxima_beside(cells[3], cells[4], star.reshape(-1), star.shape[2], star[0].size, known, ends, first, last, halt)
-
-
-@kernel
-def components_of(cells, key, ends, top, halt):
-    """Minima and critical edges, by the elder rule; with the ring, which is below all, in T."""
-    return _elder_rule(key.reshape(-1), cells[0], 0 if top else 1, cells[1], ends, False, halt)
-
-
-@kernel
-def voids_of(cells, key, ends, top, halt):
-    """Maxima and critical squares, by the elder rule from the greatest down; with the outside, above all, in V."""
-    return _elder_rule(key.reshape(-1), cells[5], 1 if top else 0, cells[3], ends, True, halt)
+    ends : (2, m), see `trace_above`. Returns a MergeTree.
+    """
+    return _elder_rule(key.reshape(-1), cells.maxima, 1 if top else 0, cells.squares, ends, True, halt)
 
 
 @allocating
-def _elder_rule(key, extrema, first, saddles, ends, reverse, halt):
-    """Merge the classes of extrema, from number `first` on.
-
-    Returns for each extremum the saddle that ends its class, and for each saddle the extremum whose class it ends, or
-    -1.
-    """
-    n, m = extrema.size, saddles.size
+def _elder_rule(key, extrema, first, owners, ends, descending, halt):
+    """Merge the classes of extrema, from number `first` on, at saddles with these owners."""
+    n, m = extrema.size, owners.size
     order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(key[saddles], order, np.empty(m, key.dtype), spare_order, no_places())
-    saddle_of, elder_of, partner = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32)
-    # The ring's key, at position 0, is the outside's as well: it is the last in V as it is the first in T.
-    merge(key[extrema], np.arange(first, n), order, ends, reverse, saddle_of, elder_of, partner, halt)
-    return saddle_of, partner
+    argsort(key[owners], order, np.empty(m, key.dtype), spare_order, no_places())
+    tree = MergeTree(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32))
+    # The key of the ring, at position 0, is also that of the outside: the first of all in T, the last in V.
+    merge(key[extrema], np.arange(first, n), Saddles(order, ends), tree, descending, halt)
+    return tree
 
 
 @kernel
-def _pairs(cells, components, voids, key, star, known, chain, x, top, wanted, min_persistence, halt):
-    """Sorted codes of the dimensions of V that are wanted; the others' are none. Uses `known` up."""
-    minima, edges, _, squares, directions, maxima = cells
-    (minima_end, killed), (maxima_end, opened) = components, voids
-    key, star, values = key.reshape(-1), star.reshape(-1), x.reshape(-1)
-    width, area = x.shape[2] + 2, (x.shape[1] + 2) * (x.shape[2] + 2)
+def pair(cells, trees, workspace, window, task):
+    """Return the sorted codes of a window in each dimension of V, none in those unwanted.
+
+    trees : of the minima and of the maxima. `workspace.known` is overwritten.
+    """
+    of_minima, of_maxima = trees
+    minima, maxima, edges, squares = cells.minima, cells.maxima, cells.edges, cells.squares
+    key, values, least = workspace.key, window.reshape(-1), task.min_persistence
     codes_0, codes_1, codes_2 = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
-    grid = key, values, width, area, min_persistence
-    if halted(halt):
+    if halted(task.halt):
         return codes_0, codes_1, codes_2
-    # In T, births and deaths change places. Dimension 1, which takes most memory, is first.
-    if wanted[1]:
-        matrix = edges, killed, squares, directions, opened
-        square_of, edge_of = reduce(key, star, width, area, *matrix, known, chain, halt)
-        births, deaths, death_of = (squares, edges, edge_of) if top else (edges, squares, square_of)
-        codes_1 = lasting(births, deaths, death_of, *grid)
-    if wanted[0]:
-        births, deaths, death_of = (edges, minima, killed) if top else (minima[1:], edges, minima_end[1:])
-        codes_0 = lasting(births, deaths, death_of, *grid)
-    if wanted[2]:
-        births, deaths, death_of = (maxima[1:], squares, maxima_end[1:]) if top else (squares, maxima, opened)
-        codes_2 = lasting(births, deaths, death_of, *grid)
+    # In T, births and deaths are exchanged. Dimension 1 is first, because it takes most memory.
+    if task.wanted[1]:
+        square_of, edge_of = reduce(cells, of_minima.partner, of_maxima.partner, workspace, task.halt)
+        side = Side(squares, edges, edge_of) if task.top else Side(edges, squares, square_of)
+        codes_1 = sorted_codes(side, key, values, least)
+    if task.wanted[0]:
+        ends = of_minima.saddle_of[1:]
+        side = Side(edges, minima, of_minima.partner) if task.top else Side(minima[1:], edges, ends)
+        codes_0 = sorted_codes(side, key, values, least)
+    if task.wanted[2]:
+        ends = of_maxima.saddle_of[1:]
+        side = Side(maxima[1:], squares, ends) if task.top else Side(squares, maxima, of_maxima.partner)
+        codes_2 = sorted_codes(side, key, values, least)
     return codes_0, codes_1, codes_2

@@ -1,174 +1,195 @@
-"""Skeleton in 3D: separatrices of critical edges, as in 2D, and surfaces below critical squares.
+"""Skeleton: the separatrices of critical edges, as for images, and the surfaces below critical squares.
 
-The gradient is the steepest one, and critical cells of one vertex are in the order of their far corners. A surface goes
-on from each edge of its squares to the square that the edge is matched with, as far as the gradient leads. Where it
-comes to a critical edge that is paired with a critical square, and the pair is cancelled, it goes on with that square.
+The gradient is the steepest one, and critical cells of one vertex are in the order of their far corners. A surface
+continues from each edge of its squares to the square that the edge is matched with, as far as the gradient leads. At a
+critical edge whose pair with a critical square is cancelled, it continues with that square.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cells import EDGES3
-from ..image.persistence import as_integers
-from ..image.skeleton import kept
+from ...cells import EDGES3, VERTEX_BIT
+from ..image.gradient import as_integers
+from ..image.skeleton import separatrices
 from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import allocating, device, kernel
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted, twice
 from ..runtime.threads import over_windows
-from .persistence import (
-    components_of,
-    keys_of,
-    mark_minima,
-    room_of,
-    voids_of,
-)
+from .chain import sides_of_square
+from .persistence import allocate_workspace, merge_maxima, merge_minima, start
 from .reduce import reduce
 from .steepest import (
-    critical_cells,
-    first_direction,
-    gradient_rows,
-    mark_maxima,
+    first_edge_bit,
+    mark_cubes,
     matched_along,
     matched_upward,
     place_among,
+    sorted_critical_cells,
+    steepest_gradient,
     steps_of,
     trace_above,
     trace_below,
 )
-from .trace import offsets_of
+from .trace import mark_minima, offsets_of
 
 Array = NDArray[Any]
 _u = np.uint32
 
 
+class _Grid(NamedTuple):
+    """The grid with its ring, as flat arrays."""
+
+    key: Array
+    word: Array  # see `steepest`
+    value: Array  # the volume; +inf on the ring
+    marked: Array  # bool
+    offsets: Array  # see `trace.offsets_of`
+
+
+class _Pairs(NamedTuple):
+    """What happens at the critical edges and squares."""
+
+    killed: Array  # for each edge, the minimum whose class it ends, or -1
+    square_of: Array  # for each edge, the square that ends its loop, or -1
+    edge_lasts: Array  # whether the pair of an edge is not cancelled
+    square_lasts: Array  # likewise for squares
+
+
 @interruptible(lambda x, *_: x.size >= 1 << 18)
 def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
-    """Voxels of the separatrices (1) and surfaces (2) of N volumes; see `gpuph.ops.skeleton`."""
+    """Mark the separatrices (1) and surfaces (2) of N volumes; see `gpuph.ops.skeleton`."""
     mask = np.zeros(x.shape, bool)
-    bits = as_integers(x)
     wanted, halt = (1 in manifolds, 2 in manifolds), halt_word()
 
     def run(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        key, _, known, chain = room_of(bits)
-        word = np.empty(key.shape, np.int64)
-        _skeletons(x[rows], bits[rows], min_persistence, *wanted, key, word, known, chain, mask[rows], halt)
+        workspace = allocate_workspace(x.shape[1:], as_integers(x).dtype)
+        workspace = workspace._replace(star=np.empty(workspace.key.shape, np.int64))  # words
+        _skeletons(x[rows], min_persistence, wanted, workspace, mask[rows], halt)
 
     over_windows(len(x), run)
     return mask
 
 
 @kernel
-def _skeletons(x, bits, min_persistence, curves, surfaces, key, word, known, chain, mask, halt):
-    """Skeletons of the volumes of a slice.
+def _skeletons(x, min_persistence, wanted, workspace, mask, halt):
+    """Mark the skeletons of the volumes of a slice.
 
-    x, mask : (N, D, H, W); bits : x as integers. key, known, chain : of `room_of`. word : as key, int64, scratch. mask
-    stays False where there is a NaN. halt : see `halted`.
+    x, mask : (N, D, H, W). wanted : curves and surfaces. halt : see `halted`. The mask of a volume with a NaN is not
+    written.
     """
-    depth, height, width = key.shape
-    area = height * width
-    offsets = offsets_of(width, area)
-    down = steps_of(offsets)
+    key, word, known = workspace.key, workspace.star, workspace.known
     value, marked = np.full(key.shape, np.inf, x.dtype), np.empty(key.shape, np.bool_)
-    flat_key, flat_word, flat_value, flat_marked = (
-        key.reshape(-1),
-        word.reshape(-1),
-        value.reshape(-1),
-        marked.reshape(-1),
-    )
+    offsets = offsets_of(key.shape[2], key[0].size)
+    down = steps_of(offsets)
+    grid = _Grid(key.reshape(-1), word.reshape(-1), value.reshape(-1), marked.reshape(-1), offsets)
     for i in range(len(x)):
-        if keys_of(x[i], bits[i], False, key, word, known, 0, depth):
+        if start(x[i], False, workspace, 0, len(key)):
             continue
         value[1:-1, 1:-1, 1:-1] = x[i]
-        owners, masks = gradient_rows(key, word, 1, depth - 1)
+        owners, masks = steepest_gradient(key, word, 1, len(key) - 1)
         if halted(halt):
             return
-        cells = critical_cells(owners, masks, flat_key, offsets)
-        minima, edges, edge_directions, squares, directions, maxima, cubes = cells
-        below, above = np.empty((2, edges.size), np.int32), np.empty((2, squares.size), np.int32)
-        mark_minima(cells[:6], known)
-        trace_below(edges, edge_directions, flat_word, down, offsets, known, below)
-        mark_maxima(maxima, cubes, offsets, known)
-        trace_above(squares, directions, flat_word, width, area, offsets, known, above)
+        cells, cube_bits = sorted_critical_cells(owners, masks, grid.key, offsets)
+        edges = cells.edges
+        below, above = np.empty((2, edges.size), np.int32), np.empty((2, cells.squares.size), np.int32)
+        mark_minima(cells, known)
+        trace_below(cells, grid.word, down, offsets, known, below)
+        mark_cubes(cells, cube_bits, offsets, known)
+        trace_above(cells, grid.word, offsets, known, above)
         if halted(halt):
             return
-        killed = components_of(cells[:6], key, below, False, halt)[1]
-        opened = voids_of(cells[:6], key, above, False, halt)[1]
-        matrix = edges, killed, squares, directions, opened
-        square_of, edge_of = reduce(flat_key, flat_word, width, area, *matrix, known, chain, halt)
+        killed = merge_minima(cells, key, below, False, halt).partner
+        opened = merge_maxima(cells, key, above, False, halt).partner
+        square_of, edge_of = reduce(cells, killed, opened, workspace, halt)
         if halted(halt):
             return
-
-        # Every edge ends a component or has a square, every square has an edge or opens a void.
-        edge_lasts, square_lasts = np.empty(edges.size, np.bool_), np.empty(squares.size, np.bool_)
-        for e in range(edges.size):
-            born, died = (minima[killed[e]], edges[e]) if killed[e] >= 0 else (edges[e], squares[square_of[e]])
-            edge_lasts[e] = flat_value[died] - flat_value[born] > min_persistence  # not so for two infinities
-        for s in range(squares.size):
-            born, died = (squares[s], maxima[opened[s]]) if opened[s] >= 0 else (edges[edge_of[s]], squares[s])
-            square_lasts[s] = flat_value[died] - flat_value[born] > min_persistence
+        edge_lasts, square_lasts = np.empty(edges.size, np.bool_), np.empty(cells.squares.size, np.bool_)
+        pairs = _Pairs(killed, square_of, edge_lasts, square_lasts)
+        _find_lasting(cells, pairs, opened, edge_of, grid.value, min_persistence)
 
         marked[:] = False
-        if curves:
-            ways = kept(below, killed, edge_lasts, minima.size)
+        if wanted[0]:
+            on_separatrix = separatrices(below, killed, edge_lasts, cells.minima.size)
             for e in range(edges.size):
-                if ways[e]:
-                    _mark_down(edges[e], flat_word, down, flat_marked)
-                    _mark_down(edges[e] + offsets[edge_directions[e], 0], flat_word, down, flat_marked)
+                if on_separatrix[e]:
+                    _mark_path(edges[e], grid, down)
+                    _mark_path(edges[e] + offsets[cells.edge_bits[e], 0], grid, down)
             mask[i] = marked[1:-1, 1:-1, 1:-1]
-        if surfaces:
-            pairs = killed, edge_lasts, square_of, known
-            _mark_surfaces(squares, directions, square_lasts, pairs, flat_key, flat_word, offsets, flat_marked, halt)
+        if wanted[1]:
+            _mark_surfaces(cells, pairs, known, grid, halt)
             mask[i] |= marked[1:-1, 1:-1, 1:-1]
 
 
 @device
-def _mark_down(v, word, down, marked):
-    """Mark the way from a vertex down to a minimum, or to where another way has been."""
+def _find_lasting(cells, pairs, opened, edge_of, value, min_persistence):
+    """Write which edges and squares have pairs that last longer than a minimum.
+
+    Every edge ends a component or has a square, and every square has an edge or opens a void.
+    """
+    minima, maxima, edges, squares = cells.minima, cells.maxima, cells.edges, cells.squares
+    killed, square_of = pairs.killed, pairs.square_of
+    for e in range(edges.size):
+        born, died = (minima[killed[e]], edges[e]) if killed[e] >= 0 else (edges[e], squares[square_of[e]])
+        pairs.edge_lasts[e] = value[died] - value[born] > min_persistence  # False for two infinities
+    for s in range(squares.size):
+        born, died = (squares[s], maxima[opened[s]]) if opened[s] >= 0 else (edges[edge_of[s]], squares[s])
+        pairs.square_lasts[s] = value[died] - value[born] > min_persistence
+
+
+@device
+def _mark_path(v, grid, down):
+    """Mark the path from a vertex down to a minimum, or to a vertex that is marked already."""
+    marked = grid.marked
     while not marked[_i(v)]:
         marked[_i(v)] = True
-        v += down[first_direction(word[_i(v)])]
+        v += down[first_edge_bit(grid.word[_i(v)])]
 
 
 @allocating
-def _mark_surfaces(squares, directions, lasts, pairs, key, word, offsets, marked, halt):
-    """Mark the vertices of all squares that the gradient leads to from the critical squares that last."""
-    killed, edge_lasts, square_of, first_edge = pairs
+def _mark_surfaces(cells, pairs, first_edge, grid, halt):
+    """Mark the vertices of all squares that the gradient leads to from the critical squares that last.
+
+    first_edge : (cells,), see `reduce.Matrix`.
+    """
+    key, word, marked, offsets = grid.key, grid.word, grid.marked, grid.offsets
+    squares, square_bits = cells.squares, cells.square_bits
     seen = np.zeros(key.size, np.uint32)  # for each vertex, the squares of its star
     stack, size = np.empty(1024, np.int64), 0
     for s in range(squares.size):
-        if lasts[s]:
-            stack, size = _push(squares[s], directions[s], seen, stack, size)
+        if pairs.square_lasts[s]:
+            stack, size = _push(squares[s], square_bits[s], seen, stack, size)
     while size > 0 and not halted(halt):
         size -= 1
         v, bit = stack[size] >> 5, stack[size] & 31
-        p, q = _sides(bit)
+        p, q = sides_of_square(bit)
         a, b = v + offsets[p, 0], v + offsets[q, 0]
         c = a + offsets[q, 0]
         marked[v] = marked[a] = marked[b] = marked[c] = True
-        for u, w, direction in ((v, a, p), (v, b, q), (a, c, q), (b, c, p)):
+        for u, w, edge in ((v, a, p), (v, b, q), (a, c, q), (b, c, p)):
             # The later end of an edge owns it.
-            if not (key[u] > key[w] or (key[u] == key[w] and direction < 13)):
-                u, direction = w, 26 - direction
-            along = matched_along(word[u], direction)
+            if not (key[u] > key[w] or (key[u] == key[w] and edge < VERTEX_BIT)):
+                u, edge = w, 26 - edge
+            along = matched_along(word[u], edge)
             if along == 0:
                 critical = _u(matched_upward(word[u])[6] & _u(EDGES3))
-                e = first_edge[u] + place_among(word[u], critical, _u(1 << direction))
-                if killed[e] < 0 and not edge_lasts[e]:
-                    stack, size = _push(squares[square_of[e]], directions[square_of[e]], seen, stack, size)
-            elif along != direction:  # not with the vertex
-                stack, size = _push(u, direction + along - 13, seen, stack, size)
+                e = first_edge[u] + place_among(word[u], critical, _u(1 << edge))
+                if pairs.killed[e] < 0 and not pairs.edge_lasts[e]:
+                    s = pairs.square_of[e]
+                    stack, size = _push(squares[s], square_bits[s], seen, stack, size)
+            elif along != edge:  # matched with a square, not with the vertex
+                stack, size = _push(u, edge + along - VERTEX_BIT, seen, stack, size)
 
 
 @allocating
 def _push(v, bit, seen, stack, size):
-    """Put a square on the stack, unless it has been there. Returns the stack and how much of it is used."""
+    """Push a square that has not been on the stack before. Return the stack and its size."""
     if seen[v] >> bit & 1:
         return stack, size
     seen[v] |= _u(1 << bit)
@@ -176,12 +197,3 @@ def _push(v, bit, seen, stack, size):
         stack = twice(stack)
     stack[size] = np.int64(v) << 5 | bit
     return stack, size + 1
-
-
-@device
-def _sides(bit):
-    """The directions of the two edges at its owner of a square in a direction."""
-    x, y, z = bit % 3 - 1, bit // 3 % 3 - 1, bit // 9 - 1
-    if x == 0:
-        return 13 + 3 * y, 13 + 9 * z
-    return 13 + x, 13 + (9 * z if y == 0 else 3 * y)

@@ -1,8 +1,8 @@
-"""What the reduction asks about the matching of a star, for both matchings that there are.
+"""What the reduction needs to know about the matching of a star, for both matchings.
 
-A star alone, uint32, is matched along x, -x, y, -y, z, -z, as by `gradient3.match_stars`; a word, int64, along the
-steepest way, see `steepest`. Numba chooses by the type when it compiles a caller. (Functions as arguments would do the
-same, but then nothing could be cached on disk.)
+A star alone, uint32, is matched in the order of `cells.MATCHING_SHIFTS`, as by `gradient.match_stars`; a word, int64,
+along the steepest edges, see `steepest`. Numba chooses by the type when it compiles a caller. Functions as arguments
+would have the same effect, but Numba could not cache the caller on disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from ...cells import NO_X3, NO_Y3, NO_Z3
+from ...cells import MATCHING_EDGE_BITS, NO_X3, NO_Y3, NO_Z3
 from ..runtime.jit import inlined
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import bits_set
@@ -21,19 +21,17 @@ _u = np.uint32
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _0, _1, _3, _9 = _u(0), _u(1), _u(3), _u(9)
 
-SIDES = 14, 12, 16, 10, 22, 4  # a star's vertex is matched with the first of these edges that it has
-_BEFORE = np.zeros(27, np.uint32)
-for _rank, _side in enumerate(SIDES):
-    _BEFORE[_side] = sum(1 << side for side in SIDES[:_rank])
+_BEFORE = np.zeros(27, np.uint32)  # by bit of an edge, the edges that a vertex is matched with before it
+for _rank, _bit in enumerate(MATCHING_EDGE_BITS):
+    _BEFORE[_bit] = sum(1 << bit for bit in MATCHING_EDGE_BITS[:_rank])
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": True}  # those of `jit.inlined`
 
 
 def matched_upward(star):
-    """Replay the matching of a star.
+    """Return the cells of a star that are matched with the next higher dimension, and the critical ones.
 
-    Returns the cells that are matched with the next higher dimension along x, -x, y, -y, z and -z, and the critical
-    ones: seven uint32.
+    Seven uint32: those that are matched along x, -x, y, -y, z and -z, and the critical ones.
     """
     return (_upward if isinstance(star, np.uint32) else steepest.matched_upward)(star)
 
@@ -63,25 +61,25 @@ def _upward(star):
     return x, minus_x, y, minus_y, z, minus_z, s
 
 
-def matched_with_vertex(star, direction):
-    """Whether the edge in a direction is matched with the vertex of its star, or is in the ring, with empty stars."""
-    return (_with_vertex if isinstance(star, np.uint32) else steepest.matched_with_vertex)(star, direction)
+def matched_with_vertex(star, bit):
+    """Return whether an edge, given by its bit, is matched with the vertex of its star, or the star is empty."""
+    return (_with_vertex if isinstance(star, np.uint32) else steepest.matched_with_vertex)(star, bit)
 
 
 @overload(matched_with_vertex, jit_options=_OPTIONS)
-def _choose_with_vertex(star, direction):
+def _choose_with_vertex(star, bit):
     if star == types.uint32:
-        return lambda star, direction: _with_vertex(star, direction)
-    return lambda star, direction: steepest.matched_with_vertex(star, direction)
+        return lambda star, bit: _with_vertex(star, bit)
+    return lambda star, bit: steepest.matched_with_vertex(star, bit)
 
 
 @inlined
-def _with_vertex(star, direction):
-    return star & _BEFORE[_i(direction)] == _0
+def _with_vertex(star, bit):
+    return star & _BEFORE[_i(bit)] == _0
 
 
 def place_among(star, critical, edge):
-    """How many critical edges of a vertex are before one of its edges, a mask of one bit, in the list of all."""
+    """Return how many critical edges of a vertex come before one of its edges, a mask of one bit, in their list."""
     return (_place if isinstance(star, np.uint32) else steepest.place_among)(star, critical, edge)
 
 

@@ -1,21 +1,33 @@
-"""Steepest gradient in 3D, see `steepest`: the matching of each star along its edges, the lowest other end first.
+"""Steepest gradient: the matching of each star along its edges, the lowest other end first; see `image.steepest`.
 
-A word is a star, in its 27 lower bits, and above it five bits for each lower neighbour of its vertex: the directions to
-them, the lowest first, so that the first is where the vertex is led. A minimum and the ring have none.
+A word is a star, in its 27 lower bits, and above it five bits for each lower neighbour of its vertex: the bits of the
+edges to them in a star, the lowest neighbour first. The vertex is led to the first. A minimum and the ring have none.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...cells import CUBES3, EDGES3, NO_X3, NO_Y3, NO_Z3
+from ...cells import (
+    ABOVE_BIT,
+    BELOW_BIT,
+    CUBES3,
+    EAST_BIT,
+    EDGES3,
+    NO_X3,
+    NO_Y3,
+    NO_Z3,
+    NORTH_BIT,
+    SOUTH_BIT,
+    WEST_BIT,
+)
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.jit import unsigned as _i
-from ..runtime.primitives import bits_set, trailing_zeros, twice
+from ..runtime.primitives import bits_set, twice
+from .critical import CriticalCells, critical_cells, list_cells
 from .gradient import lower_neighbours, match_stars
-from .trace import critical_cells as list_cells
 
-_LONG = 16  # steps of a walk worth remembering
+_LONG = 16  # steps of a walk before it is remembered
 _u = np.uint32
 _NO_X, _NO_Y, _NO_Z, _EDGES, _CUBES = _u(NO_X3), _u(NO_Y3), _u(NO_Z3), _u(EDGES3), _u(CUBES3)
 _STAR = (1 << 27) - 1
@@ -23,8 +35,8 @@ _WITHOUT = np.array([{1: NO_X3, 3: NO_Y3, 9: NO_Z3}.get(abs(bit - 13), 0) for bi
 
 
 @allocating
-def gradient_rows(key, word, first, last):
-    """Match the cells of the stars of slices first, ..., last - 1, and list what stays critical.
+def steepest_gradient(key, word, first, last):
+    """Match the cells of the stars of slices first, ..., last - 1 of the grid, and list what remains critical.
 
     key : (D + 2, H + 2, W + 2); its ring is above every voxel. word : (D + 2, H + 2, W + 2) int64, written inside.
     Returns (n,) int32, positions of the voxels with critical cells, and (n,) uint32, these cells.
@@ -36,7 +48,7 @@ def gradient_rows(key, word, first, last):
     for z in range(first, last):
         for y in range(1, height - 1):
             lower_neighbours(key, z, y, star)
-            match_stars(star, critical)  # for the stars alone, which it completes
+            match_stars(star, critical)  # only to complete the stars
             _order_neighbours(key[z, y], key[z - 1, y], key[z, y - 1], key[z, y + 1], key[z + 1, y], order)
             _match_along(star, order, critical)
             if n + width > owners.size:
@@ -53,9 +65,9 @@ def gradient_rows(key, word, first, last):
 
 @device
 def _order_neighbours(row, below, north, south, above, out):
-    """Write the directions to the neighbours of each vertex of a row, in the order of their keys, 5 bits each."""
+    """Write the edges to the neighbours of each vertex of a row in the order of their keys, 5 bits each."""
     for x in range(1, row.size - 1):
-        # By index, so that of equal ones the first is the first; each two are compared once.
+        # In the order of the indices, which breaks ties. Two neighbours are compared once.
         a, b, c, d, e, f = below[x], north[x], row[x - 1], row[x + 1], south[x], above[x]
         ab, ac, ad, ae, af = _u(a <= b), _u(a <= c), _u(a <= d), _u(a <= e), _u(a <= f)
         bc, bd, be, bf = _u(b <= c), _u(b <= d), _u(b <= e), _u(b <= f)
@@ -73,9 +85,9 @@ def _order_neighbours(row, below, north, south, above, out):
 
 @device
 def _match_along(star, order, critical):
-    """Match the cells of each star along the directions in order; write those that stay unmatched.
+    """Match the cells of each star along its edges in the given order, and write those that remain unmatched.
 
-    Neighbours that are not lower need no test: no cell of a star leads to another in their direction.
+    Edges to neighbours that are not lower need no test, because no two cells of the star are matched along them.
     """
     for v in range(1, star.size - 1):
         s, rest = star[v], order[v]
@@ -92,56 +104,51 @@ def _match_along(star, order, critical):
 
 
 @allocating
-def critical_cells(owners, cells, key, offsets):
-    """List the critical cells in order of their owners, and those of one owner in order of their far corners.
+def sorted_critical_cells(owners, masks, key, offsets):
+    """Return the critical cells in the order of their owners, and those of one owner by their far corners.
 
-    owners, cells : (n,) of `gradient_rows`. key : (cells,). offsets : of `trace3.offsets_of`.
-    Returns minima, edges and squares as `trace3.critical_cells` does, and cubes like edges, from the second on, as the
-    first place is for the outside. A star can have a critical cube and need not be a maximum's: the fixed order of
-    directions leaves no such pair of a square and a cube, others may.
+    owners, masks : (n,), see `steepest_gradient`. key : (cells,). offsets : see `trace.offsets_of`.
+    Returns CriticalCells, whose `maxima` are the owners of all critical cubes, and the bits of these cubes. In this
+    matching, unlike the one in a fixed order, a critical cube may be any of its star, which need not have all 8.
     """
-    minima, edges, edge_directions, squares, directions, _ = list_cells(owners, cells)
-    n_cubes = 1
-    for c in cells:
-        n_cubes += np.int64(bits_set(_u(c & _CUBES)))
-    cubes, cube_directions = np.zeros(n_cubes, np.int32), np.zeros(n_cubes, np.int8)
-    n_cubes = 1
+    cells = critical_cells(owners, masks)
+    n = 1
+    for mask in masks:
+        n += np.int64(bits_set(_u(mask & _CUBES)))
+    cubes, cube_bits = np.zeros(n, np.int32), np.zeros(n, np.int8)
+    n = 1
     for i in range(owners.size):
-        rest = _u(cells[i] & _CUBES)
-        while rest != _u(0):
-            cubes[n_cubes], cube_directions[n_cubes] = owners[i], trailing_zeros(rest)
-            rest = _u(rest & _u(rest - _u(1)))
-            n_cubes += 1
-    _sort_by_far_corner(edges, edge_directions, key, offsets)
-    _sort_by_far_corner(squares, directions, key, offsets)
-    _sort_by_far_corner(cubes[1:], cube_directions[1:], key, offsets)
-    return minima, edges, edge_directions, squares, directions, cubes, cube_directions
+        n = list_cells(_u(masks[i] & _CUBES), owners[i], cubes, cube_bits, n)
+    _sort_by_far_corner(cells.edges, cells.edge_bits, key, offsets)
+    _sort_by_far_corner(cells.squares, cells.square_bits, key, offsets)
+    _sort_by_far_corner(cubes[1:], cube_bits[1:], key, offsets)
+    return CriticalCells(cells.minima, cells.edges, cells.edge_bits, cells.squares, cells.square_bits, cubes), cube_bits
 
 
 @device
-def _sort_by_far_corner(owners, directions, key, offsets):
-    """Sort the directions (m,) of the cells of each owner, which come in order of the indices of their far corners."""
+def _sort_by_far_corner(owners, bits, key, offsets):
+    """Sort the cells (m,) of each owner by the keys of their far corners; they come in the order of their indices."""
     begin = 0
     for i in range(owners.size):
         if owners[i] != owners[begin]:
             begin = i
-        direction, j = directions[i], i
-        k = key[owners[i] + offsets[direction, 0]]
-        while j > begin and key[owners[i] + offsets[directions[j - 1], 0]] > k:
-            directions[j] = directions[j - 1]
+        bit, j = bits[i], i
+        k = key[owners[i] + offsets[bit, 0]]
+        while j > begin and key[owners[i] + offsets[bits[j - 1], 0]] > k:
+            bits[j] = bits[j - 1]
             j -= 1
-        directions[j] = direction
+        bits[j] = bit
 
 
 @inlined
-def first_direction(word):
-    """The direction in which the vertex of a word is led, or 0."""
+def first_edge_bit(word):
+    """Return the bit of the edge along which the vertex of a word is led, or 0."""
     return _i(word >> 27 & 31)
 
 
 @inlined
 def matched_along(word, cell):
-    """Replay the matching of a star up to a cell, by direction: the direction along which it is matched, or 0."""
+    """Return the bit of the edge along which a cell, given by its bit, is matched, or 0."""
     left, rest = word & _STAR, word >> 27
     while rest != 0:
         direction = rest & 31
@@ -157,7 +164,7 @@ def matched_along(word, cell):
 
 @inlined
 def matched_upward(word):
-    """Replay the matching of a star: the cells matched with the next higher dimension, see `stars3.matched_upward`."""
+    """Return the cells that are matched with the next higher dimension; see `stars.matched_upward`."""
     left, rest = word & _STAR, word >> 27
     x = minus_x = y = minus_y = z = minus_z = np.int64(0)
     while rest != 0:
@@ -165,23 +172,23 @@ def matched_upward(word):
         forth, back = max(direction - 13, 0), max(13 - direction, 0)
         low = left & _WITHOUT[_i(direction)] & (left >> forth << back)
         left &= ~(low | (low << forth >> back))
-        x, minus_x = low if direction == 14 else x, low if direction == 12 else minus_x
-        y, minus_y = low if direction == 16 else y, low if direction == 10 else minus_y
-        z, minus_z = low if direction == 22 else z, low if direction == 4 else minus_z
+        x, minus_x = low if direction == EAST_BIT else x, low if direction == WEST_BIT else minus_x
+        y, minus_y = low if direction == SOUTH_BIT else y, low if direction == NORTH_BIT else minus_y
+        z, minus_z = low if direction == ABOVE_BIT else z, low if direction == BELOW_BIT else minus_z
         rest >>= 5
     return _u(x), _u(minus_x), _u(y), _u(minus_y), _u(z), _u(minus_z), _u(left)
 
 
 @inlined
-def matched_with_vertex(word, direction):
-    """Whether the edge in a direction is matched with its vertex, see `stars3.matched_with_vertex`."""
+def matched_with_vertex(word, bit):
+    """Return whether an edge is matched with its vertex; see `stars.matched_with_vertex`."""
     first = word >> 27 & 31
-    return (first == direction) | (first == 0)
+    return (first == bit) | (first == 0)
 
 
 @inlined
 def place_among(word, critical, edge):
-    """How many critical edges of a vertex are before one of its edges, see `stars3.place_among`."""
+    """Return how many critical edges of a vertex come before one of its edges; see `stars.place_among`."""
     place, rest = 0, word >> 27
     while edge >> _u(rest & 31) & _u(1) == 0:
         place += np.int64(critical >> _u(rest & 31) & _u(1))
@@ -191,20 +198,21 @@ def place_among(word, critical, edge):
 
 @allocating
 def steps_of(offsets):
-    """Where a vertex is led, as a step in a grid, by its first direction, 0 to 31."""
+    """Return where a vertex is led, as a step in the grid, by its `first_edge_bit`: (32,)."""
     down = np.zeros(32, np.int64)
     down[1:27] = offsets[1:, 0]
     return down
 
 
 @device
-def trace_below(edges, directions, word, down, offsets, known, ends):
-    """Follow critical edges down; see `trace3.minima_beside`. down : of `steps_of`."""
+def trace_below(cells, word, down, offsets, known, ends):
+    """Follow the critical edges down; see `trace.trace_below`. down : see `steps_of`."""
+    edges, bits = cells.edges, cells.edge_bits
     for e in range(edges.size):
         v = np.int64(edges[e])
-        u = v + offsets[_i(directions[e]), 0]
-        for _ in range(_LONG):  # both walk together, since a step waits for the one before
-            step_v, step_u = down[first_direction(word[_i(v)])], down[first_direction(word[_i(u)])]
+        u = v + offsets[_i(bits[e]), 0]
+        for _ in range(_LONG):  # both walk together, because each step depends on the one before
+            step_v, step_u = down[first_edge_bit(word[_i(v)])], down[first_edge_bit(word[_i(u)])]
             v += step_v
             u += step_u
             if step_v | step_u == 0:
@@ -214,53 +222,56 @@ def trace_below(edges, directions, word, down, offsets, known, ends):
 
 @inlined
 def _minimum_below(vertex, word, down, known):
-    """Follow a vertex down to a minimum; see `trace3.minimum_below`."""
+    """Follow a vertex down to a minimum, and return its number; see `trace.trace_below`."""
     end = vertex
     while known[_i(end)] == 0:
-        end += down[first_direction(word[_i(end)])]
+        end += down[first_edge_bit(word[_i(end)])]
     found = known[_i(end)]
     while vertex != end:
         known[_i(vertex)] = found
-        vertex += down[first_direction(word[_i(vertex)])]
+        vertex += down[first_edge_bit(word[_i(vertex)])]
     return found - 1
 
 
 @device
-def mark_maxima(cubes, directions, offsets, known):
-    """Write -1 - its number in known (cells,) where a critical cube is: at its corner of least index."""
+def mark_cubes(cells, cube_bits, offsets, known):
+    """Write -1 - its number into known (cells,) at each critical cube's corner of least index."""
+    cubes = cells.maxima
     for i in range(1, cubes.size):
-        known[cubes[i] + offsets[_i(directions[i]), 1]] = -1 - i
+        known[cubes[i] + offsets[_i(cube_bits[i]), 1]] = -1 - i
 
 
 @device
-def trace_above(squares, directions, word, width, area, offsets, known, ends):
-    """Follow critical squares up; see `trace3.maxima_beside`. known : of `mark_maxima`."""
+def trace_above(cells, word, offsets, known, ends):
+    """Follow the critical squares up; see `trace.trace_above`. known : see `mark_cubes`."""
+    squares, bits = cells.squares, cells.square_bits
     for s in range(squares.size):
         for side in range(2):
-            cube = squares[s] + offsets[_i(directions[s]), 1 + side]
-            ends[side, s] = _maximum_above(cube, word, width, area, offsets, known)
+            cube = squares[s] + offsets[_i(bits[s]), 1 + side]
+            ends[side, s] = _maximum_above(cube, word, offsets, known)
 
 
 @inlined
-def _maximum_above(cube, word, width, area, offsets, known):
-    """Follow a cube up to a maximum, or out of the grid; see `trace3.maximum_above`."""
+def _maximum_above(cube, word, offsets, known):
+    """Follow a cube up to a maximum, or out of the grid, and return the number of the maximum, 0 for the outside."""
     end = cube
     while known[_i(end)] >= 0:
-        step = _cube_step(end, word, width, area, offsets)
+        step = _cube_step(end, word, offsets)
         if step == 0:
             break
         end += step
     found = min(known[_i(end)], np.int32(-1))
     while cube != end:
         known[_i(cube)] = found
-        cube += _cube_step(cube, word, width, area, offsets)
+        cube += _cube_step(cube, word, offsets)
     return -1 - found
 
 
 @inlined
-def _cube_step(cube, word, width, area, offsets):
-    """Step across the square that a cube is matched with, or nowhere where it is in no star."""
+def _cube_step(cube, word, offsets):
+    """Return the step across the square that a cube is matched with, or 0 if it is in no star."""
     owner, bit = np.int64(0), np.int64(0)
+    width, area = offsets[SOUTH_BIT, 0], offsets[ABOVE_BIT, 0]
     south, above = cube + width, cube + area
     for corner, place in (
         (cube, np.int64(26)),

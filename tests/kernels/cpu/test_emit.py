@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.image.emit import fill, read, sort_pairs
+from gpuph.kernels.cpu.image.emit import Sorting, read_levels, sort_pairs
+from gpuph.kernels.cpu.records import Windows
 from gpuph.kernels.cpu.runtime.sort import no_places
+from gpuph.kernels.cpu.windows import fill
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
@@ -20,7 +22,7 @@ def test_sort_is_by_persistence_then_code(n: int, dtype: type, ties: bool) -> No
         codes[i], codes[i + 1] = codes[i + 1], codes[i]
     expected = codes[np.lexsort((codes, -lengths))]
     keys = np.zeros((2, n), np.int32 if dtype == np.float32 else np.int64)
-    sort_pairs(lengths, codes, *keys, *np.zeros((2, n), np.int32), no_places(), np.zeros(n, np.int64))
+    sort_pairs(lengths, codes, Sorting(*keys, *np.zeros((2, n), np.int32), no_places(), np.zeros(n, np.int64)))
     assert np.array_equal(codes, expected)
 
 
@@ -29,7 +31,9 @@ def test_fill_keeps_the_first_pairs_and_pads_the_rest(k: int) -> None:
     pairs = [(7, 9), (2, -1), (0, 11)]
     codes = np.array([birth << 32 | death + 1 for birth, death in pairs], np.int64)
     index, value = np.zeros((2, k), np.int64), np.ones((2, k), np.float32)
-    fill(codes, np.arange(12, dtype=np.float32) / 2, index, value)
+    levels, image = np.array([3.5, 4.5, 1.0, np.inf, 0.0, 5.5], np.float32), np.zeros((1, 1, 3, 4), np.float32)
+    sizes = (1, 3, 4), (1, 3, 4), (1, 1, 1), (0, 0, 0)
+    fill(Windows(image, image[:0], image[:0], np.zeros((0, 3)), *sizes, False), 0, codes, levels, index, value)
     assert index.T.tolist() == [list(pair) for pair in [*pairs, (-1, -1), (-1, -1)][:k]]
     assert value.T.tolist() == [[3.5, 4.5], [1.0, np.inf], [0.0, 5.5], [0.0, 0.0], [0.0, 0.0]][:k]
 
@@ -37,5 +41,5 @@ def test_fill_keeps_the_first_pairs_and_pads_the_rest(k: int) -> None:
 def test_read_interleaves_births_and_deaths() -> None:
     codes = np.array([birth << 32 | death + 1 for birth, death in [(7, 9), (2, -1), (0, 11)]], np.int64)
     levels = np.zeros(8, np.float32)
-    read(codes, np.arange(12, dtype=np.float32) / 2, levels)
+    read_levels(codes, np.arange(12, dtype=np.float32) / 2, levels)
     assert levels.tolist() == [3.5, 4.5, 1.0, np.inf, 0.0, 5.5, 0.0, 0.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.image import gradient, trace
+from gpuph.kernels.cpu.image import gradient
 
 from gpuph.kernels import cells
 from support import inputs
@@ -74,18 +74,20 @@ def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells(lower: in
     left = np.zeros(1, np.uint16)
     gradient.match_stars(np.array([star], np.uint16), left)
 
+    matched = cells.match_star(star, 2)
     flow = nx.DiGraph()
     for bit, (dx, dy) in DIRECTIONS.items():
         if not star & bit:
             assert not left[0] & bit
             continue
-        step = trace._matched_along(star, bit)
+        shift = matched.get(bit.bit_length() - 1, 0)
+        step = (shift, 0) if abs(shift) <= 1 else (0, shift // 3)
         assert (step == (0, 0)) == bool(left[0] & bit)
         faces = [face for face in ((0, dy), (dx, 0)) if face != (dx, dy) and face in inside]
         partner_below = (dx - step[0], dy - step[1])
         for face in faces:  # from cell to face, but from face to cell where the two are matched
             if step != (0, 0) and face == partner_below and abs(dx) + abs(dy) > abs(face[0]) + abs(face[1]):
-                assert trace._matched_along(star, {d: b for b, d in DIRECTIONS.items()}[face]) == step
+                assert matched[face[0] + 1 + 3 * (face[1] + 1)] == shift
                 flow.add_edge(face, (dx, dy))
             else:
                 flow.add_edge((dx, dy), face)
@@ -101,3 +103,14 @@ def test_only_maxima_have_a_critical_square_and_it_is_the_north_western() -> Non
         squares = int(left[0]) & cells.SQUARES
         assert squares == (cells.NW if star & cells.SQUARES == cells.SQUARES else 0)
         assert not left[0] & cells.E and bool(left[0] & cells.VERTEX) == (star == cells.VERTEX)
+
+
+def test_vertices_and_cells_are_matched_in_the_stated_order() -> None:
+    for lower in range(512):
+        star = star_of(lower)
+        left = np.zeros(1, np.uint16)
+        gradient.match_stars(np.array([star], np.uint16), left)
+        matched = cells.match_star(star, 2)
+        assert {bit for bit in range(9) if star >> bit & 1} - set(matched) == {b for b in range(9) if left[0] >> b & 1}
+        first = next((edge for edge in cells.MATCHING_EDGES if star & edge), 0)
+        assert (1 << 4 + matched.get(4, 0)) == (first or cells.VERTEX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gpuph.kernels.cpu.merge import merge
+from gpuph.kernels.cpu.records import MergeTree, Saddles
 
 
 def by_the_book(key: np.ndarray, saddle_key: np.ndarray, ends: np.ndarray, reverse: bool) -> dict[int, int]:
@@ -29,11 +30,12 @@ def by_the_book(key: np.ndarray, saddle_key: np.ndarray, ends: np.ndarray, rever
 def merged(
     key: np.ndarray, extrema: np.ndarray, saddle_key: np.ndarray, ends: np.ndarray, reverse: bool
 ) -> tuple[dict[int, int], list[int]]:
-    saddle_of, elder_of, partner = np.zeros(key.size, np.int32), np.zeros(key.size, np.int32), np.zeros(999, np.int32)
+    tree = MergeTree(*np.zeros((2, key.size), np.int32), np.zeros(999, np.int32))
     order = np.argsort(saddle_key, kind="stable").astype(np.int32)
-    merge(key, extrema, order, ends, reverse, saddle_of, elder_of, partner)
+    merge(key, extrema, Saddles(order, ends), tree, reverse)
     never = ends.shape[1]
-    return {int(u): int(saddle_of[u]) for u in extrema if saddle_of[u] != never}, partner[:never].tolist()
+    dies = {int(u): int(tree.saddle_of[u]) for u in extrema if tree.saddle_of[u] != never}
+    return dies, tree.partner[:never].tolist()
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gpuph.kernels.cpu.runtime import jit
-from gpuph.kernels.cpu.volume import reduce
+from gpuph.kernels.cpu.volume import chain, reduce
 from gpuph.kernels.cpu.volume import trace as trace3
 
 from gpuph.kernels import cells
@@ -39,7 +39,7 @@ def by_columns(grid: Grid, killed: np.ndarray, opened: np.ndarray) -> dict[int, 
         if e not in known:
             v, direction = e
             star = int(grid.star[v])
-            shift = trace3._replay(star).get(direction, 0) if star else 0  # none in the frame
+            shift = cells.match_star(star, 3).get(direction, 0) if star else 0  # none in the frame
             found: set[int] = {number[e]} if e in number else set()
             if shift and direction != 13 + shift:  # with a square, not with the vertex
                 for other in square(v, direction, 13 + shift) - {e}:
@@ -71,30 +71,26 @@ def by_columns(grid: Grid, killed: np.ndarray, opened: np.ndarray) -> dict[int, 
 def test_reduce_equals_the_textbook(kind: str, shape: tuple[int, int, int], top: bool) -> None:
     grid = Grid(inputs.image(kind, shape), top)
     killed, opened = grid.merged(False), grid.merged(True)
-    first_edge, chain = np.full(grid.key.size, 7, np.int32), np.zeros(grid.key.size, np.uint8)
-    square_of, edge_of = reduce.reduce(
-        grid.key, grid.star, grid.width, grid.area,
-        grid.edges, killed, grid.squares, grid.square_directions, opened, first_edge, chain,
-    )  # fmt: skip
+    workspace = grid.workspace()
+    square_of, edge_of = reduce.reduce(grid.cells, killed, opened, workspace)
     pairs = {e: s for e, s in enumerate(square_of.tolist()) if s >= 0}
     assert pairs == by_columns(grid, killed, opened)
     assert {e: s for s, e in enumerate(edge_of.tolist()) if e >= 0} == pairs
     # As many edges create a loop as squares end one.
     assert sorted(pairs) == np.flatnonzero(killed < 0).tolist()
     assert sorted(pairs.values()) == np.flatnonzero(opened < 0).tolist()
-    assert not chain.any()
+    assert not workspace.chain.any()
 
 
 @pytest.mark.parametrize("top", [False, True])
 def test_columns_restart_when_their_buffer_overflows(top: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = Grid(inputs.image("noise", (7, 8, 9)), top)
     killed, opened = grid.merged(False), grid.merged(True)
-    first_edge, chain = np.zeros(grid.key.size, np.int32), np.zeros(grid.key.size, np.uint8)
-    matrix = grid.edges, killed, grid.squares, grid.square_directions, opened
-    expected, _ = reduce.reduce(grid.key, grid.star, grid.width, grid.area, *matrix, first_edge, chain)
+    workspace = grid.workspace()
+    expected, _ = reduce.reduce(grid.cells, killed, opened, workspace)
     monkeypatch.setattr(reduce, "_ROOM", 0)  # a buffer of one edge, which then doubles
     with_little_room = jit.allocating(reduce._reduce_columns.py_func)
     square_of = np.full(len(grid.edges), -1, np.int32)
-    of_squares = grid.squares, grid.square_directions, opened, first_edge, killed
-    with_little_room((grid.key, grid.star, trace3.offsets_of(grid.width, grid.area)), of_squares, square_of, chain)
-    assert np.array_equal(square_of, expected) and not chain.any()
+    matrix = reduce.Matrix(grid.squares, grid.square_directions, opened, workspace.known, killed, square_of)
+    with_little_room(chain.Grid(grid.key, grid.star, trace3.offsets_of(grid.width, grid.area)), matrix, workspace.chain)
+    assert np.array_equal(square_of, expected) and not workspace.chain.any()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
+from gpuph.kernels.cpu.volume import stars
 
 from gpuph.kernels import cells
 from support import inputs
 from support.volume_stages import NUMBER, Grid, random_neighbours, star_of
 
-SIDES = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
+SIDES = [cells.DIRECTIONS3[bit] for bit in cells.MATCHING_EDGE_BITS]
 
 
 def faces(direction: tuple[int, int, int]) -> list[tuple[int, int, int]]:
@@ -75,3 +76,27 @@ def test_no_eastern_edge_is_critical_and_only_the_first_cube_of_a_maximum() -> N
         inside, left = star_of(lower)
         assert (1, 0, 0) not in left and ((0, 0, 0) in left) == (inside == {(0, 0, 0)})
         assert left & cubes == ({(-1, -1, -1)} if cubes <= inside else set())
+
+
+def test_cells_are_matched_in_the_stated_order() -> None:
+    for lower in random_neighbours(1000):
+        inside, left = star_of(lower)
+        star = sum(1 << NUMBER[direction] for direction in inside)
+        matched = cells.match_star(star, 3)
+        assert {NUMBER[direction] for direction in inside - left} == set(matched)
+        upward = stars.matched_upward(np.uint32(star))
+        for shift, mask in zip(cells.MATCHING_SHIFTS, upward[:6], strict=True):
+            assert {bit for bit in range(27) if int(mask) >> bit & 1} == {
+                bit for bit, along in matched.items() if along == shift and matched.get(bit + shift) == shift
+                and np.abs(cells.DIRECTIONS3[bit]).sum() < np.abs(cells.DIRECTIONS3[bit + shift]).sum()
+            }  # fmt: skip
+        assert int(upward[6]) == sum(1 << NUMBER[direction] for direction in left)
+
+
+def test_the_order_of_the_matching_is_one_for_images_and_volumes() -> None:
+    """A volume of one slice is matched as an image."""
+    assert tuple(1 << 4 + shift for shift in cells.MATCHING_SHIFTS[:4]) == cells.MATCHING_EDGES
+    assert tuple(cells.VERTEX_BIT + shift for shift in cells.MATCHING_SHIFTS) == cells.MATCHING_EDGE_BITS
+    for star in range(512):
+        in_slice = {9 + bit: shift for bit, shift in cells.match_star(star, 2).items()}
+        assert cells.match_star(star << 9, 3) == in_slice

@@ -23,7 +23,7 @@ def test_lookup_tables_replay_the_matching_of_every_lower_star() -> None:
     cubes = [bit for bit in range(27) if cells.CUBES3 >> bit & 1]
     for lower in random_neighbours(1000):
         star = sum(1 << NUMBER[direction] for direction in star_of(lower)[0])
-        matched = trace3._replay(star)
+        matched = cells.match_star(star, 3)
         edges, inside = ((star & mask) for mask in (cells.EDGES3, cells.CUBES3))
         assert trace3._DOWN[(edges * int(trace3.EDGES_HASH) & 0xFFFFFFFF) >> 26] == matched.get(13, 0)
         row = trace3._UP[(inside * int(trace3.CUBES_HASH) & 0xFFFFFFFF) >> 24]

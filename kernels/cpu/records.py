@@ -1,0 +1,71 @@
+"""What the CPU's stages pass on, for images and volumes alike. Numba takes these records as arguments."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Axes = tuple[int, ...]  # three: z, y and x
+
+
+class Windows(NamedTuple):
+    """Where the windows of a batch come from.
+
+    All arrays have three axes of pixels, (D, H, W); those of images have a depth of 1. A window is cut from one image,
+    or from a prediction and its truth in the same place.
+    """
+
+    pred: Array  # (B, D, H, W)
+    target: Array  # (B, D, H, W), or (0, D, H, W) for windows of one image
+    height: Array  # what is added to the windows: (1 or N, *size); (0, 0, 0, 0) for nothing
+    slopes: Array  # of a linear function to add, along the axes: (1 or N, 3); (0, 3) for none
+    size: Axes
+    stride: Axes
+    counts: Axes  # windows along each axis of an image
+    frame: Axes  # width of the frame in each direction, 0 or 1
+    copied: bool  # False if windows are whole images to which nothing is done; they are then read where they are
+
+
+class Task(NamedTuple):
+    """What is asked of each window."""
+
+    top: bool  # True for the construction T, False for V
+    wanted: tuple[bool, ...]  # for each dimension of V, whether its pairs are wanted
+    min_persistence: float
+    halt: int  # see `primitives.halted`
+
+
+class Results(NamedTuple):
+    """What is known of each window at the end. K is the number of images that a window is cut from, 1 or 2."""
+
+    status: Array  # (N, K) int32
+    counts: Array  # (dimensions of V, N, K) int64: pairs
+
+
+class Part(NamedTuple):
+    """The pairs of the windows that one thread has worked on.
+
+    A pair is a code: birth index * 2^32 + death index + 1, in the framed window; the death index of an essential class
+    is -1.
+    """
+
+    windows: Array  # (n,) int64
+    codes: Array  # int64: by window, then by image, then by dimension of V, and the longest pairs first
+    levels: Array  # two per code: the values at birth and at death
+
+
+class Saddles(NamedTuple):
+    """Saddles that join the classes of extrema."""
+
+    order: Array  # (m,) the saddles, the least first
+    ends: Array  # (2, m) the extrema that each joins
+
+
+class MergeTree(NamedTuple):
+    """Which saddle ends the class of which extremum. Extrema are numbers below n."""
+
+    saddle_of: Array  # (n,) at each extremum, the saddle that ends its class; the number of saddles if none does
+    elder_of: Array  # (n,) scratch
+    partner: Array  # (m,) for each saddle, the extremum whose class it ends, or -1
