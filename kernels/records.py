@@ -1,4 +1,4 @@
-"""What travels between the stages, by name: arrays on the CPU, tensors on other devices."""
+"""Records that travel between operators and kernels, of arrays on the CPU and of tensors on other devices."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Points(NamedTuple, Generic[A]):
 
     birth: A  # (N, K), float32 or float64
     death: A  # (N, K), likewise
-    count: A  # type: ignore[assignment]  # (N,), int64: how many of the columns are points; hides tuple.count
+    count: A  # type: ignore[assignment]  # (N,), int64: the number of columns that are points; hides tuple.count
 
 
 class Pairs(NamedTuple, Generic[A]):
-    """The persistence pairs of N windows in one dimension, the longest first."""
+    """The persistence pairs of N windows in one dimension, the longest pairs first."""
 
     index: A  # type: ignore[assignment]  # (N, 2, K), int64: flat indices of birth and death pixels, -1 for none
     value: A  # (N, 2, K): the filtration there, +inf for the death of an essential class
-    count: A  # type: ignore[assignment]  # (N,), int64: how many pairs there are, also where that is more than K
+    count: A  # type: ignore[assignment]  # (N,), int64: the number of pairs, even if it is more than K
 
 
 class Found(NamedTuple, Generic[A]):
@@ -38,11 +38,11 @@ class Matched(NamedTuple, Generic[A]):
 
     partner_a: A  # (N, K), int64: the column of the partner, or -1
     partner_b: A  # (N, L), likewise
-    gap: A  # (N,), float64: certified upper bound on how far the cost is from the optimum
+    gap: A  # (N,), float64: certified upper bound on the difference of the cost from the optimum
 
 
 class Costs(NamedTuple, Generic[A]):
-    """Costs of N matchings, and their derivatives in births and deaths."""
+    """Costs of N matchings, and their derivatives with respect to births and deaths."""
 
     cost: A  # (N,)
     slopes_a: A  # (N, 2, K)
@@ -50,12 +50,12 @@ class Costs(NamedTuple, Generic[A]):
 
 
 class Query(NamedTuple):
-    """Which persistence pairs are wanted of a window."""
+    """Which persistence pairs to compute for each window."""
 
     dims: tuple[int, ...]  # homology dimensions, distinct
     top: bool  # True for the construction T (pixels are top cells), False for V (pixels are vertices)
-    min_persistence: float  # pairs last longer than this; rounded to the dtype of the windows
-    capacity: int | None  # columns of the result; None for as many as there are pairs, or can be
+    min_persistence: float  # only pairs that last longer than this; rounded to the dtype of the windows
+    capacity: int | None  # columns of the result; None for as many as there are pairs, or as can occur
 
     def v_dims(self, rank: int) -> list[int]:
         """Return, for each of `dims`, the dimension of V in which the kernels find its pairs.
@@ -67,22 +67,22 @@ class Query(NamedTuple):
 
 
 class Tiling(NamedTuple):
-    """How images, or volumes, are cut into windows. All sizes are in pixels, one an axis."""
+    """How images or volumes are cut into windows. All sizes are in pixels, one per axis."""
 
     image: tuple[int, ...]
     window: tuple[int, ...]  # no larger than the image
     stride: tuple[int, ...]  # distance between windows; the last one is shifted inwards to end with the image
-    border: bool  # whether each window gets a frame one pixel wide
+    border: bool  # whether each window has a frame one pixel wide
 
     def counts(self) -> tuple[int, ...]:
-        """Return how many windows there are along each axis."""
+        """Return the number of windows along each axis."""
         axes = zip(self.image, self.window, self.stride, strict=True)
         return tuple([-(-(length - size) // step) + 1 for length, size, step in axes])
 
     def windows(self) -> int:
-        """Return how many windows an image is cut into."""
+        """Return the number of windows that an image is cut into."""
         return math.prod(self.counts())
 
     def framed(self) -> tuple[int, ...]:
-        """Return the size of a window with its frame, if it has one."""
+        """Return the size of a window, including its frame."""
         return tuple([size + 2 * self.border for size in self.window])

@@ -1,4 +1,4 @@
-"""The engine on the CPU, as Numba kernels: NumPy arrays in, NumPy arrays out."""
+"""The kernels for the CPU, in Numba: they take and return NumPy arrays."""
 
 from . import thinning
 from .framed import framed_persistence

@@ -1,1 +1,1 @@
-"""Images: the stages of 2D windows."""
+"""The stages of images, windows of two axes."""

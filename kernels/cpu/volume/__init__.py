@@ -1,1 +1,1 @@
-"""Volumes: the stages of 3D windows."""
+"""The stages of volumes, windows of three axes."""
