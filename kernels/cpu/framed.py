@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Found, Query, Tiling
-from .persistence import find_pairs
+from .persistence import NOTHING, find_pairs
+from .records import Windows
 
 Array = NDArray[Any]
 
 
 def framed_persistence(pred: Array, target: Array, height: Array | None, tiling: Tiling, query: Query) -> Found[Array]:
     """Compute the persistence pairs of the windows of two images (B, *image); see `gpuph.ops.framed_persistence`."""
-    return find_pairs([pred, target], height, tiling, query)
+    rank = len(tiling.window)
+    flat = [1] * (3 - rank)  # axes of size 1 that images of two axes lack
+    pred, target = (x.reshape(len(x), *flat, *tiling.image) for x in (pred, target))
+    size, stride, counts = ((*flat, *axes) for axes in (tiling.window, tiling.stride, tiling.counts()))
+    heights, slopes = NOTHING[pred.dtype]
+    if height is not None and height.ndim == 2:
+        slopes = np.zeros((len(height), 3), pred.dtype)
+        slopes[:, len(flat) :] = height
+    elif height is not None:
+        heights = height.reshape(len(height), *size)
+    frame = (*[0] * len(flat), *[int(tiling.border)] * rank)
+    return find_pairs(Windows(pred, target, heights, slopes, size, stride, counts, frame, True), rank, query)

@@ -14,7 +14,7 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from ..records import Found, Pairs, Query, Tiling
+from ..records import Found, Pairs, Query
 from .image import persistence as image
 from .image.emit import read_levels
 from .image.gradient import as_integers
@@ -32,13 +32,18 @@ Array = NDArray[Any]
 
 _COLUMNS_PER_THREAD = 32_768  # of the result; fewer are not worth a thread
 _SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
+NOTHING = {  # that is added to windows: heights and slopes
+    np.dtype(dtype): (np.empty((0, 0, 0, 0), dtype), np.empty((0, 3), dtype)) for dtype in (np.float32, np.float64)
+}
 _LONG = {2: 1 << 22, 3: 1 << 18}  # pixels or voxels, which take about 0.1 s; see `interruptible`
 
 
 def persistence(x: Array, query: Query) -> Found[Array]:
     """Compute the persistence pairs of N windows; see `gpuph.ops.persistence`."""
-    shape = x.shape[1:]
-    return find_pairs([x], None, Tiling(shape, shape, shape, border=False), query)
+    size = x.shape[1:] if x.ndim == 4 else (1, *x.shape[1:])
+    pred, nothing = x.reshape(len(x), *size), NOTHING[x.dtype]
+    windows = Windows(pred, pred[:0], *nothing, size, size, (1, 1, 1), (0, 0, 0), False)
+    return find_pairs(windows, x.ndim - 1, query)
 
 
 def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
@@ -47,76 +52,66 @@ def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Arra
     return on_rank(x, min_persistence, manifolds)
 
 
-def _is_long(images: Sequence[Array], height: Array | None, tiling: Tiling, query: Query) -> bool:
-    pixels = len(images) * len(images[0]) * tiling.windows() * math.prod(tiling.window)
-    return pixels >= _LONG[len(tiling.window)]
+def _is_long(windows: Windows, rank: int, query: Query) -> bool:
+    images = 2 if windows.copied else 1
+    return images * windows.number() * math.prod(windows.size) >= _LONG[rank]
 
 
 @interruptible(_is_long)
-def find_pairs(images: Sequence[Array], height: Array | None, tiling: Tiling, query: Query) -> Found[Array]:
-    """Compute the persistence pairs of the windows of one image, or of a prediction and its truth.
+def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
+    """Compute the persistence pairs of windows of that rank, 2 or 3.
 
     All windows of the truth follow all of the prediction in the result.
     """
-    rank, n, k = len(tiling.window), len(images[0]) * tiling.windows(), len(images)
-    dims = query.v_dims(rank)
-    windows = _windows(images, height, tiling)
-    task = Task(query.top, tuple([dim in dims for dim in range(rank)]), query.min_persistence, halt_word())
+    n, k, dtype = windows.number(), 2 if windows.copied else 1, windows.pred.dtype
+    dims, size = query.v_dims(rank), windows.framed()
+    wanted = (0 in dims, 1 in dims) if rank == 2 else (0 in dims, 1 in dims, 2 in dims)
+    task = Task(query.top, wanted, query.min_persistence, halt_word())
     results = Results(np.empty((n, k), np.int32), np.empty((rank, n, k), np.int64))
-    size = tuple([size + 2 * edge for size, edge in zip(windows.size, windows.frame, strict=True)])
     shape = k if windows.copied else 0, *size
-    keys = as_integers(images[0]).dtype
+    # Kernels take plain tuples, because Numba recognizes their types faster than those of records.
+    job = tuple(windows), tuple(task), tuple(results)
 
     def run(taken: Array, stop: int) -> Part:
-        buffer = np.empty(shape, images[0].dtype)
+        buffer = np.empty(shape, dtype)
         part: Part
         if rank == 2:
-            part = _find_in_images(windows, buffer, as_integers(buffer), task, results, taken, stop)
+            part = _find_in_images(job, buffer, as_integers(buffer), taken, stop)
         else:
-            workspace = volume.allocate_workspace(size, keys)
-            part = _find_in_volumes(windows, buffer, workspace, task, results, taken, stop)
+            workspace = volume.allocate_workspace(size, as_integers(buffer).dtype)
+            part = _find_in_volumes(job, buffer, workspace, taken, stop)
         return part
 
-    if rank == 3 and volume.is_large(n, tiling.window):
-        parts = [_find_on_threads(windows, np.empty(shape, images[0].dtype), task, results, i) for i in range(n)]
+    if rank == 3 and volume.is_large(n, windows.size):
+        parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
     else:
         parts = by_turns(n, run, least=4 // k if rank == 2 else 1, spare=_SPARE // (k * math.prod(size)))
-    return Found(results.status.T.ravel(), [_spread(windows, parts, results, dim, query.capacity) for dim in dims])
+    return Found(_rows(results.status), _spread(windows, parts, results.counts, dims, query.capacity))
 
 
-def _windows(images: Sequence[Array], height: Array | None, tiling: Tiling) -> Windows:
-    """Return where the windows come from, with three axes in all arrays."""
-    flat = [1] * (3 - len(tiling.window))  # axes of size 1 that images of two axes lack
-    volumes = [x.reshape(len(x), *flat, *tiling.image) for x in images]
-    pred, target = volumes if len(volumes) == 2 else (volumes[0], volumes[0][:0])
-    size, stride, counts = [(*flat, *axes) for axes in (tiling.window, tiling.stride, tiling.counts())]
-    frame = (*[0] * len(flat), *[int(tiling.border)] * len(tiling.window))
-    pixels, slopes = np.empty((0, 0, 0, 0), pred.dtype), np.empty((0, 3), pred.dtype)
-    if height is not None and height.ndim == 2:
-        slopes = np.zeros((len(height), 3), pred.dtype)
-        slopes[:, len(flat) :] = height
-    elif height is not None:
-        pixels = height.reshape(len(height), *size)
-    copied = len(images) > 1 or height is not None or tiling.border or tiling.window != tiling.image
-    return Windows(pred, target, pixels, slopes, size, stride, counts, frame, copied)
+def _rows(x: Array) -> Array:
+    """Return what is known of the windows, (N, K), in the order of the result."""
+    return x[:, 0] if x.shape[1] == 1 else x.T.ravel()
 
 
 @kernel
-def _find_in_images(windows, buffer, bits, task, results, taken, stop):
+def _find_in_images(job, buffer, bits, taken, stop):
     """Find the pairs of the windows of images; see `_find_in_windows`. bits : the buffer as integers."""
-    workspace = image.allocate_workspace(windows, bits, task.top)
-    return _find_in_windows(windows, buffer, workspace, task, results, taken, stop)
+    windows, task, results = job
+    workspace = image.allocate_workspace(Windows(*windows), bits, Task(*task).top)
+    return _find_in_windows(Windows(*windows), buffer, workspace, Task(*task), Results(*results), taken, stop)
 
 
 @kernel
-def _find_in_volumes(windows, buffer, workspace, task, results, taken, stop):
+def _find_in_volumes(job, buffer, workspace, taken, stop):
     """Find the pairs of the windows of volumes; see `_find_in_windows`."""
-    return _find_in_windows(windows, buffer, workspace, task, results, taken, stop)
+    windows, task, results = job
+    return _find_in_windows(Windows(*windows), buffer, workspace, Task(*task), Results(*results), taken, stop)
 
 
 @allocating
 def _find_in_windows(windows, buffer, workspace, task, results, taken, stop):
-    """Find the pairs of the windows that this thread claims, and return them as a Part.
+    """Find the pairs of the windows that this thread claims, and return a `Part`.
 
     buffer : (K, *framed window), for one window after the other, so that it stays in the cache; not used for windows
     that are not copied. workspace : of the windows' rank. taken, stop : see `take`. Written: the rows of `results`.
@@ -132,15 +127,14 @@ def _find_in_windows(windows, buffer, workspace, task, results, taken, stop):
                 copy_windows(windows, i, buffer, scratch)
             for k in range(n_images):
                 window = buffer[k] if windows.copied else windows.pred[i]
-                codes, status[i, k] = _append_pairs(window, task, workspace, codes, used, counts[:, i, k])
-                found = counts[:, i, k].sum()
+                codes, found, status[i, k] = _append_pairs(window, task, workspace, codes, used, counts[:, i, k])
                 levels = with_room(levels, 2 * used, 2 * found)
-                read_levels(codes[used : used + found], window.reshape(-1), levels[2 * used :])
+                _append_levels(codes, used, found, window, levels)
                 used += found
             mine[n_mine] = i
             n_mine += 1
         first, last = take(taken, n, stop)
-    return Part(mine[:n_mine], codes[:used], levels[: 2 * used])
+    return mine[:n_mine], codes[:used], levels[: 2 * used]
 
 
 def _append_pairs(window, task, workspace, codes, used, counts):
@@ -149,15 +143,19 @@ def _append_pairs(window, task, workspace, codes, used, counts):
     return rank.append_pairs(window, task, workspace, codes, used, counts)
 
 
-@overload(_append_pairs, jit_options={"nogil": True, "error_model": "numpy"})
+@overload(_append_pairs, inline="always", jit_options={"nogil": True, "error_model": "numpy"})
 def _choose_append_pairs(window, task, workspace, codes, used, counts):
     if workspace.instance_class is image.Workspace:
-        return lambda window, task, workspace, codes, used, counts: image.append_pairs(
-            window, task, workspace, codes, used, counts
-        )
+        return image.append_pairs
     return lambda window, task, workspace, codes, used, counts: volume.append_pairs(
         window, task, workspace, codes, used, counts
     )
+
+
+@device
+def _append_levels(codes, used, found, window, levels):
+    """Write the levels of so many codes behind those that are used."""
+    read_levels(codes[used : used + found], window.reshape(window.size), levels[2 * used :])
 
 
 def _find_on_threads(windows: Windows, buffer: Array, task: Task, results: Results, i: int) -> Part:
@@ -171,7 +169,7 @@ def _find_on_threads(windows: Windows, buffer: Array, task: Task, results: Resul
         results.counts[:, i, k] = [len(some) for some in found]
         codes.append(np.concatenate(found))
         levels.append(_levels(codes[-1], window))
-    return Part(np.array([i]), np.concatenate(codes), np.concatenate(levels))
+    return np.array([i]), np.concatenate(codes), np.concatenate(levels)
 
 
 @kernel
@@ -188,37 +186,49 @@ def _levels(codes, window):
     return levels
 
 
-def _spread(windows: Windows, parts: Sequence[Part], results: Results, dim: int, capacity: int | None) -> Pairs[Array]:
-    """Spread the pairs of one dimension of V over the columns of the result."""
-    counts = results.counts[dim].T.ravel()
-    columns = int(counts.max(initial=0)) if capacity is None else capacity
-    index = np.empty((len(counts), 2, columns), np.int64)
-    value = np.empty(index.shape, windows.pred.dtype)
-    todo = iter(parts)
+def _spread(
+    windows: Windows, parts: Sequence[Part], counts: Array, dims: Sequence[int], capacity: int | None
+) -> list[Pairs[Array]]:
+    """Spread the pairs in some dimensions of V over the columns of the result; counts : see `Results`."""
+    dtype, pairs = windows.pred.dtype, []
+    for dim in dims:
+        count = _rows(counts[dim])
+        columns = int(count.max(initial=0)) if capacity is None else capacity
+        shape = len(count), 2, columns
+        pairs.append(Pairs(np.empty(shape, np.int64), np.empty(shape, dtype), count))
+    none = Pairs(np.empty((0, 2, 0), np.int64), np.empty((0, 2, 0), dtype), counts)
+    by_dim = [pairs[dims.index(dim)] if dim in dims else none for dim in range(len(counts))]
+    index, value = tuple([x.index for x in by_dim]), tuple([x.value for x in by_dim])
+    fields, todo = tuple(windows), iter(parts)
 
     def run() -> None:
         for part in todo:
-            _fill(windows, part, results.counts, dim, index, value)
+            _fill(fields, part, counts, index, value)
 
-    on_threads(min(len(parts), index.size // _COLUMNS_PER_THREAD), run)
-    return Pairs(index, value, counts)
+    on_threads(min(len(parts), sum([x.size for x in index]) // _COLUMNS_PER_THREAD), run)
+    return pairs
 
 
 @kernel
-def _fill(windows, part, counts, dim, index, value):
-    """Write the pairs of a part in one dimension of V into index and value (K N, 2, columns)."""
-    _fill_rows(windows, part, counts, dim, index, value)
+def _fill(windows, part, counts, index, value):
+    """Write the pairs of a part into the rows of its windows.
+
+    index, value : for each dimension of V, (K N, 2, columns), without rows if it is not wanted.
+    """
+    _fill_rows(Windows(*windows), part, counts, index, value)
 
 
 @device
-def _fill_rows(windows, part, counts, dim, index, value):
+def _fill_rows(windows, part, counts, index, value):
+    numbers, codes, levels = part
     dims, n, n_images = counts.shape
     used = 0
-    for i in part.windows:
+    for i in numbers:
         for k in range(n_images):
-            for d in range(dims):
-                stop = used + counts[d, i, k]
-                if d == dim:
-                    row = k * n + i
-                    fill(windows, i, part.codes[used:stop], part.levels[2 * used : 2 * stop], index[row], value[row])
-                used = stop
+            row = k * n + i
+            for dim in range(dims):
+                if len(index[dim]) > 0:
+                    stop = used + counts[dim, i, k]
+                    some, their_levels = codes[used:stop], levels[2 * used : 2 * stop]
+                    fill(windows, i, some, their_levels, index[dim][row], value[dim][row])
+                    used = stop

@@ -13,19 +13,28 @@ Axes = tuple[int, ...]  # three: z, y and x
 class Windows(NamedTuple):
     """Where the windows of a batch come from.
 
-    All arrays have three axes of pixels, (D, H, W); those of images have a depth of 1. A window is cut from one image,
-    or from a prediction and its truth in the same place.
+    All arrays have three axes of pixels, (D, H, W); those of images have a depth of 1. A window is a whole image, or is
+    cut from a prediction and its truth in the same place and copied.
     """
 
     pred: Array  # (B, D, H, W)
-    target: Array  # (B, D, H, W), or (0, D, H, W) for windows of one image
+    target: Array  # (B, D, H, W), or (0, D, H, W) if there is none
     height: Array  # what is added to the windows: (1 or N, *size); (0, 0, 0, 0) for nothing
     slopes: Array  # of a linear function to add, along the axes: (1 or N, 3); (0, 3) for none
     size: Axes
     stride: Axes
     counts: Axes  # windows along each axis of an image
     frame: Axes  # width of the frame in each direction, 0 or 1
-    copied: bool  # False if windows are whole images to which nothing is done; they are then read where they are
+    copied: bool  # False for whole images, which are read where they are
+
+    def number(self) -> int:
+        """Return the number of windows of one image of each pair."""
+        return len(self.pred) * self.counts[0] * self.counts[1] * self.counts[2]
+
+    def framed(self) -> Axes:
+        """Return the size of a window, including its frame."""
+        (depth, height, width), (z, y, x) = self.size, self.frame
+        return depth + 2 * z, height + 2 * y, width + 2 * x
 
 
 class Task(NamedTuple):
@@ -44,16 +53,11 @@ class Results(NamedTuple):
     counts: Array  # (dimensions of V, N, K) int64: pairs
 
 
-class Part(NamedTuple):
-    """The pairs of the windows that one thread has worked on.
-
-    A pair is a code: birth index * 2^32 + death index + 1, in the framed window; the death index of an essential class
-    is -1.
-    """
-
-    windows: Array  # (n,) int64
-    codes: Array  # int64: by window, then by image, then by dimension of V, and the longest pairs first
-    levels: Array  # two per code: the values at birth and at death
+# The pairs of the windows that one thread has worked on, three arrays: the numbers of the windows, (n,) int64; codes,
+# int64, by window, then by image, then by dimension of V, and the longest pairs first; two levels per code, the values
+# at birth and at death. A code is birth index * 2^32 + death index + 1, in the framed window; the death index of an
+# essential class is -1.
+Part = tuple[Array, Array, Array]
 
 
 class Saddles(NamedTuple):

@@ -48,36 +48,65 @@ def _copy_window(windows, i, image, corner, out, scratch):
 
     A NaN is never the least value, because the frame would spread it to the other image. Without numbers it is +inf.
     """
-    size, frame, height, slopes = windows.size, windows.frame, windows.height, windows.slopes
-    line, least = scratch[0], scratch[1]
+    line, least, height, slopes = scratch[0], scratch[1], windows.height, windows.slopes
     least[:] = np.inf
-    slope = slopes[i if len(slopes) > 1 else 0] if len(slopes) > 0 else line[:0]
-    if slope.size > 0:
-        for x in range(size[2]):
-            line[x] = slope[2] * _from_centre(x, size[2], slope)
-    # Rows with their offsets, because to slice a row would take longer than to copy it.
+    if len(slopes) > 0:
+        _copy_sloped(windows, slopes[i if len(slopes) > 1 else 0], image, corner, out, least, line)
+    elif len(height) > 0:
+        _copy_raised(windows, height[i if len(height) > 1 else 0], image, corner, out, least)
+    else:
+        _copy_plain(windows, image, corner, out, least)
+    lowest = least[0]
+    for x in range(windows.size[2]):
+        lowest = least[x] if least[x] < lowest else lowest
+    return lowest
+
+
+# One loop for each kind of height function, because a choice inside the loop would prevent vector instructions. Rows
+# have offsets, because to slice a row would take longer than to copy it.
+
+
+@device
+def _copy_plain(windows, image, corner, out, least):
+    """Copy a window, and update the least value of each column."""
+    size, frame = windows.size, windows.frame
     left, first, columns = _i(corner[2]), _i(frame[2]), _i(size[2])
     for z in range(size[0]):
         for y in range(size[1]):
             source, row = image[_i(corner[0] + z), _i(corner[1] + y)], out[_i(frame[0] + z), _i(frame[1] + y)]
-            if slope.size > 0:
-                up = slope[0] * _from_centre(z, size[0], slope) + slope[1] * _from_centre(y, size[1], slope)
-                for x in range(columns):
-                    v, low = source[left + x] + (up + line[x]), least[x]
-                    row[first + x], least[x] = v, v if v < low else low
-            elif height.size > 0:
-                ups = height[_i(i if len(height) > 1 else 0), _i(z), _i(y)]
-                for x in range(columns):
-                    v, low = source[left + x] + ups[x], least[x]
-                    row[first + x], least[x] = v, v if v < low else low
-            else:
-                for x in range(columns):
-                    v, low = source[left + x], least[x]
-                    row[first + x], least[x] = v, v if v < low else low
-    lowest = least[0]
+            for x in range(columns):
+                v, low = source[left + x], least[x]
+                row[first + x], least[x] = v, v if v < low else low
+
+
+@device
+def _copy_raised(windows, height, image, corner, out, least):
+    """Copy a window plus a height in each pixel (d, h, w), and update the least value of each column."""
+    size, frame = windows.size, windows.frame
+    left, first, columns = _i(corner[2]), _i(frame[2]), _i(size[2])
+    for z in range(size[0]):
+        for y in range(size[1]):
+            source, row = image[_i(corner[0] + z), _i(corner[1] + y)], out[_i(frame[0] + z), _i(frame[1] + y)]
+            up = height[_i(z), _i(y)]
+            for x in range(columns):
+                v, low = source[left + x] + up[x], least[x]
+                row[first + x], least[x] = v, v if v < low else low
+
+
+@device
+def _copy_sloped(windows, slope, image, corner, out, least, line):
+    """Copy a window plus a linear function with slopes (3,), and update the least value of each column."""
+    size, frame = windows.size, windows.frame
+    left, first, columns = _i(corner[2]), _i(frame[2]), _i(size[2])
     for x in range(size[2]):
-        lowest = least[x] if least[x] < lowest else lowest
-    return lowest
+        line[x] = slope[2] * _from_centre(x, size[2], slope)
+    for z in range(size[0]):
+        for y in range(size[1]):
+            source, row = image[_i(corner[0] + z), _i(corner[1] + y)], out[_i(frame[0] + z), _i(frame[1] + y)]
+            up = slope[0] * _from_centre(z, size[0], slope) + slope[1] * _from_centre(y, size[1], slope)
+            for x in range(columns):
+                v, low = source[left + x] + (up + line[x]), least[x]
+                row[first + x], least[x] = v, v if v < low else low
 
 
 @device

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...status import Status
 from ..merge import merge
 from ..records import MergeTree, Saddles
-from ..runtime.jit import allocating, device
+from ..runtime.jit import allocating, device, inlined
 from ..runtime.primitives import halted, with_room
 from ..runtime.sort import argsort, no_places
 from .emit import Side, Sorting, list_pairs, sort_pairs
@@ -67,16 +67,34 @@ def allocate_workspace(windows, bits, top):
     )
 
 
-@allocating
 def append_pairs(window, task, workspace, codes, used, counts):
     """Append the pairs of a window (1, H, W) to a list of codes of which so much is used.
 
-    Written: counts, the number of pairs in each dimension of V. Returns the list and the status of the window.
+    Written: counts, the number of pairs in each dimension of V. Returns the list, the number of new codes, and the
+    status of the window. Numba inlines this function, because to pass on a workspace would count references to it.
     """
-    wanted_0, wanted_1 = task.wanted
-    codes = with_room(codes, used, workspace.key.size * (int(wanted_0) + int(wanted_1)))
-    counts[0], counts[1], status = _find_pairs(window[0], task, workspace, codes[used:])
-    return codes, status
+    codes = with_room(codes, used, room_for_codes(task, workspace))
+    n_0, n_1, status = find_pairs(window, task, workspace, codes, used)
+    counts[0], counts[1] = n_0, n_1
+    return codes, n_0 + n_1, status
+
+
+# To pass a workspace to a function means to copy its 150 words, so most of these functions become part of their caller.
+
+
+@inlined
+def room_for_codes(task, workspace):
+    """Return how many codes `find_pairs` may write."""
+    return workspace.key.size * (int(task.wanted[0]) + int(task.wanted[1]))
+
+
+@inlined
+def find_pairs(window, task, workspace, codes, used):
+    """Write the pairs of a window (1, H, W) behind so many codes: those of dimension 0 of V, then those of dimension 1.
+
+    Returns the number of each, and the status.
+    """
+    return _find_pairs(window[0], task, workspace, codes[used:])
 
 
 @device
@@ -120,7 +138,7 @@ def _find_pairs(image, task, workspace, codes):
     return n_0, n_1, Status.OK
 
 
-@device
+@inlined
 def _merge_minima(minima, n, workspace, halt):
     """Trace n critical edges down to minima, sort them, and merge the minima by the elder rule."""
     key, edges, order, sorting = workspace.key, workspace.cells.edges, workspace.order[:n], workspace.sorting
@@ -136,7 +154,7 @@ def _merge_minima(minima, n, workspace, halt):
     merge(key, minima, Saddles(order, ends), workspace.tree, False, halt)
 
 
-@device
+@inlined
 def _drop_paired_edges(n, workspace):
     """Keep only those of n critical edges that join no two minima, and return their number.
 
@@ -155,7 +173,7 @@ def _drop_paired_edges(n, workspace):
     return rest
 
 
-@device
+@inlined
 def _merge_maxima(maxima, n, width, workspace, halt):
     """Trace the squares beside n critical edges up to maxima, and merge the maxima from the greatest down."""
     edges, at = workspace.cells.edges, workspace.ends[: 2 * n]
@@ -168,7 +186,7 @@ def _merge_maxima(maxima, n, width, workspace, halt):
     merge(workspace.key, maxima, Saddles(workspace.order[:n], ends), workspace.tree, True, halt)
 
 
-@device
+@inlined
 def _emit(side, values, width, min_persistence, workspace, codes):
     """Write the sorted codes of one side and return their number."""
     n = list_pairs(side, values, width, min_persistence, workspace.lengths, codes)

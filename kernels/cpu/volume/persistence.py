@@ -53,13 +53,14 @@ def allocate_workspace(window: Sequence[int], key: Any) -> Workspace:
 def append_pairs(window, task, workspace, codes, used, counts):
     """Append the pairs of a window (D, H, W) to a list of codes of which so much is used.
 
-    Written: counts, the number of pairs in each dimension of V. Returns the list and the status of the window.
+    Written: counts, the number of pairs in each dimension of V. Returns the list, the number of new codes, and the
+    status of the window.
     """
-    counts[:] = 0
+    counts[:], begin = 0, used
     key, star, known, halt = workspace.key, workspace.star, workspace.known, task.halt
     depth = len(key)
     if start(window, task.top, workspace, 0, depth):
-        return codes, Status.NAN
+        return codes, 0, Status.NAN
     owners, masks = gradient(key, star, 1, depth - 1, halt)
     cells = critical_cells(owners, masks)
     below, above = np.empty((2, cells.edges.size), np.int32), np.empty((2, cells.squares.size), np.int32)
@@ -68,14 +69,14 @@ def append_pairs(window, task, workspace, codes, used, counts):
     mark_maxima(cells, star, known)
     trace_above(cells, star, known, above, 0, above.shape[1], halt)
     if halted(halt):
-        return codes, Status.OK
+        return codes, 0, Status.OK
     trees = merge_minima(cells, key, below, task.top, halt), merge_maxima(cells, key, above, task.top, halt)
     for dim, found in enumerate(pair(cells, trees, workspace, window, task)):
         codes = with_room(codes, used, found.size)
         codes[used : used + found.size] = found
         counts[dim] = found.size
         used += found.size
-    return codes, Status.OK
+    return codes, used - begin, Status.OK
 
 
 def is_large(n: int, window: Sequence[int]) -> bool:
