@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from ..records import Found, Pairs, Query
@@ -21,7 +20,7 @@ from .image.gradient import as_integers
 from .image.skeleton import skeleton as image_skeleton
 from .records import Part, Results, Task, Windows
 from .runtime.interrupt import halt_word, interruptible
-from .runtime.jit import allocating, device, kernel
+from .runtime.jit import device, inlined, kernel
 from .runtime.primitives import halted, with_room
 from .runtime.threads import by_turns, on_threads, take
 from .volume import persistence as volume
@@ -94,32 +93,59 @@ def _rows(x: Array) -> Array:
     return x[:, 0] if x.shape[1] == 1 else x.T.ravel()
 
 
+# The loops over windows of images and of volumes differ in where room for codes is made. To pass the workspace of images
+# to a function that allocates would count references to 25 arrays, which takes a tenth of the time of a smooth window.
+
+
 @kernel
 def _find_in_images(job, buffer, bits, taken, stop):
-    """Find the pairs of the windows of images; see `_find_in_windows`. bits : the buffer as integers."""
-    windows, task, results = job
-    workspace = image.allocate_workspace(Windows(*windows), bits, Task(*task).top)
-    return _find_in_windows(Windows(*windows), buffer, workspace, Task(*task), Results(*results), taken, stop)
+    """Find the pairs of the windows of images that this thread claims, and return a `Part`.
+
+    buffer : (K, *framed window), for one window after the other, so that it stays in the cache; bits : the same memory
+    as integers. Windows that are not copied do not use it. taken, stop : see `take`. Written: the rows of the results.
+    """
+    windows, task, results = Windows(*job[0]), Task(*job[1]), Results(*job[2])
+    status, counts = results
+    n, n_images = status.shape
+    workspace, scratch = image.allocate_workspace(windows, bits, task.top), np.empty((2, buffer.shape[3]), buffer.dtype)
+    room = image.room_for_codes(task, workspace)
+    mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(room, np.int64), scratch[0][:0], 0, 0
+    first, last = take(taken, n, stop)
+    while first < n and not halted(task.halt):
+        for i in range(first, last):
+            if windows.copied:
+                copy_windows(windows, i, buffer, scratch)
+            for k in range(n_images):
+                codes = with_room(codes, used, room)
+                if windows.copied:
+                    levels = with_room(levels, 2 * used, 2 * room)
+                n_0, n_1, status[i, k] = _find_in_image(windows, i, buffer, k, task, workspace, codes, levels, used)
+                counts[0, i, k], counts[1, i, k] = n_0, n_1
+                used += n_0 + n_1
+            mine[n_mine] = i
+            n_mine += 1
+        first, last = take(taken, n, stop)
+    return mine[:n_mine], codes[:used], levels[: 2 * used]
+
+
+@inlined
+def _find_in_image(windows, i, buffer, k, task, workspace, codes, levels, used):
+    """Write the codes and levels of window i of image k behind those that are used; see `image.find_pairs`."""
+    window = buffer[k] if windows.copied else windows.pred[i]
+    n_0, n_1, status = image.find_pairs(window, task, workspace, codes, used)
+    if windows.copied:
+        _append_levels(codes, used, n_0 + n_1, window, levels)
+    return n_0, n_1, status
 
 
 @kernel
 def _find_in_volumes(job, buffer, workspace, taken, stop):
-    """Find the pairs of the windows of volumes; see `_find_in_windows`."""
-    windows, task, results = job
-    return _find_in_windows(Windows(*windows), buffer, workspace, Task(*task), Results(*results), taken, stop)
-
-
-@allocating
-def _find_in_windows(windows, buffer, workspace, task, results, taken, stop):
-    """Find the pairs of the windows that this thread claims, and return a `Part`.
-
-    buffer : (K, *framed window), for one window after the other, so that it stays in the cache; not used for windows
-    that are not copied. workspace : of the windows' rank. taken, stop : see `take`. Written: the rows of `results`.
-    """
+    """Find the pairs of the windows of volumes that this thread claims; see `_find_in_images`."""
+    windows, task, results = Windows(*job[0]), Task(*job[1]), Results(*job[2])
     status, counts = results
     n, n_images = status.shape
-    mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(64, np.int64), np.empty(128, buffer.dtype), 0, 0
     scratch = np.empty((2, buffer.shape[3]), buffer.dtype)
+    mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(64, np.int64), scratch[0][:0], 0, 0
     first, last = take(taken, n, stop)
     while first < n and not halted(task.halt):
         for i in range(first, last):
@@ -127,29 +153,15 @@ def _find_in_windows(windows, buffer, workspace, task, results, taken, stop):
                 copy_windows(windows, i, buffer, scratch)
             for k in range(n_images):
                 window = buffer[k] if windows.copied else windows.pred[i]
-                codes, found, status[i, k] = _append_pairs(window, task, workspace, codes, used, counts[:, i, k])
-                levels = with_room(levels, 2 * used, 2 * found)
-                _append_levels(codes, used, found, window, levels)
+                codes, found, status[i, k] = volume.append_pairs(window, task, workspace, codes, used, counts[:, i, k])
+                if windows.copied:
+                    levels = with_room(levels, 2 * used, 2 * found)
+                    _append_levels(codes, used, found, window, levels)
                 used += found
             mine[n_mine] = i
             n_mine += 1
         first, last = take(taken, n, stop)
     return mine[:n_mine], codes[:used], levels[: 2 * used]
-
-
-def _append_pairs(window, task, workspace, codes, used, counts):
-    """Append the pairs of a window to a list of codes; see `append_pairs` of images and volumes."""
-    rank = image if isinstance(workspace, image.Workspace) else volume
-    return rank.append_pairs(window, task, workspace, codes, used, counts)
-
-
-@overload(_append_pairs, inline="always", jit_options={"nogil": True, "error_model": "numpy"})
-def _choose_append_pairs(window, task, workspace, codes, used, counts):
-    if workspace.instance_class is image.Workspace:
-        return image.append_pairs
-    return lambda window, task, workspace, codes, used, counts: volume.append_pairs(
-        window, task, workspace, codes, used, counts
-    )
 
 
 @device
@@ -168,7 +180,7 @@ def _find_on_threads(windows: Windows, buffer: Array, task: Task, results: Resul
         found, results.status[i, k] = volume.find_pairs_on_threads(window, task)
         results.counts[:, i, k] = [len(some) for some in found]
         codes.append(np.concatenate(found))
-        levels.append(_levels(codes[-1], window))
+        levels.append(_levels(codes[-1] if windows.copied else codes[-1][:0], window))
     return np.array([i]), np.concatenate(codes), np.concatenate(levels)
 
 

@@ -54,9 +54,9 @@ class Results(NamedTuple):
 
 
 # The pairs of the windows that one thread has worked on, three arrays: the numbers of the windows, (n,) int64; codes,
-# int64, by window, then by image, then by dimension of V, and the longest pairs first; two levels per code, the values
-# at birth and at death. A code is birth index * 2^32 + death index + 1, in the framed window; the death index of an
-# essential class is -1.
+# int64, by window, then by image, then by dimension of V, and the longest pairs first; and two levels per code, the
+# values at birth and at death, none for windows that are not copied. A code is birth index * 2^32 + death index + 1, in
+# the framed window; the death index of an essential class is -1.
 Part = tuple[Array, Array, Array]
 
 

@@ -146,13 +146,15 @@ def fill(windows, i, codes, levels, index, value):
         for j in range(n):
             births[j] = _located(windows, corner, codes[j] >> 32)
             deaths[j] = _located(windows, corner, (codes[j] & 0xFFFFFFFF) - 1)
+            born[j], died[j] = levels[_i(2 * j)], levels[_i(2 * j + 1)]
     else:
+        values = windows.pred[i].reshape(windows.pred[i].size)
         for j in range(n):
-            births[j], deaths[j] = codes[j] >> 32, (codes[j] & 0xFFFFFFFF) - 1
+            birth, death = codes[j] >> 32, (codes[j] & 0xFFFFFFFF) - 1
+            births[j], deaths[j] = birth, death
+            born[j], died[j] = values[_i(birth)], values[_i(death)] if death >= 0 else np.inf
         births[n:], deaths[n:] = -1, -1
         born[n:], died[n:] = 0, 0
-    for j in range(n):
-        born[j], died[j] = levels[_i(2 * j)], levels[_i(2 * j + 1)]
 
 
 @device

@@ -11,7 +11,7 @@ from ...status import Status
 from ..merge import merge
 from ..records import MergeTree, Saddles
 from ..runtime.jit import allocating, device, inlined
-from ..runtime.primitives import halted, with_room
+from ..runtime.primitives import halted
 from ..runtime.sort import argsort, no_places
 from .emit import Side, Sorting, list_pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
@@ -65,18 +65,6 @@ def allocate_workspace(windows, bits, top):
         np.empty(size, windows.pred.dtype),
         Sorting(keys[0], keys[1], numbers[10], numbers[11], no_places(), np.empty(size, np.int64)),
     )
-
-
-def append_pairs(window, task, workspace, codes, used, counts):
-    """Append the pairs of a window (1, H, W) to a list of codes of which so much is used.
-
-    Written: counts, the number of pairs in each dimension of V. Returns the list, the number of new codes, and the
-    status of the window. Numba inlines this function, because to pass on a workspace would count references to it.
-    """
-    codes = with_room(codes, used, room_for_codes(task, workspace))
-    n_0, n_1, status = find_pairs(window, task, workspace, codes, used)
-    counts[0], counts[1] = n_0, n_1
-    return codes, n_0 + n_1, status
 
 
 # To pass a workspace to a function means to copy its 150 words, so most of these functions become part of their caller.
