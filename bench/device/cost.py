@@ -62,7 +62,7 @@ PAIRS, POINTS, EXTRAPOLATED_PAIRS = 2, 300, 1024
 MAPS = (256, 512)
 
 # Aims for batches of EXTRAPOLATED windows and more. Times are multiples of reading input and writing results once.
-TRACED = ("gradient", "trace in merge", "ascents", "gradient3", "trace in merge3")
+TRACED = ("gradient", "trace in merge", "ascents")
 MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 
 

@@ -1,4 +1,4 @@
-"""The localized filtration's pairs: windows of a prediction and of its truth, laid in frames, from floats to pairs."""
+"""The persistence pairs of two images' windows, each window in a frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from ..records import Found, Query, Tiling
 from .image import persistence as image
 from .volume import persistence as volume
-from .windows import lay, layout_of, locate
+from .windows import copy_windows, translate_pixels
 
 
 def framed_persistence(
@@ -15,11 +15,10 @@ def framed_persistence(
 ) -> Found[Tensor]:
     """Compute the persistence pairs of the windows of two images (B, *image); see `gpuph.ops.framed_persistence`."""
     pred, target, height = pred.contiguous(), target.contiguous(), None if height is None else height.contiguous()
-    x = lay(pred, target, height, tiling)
-    layout = layout_of(len(x) // 2, tiling)
+    x = copy_windows(pred, target, height, tiling)
     if x.dim() == 3:
-        return image.persistence(x, query, padded=False, layout=layout)
+        return image.persistence(x, query, tiling)
     found = volume.persistence(x, query)
     for pairs in found.pairs:
-        locate(pairs.index, pairs.count, layout)
+        translate_pixels(pairs, tiling)
     return found

@@ -16,7 +16,9 @@ from bench.train import neurons
 
 triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
-from gpuph.kernels.triton.image.gradient import SADDLES, gradient  # noqa: E402
+
+from gpuph.kernels.triton.counters import EDGES  # noqa: E402
+from gpuph.kernels.triton.image.gradient import gradient  # noqa: E402
 from gpuph.kernels.triton.image.trace import trace  # noqa: E402
 
 ptx = [
@@ -31,7 +33,7 @@ class TestCounts:
 
     def test_cost_per_pixel_does_not_depend_on_the_batch(self, roads: torch.Tensor) -> None:
         one, four = (cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
-        assert list(one["stages"]) == ["gradient", "merge", "ascents", "pairs", "place"]
+        assert list(one["stages"]) == ["gradient", "merge", "ascents", "pairs", "merge_runs"]
         for what in ("instructions", "sectors written", "distinct sectors", "barriers"):
             assert four["stages"]["gradient"][what] == pytest.approx(one["stages"]["gradient"][what], rel=0.02)
         assert four["stages"]["merge"]["instructions"] == pytest.approx(one["stages"]["merge"]["instructions"], rel=0.1)
@@ -41,8 +43,8 @@ class TestCounts:
         """The gradient reads 4 bytes per pixel, and writes at least two bits for each of 4 edges and 4 squares."""
         stages = cost.persistence_cost(roads[:2])["stages"]
         assert 5 / 32 <= stages["gradient"]["distinct sectors"] < 6 / 32
-        assert stages["gradient"]["sectors read"] > 4 / 32 and stages["place"]["sectors written"] >= 12 / 32
-        assert stages["gradient"]["atomics"] * 64**2 >= 3 and stages["place"]["atomics"] == 0
+        assert stages["gradient"]["sectors read"] > 4 / 32 and stages["merge_runs"]["sectors written"] >= 12 / 32
+        assert stages["gradient"]["atomics"] * 64**2 >= 3 and stages["merge_runs"]["atomics"] == 0
 
     def test_input_and_result_bytes_count_values_and_pairs(self, roads: torch.Tensor) -> None:
         """4 bytes per value; in both dimensions one column of births, deaths and their indices per 4 pixels."""
@@ -51,13 +53,13 @@ class TestCounts:
 
     def test_stages_of_volumes_are_counted(self) -> None:
         one, two = (cost.persistence_cost(neurons.windows(1, 16).repeat(n, 1, 1, 1), 64) for n in (1, 2))
-        assert list(one["stages"]) == ["gradient3", "merge3", "mark", "reduce", "pairs3", "sort_runs", "merge_runs"]
+        assert list(one["stages"]) == ["gradient", "merge", "mark", "reduce", "pairs", "sort_runs", "merge_runs"]
         assert one["stages"]["reduce"]["launches"] == 2
-        for stage, rel in (("gradient3", 0.02), ("merge3", 0.1), ("reduce", 0.1)):
+        for stage, rel in (("gradient", 0.02), ("merge", 0.1), ("reduce", 0.1)):
             instructions = two["stages"][stage]["instructions"]
             assert instructions > 0 and instructions == pytest.approx(one["stages"][stage]["instructions"], rel=rel)
         assert two["scratch bytes"] == pytest.approx(one["scratch bytes"], rel=0.02)
-        assert list(one["parts of stages"]) == ["trace in merge3"]
+        assert list(one["parts of stages"]) == ["trace in merge"]
         # 4 bytes per value; in each dimension one column of births, deaths and their indices per 4 voxels.
         assert two["input and result bytes"] == pytest.approx(4 + 3 * 2 * (4 + 8) / 4, rel=0.01)
         later = sum(stage["predicted us, 64 windows"] for stage in two["stages"].values())
@@ -103,7 +105,7 @@ class TestCounts:
 
     def test_blocks_of_a_larger_batch_repeat_those_of_a_smaller_one(self, roads: torch.Tensor) -> None:
         one, four = (cost.persistence_cost(roads[:1].repeat(n, 1, 1)) for n in (1, 4))
-        for name in ("gradient", "place"):
+        for name in ("gradient", "merge_runs"):
             a, b = (case["stages"][name] for case in (one, four))
             assert b["blocks"] == 4 * a["blocks"]
             assert b["us with latency, 1024 windows"] == pytest.approx(a["us with latency, 1024 windows"], rel=0.1)
@@ -140,20 +142,18 @@ class TestCounts:
 
 
 def trace_alone(x: torch.Tensor) -> None:
-    """Trace the saddles of a window down to minima in a kernel of its own."""
-    descents, _, saddles, _, _, counters = gradient(x, True)
-    programs = 8
-    _trace_alone[(programs,)](
-        descents, saddles, torch.empty_like(saddles), counters, *x.shape[1:], programs, BLOCK=32, num_warps=1
-    )
+    """Trace the edges of a window down to minima in a kernel of its own."""
+    found, trees = gradient(x, True)
+    programs, lists = 8, (found.descents, found.edges, torch.empty_like(found.edges), trees.counters)
+    _trace_alone[(programs,)](*lists, *x.shape[1:], programs, BLOCK=32, num_warps=1)
 
 
 @triton.jit(do_not_specialize=["height", "width", "programs"])
-def _trace_alone(ways, saddles, ends, counters, height, width, programs, BLOCK: tl.constexpr):
-    n = tl.load(counters + SADDLES)
+def _trace_alone(ways, edges, ends, counters, height, width, programs, BLOCK: tl.constexpr):
+    n = tl.load(counters + EDGES)
     share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # distributed as in `merge`
     head = tl.program_id(0) * share
-    trace(saddles, ends, head, tl.minimum(head + share, n), tl.arange(0, BLOCK), ways, height, width, True, 0)
+    trace(edges, ends, head, tl.minimum(head + share, n), tl.arange(0, BLOCK), ways, height, width, True, 0)
 
 
 def test_scratch_is_the_peak_of_memory_that_is_freed_again() -> None:

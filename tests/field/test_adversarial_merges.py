@@ -11,10 +11,10 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from gpuph.kernels.cpu.merge import merge
-from gpuph.kernels.cpu.records import MergeTree, Saddles
 
 import gpuph
+from gpuph.kernels.cpu.merge import merge
+from gpuph.kernels.cpu.records import MergeTree, Saddles
 from support import oracle
 from support.emulation import needs_ptx, ptx
 from support.engines import assert_same_pairs
@@ -116,10 +116,9 @@ class TestPtx:
     @pytest.mark.parametrize("seed", range(3))
     def test_every_elder_hint_is_correct(self, seed: int) -> None:
         """Hints that are not used count as well, as a wrong one spoils a diagram only on some schedules."""
-        stages = [
-            importlib.import_module(f"gpuph.kernels.triton.{name}")
-            for name in ("image.gradient", "image.merge", "tree")
-        ]
+        gradient, merge = (
+            importlib.import_module(f"gpuph.kernels.triton.image.{name}") for name in ("gradient", "merge")
+        )
         image = chain("staircase", 25_000, "random", "inside out", "bit-reversed")
         x, value = torch.from_numpy(image)[None], image.ravel()
         made, allocate = [], torch.empty_like
@@ -129,15 +128,15 @@ class TestPtx:
             return made[-1]
 
         with ptx(seed, checks=(), resident_blocks=16), mock.patch.object(torch, "empty_like", empty_like):
-            descents, squares, saddles, _, tree, counters = stages[0].gradient(x, False)
-            stages[1].merge(x, descents, squares, saddles, tree, counters, False, True, False)
-        n = int(counters[0, 0])
-        words, saddles = made[-1][0, :n].numpy(), saddles[0, :n].numpy()  # a word packs both ends of a saddle
+            found, trees = gradient.gradient(x, False)
+            merge.merge(x, found, trees, False, (0,))
+        n = int(trees.counters[0, 0])
+        words, saddles = made[-1][0, :n].numpy(), found.edges[0, :n].numpy()  # a word packs both ends of a saddle
         rank = np.argsort(np.lexsort((saddles, value[saddles >> 2])))
-        slots = stages[2].hints_behind(counters, value.size)[0].numpy()
+        slots = trees.hints[0].numpy()
         owners = np.flatnonzero(slots) * 16 + ((slots[slots != 0] >> 29) & 15)
-        found = zip(slots[slots != 0] >> 33, owners, slots[slots != 0] & (2**29 - 1), strict=True)
-        hints = [(int(saddle), int(owner), int(elder)) for saddle, owner, elder in found]
+        parts = zip(slots[slots != 0] >> 33, owners, slots[slots != 0] & (2**29 - 1), strict=True)
+        hints = [(int(saddle), int(owner), int(elder)) for saddle, owner, elder in parts]
         assert len(hints) > 100
         assert connected_by(saddles, np.stack((words >> 15, words & (2**15 - 1))), rank, hints) == len(hints)
 
@@ -152,8 +151,7 @@ class TestPtx:
                 x = torch.from_numpy(chain(layout, pixels, *orders))[None]
                 with ptx(0, **schedule) as emulation:
                     assert_same_pairs(x, dims=(0, x.ndim - 2), construction="V")
-                kernel = "_merge" if x.ndim == 3 else "_merge3"
-                taken.append(sum(run.instructions for run in emulation.launches if run.kernel == kernel) / x.numel())
+                taken.append(sum(run.instructions for run in emulation.launches if run.kernel == "_merge") / x.numel())
             assert taken[1] < 2 * taken[0] + 300, orders
 
     @pytest.mark.parametrize("seed", range(6))

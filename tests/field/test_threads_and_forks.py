@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from gpuph.kernels.cpu.runtime import interrupt, threads
 
 import gpuph
+from gpuph.kernels.cpu.runtime import interrupt, threads
 from support.inputs import image
 
 

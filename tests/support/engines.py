@@ -146,6 +146,13 @@ class Launch(NamedTuple):
     arguments: dict[str, Any]
     options: dict[str, Any]  # for the compiler
 
+    @property
+    def stage(self) -> str:
+        """The kernel's name behind the folder that it is in, such as "volume gradient"."""
+        *_, folder, _ = self.kernel.fn.__module__.split(".")
+        name: str = self.kernel.__name__.strip("_")
+        return name if folder == "triton" else f"{folder} {name}"
+
 
 @contextlib.contextmanager
 def stubbed() -> Iterator[list[Launch]]:

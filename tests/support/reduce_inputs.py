@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from gpuph.kernels.cpu.volume import reduce
 from torch import Tensor
 
-from gpuph.kernels import cells
+from gpuph.kernels import Status, cells
+from gpuph.kernels.cpu.volume import reduce
+from gpuph.kernels.triton.counters import COUNTERS, EDGES, SQUARES, STATUS
+from gpuph.kernels.triton.volume.merge import KILLER, OPEN, Loops
 
 from .volume_stages import Grid
 
-OPEN, KILLER = -1, -2
 Pairs = list[tuple[int, int]]  # flat indices of the owners of an edge and of a square
 
 
@@ -21,15 +22,14 @@ class Inputs(NamedTuple):
     """Arguments of `kernels.triton.volume.reduce.reduce`."""
 
     x: Tensor
-    star: Tensor
-    squares: Tensor
-    first_edge: Tensor
-    claims: Tensor
-    opened: Tensor
-    used: Tensor
+    loops: Loops
     counters: Tensor
     top: bool
     capacity: int = 0
+
+    def copy(self) -> Inputs:
+        """Copy what `reduce` changes."""
+        return self._replace(loops=Loops(*(part.clone() for part in self.loops)), counters=self.counters.clone())
 
 
 def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Tensor, list[Pairs]]:
@@ -41,13 +41,13 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
     voxels = int(np.prod(shape))
     rng = np.random.default_rng(seed)
     edges, squares = np.full((n, 3 * voxels), -1, np.int32), np.full((n, 3 * voxels), -1, np.int32)
-    claims, opened = np.full((n, 3 * voxels), OPEN), np.zeros((n, 3 * voxels), np.int8)
+    claims, opened = np.full((n, 3 * voxels), OPEN.value), np.zeros((n, 3 * voxels), np.int8)
     first_edge = np.full((n, voxels), -1, np.int32)
-    star, counters, pairs = np.zeros(windows.shape, np.int32), np.zeros((n, 8), np.int32), []
+    star, counters, pairs = np.zeros(windows.shape, np.int32), np.zeros((n, COUNTERS.value), np.int32), []
     for i, window in enumerate(windows):
         if np.isnan(window).any():
-            counters[i, :5] = 0, 7, 0, 0, 1  # the contents of the lists do not matter
-            squares[i, :7] = 0
+            counters[i, SQUARES.value], counters[i, STATUS.value] = 7, Status.NAN
+            squares[i, :7] = 0  # the contents of the lists do not matter
             pairs.append([])
             continue
         grid = Grid(window, top)
@@ -58,26 +58,25 @@ def inputs_of(windows: np.ndarray, top: bool, seed: int = 0) -> tuple[Inputs, Te
         ends, voids = grid.merged(False), grid.merged(True)
         at = _shuffled(index[grid.edges], rng)
         edges[i, : len(at)] = (index[grid.edges] * 6 + _among(cells.EDGES3, grid.edge_directions))[at]
-        claims[i, : len(at)] = np.where(ends[at] >= 0, KILLER, OPEN)
+        claims[i, : len(at)] = np.where(ends[at] >= 0, KILLER.value, OPEN.value)
         for slot in range(len(at))[::-1]:
             first_edge[i, edges[i, slot] // 6] = slot
         at = _shuffled(index[grid.squares], rng)
         squares[i, : len(at)] = (index[grid.squares] * 12 + _among(cells.SQUARES3, grid.square_directions))[at]
         opened[i, : len(at)] = voids[at] >= 0
-        counters[i, :2] = len(grid.edges), len(grid.squares)
+        counters[i, EDGES.value], counters[i, SQUARES.value] = len(grid.edges), len(grid.squares)
         square_of, _ = reduce.reduce(grid.cells, ends, voids, grid.workspace())
         has = square_of >= 0
         pairs.append(_sorted(index[grid.edges[has]], index[grid.squares[square_of[has]]]))
-    tensors = map(
-        torch.from_numpy, (windows, star, squares, first_edge, claims, opened, np.zeros(n, np.int64), counters)
-    )
-    return Inputs(*tensors, top), torch.from_numpy(edges), pairs
+    loops = map(torch.from_numpy, (star, first_edge, squares, claims, opened, np.zeros(n, np.int64)))
+    inputs = Inputs(torch.from_numpy(windows), Loops(*loops), torch.from_numpy(counters), top)
+    return inputs, torch.from_numpy(edges), pairs
 
 
 def pairs_of(square_of: Tensor, edges: Tensor, inputs: Inputs) -> list[Pairs]:
     """Return the sorted pairs that `reduce` found in each window."""
     found = []
-    for row, of_edges, of_squares in zip(square_of.numpy(), edges.numpy(), inputs.squares.numpy(), strict=True):
+    for row, of_edges, of_squares in zip(square_of.numpy(), edges.numpy(), inputs.loops.squares.numpy(), strict=True):
         has = row >= 0
         found.append(_sorted(of_edges[has] // 6, of_squares[row[has]] // 12))
     return found

@@ -82,7 +82,7 @@ def launches() -> dict[str, Launch]:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}
         dtype = next(v.dtype for v in launch.arguments.values() if isinstance(v, torch.Tensor))
         variant = ", ".join([str(dtype).removeprefix("torch."), *(f"{k}={v}" for k, v in constants.items())])
-        by_variant[f"{launch.kernel.__name__.strip('_')} | {variant}"] = launch
+        by_variant[f"{launch.stage} | {variant}"] = launch
     return by_variant
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+
+from gpuph.kernels import cells
 from gpuph.kernels.cpu.image import gradient
 from gpuph.kernels.cpu.merge import merge
 from gpuph.kernels.cpu.records import MergeTree, Saddles
@@ -10,8 +12,6 @@ from gpuph.kernels.cpu.volume import gradient as gradient3
 from gpuph.kernels.cpu.volume import trace as trace3
 from gpuph.kernels.cpu.volume.critical import critical_cells
 from gpuph.kernels.cpu.volume.persistence import Workspace
-
-from gpuph.kernels import cells
 
 NUMBER = {direction: bit for bit, direction in enumerate(cells.DIRECTIONS3)}
 

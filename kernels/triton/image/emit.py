@@ -1,98 +1,72 @@
-"""Emit: the pairs of positive persistence as flat indices into the window and their values, longest first.
+"""Emit: list the pairs whose persistence exceeds a threshold, as flat indices into the window and their values.
 
-A pair is one 64-bit key in the order wanted: by persistence, the longest first, then by birth and by death. No two keys
-are equal, so a pair's column is the number of keys before its own, whatever order they are found in. `_pairs` sorts
-runs of keys, each as long as a window's list where a block can sort that, and `place` looks each key up in the other
-runs. Where a key has no room for all three (float64, and windows of 65,535 pixels and more) `torch.sort` orders the
-pairs, in two passes.
+A pair is one 64-bit key, whose order is the order of the diagram: by persistence, the longest first, then by birth and
+by death. No two keys are equal, so the order in which pairs are found does not matter. `_pairs` sorts runs of keys, one
+run a list if a block can sort the list, and `sort` merges them. A key has no room for all three numbers if values are
+float64, or if windows have 65,535 pixels or more; then it has birth and death only, and lengths are kept beside it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from ...records import Pairs
-from ..runtime.launch import INTERPRETED, registers
-from ..tree import unpacked
-from ..windows import Layout, locate
-from .gradient import COUNTERS, MAXIMA, MINIMA, PAIRS_OF_MAXIMA, PAIRS_OF_MINIMA, STATUS
-from .place import NONE, place
-
-_LOG_BLOCK = 10 if INTERPRETED else 6  # of the extrema that a program takes at a time, and of the shortest runs
-_LOG_RUN = max(9, _LOG_BLOCK)  # of the longest runs: a warp has registers for no more
+from ...records import Pairs, Query, Tiling
+from ..counters import COUNTERS, MAXIMA, MINIMA, OK, PAIRS, STATUS
+from ..runtime.launch import registers
+from ..tree import Trees, unpacked
+from .gradient import EACH_LOG2
+from .sort import NONE, Lists, sort
 
 
-def emit(
-    x: Tensor,
-    extrema: Tensor,
-    tree: Tensor,
-    counters: Tensor,
-    top: bool,
-    minima: bool,
-    maxima: bool,
-    min_persistence: float,
-    capacity: int | None,
-    padded: bool,
-    layout: Layout | None,
-) -> list[Pairs[Tensor]]:
+def emit(x: Tensor, trees: Trees, query: Query, sides: Sequence[int], tiling: Tiling | None) -> list[Pairs[Tensor]]:
     """List the pairs of windows whose merge trees are grown.
 
     Parameters
     ----------
-    x, extrema, tree, counters : Tensor
-        Of `gradient`, after `merge`. The counters of pairs are written.
-    top : bool
-        The construction, T or V.
-    minima, maxima : bool
-        Whether the pairs of minima and of maxima with saddles are wanted.
-    min_persistence : float
-        Only pairs that are longer.
-    capacity : int or None
-        Columns K; None for as many as there can be.
-    padded : bool
-        Whether the columns behind the pairs have to be filled.
-    layout : Layout, optional
-        How images have been cut into the windows. If there is one, indices are of the images' pixels.
+    x : Tensor, shape (N, H, W)
+    trees : Trees
+        After `merge`. The counters of pairs are changed.
+    query : Query
+        Its construction, threshold and capacity are used.
+    sides : sequence of int
+        The sides that are wanted: 0 for pairs of minima and edges, 1 for pairs of edges and maxima.
+    tiling : Tiling, optional
+        How images were cut into the windows; see `persistence`.
 
     Returns
     -------
     list of Pairs
-        The pairs of the minima, and then of the maxima, as far as wanted.
+        For each of the sides.
     """
     n, height, width = x.shape
     # No two minima share an edge of the grid, and no two maxima a square.
-    bounds = [triton.cdiv(height * width, 2)] if minima else []
-    bounds += [triton.cdiv(height, 2) * triton.cdiv(width, 2)] if maxima else []
+    bounds = triton.cdiv(height * width, 2), triton.cdiv(height, 2) * triton.cdiv(width, 2)
+    order = sorted(sides)
+    slots = [bounds[side] for side in order]
     packed = x.dtype == torch.float32 and height * width < 2**16 - 1
-    keys = torch.empty((n, sum(bounds)), dtype=torch.int64, device=x.device)
-    lengths = keys if packed else torch.empty(keys.shape, dtype=x.dtype, device=x.device)
-    columns = [capacity or bound for bound in bounds]
-    index = [torch.empty((n, 2, k), dtype=torch.int64, device=x.device) for k in columns]
-    values = [torch.empty((n, 2, k), dtype=x.dtype, device=x.device) for k in columns]
-    count = [torch.empty(n, dtype=torch.int64, device=x.device) for _ in columns]
-
-    programs = triton.cdiv(max(bounds), 2**_LOG_RUN)
-    grid = (n * programs * len(bounds),)
-    shape = height, width, bounds[0], sum(bounds), programs
-    meta = {"SIDES": len(bounds), "FIRST": 0 if minima else 1, "LOG_BLOCK": _LOG_BLOCK, "LOG_RUN": _LOG_RUN}
+    keys = torch.empty((n, sum(slots)), dtype=torch.int64, device=x.device)
+    lists = Lists(order, slots, keys, None if packed else torch.empty(keys.shape, dtype=x.dtype, device=x.device))
+    pairs = {side: new_pairs(x, query.capacity or bounds[side]) for side in order}
     if n:
-        lists = x, extrema, tree, counters, keys, lengths
-        _pairs[grid](*lists, *shape, min_persistence, TOP=top, PACKED=packed, **meta, **registers(255), num_warps=1)
-    if n and packed:
-        place(x, counters, keys, index, values, count, shape, padded, layout, grid, meta)
-    if not packed:
-        counts = [counters[:, PAIRS_OF_MINIMA.value]] if minima else []
-        counts += [counters[:, PAIRS_OF_MAXIMA.value]] if maxima else []
-        parts = zip(keys.split(bounds, 1), lengths.split(bounds, 1), counts, index, values, count, strict=True)
-        for codes_part, lengths_part, counts_part, index_part, values_part, count_part in parts:
-            _sort(codes_part, lengths_part, x, index_part, values_part)
-            count_part.copy_(counts_part)
-            if layout is not None:
-                locate(index_part, count_part, layout)
-    return [Pairs(*parts) for parts in zip(index, values, count, strict=True)]
+        tensors = x, trees.extrema, trees.words, trees.counters, keys, keys if lists.lengths is None else lists.lengths
+        _pairs[lists.grid](
+            *tensors, height, width, *lists.sizes, query.min_persistence,
+            TOP=query.top, PACKED=packed, **lists.constants, **registers(255), num_warps=1,
+        )  # fmt: skip
+    sort(x, trees.counters, lists, [*pairs.values()], tiling)
+    return [pairs[side] for side in sides]
+
+
+def new_pairs(x: Tensor, columns: int) -> Pairs[Tensor]:
+    """Allocate so many columns of pairs for each of the windows x."""
+    index = torch.empty((len(x), 2, columns), dtype=torch.int64, device=x.device)
+    value = torch.empty(index.shape, dtype=x.dtype, device=x.device)
+    return Pairs(index, value, torch.empty(len(x), dtype=torch.int64, device=x.device))
 
 
 @triton.jit(
@@ -104,13 +78,13 @@ def _pairs(
     extrema,  # [N, H * W] int32
     tree,  # [N, H * W + 1] int32 or int64
     counters,  # [N, COUNTERS] int32, changed
-    keys,  # [N, all_slots] int64, written: first those of the first side, in its slots
+    keys,  # [N, all_slots] int64, written: those of the first side come first, in its slots
     lengths,  # [N, all_slots] of x's dtype, written unless PACKED
     height,
     width,
     slots,
     all_slots,
-    programs,
+    programs,  # for each list
     min_persistence: tl.float64,
     TOP: tl.constexpr,
     PACKED: tl.constexpr,
@@ -121,9 +95,10 @@ def _pairs(
 ):
     """Turn every `programs`-th run of extrema of one window, on one side, into sorted keys.
 
-    PACKED: keys are persistence, birth and death; those of no pairs are behind the others of a run. Else they are
-    birth * 2^32 + death + 1, unsorted, and lengths are the persistences; all slots are written, with a length of -1
-    where there is no pair. Programs share a counter of pairs, which relaxed additions bring to one sum in any order.
+    If PACKED, keys are persistence, birth and death, and extrema without a pair come last in their run. Otherwise keys
+    are birth * 2^32 + death + 1, unsorted, and all slots are written, with a length of -1 where there is no pair.
+    Programs write different slots, and share a counter of pairs, whose sum does not depend on the order of relaxed
+    additions.
     """
     part = tl.program_id(0) % SIDES
     side = part if SIDES == 2 else FIRST
@@ -134,23 +109,23 @@ def _pairs(
     extrema += window * pixels
     tree += window * (pixels + 1)
     counters += window * COUNTERS
-    p_count = counters + (PAIRS_OF_MINIMA if side == 0 else PAIRS_OF_MAXIMA)
+    p_count = counters + PAIRS + side
     out = window * all_slots + part * slots
 
     n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
-    n = tl.where(tl.load(counters + STATUS) == 0, n, 0)
+    n = tl.where(tl.load(counters + STATUS) == OK, n, 0)
     if PACKED:
         left = n
         for LOG in tl.static_range(LOG_BLOCK, LOG_RUN + 1):
-            # The least power of two that holds the list; of a longer one, every so many.
+            # A run is the least power of two that holds the list, or a part of a longer list.
             if (left <= 1 << LOG) | (LOG == LOG_RUN):
                 for start in range(program % programs << LOG, left, programs << LOG):
                     i = start + tl.arange(0, 1 << LOG)
                     length, birth, death, m_pair = _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP)
-                    # The bits of floats that are not negative have the floats' order.
+                    # As integers, floats that are not negative have the same order.
                     bits = length.to(tl.int32, bitcast=True).to(tl.int64)
                     key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
-                    # Neighbours, which are compared most often, go to one lane, as the order before does not matter.
+                    # Neighbours are compared most often, so they go to one lane: the order before does not matter.
                     key = tl.reshape(tl.where(m_pair, key, NONE), (1 << (LOG - 5), 32))
                     key = tl.sort(tl.reshape(tl.trans(key), (1 << LOG,)))
                     tl.store(keys + out + i, key, mask=i < n)
@@ -168,11 +143,11 @@ def _pairs(
 
 @triton.jit
 def _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP: tl.constexpr):
-    """The pairs of extrema, if they are among the n of this side: persistence, birth, death, and whether it counts."""
+    """Return persistence, birth and death of extrema i, and whether they are pairs; n : the extrema of this side."""
     m_extremum = i < n
     u = tl.load(extrema + tl.where(side == 0, i, pixels - 1 - i), mask=m_extremum, other=0)
     saddle, elder = unpacked(tl.load(tree + u, mask=m_extremum, other=0))
-    saddle >>= 2
+    saddle >>= EACH_LOG2
     never = elder == u
     # Minima give birth in V; by duality, the maxima of -f do in T.
     gives_birth = side == (1 if TOP else 0)
@@ -180,26 +155,10 @@ def _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP: tl.constex
     m_pair = m_extremum & (never == 0)
     value_birth = tl.load(x + birth, mask=m_pair, other=0.0)
     value_death = tl.load(x + death, mask=m_pair, other=0.0)
-    # NaN where both are the same infinity; they are equal, which drops the pair.
+    # The length is NaN where both are the same infinity; the pair is dropped, because its values are equal.
     length = value_death - value_birth
     m_pair &= (value_birth < value_death) & (length > min_persistence)
     essential = m_extremum & never
     length = tl.where(essential, float("inf"), length)
     birth, death = tl.where(essential, u, birth).to(tl.int64), tl.where(essential, -1, death).to(tl.int64)
     return length, birth, death, m_pair | essential
-
-
-def _sort(codes: Tensor, lengths: Tensor, x: Tensor, index: Tensor, values: Tensor) -> None:
-    """Order pairs, the longest first, then by code, and write as many as fit into index and values (N, 2, K)."""
-    codes, by_code = codes.sort(dim=1)
-    lengths, by_length = lengths.gather(1, by_code).sort(dim=1, descending=True, stable=True)
-    codes = codes.gather(1, by_length)
-    k = min(index.shape[2], codes.shape[1])
-    none = lengths[:, :k] < 0
-    index[:, :, k:] = -1
-    index[:, 0, :k] = (codes[:, :k] >> 32).masked_fill(none, -1)
-    index[:, 1, :k] = ((codes[:, :k] & 0xFFFFFFFF) - 1).masked_fill(none, -1)
-    values.copy_(x.flatten(1).gather(1, index.flatten(1).clamp(min=0)).view(index.shape))
-    none = index < 0
-    values.masked_fill_(none, 0.0)
-    values[:, 1].masked_fill_(none[:, 1] & ~none[:, 0], float("inf"))

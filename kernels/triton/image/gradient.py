@@ -1,84 +1,85 @@
 """Gradient: the lower stars of all pixels, and the cells that a discrete Morse gradient leaves critical in them.
 
-A star is eight comparisons and then logic on bits. One lane takes a strip: ROWS pixels of a column, one bit each, so
-that the logic of a star is done for a whole strip at once. Of two neighbours one is lower, so that four comparisons a
-pixel will do: a lane compares its column in itself and with the next, and is told by the lane before it how that one
-compares. All cells of a lower star have the same value; hence any acyclic matching of it will do, and a sequence of
-element matchings is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
+A lower star takes eight comparisons and then bit operations. A lane handles a strip, which is ROWS pixels of one
+column, one bit each, so that each bit operation serves the whole strip. Of two neighbours one is lower, so four
+comparisons a pixel are enough: a lane compares its column with itself and with the next one, and gets the comparisons
+with the previous column from the lane before. All cells of a lower star have the same value; hence any acyclic matching
+of it is valid. A sequence of element matchings is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
 
-What is known of a strip are words of four planes of ROWS bits, from the lowest byte up: for the squares of stars the
-planes NW, NE, SW, SE, for the edges that vertices are matched with E, W, S, N. Shifted right by a pixel's row, a word
-has that pixel's cells in its bits 0, 8, 16 and 24.
+Strips are stored as words of four planes of ROWS bits, from the lowest byte up: NW, NE, SW and SE for the squares of
+lower stars, and E, W, S and N for the edges that vertices are matched with. A word that is shifted right by a pixel's
+row has the cells of this pixel in its bits 0, 8, 16 and 24.
 
-Floats are compared as they are: without NaNs, which set the status and drop the window, that is the order of the CPU's
-integer keys, also of infinities, of subnormals and of zeros of both signs. The construction T has the order of -f.
+Floats are compared as they are. Without NaNs, which set the status and drop the window, that is the order of the CPU's
+integer keys, also for infinities, subnormals and zeros of both signs. T uses the order of -x.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, STATUS
 from ..runtime.launch import INTERPRETED
-from ..tree import empty_trees, zero_counters
+from ..tree import Trees, new_trees
 
 ROWS_LOG2 = tl.constexpr(3)
-ROWS = tl.constexpr(8)
-_BLOCK = 128 if INTERPRETED else 64
+ROWS = tl.constexpr(8)  # so that a plane is a byte
+_BLOCK = 128 if INTERPRETED else 64  # lanes of a program, of which `_gradient` packs the counts into one word
 
-# Columns of the counters of a window.
-SADDLES, MINIMA, MAXIMA, STATUS, PAIRS_OF_MINIMA, PAIRS_OF_MAXIMA = (tl.constexpr(i) for i in range(6))
-COUNTERS = tl.constexpr(8)
-
-# Directions of a critical edge, in the order of the CPU's list of saddles.
+# Directions of a critical edge, in the order of their bits in `cells`; E is never critical.
 NORTH, WEST, SOUTH = (tl.constexpr(i) for i in range(3))
+# The number of an edge is EACH * owner + direction, where the owner is its later vertex.
+EACH, EACH_LOG2 = tl.constexpr(4), tl.constexpr(2)
 
 
-def gradient(x: Tensor, top: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+class Gradient(NamedTuple):
+    """Discrete gradients of N images, which `merge` follows."""
+
+    descents: Tensor  # (N, strips, W) int32: planes of the edges that vertices are matched with
+    squares: Tensor  # (N, strips, W) int32: planes of the squares of lower stars
+    edges: Tensor  # (N, M) int32: the numbers of the critical edges; M is a bound
+
+
+def gradient(x: Tensor, top: bool) -> tuple[Gradient, Trees]:
     """Compute the lower stars of windows and list their critical cells.
 
     Parameters
     ----------
     x : Tensor, shape (N, H, W), float32 or float64, contiguous
     top : bool
-        T, where the windows stand in a ring that is below every pixel, or V, where the ring is above.
+        T, where the outside of the window is lower than every pixel, or V, where it is higher.
 
     Returns
     -------
-    descents, squares : Tensor, shape (N, strips, W), int32
-        The planes of the edges that vertices are matched with, and of the squares of stars.
-    saddles : Tensor, shape (N, M), int32
-        The critical edges: 4 * owner + direction, of NORTH, WEST and SOUTH. M is a bound.
-    extrema : Tensor, shape (N, H * W), int32
-        Flat indices of the minima, from the front, and of the owners of the maxima, from the back.
-    tree : Tensor, shape (N, H * W + 1), int32 or int64
-        The word of a root at each extremum and, in the last column, at the outside; see `tree`.
-    counters : Tensor, shape (N, COUNTERS), int32
-        How many saddles, minima and maxima are listed, and the status: 1 where there is a NaN. The lists of such a
-        window mean nothing, yet stay in their bounds. The order of a list depends on the schedule. The memory of the
-        hints is behind them; see `tree`.
+    Gradient
+        The order of the edges depends on the schedule.
+    Trees
+        Extrema are listed, in an order that depends on the schedule, and each has the word of a root. The counters have
+        the lengths of the lists, and the status NAN where there is a NaN. The lists of such a window are meaningless
+        but stay within their bounds.
     """
     n, height, width = x.shape
     pixels, strips = height * width, triton.cdiv(height, ROWS.value)
-    new = partial(torch.empty, dtype=torch.int32, device=x.device)
-    descents, squares = new((n, strips, width)), new((n, strips, width))
-    # No two minima share an edge of the grid, no two maxima a square, and (Euler) there are fewer saddles than extrema.
+    # No two minima share an edge of the grid, no two maxima a square, and there are fewer critical edges than extrema,
+    # by Euler's formula.
     most = triton.cdiv(pixels, 2) + triton.cdiv(height, 2) * triton.cdiv(width, 2)
-    saddles, extrema = new((n, most)), new((n, pixels))
-    tree = empty_trees(n, pixels, 4, x.device)
-    counters = zero_counters(n, COUNTERS.value, pixels, x.device)
-    # Who is first in a program has nobody to its west: it needs nobody, or else it is there for the second one only.
+    shapes = (n, strips, width), (n, strips, width), (n, most)
+    found = Gradient(*(torch.empty(shape, dtype=torch.int32, device=x.device) for shape in shapes))
+    trees = new_trees(n, pixels, EACH.value, x.device)
+    # The first lane of a program has no lane before it to get comparisons from. That is right where it begins a row;
+    # else it only serves the second lane, and has no strip of its own.
     lanes, own = strips * width, _BLOCK if _BLOCK % width == 0 else _BLOCK - 1
     tiles = triton.cdiv(lanes, own)
-    outputs = descents, squares, saddles, extrema, tree, counters
     if n:
-        shape = height, width, most, lanes, own, tiles
-        _gradient[(n * tiles,)](x, *outputs, *shape, TOP=top, BLOCK=_BLOCK, num_warps=1)
-    return outputs
+        outputs = *found, trees.extrema, trees.words, trees.counters
+        sizes = height, width, most, lanes, own, tiles
+        _gradient[(n * tiles,)](x, *outputs, *sizes, TOP=top, BLOCK=_BLOCK, num_warps=1)
+    return found, trees
 
 
 @triton.jit(
@@ -88,23 +89,23 @@ def _gradient(
     x,  # [N, H, W] float32 or float64
     descents,  # [N, strips, W] int32, written
     squares,  # [N, strips, W] int32, written
-    saddles,  # [N, most] int32, written in parts
-    extrema,  # [N, H * W] int32, written in parts
-    tree,  # [N, H * W + 1] int32 or int64, written in parts
-    counters,  # [N, COUNTERS] int32, zeros before
+    edges,  # [N, most] int32, written as far as there are edges
+    extrema,  # [N, H * W] int32, written from both ends
+    tree,  # [N, H * W + 1] int32 or int64, written at extrema and for the outside
+    counters,  # [N, COUNTERS] int32, zeros before, changed
     height,
     width,
     most,
     lanes,  # strips * W
-    own,  # lanes a program has for itself
+    own,  # lanes of a program that have strips of their own, the last ones of BLOCK
     tiles,  # programs a window
     TOP: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Stars and critical cells of `own` strips of one window, one each of the last ones of BLOCK lanes.
+    """Write the lower stars and critical cells of `own` strips of one window.
 
-    Programs share nothing but the counters: each takes a range of slots in every list by one atomic addition, and
-    writes only there. Relaxed atomics will do, because nobody reads the lists before the launch is over.
+    Programs share nothing but the counters: each reserves a range of every list by one atomic addition, and writes only
+    there. Relaxed atomics are enough, because no program reads the lists before the launch is over.
     """
     window = (tl.program_id(0) // tiles).to(tl.int64)
     i = tl.arange(0, BLOCK)
@@ -113,8 +114,8 @@ def _gradient(
     x += window * pixels
     counters += window * COUNTERS
 
-    # Lanes without a strip do as others do, and those without a column to the east compare their own with itself: what
-    # is missing is put right once a strip, in the planes.
+    # Lanes without a strip repeat another one, and those without a column to the east compare their own with itself.
+    # What is missing is corrected once a strip, in the planes.
     there = (i >= BLOCK - own) & (lane < lanes)
     lane = tl.minimum(tl.maximum(lane, 0), lanes - 1)
     column, top_row = lane % width, lane // width * ROWS
@@ -146,96 +147,94 @@ def _gradient(
     b_w = tl.gather(of_e, tl.maximum(i - 1, 0), 0)
     b_nw, b_sw = b_w >> 8, b_w >> 16
 
-    # The ring is lower than all in T, and than none in V. A square is in the star if its far corner is lower and both
-    # its edges are in.
+    # The outside is lower than all pixels in T, and than none in V. A square is in the star if its far corner is lower
+    # and both its edges are in the star.
     m_n, m_s = tl.where(top_row == 0, 1, 0), ~_rows(rows_left - 1)
     m_w, m_e = tl.where(west_missing, -1, 0), tl.where(east_missing, -1, 0)
     rows_here = tl.where(there, _rows(rows_left), 0)
-    b_n, b_s = _ring(b_n, m_n, TOP) & rows_here, _ring(b_s, m_s, TOP) & rows_here
-    b_w, b_e = _ring(b_w, m_w, TOP) & rows_here, _ring(b_e, m_e, TOP) & rows_here
-    b_nw, b_ne = _ring(b_nw, m_n | m_w, TOP) & b_n & b_w, _ring(b_ne, m_n | m_e, TOP) & b_n & b_e
-    b_sw, b_se = _ring(b_sw, m_s | m_w, TOP) & b_s & b_w, _ring(b_se, m_s | m_e, TOP) & b_s & b_e
+    b_n, b_s = _with_outside(b_n, m_n, TOP) & rows_here, _with_outside(b_s, m_s, TOP) & rows_here
+    b_w, b_e = _with_outside(b_w, m_w, TOP) & rows_here, _with_outside(b_e, m_e, TOP) & rows_here
+    b_nw, b_ne = _with_outside(b_nw, m_n | m_w, TOP) & b_n & b_w, _with_outside(b_ne, m_n | m_e, TOP) & b_n & b_e
+    b_sw, b_se = _with_outside(b_sw, m_s | m_w, TOP) & b_s & b_w, _with_outside(b_se, m_s | m_e, TOP) & b_s & b_e
     planes = window * lanes + lane
-    # A vertex is matched with E, W, S or N, the first that there is.
-    descent = b_e | (b_w & ~b_e) << 8 | (b_s & ~(b_e | b_w)) << 16 | (b_n & ~(b_e | b_w | b_s)) << 24
-    tl.store(descents + planes, descent, mask=there)
+    tl.store(descents + planes, edges_of_vertices(b_n, b_w, b_e, b_s), mask=there)
     tl.store(squares + planes, b_nw | b_ne << 8 | b_sw << 16 | b_se << 24, mask=there)
 
     c_n, c_w, c_s = critical_edges(b_n, b_w, b_e, b_s, b_nw, b_ne, b_sw, b_se)
     m_edge = c_n | c_w << 8 | c_s << 16
     m_minimum = rows_here & ~(b_n | b_w | b_e | b_s)
-    m_extremum = m_minimum | (b_nw & b_ne & b_sw & b_se) << 8  # above the minima, the maxima
+    m_extremum = m_minimum | (b_nw & b_ne & b_sw & b_se) << 8  # maxima in the byte above the minima
 
-    tl.atomic_max(counters + STATUS, 1, mask=tl.max(nan, 0) != 0, sem="relaxed")
-    # Three counts in one word, so that one scan does: 11, 11 and 10 bits for tiles of up to 1,024 pixels, where no two
-    # neighbours are maxima and the stars have no more than two edges a pixel on average.
+    tl.atomic_max(counters + STATUS, NAN, mask=tl.max(nan, 0) != 0, sem="relaxed")
+    # Three counts in one word, so that one scan is enough: 11, 11 and 10 bits, for tiles of up to 1,024 pixels, where
+    # no two neighbours are maxima and the stars have no more than two edges a pixel on average.
     of_edges, of_extrema = ones(m_edge), ones(m_extremum)
-    n_edges = (of_edges * 0x01010100) >> 24  # the three bytes, added up
+    n_edges = (of_edges * 0x01010100) >> 24  # the sum of the three lower bytes
     n_minima, n_maxima = of_extrema & 0xFF, of_extrema >> 8
     count = n_edges | n_minima << 11 | n_maxima << 22
     before = tl.cumsum(count, 0) - count
     total = tl.sum(count, 0)
-    i_saddle = tl.atomic_add(counters + SADDLES, total & 0x7FF, sem="relaxed") + (before & 0x7FF)
+    i_edge = tl.atomic_add(counters + EDGES, total & 0x7FF, sem="relaxed") + (before & 0x7FF)
     i_minimum = tl.atomic_add(counters + MINIMA, (total >> 11) & 0x7FF, sem="relaxed") + ((before >> 11) & 0x7FF)
     i_maximum = tl.atomic_add(counters + MAXIMA, (total >> 22) & 0x3FF, sem="relaxed") + ((before >> 22) & 0x3FF)
 
     tree += window * (pixels + 1)
     tl.store(tree + pixels, pixels, mask=tl.program_id(0) % tiles == 0)
     first = top_row * width + column
-    # Where there is a NaN, more edges can be critical than otherwise.
-    edges = _as_float(tl.where(i_saddle + n_edges <= most, m_edge, 0))
-    extremes = _as_float(m_extremum)
-    p_saddle = saddles + window * most + i_saddle
+    # Where there is a NaN, more edges can be critical than the list holds.
+    left_edges = _as_float(tl.where(i_edge + n_edges <= most, m_edge, 0))
+    left_extrema = _as_float(m_extremum)
+    p_edge = edges + window * most + i_edge
     extrema += window * pixels
     p_maximum = extrema + (pixels - 1 - i_maximum)
     p_minimum = extrema + (i_minimum - n_maxima)  # where it will be when all maxima are listed
-    # Each lane lists its last critical edge and extremum, then the ones before: few rounds where data is smooth.
+    # Each lane lists its last critical edge and extremum, then those before: few rounds where data is smooth.
     for _ in range(tl.max(tl.maximum(n_edges, n_minima + n_maxima), 0)):
-        m_listed, m_found = edges != 0, extremes != 0
-        p_extremum = tl.where(extremes >= 2 << 8, p_maximum, p_minimum)
-        row_of_edge, direction, edges = _last(edges)
-        tl.store(p_saddle, row_of_edge * (4 * width) + (4 * first + direction), mask=m_listed)
-        row_of_extremum, _, extremes = _last(extremes)
+        m_listed, m_found = left_edges != 0, left_extrema != 0
+        p_extremum = tl.where(left_extrema >= 2 << 8, p_maximum, p_minimum)
+        row_of_edge, direction, left_edges = _last(left_edges)
+        tl.store(p_edge, row_of_edge * (EACH * width) + (EACH * first + direction), mask=m_listed)
+        row_of_extremum, _, left_extrema = _last(left_extrema)
         position = row_of_extremum * width + first
         tl.store(p_extremum, position, mask=m_found)
         tl.store(tree + position, position, mask=m_found)
-        p_saddle += 1
+        p_edge += 1
         p_maximum -= 1
         p_minimum += 1
 
 
 @triton.jit
 def _as_float(word):
-    """A word of three planes, times two, as a float: it holds 24 bits, and in its exponent the place of the highest."""
+    """Convert a word of three planes, doubled, to float, which is exact and has the highest bit in its exponent."""
     return (word << 1).to(tl.float32)
 
 
 @triton.jit
 def _last(word):
-    """The last bit of a word from `_as_float`: its row, which plane it is in, and the word without it."""
+    """Return the row and the plane of the last bit in a word of `_as_float`, and the word without this bit."""
     bits = word.to(tl.int32, bitcast=True)
-    exponent = bits >> 23  # 128 and the bit's place
+    exponent = bits >> 23  # with its bias: 128 plus the position of the bit before the word was doubled
     rest = word - (exponent << 23).to(tl.float32, bitcast=True)
     return exponent & (ROWS - 1), (exponent >> ROWS_LOG2) - 128 // ROWS, rest
 
 
 @triton.jit
 def lower(neighbour, here, FIRST: tl.constexpr, TOP: tl.constexpr):
-    """Whether a neighbour is lower, one with a smaller index or not (FIRST)."""
+    """Return whether neighbours are lower; FIRST if their index is smaller, which decides between equal values."""
     if TOP:
         return neighbour >= here if FIRST else neighbour > here
     return neighbour <= here if FIRST else neighbour < here
 
 
 @triton.jit
-def _ring(plane, missing, TOP: tl.constexpr):
-    """Put the ring into a plane, where neighbours are missing."""
+def _with_outside(plane, missing, TOP: tl.constexpr):
+    """Return a plane with what the outside contributes where neighbours are missing: ones in T, zeros in V."""
     return plane | missing if TOP else plane & ~missing
 
 
 @triton.jit
 def _rows(count):
-    """A plane with its first rows set, as many as there are of them: none to all."""
+    """Return a plane with its first `count` rows set, where count is clamped to [0, ROWS]."""
     return (1 << tl.minimum(tl.maximum(count, 0), ROWS)) - 1
 
 
@@ -248,11 +247,20 @@ def ones(word):
 
 
 @triton.jit
-def critical_edges(n, w, e, s, nw, ne, sw, se):
-    """Match the cells of stars along +x, -x, +y, -y in turn; returns the edges N, W and S that stay unmatched.
+def edges_of_vertices(n, w, e, s):
+    """Return the planes E, W, S and N of the edges that vertices are matched with, in the order of `cells`.
 
-    Each argument is a plane of bits, a star a bit. In that order of directions the vertex takes E, W, S or N, the first
-    that there is; N takes NE or NW, S takes SE or SW, and what squares are left take W. E is always taken. The vertex
-    stays alone if there is no edge, and a square, the one to the north-west, if there are all four.
+    Each argument is a plane of bits, one bit a star.
+    """
+    return e | (w & ~e) << 8 | (s & ~(e | w)) << 16 | (n & ~(e | w | s)) << 24
+
+
+@triton.jit
+def critical_edges(n, w, e, s, nw, ne, sw, se):
+    """Match the cells of lower stars in the order of `cells`, and return the edges N, W and S that stay unmatched.
+
+    Each argument is a plane of bits, one bit a star. In this order, the vertex takes the first of E, W, S and N; N is
+    taken by NE or NW, S by SE or SW, and W by one of the squares that are left. E is always taken. A vertex without
+    edges stays unmatched, and so does one square, NW, if there are all four.
     """
     return n & (e | w | s) & ~(ne | nw), w & e & ~(sw & se) & ~(nw & ne), s & (e | w) & ~(se | sw)

@@ -1,82 +1,76 @@
-"""Merge: the elder rule over saddles in any order, as a triplet merge tree (Smirnov & Morozov 2017), without locks.
+"""Merge: the elder rule over critical edges in any order, as a triplet merge tree without locks.
 
-A node of the tree is an extremum u and has one word T[u] = (saddle s, elder v): the class of u merges into v's at s. A
-root is its own elder. To join u and v at s, climb from each while its saddle comes before s. If they meet, nothing is
-to be done. Else (s, elder) is swapped into the younger's word, and if a link (s', w) comes out, it is joined in its
-turn: the elder and w at s', or the younger and w if s' comes before s, as somebody may have put it there meanwhile.
+Each extremum u has one word, (saddle s, elder v): the class of u merges into that of v at s (Smirnov & Morozov,
+Triplet Merge Trees, 2017). A root is its own elder. To join u and v at s, climb from each as long as its saddle comes
+before s. If both arrive at one extremum, there is nothing to do. Otherwise (s, elder) is swapped into the younger's
+word; if this displaces a link (s', w), join w to the elder at s', or to the younger if s' comes before s, because
+another lane may have written that link meanwhile.
 
-No swap fails. Links in words and in lanes' hands together keep the classes at every level as they are, so a word that
-was read some time ago is still true. It ends, as hands pass links on to ever older extrema; only what comes before the
-link that replaced it stays where it was, but then a word has got a later saddle, which cannot go on for ever.
+No lock is needed, and no swap can fail: the links in words and in lanes' registers together always connect the same
+extrema at every level, so a word stays true after it was read; see kernels/README.md.
 
-Where saddles rise along a path of the image, the tree is a long chain, and climbing it link by link would take
-quadratic time. A block that has taken more than a few steps a saddle therefore climbs by hints, which are shortcuts
-that it also leaves for others; see `climb` and `tree`. A climb then takes a number of steps that grows like the square
-of the logarithm of the chain's length.
+Where saddles rise along a path, the tree is a long chain, and climbing it link by link takes quadratic time. A block
+that has taken more than a few steps for each saddle therefore climbs by hints, which it also leaves for others. A climb
+then takes a number of steps that grows like the square of the logarithm of the chain's length; see `climb` and `tree`.
 
-Minima are joined in the order of V from the lowest saddle up, maxima from the highest down, in exactly the opposite
-order. An edge that joins two classes of minima joins no two of maxima, and the other way round: the minimum spanning
-tree of a planar graph and the maximum spanning tree of its dual are each other's complement. Who joins minima ends with
-a link to a root, or with a saddle where they met that is of no use to them. Only these are left for the maxima.
+Minima are joined in the order of V from the lowest edge up, maxima from the highest down, in exactly the opposite
+order. An edge that joins two classes of minima joins no two classes of maxima, and vice versa, because the minimum
+spanning tree of a planar graph and the maximum spanning tree of its dual complement each other. So only the edges where
+minima are already connected are left for the maxima.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..counters import COUNTERS, EDGES, OK, STATUS
 from ..runtime.launch import INTERPRETED, WARP
-from ..tree import hints_behind, packed, packed_hint, rank, slot_of, slots_of, unpacked, unpacked_hint
-from .gradient import COUNTERS, ROWS, SADDLES, STATUS
+from ..tree import Trees, packed, packed_hint, rank, slot_of, slots_of, unpacked, unpacked_hint
+from .gradient import EACH, EACH_LOG2, ROWS, Gradient
 from .trace import ascents, trace
 
-_BLOCK = 1024 if INTERPRETED else WARP  # saddles a program at a time, one a lane of a warp: its loops need no barrier
-_PATIENCE = tl.constexpr(32)  # steps of a block before it takes hints, and one more for each 8 saddles of its share
-_SHARE = 2  # saddles a lane at least: a block goes on until its slowest lane is done
-_PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # a saddle in 16 pixels is usual, and a program with more takes them in turn
+_BLOCK = 1024 if INTERPRETED else WARP  # edges that a program joins at a time: one a lane, so loops need no barrier
+_PATIENCE = tl.constexpr(32)  # steps of a block before it takes hints, and one more for each 8 edges of its share
+_SHARE = 2  # edges a lane at least: a block goes on until its slowest lane is done
+_PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # one edge in 16 pixels is usual; a program with more takes them in turn
 
 
-def merge(
-    x: Tensor,
-    descents: Tensor,
-    squares: Tensor,
-    saddles: Tensor,
-    tree: Tensor,
-    counters: Tensor,
-    top: bool,
-    minima: bool,
-    maxima: bool,
-) -> None:
-    """Grow the merge trees of windows, of the minima, of the maxima or of both. The arguments are of `gradient`.
+def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, sides: Sequence[int]) -> None:
+    """Grow the merge trees of images on the sides that are wanted: 0 for the minima, 1 for the maxima.
 
-    saddles : Tensor, shape (N, M)
-        Changed if both are wanted.
-    tree : Tensor, shape (N, H * W + 1)
-        Changed: at an extremum, the word of its saddle, 4 * pixel + direction, and its elder; an elder equal to the
-        extremum itself means that its class never dies.
+    Parameters
+    ----------
+    x : Tensor, shape (N, H, W)
+    found, trees
+        Of `gradient`. The words of `trees` are changed: that of an extremum has the number of its edge and its elder,
+        or the extremum itself if its class never dies. If both sides are wanted, the edges of `found` are changed too.
     """
     n, height, width = x.shape
+    edges, both = found.edges, len(sides) == 2
     programs = triton.cdiv(height * width, _PIXELS_A_PROGRAM)
-    ends = torch.empty_like(saddles, dtype=tree.dtype)
-    hints = hints_behind(counters, height * width)
-    for side, wanted in enumerate((minima, maxima)):
-        if n and wanted:
-            ways = ascents(squares, height) if side == 1 else descents
-            shape = height, width, saddles.shape[1], programs
-            meta = {"TOP": top, "SIDE": side, "BOTH": minima and maxima, "BLOCK": _BLOCK, "SHARE": _SHARE}
-            _merge[(n * programs,)](x, ways, saddles, ends, tree, hints, counters, *shape, **meta, num_warps=1)
+    ends = torch.empty_like(edges, dtype=trees.words.dtype)
+    for side in sorted(sides):
+        if n:
+            ways = ascents(found.squares, height) if side == 1 else found.descents
+            lists = x, ways, edges, ends, trees.words, trees.hints, trees.counters
+            sizes = height, width, edges.shape[1], programs
+            meta = {"TOP": top, "SIDE": side, "BOTH": both, "BLOCK": _BLOCK, "SHARE": _SHARE}
+            _merge[(n * programs,)](*lists, *sizes, **meta, num_warps=1)
 
 
 @triton.jit(do_not_specialize=["height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])
 def _merge(
     values,  # [N, H, W] float32 or float64
     ways,  # [N, strips, W] or [N, strips, W + 1] int32: descents or ascents
-    saddles,  # [N, most] int32, changed if BOTH
-    ends,  # [N, most] int32 or int64, written: the extrema that a saddle's paths end in
+    edges,  # [N, most] int32, changed if BOTH: -1 for those that are of no use to the other side
+    ends,  # [N, most] int32 or int64, scratch: the extrema where the two paths of an edge end
     tree,  # [N, H * W + 1] int32 or int64, changed
-    hints,  # [N, slots] int64, changed; zeros, or those of the other side
+    hints,  # [N, slots] int64, changed; zeros before, or hints of the other side, whose owners are not extrema here
     counters,  # [N, COUNTERS] int32
     height,
     width,
@@ -88,13 +82,13 @@ def _merge(
     BLOCK: tl.constexpr,
     SHARE: tl.constexpr,
 ):
-    """Trace and merge a share of the saddles of one window, on one side (0: minima, 1: maxima).
+    """Trace and merge a share of the critical edges of one window, on one side (0: minima, 1: maxima).
 
-    All saddles of the share are traced, and then joined: joins differ in length, so each lane goes through its own
-    saddles, every BLOCK-th of the share, without waiting for the others.
+    First all edges of the share are traced, and then joined. Joins differ in length, so each lane goes through its own
+    edges, every BLOCK-th of the share, without waiting for the others.
 
-    Programs meet in `tree` and `hints` only, where all reads are volatile and all writes atomic swaps. Relaxed ones, as
-    each word is true by itself, and nothing else that a program writes is read by another.
+    Programs share nothing but `tree` and `hints`, where all reads are volatile and all writes are atomic swaps. Relaxed
+    order is enough: each word is true by itself, and programs read nothing else that another one writes.
     """
     program = tl.program_id(0)
     window = (program // programs).to(tl.int64)
@@ -102,76 +96,76 @@ def _merge(
     rows, columns = height + SIDE, width + SIDE  # of the cells that paths go through
     values += window * pixels
     ways += window * (tl.cdiv(rows, ROWS) * columns)
-    saddles += window * most
+    edges += window * most
     ends += window * most
     tree += window * (pixels + 1)
-    # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
+    # This side's order is that of values, reversed in T and for maxima, and then of positions, reversed for maxima.
     turn: tl.constexpr = 1 - 2 * SIDE
     DOWN: tl.constexpr = (turn == 1) == TOP
 
-    n = tl.load(counters + window * COUNTERS + SADDLES)
-    n = tl.where(tl.load(counters + window * COUNTERS + STATUS) == 0, n, 0)
-    share = tl.maximum(tl.cdiv(n, programs), SHARE * BLOCK)  # whole blocks where there are few saddles
+    n = tl.load(counters + window * COUNTERS + EDGES)
+    n = tl.where(tl.load(counters + window * COUNTERS + STATUS) == OK, n, 0)
+    share = tl.maximum(tl.cdiv(n, programs), SHARE * BLOCK)  # whole blocks where there are few edges
     head = program % programs * share
     end = tl.minimum(head + share, n)
     lane = tl.arange(0, BLOCK)
     if BOTH and SIDE == 1:
-        end = _left(saddles, head, end, lane)
-    trace(saddles, ends, head, end, lane, ways, height, width, TOP, SIDE)
-    tl.debug_barrier()  # where a warp has more threads than a block has lanes, one of two has written
+        end = _compact(edges, head, end, lane)
+    trace(edges, ends, head, end, lane, ways, height, width, TOP, SIDE)
+    tl.debug_barrier()  # a warp may have more threads than a block has lanes, and another thread has written `ends`
 
     i = head + lane - BLOCK
     u = tl.zeros((BLOCK,), tl.int32)
     v, saddle = u, u
     value = tl.zeros((BLOCK,), values.dtype.element_ty)
     active = u != 0
-    first_slot = program // programs * slots_of(pixels)  # in 32 bits, as it takes registers and is rarely needed
+    first_slot = program // programs * slots_of(pixels)  # 32 bits, to save registers
     patience = _PATIENCE + ((end - head) >> 3)
-    busy = tl.where(head < end, 2, 0)  # 2 if lanes can take a saddle, 1 if they only have to go on
+    busy = tl.where(head < end, 2, 0)  # 2 while a lane can take a further edge, 1 while one is only not done yet
     while busy != 0:
         if busy == 2:
             m_next = (active == 0) & (i + BLOCK < end)
             i = tl.where(m_next, i + BLOCK, i)
-            saddle = tl.where(m_next, tl.load(saddles + i, mask=m_next, other=0), saddle)
+            saddle = tl.where(m_next, tl.load(edges + i, mask=m_next, other=0), saddle)
             a, b = unpacked(tl.load(ends + i, mask=m_next, other=0))
             u, v = tl.where(m_next, a, u), tl.where(m_next, b, v)
-            value = tl.where(m_next, tl.load(values + (saddle >> 2), mask=m_next, other=0.0), value)
+            value = tl.where(m_next, tl.load(values + (saddle >> EACH_LOG2), mask=m_next, other=0.0), value)
             active |= m_next
         m_joins = active
         patience -= 1
         if patience < 0:
-            u = climb(u, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, 4)
-            v = climb(v, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, 4)
-        u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, pixels, turn, 1, DOWN, 4)
+            u = climb(u, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, EACH)
+            v = climb(v, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, EACH)
+        u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, pixels, turn, 1, DOWN, EACH)
         if BOTH and SIDE == 0:
-            tl.store(saddles + i, tl.where(u == v, saddle, -1), mask=m_joins & (active == 0))
+            tl.store(edges + i, tl.where(u == v, saddle, -1), mask=m_joins & (active == 0))
         busy = tl.max(tl.where(active, 1, tl.where(i + BLOCK < end, 2, 0)), 0)
 
 
 @triton.jit
-def _left(saddles, head, end, lane):
-    """Move saddles to the front where others are none (-1); returns the end of those that are left."""
+def _compact(edges, head, end, lane):
+    """Move the edges of a share that are not -1 to its front, and return where they end."""
     last = head
     for start in range(head, end, lane.shape[0]):
-        saddle = tl.load(saddles + start + lane, mask=start + lane < end, other=-1)
-        there = (saddle >= 0).to(tl.int32)
-        tl.debug_barrier()  # all have read before any writes
-        tl.store(saddles + last + tl.cumsum(there, 0) - there, saddle, mask=there != 0)
+        edge = tl.load(edges + start + lane, mask=start + lane < end, other=-1)
+        there = (edge >= 0).to(tl.int32)
+        tl.debug_barrier()  # all threads have read before one writes to the places of others
+        tl.store(edges + last + tl.cumsum(there, 0) - there, edge, mask=there != 0)
         last += tl.sum(there, 0)
-    tl.debug_barrier()
+    tl.debug_barrier()  # `trace` reads what other threads have written
     return last
 
 
 @triton.jit
 def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, DOWN: tl.constexpr, EACH: tl.constexpr):
-    """Take a step in joining the classes of u and v at a saddle of that value, in each active lane.
+    """Take one step in joining the classes of u and v at a saddle of that value, in each active lane.
 
-    A saddle is EACH * pixel + direction. Values count times mirror, the greatest first if DOWN. Returns what to go on
-    with: u, v, saddle, value, active. A lane that is not active any more has set a link to a root, or u and v are the
-    same, and nothing is to be joined at the saddle.
+    A saddle is EACH * owner + direction. Values are multiplied by `mirror`, and come in descending order if DOWN.
+    Returns u, v, saddle, value and active for the next step. A lane is done, and not active any more, when it has
+    replaced the word of a root, or when u and v are the same, because they were connected before the saddle.
     """
     active &= u != v
-    # Volatile, so that a word that others change is read anew from where they change it.
+    # Volatile, so that each step reads what others have written, and not a copy in a cache or a register.
     t_u = tl.load(tree + u, mask=active, other=0, volatile=True)
     t_v = tl.load(tree + v, mask=active, other=0, volatile=True)
     s_u, elder_u = unpacked(t_u)
@@ -182,7 +176,7 @@ def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, DOWN: 
     climb_u = linked_u & before(value_u, s_u, value, saddle, turn, DOWN)
     climb_v = linked_v & before(value_v, s_v, value, saddle, turn, DOWN)
 
-    # Neither climbs: link the younger of two. The outside is the eldest of all.
+    # If neither climbs, link the younger of the two. The outside is the eldest of all.
     ready = active & (climb_u == 0) & (climb_v == 0)
     f_u = tl.load(values + u, mask=ready & (u < pixels), other=0.0) * mirror
     f_v = tl.load(values + v, mask=ready & (v < pixels), other=0.0) * mirror
@@ -192,7 +186,7 @@ def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, DOWN: 
     taken = tl.atomic_xchg(tree + younger, packed(saddle, elder, word.dtype), mask=ready, sem="relaxed")
     s_taken, elder_taken = unpacked(taken)
     linked = ready & (elder_taken != younger)
-    # Go on with the link that was there. Its value is known unless somebody was faster.
+    # Go on with the link that was displaced. Its value is known, unless another lane has replaced it meanwhile.
     m_other = linked & (taken != word)
     value_taken = tl.load(values + _owner(s_taken, EACH), mask=m_other, other=0.0) * mirror
     value_taken = tl.where(m_other, value_taken, tl.where(v_is_elder, value_u, value_v))
@@ -207,13 +201,14 @@ def join(u, v, saddle, value, active, values, tree, pixels, turn, mirror, DOWN: 
 def climb(
     u, saddle, value, active, values, tree, hints, first_slot, turn, mirror, DOWN: tl.constexpr, EACH: tl.constexpr
 ):
-    """Climb from u as far as links come before a saddle of that value, in each active lane, and leave hints.
+    """Climb from u as long as links come before a saddle of that value, in each active lane, and leave hints.
 
     The hints form a skip list. Each extremum has a random rank, and its hint grows until it leads to the next extremum
     of a higher rank: after the hops from x to u and from u to its elder, the hint of x joins both if u ranks lower. Of
-    the extrema that share a slot, the highest in rank has it.
+    the extrema that share a slot, the one with the highest rank gets it. Relaxed swaps are enough, because every hint
+    is true, whichever lane was the last to write it.
     """
-    # The hop from x to u. Were x to begin as u, Triton would take x = u in the loop for no change, and not carry it on.
+    # The last hop was from x to u, -1 before the first. If x began as u, Triton would consider it constant in the loop.
     x = tl.full(u.shape, -1, tl.int32)
     rank_x, saddle_x, value_x = rank(x), saddle, value
     while tl.max(active.to(tl.int32), 0) != 0:
@@ -245,11 +240,12 @@ def climb(
 
 @triton.jit
 def _owner(saddle, EACH: tl.constexpr):
-    return (saddle.to(tl.uint32) // EACH).to(tl.int32)  # as it is not negative, a shift where EACH is a power of two
+    """Return the owners of saddles. The division is unsigned, so that it is a shift where EACH is a power of two."""
+    return (saddle.to(tl.uint32) // EACH).to(tl.int32)
 
 
 @triton.jit
 def before(value_a, a, value_b, b, turn, DOWN: tl.constexpr):
-    """Whether a comes before b: by value, the greatest first if DOWN; equal ones by position, times turn."""
+    """Return whether a comes before b: by value, in descending order if DOWN, then by position times `turn`."""
     first = value_a > value_b if DOWN else value_a < value_b
     return first | ((value_a == value_b) & (a * turn < b * turn))

@@ -1,36 +1,31 @@
-"""The windows of a batch from floats to pairs: every launch, in order.
+"""The persistence pairs of a batch of images: every launch, in order.
 
-Nothing here reads what a kernel has computed, and no shape depends on it, so that the host runs ahead of the device and
-a CUDA graph can record it all.
+Nothing here reads what a kernel has computed, and no shape depends on it. So the host runs ahead of the device, and a
+CUDA graph can record all launches.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from ...records import Found, Query
-from ..windows import Layout
+from ...records import Found, Query, Tiling
+from ..counters import STATUS
 from .emit import emit
-from .gradient import STATUS, gradient
+from .gradient import gradient
 from .merge import merge
 
 
-def persistence(x: Tensor, query: Query, padded: bool = True, layout: Layout | None = None) -> Found[Tensor]:
+def persistence(x: Tensor, query: Query, tiling: Tiling | None = None) -> Found[Tensor]:
     """Compute the persistence pairs of N images; see `gpuph.ops.persistence`.
 
-    Without a capacity there are as many columns as pairs can occur. Unless `padded`, what stands behind the pairs means
-    nothing; to fill it moves more memory than the pairs do. With a layout, the pixels are those of the images that have
-    been cut into the windows.
+    Without a capacity there are as many columns as there can be pairs. If x are the windows of `copy_windows`, `tiling`
+    tells how they were cut; the pixels in the result are then those of the images, and columns behind the pairs are not
+    initialised, because filling them moves more memory than the pairs do.
     """
-    dims, top, min_persistence, capacity = query
-    # Minima and saddles pair in dimension 0 of V; turned round by duality, they are loops in T.
-    of_minima = 1 if top else 0
-    wanted = of_minima in dims, 1 - of_minima in dims
-
+    sides = query.v_dims(2)  # minima are paired with edges on side 0, and edges with maxima on side 1
     x = x.contiguous()
-    descents, squares, saddles, extrema, tree, counters = gradient(x, top)
-    merge(x, descents, squares, saddles, tree, counters, top, *wanted)
-    del descents, squares, saddles  # makes room for the lists of pairs
-    pairs = emit(x, extrema, tree, counters, top, *wanted, min_persistence, capacity, padded, layout)
-    in_order = slice(None, None, 1 if dims[0] == of_minima else -1)
-    return Found(counters[:, STATUS.value].clone(), pairs[in_order])
+    found, trees = gradient(x, query.top)
+    merge(x, found, trees, query.top, sides)
+    del found  # frees memory for the lists of pairs
+    pairs = emit(x, trees, query, sides, tiling)
+    return Found(trees.counters[:, STATUS.value].clone(), pairs)

@@ -1,11 +1,10 @@
 """Trace: the extrema where the gradient leads from a critical edge.
 
-A path goes from vertex to vertex down to a minimum, each to the other end of the edge that it is matched with, and from
-square to square up to a maximum, each across the edge that it is matched with. Which way that is, is in the planes of
-`descents` and `ascents`, one bit a cell or none where a path ends, so that both are followed alike.
-
-`trace` is called by `merge`. Walks are short, because most of what they pass is smooth: 15 steps or so on maps
-of roads. One that has to follow a valley through the whole window takes a step a pixel, without harm but for the time.
+A path descends from vertex to vertex to a minimum, each time to the other end of the edge that the vertex is matched
+with, or ascends from square to square to a maximum, across the edge that the square is matched with. The planes of
+`descents` and `ascents` tell the direction, one bit a cell, or none where a path ends, so that `merge` follows both
+alike. Most paths are short, 15 steps or so on maps of roads; a path along a valley through the whole window costs a
+step a pixel.
 """
 
 from __future__ import annotations
@@ -16,27 +15,27 @@ import triton.language as tl
 from torch import Tensor
 
 from ..tree import packed
-from .gradient import NORTH, ROWS, ROWS_LOG2, SOUTH, WEST
+from .gradient import EACH, EACH_LOG2, NORTH, ROWS, ROWS_LOG2, SOUTH, WEST
 
-_BLOCK = 128  # words of ascents a program
-_CELLS = tl.constexpr(0x01010101)  # a pixel's cells in the words of planes, shifted by its row; see `gradient`
-# What moves the step of each way, E, W, S or N, -1, 0 or 1, into the highest byte of a word.
+_BLOCK = 128  # words of ascents that a program writes
+_CELLS = tl.constexpr(0x01010101)  # a pixel's cells in a word of planes that is shifted by its row; see `gradient`
+# The product with a way, one bit for E, W, S or N, has the step along the axis, -1, 0 or 1, in its highest byte.
 _IN_X, _IN_Y = tl.constexpr(0x01FF0000), tl.constexpr(0x000001FF)
 
 
 def ascents(squares: Tensor, height: int) -> Tensor:
-    """Say in which direction the path of each square goes on.
+    """Compute in which direction the path of each square goes on.
 
     Parameters
     ----------
     squares : Tensor, shape (N, strips, W), int32
-        Of `gradient`, with `height` rows of pixels.
+        Of `gradient`, for `height` rows of pixels.
 
     Returns
     -------
     Tensor, shape (N, strips, W + 1), int32
-        The planes E, W, S, N of strips of squares. A square has the coordinates of its south-eastern corner, hence
-        there is one more row and one more column of them than of pixels.
+        The planes E, W, S and N of strips of squares. A square has the coordinates of its south-eastern corner; hence
+        squares have one row and one column more than pixels.
     """
     n, strips, width = squares.shape
     out = torch.empty((n, height // ROWS.value + 1, width + 1), dtype=torch.int32, device=squares.device)
@@ -55,7 +54,7 @@ def _ascents(
     strips_out,
     BLOCK: tl.constexpr,
 ):
-    """Write BLOCK words of one window."""
+    """Write BLOCK words of one window. No other program writes them."""
     words = strips_out * (width + 1)
     programs = tl.cdiv(words, BLOCK)
     window = (tl.program_id(0) // programs).to(tl.int64)
@@ -67,10 +66,10 @@ def _ascents(
     sw, se = tl.load(here - 1, mask=m_west, other=0), tl.load(here, mask=m_east, other=0)
     nw = _row_above(sw, tl.load(here - width - 1, mask=m_above & (x > 0), other=0))
     ne = _row_above(se, tl.load(here - width, mask=m_above & (x < width), other=0))
-    # These are the corners of squares, each of which is in the star of its highest one only, as the SE, SW, NE or NW of
-    # it. As `critical_edges` has it: SE and NE are matched with the edge to their west, ...
+    # These are the corners of squares. A square is in the star of its highest corner only, as SE, SW, NE or NW of it,
+    # and is matched in the order of `critical_edges`: SE and NE with the edge to their west, ...
     west = nw >> 24 | sw >> 8
-    # ... SW and NW with the one to their east, unless SE or NE has it; then with W, and NW only if SW has not.
+    # ... SW and NW with the edge to their east, unless SE or NE has it; then with W, and NW only if SW has not.
     east = ne >> 16 & ~(ne >> 24) | se & ~(se >> 8)
     north = ne >> 16 & ne >> 24
     south = se & se >> 8 & ~(se >> 16 & se >> 24)
@@ -80,14 +79,14 @@ def _ascents(
 
 @triton.jit
 def _row_above(word, above):
-    """The planes of the rows above those of a word, whose strip stands below another."""
+    """Return the planes of the rows above those of a word; above : the word of the strip that is above."""
     return (word << 1) & ~_CELLS | (above >> 7) & _CELLS
 
 
 @triton.jit
 def trace(
-    saddles,  # [most] int32
-    ends,  # [most] int32 or int64, written: the extrema that a saddle's paths end in
+    edges,  # [most] int32
+    ends,  # [most] int32 or int64, written: both extrema of an edge, packed like a link
     head,
     end,
     lane,  # [BLOCK] int32
@@ -97,20 +96,21 @@ def trace(
     TOP: tl.constexpr,
     SIDE: tl.constexpr,
 ):
-    """Trace the saddles head to end of a window, on one side (0: minima, 1: maxima)."""
+    """Trace the edges from head to end of one window, on one side (0: minima, 1: maxima)."""
     for start in range(head, end, lane.shape[0]):
         i = start + lane
-        saddle = tl.load(saddles + i, mask=i < end, other=0)
-        owner, direction = saddle >> 2, saddle & 3
+        edge = tl.load(edges + i, mask=i < end, other=0)
+        owner, direction = edge >> EACH_LOG2, edge & (EACH - 1)
         y, x = owner // width, owner % width
         if SIDE == 0:
             y_b = y + tl.where(direction == NORTH, -1, tl.where(direction == SOUTH, 1, 0))
             x_b = x + tl.where(direction == WEST, -1, 0)
         else:
-            # The squares beside the edge: one to the pixel's north-west or west, the other across the edge.
+            # The squares on both sides of the edge: one to the pixel's north-west or west, the other across the edge.
             y_b, x_b = tl.where(direction == NORTH, y, y + 1), tl.where(direction == WEST, x, x + 1)
             y = tl.where(direction == SOUTH, y + 1, y)
-        leaves: tl.constexpr = SIDE == 0 and TOP  # no path of vertices in V does, and squares have room for a border
+        # Descending paths in V stay inside, and ascents cover the squares that are partly outside.
+        leaves: tl.constexpr = SIDE == 0 and TOP
         y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + SIDE, width + SIDE, leaves)
         a = _extremum(y_a, x_a, height, width, TOP, SIDE)
         b = _extremum(y_b, x_b, height, width, TOP, SIDE)
@@ -119,9 +119,9 @@ def trace(
 
 @triton.jit
 def _extremum(y, x, height, width, TOP: tl.constexpr, SIDE: tl.constexpr):
-    """The flat index of the pixel that a path ends in, or owns the square that it does; H * W beyond the window.
+    """Return the flat index of the pixel where a path ends, or which owns the square where it ends; H * W outside.
 
-    Of the squares only those of V end beyond: at the border, where no star has them.
+    Squares count as outside only in V, where those on the edge of the window are in no star.
     """
     there = inside(y, x, height, width) if SIDE == 0 else TOP | (y > 0) & (x > 0) & (y < height) & (x < width)
     return tl.where(there, y * width + x, height * width)
@@ -129,10 +129,10 @@ def _extremum(y, x, height, width, TOP: tl.constexpr, SIDE: tl.constexpr):
 
 @triton.jit
 def follow(y_a, x_a, y_b, x_b, walks, ways, height, width, LEAVES: tl.constexpr):
-    """Follow the paths of two cells, at the same time, to where they end.
+    """Follow the paths of two cells at the same time to their ends.
 
     walks : the lanes that have cells. ways : [strips, width] int32, planes of a grid of height * width cells, which
-    paths may leave only where it is said.
+    paths leave only if LEAVES.
     """
     walks_a, walks_b = walks, walks
     while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
@@ -143,7 +143,7 @@ def follow(y_a, x_a, y_b, x_b, walks, ways, height, width, LEAVES: tl.constexpr)
 
 @triton.jit
 def _step(y, x, walks, ways, height, width, LEAVES: tl.constexpr):
-    """Take a step; returns also who may have more to take. Nothing leads on from beyond the grid."""
+    """Take a step, and return the position and whether the path may go on. All paths end outside the grid."""
     if LEAVES:
         walks &= inside(y, x, height, width)
     way = (tl.load(ways + (y >> ROWS_LOG2) * width + x, mask=walks, other=0) >> (y & (ROWS - 1))) & _CELLS
@@ -152,5 +152,5 @@ def _step(y, x, walks, ways, height, width, LEAVES: tl.constexpr):
 
 @triton.jit
 def inside(y, x, height, width):
-    # As unsigned numbers, negative ones are larger than all.
+    """Return whether positions are in a grid. Negative coordinates are large as unsigned numbers."""
     return (y.to(tl.uint32) < height.to(tl.uint32)) & (x.to(tl.uint32) < width.to(tl.uint32))

@@ -1,13 +1,14 @@
-"""Gradient in 3D: the lower stars of voxels, and the cells that a discrete Morse gradient leaves critical in them.
+"""Gradient: the lower stars of all voxels, and the cells that a discrete Morse gradient leaves critical in them.
 
-As in 2D, see `gradient`, but a star is a mask of 27 bits, see `cells`: 26 comparisons, and then shifts. One lane takes
-a strip, DEPTH voxels one behind the other in z, so that nine values of a slice are loaded once for the three voxels
-that look at them. The stars are kept; the matching of one is made anew from it wherever it is needed.
+As for images, but a lower star is a mask of 27 bits (see `cells`), made by 26 comparisons and then shifts. A lane
+handles a strip, which is DEPTH voxels one behind the other in z, so that it loads the nine values of a slice once for
+the three voxels that have them as neighbours. The stars are stored; the matching of a star is derived from it again
+wherever it is needed.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from typing import NamedTuple
 
 import torch
 import triton
@@ -15,94 +16,101 @@ import triton.language as tl
 from torch import Tensor
 
 from ...cells import DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
-from ..image.gradient import COUNTERS, lower, ones
+from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, SQUARES, STATUS
+from ..image.gradient import lower, ones
 from ..runtime.launch import INTERPRETED
-from ..tree import empty_trees, zero_counters
+from ..tree import Trees, new_trees
 
-DEPTH = tl.constexpr(8)
-_BLOCK = 512 if INTERPRETED else 64  # strips a program; a window of 32 x 32 x 32 has 4096
+DEPTH = tl.constexpr(8)  # voxels of a strip: each has a bit in a mask, and a loop of its own in the program
+_BLOCK = 512 if INTERPRETED else 64  # strips that a program handles; a window of 32 x 32 x 32 has 4096
 
 _NO_X, _NO_Y, _NO_Z = tl.constexpr(NO_X3), tl.constexpr(NO_Y3), tl.constexpr(NO_Z3)
 _VERTEX, _EDGES, _SQUARES = tl.constexpr(VERTEX3), tl.constexpr(EDGES3), tl.constexpr(SQUARES3)
 _MAXIMUM = tl.constexpr(1)  # the one cube that can be critical
-# The cells on one side of the vertex: those that are in the ring where the window ends there.
+# The cells on one side of the vertex, which are outside where the window ends there.
 _WEST, _EAST, _NORTH, _SOUTH, _BELOW, _ABOVE = (
     tl.constexpr(sum(1 << bit for bit, direction in enumerate(DIRECTIONS3) if direction[axis] == side))
     for axis in range(3)
     for side in (-1, 1)
 )
 
-# Columns of the counters of a window; there are as many as in 2D.
-EDGES, SQUARES, MINIMA, MAXIMA, STATUS, PAIRS = (tl.constexpr(i) for i in range(6))  # PAIRS + dimension of V
+# The number of an edge is EDGES_A_VOXEL * owner + direction, where the owner is its latest vertex, and the direction is
+# counted among those of edges in order of their bits; likewise for squares. In trees, it is EACH * owner + direction.
+EDGES_A_VOXEL, SQUARES_A_VOXEL, EACH = tl.constexpr(6), tl.constexpr(12), tl.constexpr(12)
+
+
+class Stars(NamedTuple):
+    """What is known of each voxel of N volumes."""
+
+    star: Tensor  # (N, D, H, W) int32: the lower star as a mask of `cells.DIRECTIONS3`
+    first_edge: Tensor  # (N, D * H * W) int32: where its critical edges begin in their list, written if it has some
+    first_square: Tensor  # (N, D * H * W) int32: likewise of its critical squares
+
+
+class Critical(NamedTuple):
+    """The numbers of the critical cells of N volumes; those of one owner follow one another, in order."""
+
+    edges: Tensor  # (N, M) int32; M is a bound
+    squares: Tensor  # (N, M) int32
 
 
 def loops_of(depth: int, height: int, width: int) -> int:
-    """A bound on the critical edges of a window that close a loop.
+    """Return a bound on the critical edges of a window that close a loop.
 
-    Each edge is owned by its later end, and each vertex but the minima takes an edge. In V, all but one of the minima
-    take a further edge, which joins them to another: of the 3 P edges at most, 2 P are left. In T, where one edge at
-    most of a voxel beside the ring is critical, what such voxels do not take makes up to as many again as the half of
-    the window's surface.
+    Each edge is owned by its later end, and each vertex except the minima takes an edge. In V, all but one of the
+    minima take a further edge, which joins them to another: of the 3 P edges, at most 2 P are left. In T, at most one
+    edge of a voxel on the surface is critical, and edges that lead outside add at most half of the window's surface.
     """
     return 2 * depth * height * width + height * width + depth * width + depth * height
 
 
-def gradient(x: Tensor, top: bool) -> tuple[Tensor, ...]:
+def gradient(x: Tensor, top: bool) -> tuple[Stars, Critical, Trees]:
     """Compute the lower stars of volumes and list their critical cells.
 
     Parameters
     ----------
     x : Tensor, shape (N, D, H, W), float32 or float64, contiguous
     top : bool
-        T, where the windows stand in a ring that is below every voxel, or V, where the ring is above.
+        T, where the outside of the window is lower than every voxel, or V, where it is higher.
 
     Returns
     -------
-    star : Tensor, shape (N, D, H, W), int32
-        The stars, as masks of `cells.DIRECTIONS3`.
-    edges, squares : Tensor, shape (N, M), int32
-        Critical edges as 6 * owner + direction and squares as 12 * owner + direction, the direction counted among
-        those of edges or squares in order of their bits. Those of one owner follow one another, in this order.
-    first_edge, first_square : Tensor, shape (N, D * H * W), int32
-        Where in the lists an owner's edges and squares begin; not written for others.
-    extrema, tree : Tensor, shapes (N, D * H * W), int32, and (N, D * H * W + 1), int32 or int64
-        As in 2D.
-    counters : Tensor, shape (N, COUNTERS), int32
-        How many of each there are, and the status: 1 where there is a NaN. The lists of such a window mean nothing, yet
-        stay in their bounds. But for an owner's cells, the order of a list depends on the schedule. The memory of the
-        hints is behind them, as in 2D.
+    Stars, Critical, Trees
+        Extrema are listed, and each has the word of a root. The order of owners in a list depends on the schedule. The
+        counters have the lengths of the lists, and the status NAN where there is a NaN. The lists of such a window are
+        meaningless but stay within their bounds.
     """
     n, depth, height, width = x.shape
     voxels = depth * height * width
-    # The other critical edges end a minimum's class, and the squares that do not end a loop open a void for a maximum.
-    # No two minima share an edge of the grid, and no two maxima a cube.
+    # Each critical edge closes a loop or ends the class of a minimum, each critical square ends a loop or opens a void
+    # for a maximum. No two minima share an edge of the grid, and no two maxima a cube.
     most = loops_of(depth, height, width) + triton.cdiv(voxels, 2)
-    new = partial(torch.empty, dtype=torch.int32, device=x.device)
-    star = new(x.shape)
-    edges, squares = new((n, most)), new((n, most))
-    first_edge, first_square, extrema = (new((n, voxels)) for _ in range(3))
-    tree = empty_trees(n, voxels, 12, x.device)
-    counters = zero_counters(n, COUNTERS.value, voxels, x.device)
+
+    def new(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.int32, device=x.device)
+
+    stars = Stars(new(*x.shape), new(n, voxels), new(n, voxels))
+    critical = Critical(new(n, most), new(n, most))
+    trees = new_trees(n, voxels, EACH.value, x.device)
     tiles = triton.cdiv(triton.cdiv(depth, DEPTH.value) * height * width, _BLOCK)
-    lists = edges, squares, first_edge, first_square, extrema, tree
     if n:
-        _gradient3[(n * tiles,)](
-            x, star, *lists, counters, depth, height, width, most, TOP=top, BLOCK=_BLOCK, num_warps=1
-        )
-    return star, *lists, counters
+        lists = *critical, stars.first_edge, stars.first_square, trees.extrema, trees.words
+        sizes = depth, height, width, most
+        _gradient[(n * tiles,)](x, stars.star, *lists, trees.counters, *sizes, TOP=top, BLOCK=_BLOCK, num_warps=1)
+    return stars, critical, trees
 
 
 @triton.jit(do_not_specialize=["depth", "height", "width", "most"], do_not_specialize_on_alignment=["x"])
-def _gradient3(
+def _gradient(
     x,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32, written
-    edges,  # [N, most] int32, written in parts, as are all below
-    squares,  # [N, most] int32
-    first_edge,  # [N, D * H * W] int32
-    first_square,  # [N, D * H * W] int32
-    extrema,  # [N, D * H * W] int32
-    tree,  # [N, D * H * W + 1] int32 or int64
-    counters,  # [N, COUNTERS] int32, zeros before
+    edges,  # [N, most] int32, written as far as there are edges
+    squares,  # [N, most] int32, written as far as there are squares
+    first_edge,  # [N, D * H * W] int32, written for owners of edges
+    first_square,  # [N, D * H * W] int32, written for owners of squares
+    extrema,  # [N, D * H * W] int32, written from both ends
+    tree,  # [N, D * H * W + 1] int32 or int64, written at extrema and for the outside
+    counters,  # [N, COUNTERS] int32, zeros before, changed
     depth,
     height,
     width,
@@ -110,10 +118,10 @@ def _gradient3(
     TOP: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Stars and critical cells of BLOCK strips of one window.
+    """Write the lower stars and critical cells of BLOCK strips of one window.
 
-    Programs share nothing but the counters: each takes a range of slots in every list by one atomic addition, and
-    writes only there. Relaxed atomics will do, because nobody reads the lists before the launch is over.
+    Programs share nothing but the counters: each reserves a range of every list by one atomic addition, and writes only
+    there. Relaxed atomics are enough, because no program reads the lists before the launch is over.
     """
     area = height * width
     voxels = depth * area
@@ -125,13 +133,13 @@ def _gradient3(
     star += window * voxels
     counters += window * COUNTERS
 
-    # Every lane loads a voxel for each neighbour, some other one where there is none: the ring comes afterwards. Lanes
-    # behind the last strip and slices below the window repeat what stands before them.
+    # Every lane loads a voxel for each neighbour, and another one where there is none, which the outside replaces
+    # afterwards. Lanes behind the last strip repeat that strip, and slices below the window the last slice.
     there = lane < lanes
     lane = tl.minimum(lane, lanes - 1)
     column, row, top_slice = lane % width, lane // width % height, lane // area * DEPTH
-    ring = tl.where(column == 0, _WEST, 0) | tl.where(column == width - 1, _EAST, 0)
-    ring |= tl.where(row == 0, _NORTH, 0) | tl.where(row == height - 1, _SOUTH, 0)
+    outside = tl.where(column == 0, _WEST, 0) | tl.where(column == width - 1, _EAST, 0)
+    outside |= tl.where(row == 0, _NORTH, 0) | tl.where(row == height - 1, _SOUTH, 0)
     w, e = tl.where(column == 0, 0, 1), tl.where(column == width - 1, 0, 1)
     n, s = tl.where(row == 0, 0, width), tl.where(row == height - 1, 0, width)
     first = top_slice * area + row * width + column
@@ -150,8 +158,8 @@ def _gradient3(
         cells |= tl.where(lower(east, here, False, TOP), 1 << 14, 0)
         cells |= _lower_row(sw, south, se, here, False, TOP) << 15 | _lower_row(a_nw, a_n, a_ne, here, False, TOP) << 18
         cells |= _lower_row(a_w, a, a_e, here, False, TOP) << 21 | _lower_row(a_sw, a_s, a_se, here, False, TOP) << 24
-        outside = ring | tl.where(top_slice + i == 0, _BELOW, 0) | tl.where(top_slice + i == depth - 1, _ABOVE, 0)
-        cells = (cells | outside if TOP else cells & ~outside) | _VERTEX
+        beyond = outside | tl.where(top_slice + i == 0, _BELOW, 0) | tl.where(top_slice + i == depth - 1, _ABOVE, 0)
+        cells = (cells | beyond if TOP else cells & ~beyond) | _VERTEX
         cells = _with_faces(_with_faces(cells))
         m_here = there & (top_slice + i < depth)
         tl.store(star + first + i * area, cells, mask=m_here)
@@ -163,8 +171,8 @@ def _gradient3(
         b_nw, b_n, b_ne, b_w, b, b_e, b_sw, b_s, b_se = nw, north, ne, west, here, east, sw, south, se
         nw, north, ne, west, here, east, sw, south, se = a_nw, a_n, a_ne, a_w, a, a_e, a_sw, a_s, a_se
 
-    tl.atomic_max(counters + STATUS, 1, mask=tl.max(nan, 0) != 0, sem="relaxed")
-    # Two counts in one word, so that two scans do.
+    tl.atomic_max(counters + STATUS, NAN, mask=tl.max(nan, 0) != 0, sem="relaxed")
+    # Two counts in one word, so that two scans are enough.
     before, total = tl.cumsum(n_cells, 0) - n_cells, tl.sum(n_cells, 0)
     i_edge = tl.atomic_add(counters + EDGES, total & 0xFFFF, sem="relaxed") + (before & 0xFFFF)
     i_square = tl.atomic_add(counters + SQUARES, (total >> 16) & 0xFFFF, sem="relaxed") + ((before >> 16) & 0xFFFF)
@@ -181,7 +189,7 @@ def _gradient3(
     tree += window * (voxels + 1)
     tl.store(tree + voxels, voxels, mask=tl.program_id(0) % tiles == 0)
     # Each lane lists the critical cells of its first voxel that has any, one by one, then those of the next.
-    tl.debug_barrier()  # stars are read again, perhaps by another thread than the one that wrote them
+    tl.debug_barrier()  # stars are read again, perhaps by other threads than those that wrote them
     owner, critical = first, tl.zeros((BLOCK,), tl.int32)
     while tl.max(left | critical, 0) != 0:
         m_next = (critical == 0) & (left != 0)
@@ -197,8 +205,8 @@ def _gradient3(
         is_edge, is_square = (cell & _EDGES) != 0, (cell & _SQUARES) != 0
         is_minimum, is_maximum = cell == _VERTEX, cell == _MAXIMUM
         direction = count(tl.where(is_edge, _EDGES, _SQUARES) & (cell - 1))
-        tl.store(edges + i_edge, owner * 6 + direction, mask=is_edge)
-        tl.store(squares + i_square, owner * 12 + direction, mask=is_square)
+        tl.store(edges + i_edge, owner * EDGES_A_VOXEL + direction, mask=is_edge)
+        tl.store(squares + i_square, owner * SQUARES_A_VOXEL + direction, mask=is_square)
         tl.store(extrema + tl.where(is_minimum, i_minimum, i_maximum), owner, mask=is_minimum | is_maximum)
         tl.store(tree + owner, owner, mask=is_minimum | is_maximum)
         i_edge += is_edge.to(tl.int32)
@@ -220,21 +228,21 @@ def _slice(p, w, e, n, s):
 
 @triton.jit
 def _lower_row(first, second, third, here, FIRST: tl.constexpr, TOP: tl.constexpr):
-    """Which of three neighbours in a row are lower, as bits."""
+    """Return which of three neighbours in a row are lower, as bits."""
     bits = tl.where(lower(first, here, FIRST, TOP), 1, 0) | tl.where(lower(second, here, FIRST, TOP), 2, 0)
     return bits | tl.where(lower(third, here, FIRST, TOP), 4, 0)
 
 
 @triton.jit
 def _with_faces(star):
-    """Take cells out of a star of which a face at the vertex is not in it: squares at first, then cubes."""
+    """Remove the cells of a star that have a face at the vertex which is not in it: first squares, then cubes."""
     x, y, z = star & _NO_X, star & _NO_Y, star & _NO_Z
     return star & (x | x >> 1 | x << 1) & (y | y >> 3 | y << 3) & (z | z >> 9 | z << 9)
 
 
 @triton.jit
 def critical_cells(star):
-    """Match the cells of stars along +x, -x, +y, -y, +z, -z in turn; returns those that stay unmatched."""
+    """Match the cells of stars in the order of `cells`, and return those that stay unmatched."""
     m = star & _NO_X & (star >> 1)
     star &= ~(m | m << 1)
     m = star & _NO_X & (star << 1)
@@ -251,11 +259,11 @@ def critical_cells(star):
 
 @triton.jit
 def count(cells):
-    """How many cells there are in a mask."""
+    """Count the cells of a mask."""
     return (ones(cells) * 0x01010101) >> 24
 
 
 @triton.jit
 def bit_of(cell):
-    """The number of the one bit that is set; nothing meaningful without one."""
+    """Return the number of the one bit that is set; the result is meaningless without one."""
     return (cell.to(tl.float32).to(tl.int32, bitcast=True) >> 23) - 127

@@ -1,92 +1,88 @@
-"""Merge in 3D: the elder rule over critical edges and minima, and over critical squares and maxima.
+"""Merge: the elder rule over critical edges and minima, and over critical squares and maxima.
 
-As in 2D, see `merge`, whose trees these are, but the two sides take different cells: an edge that joins no two classes
-of minima may close a loop, and a square that joins none of maxima may end one. Which do is told at the end.
+The trees are those of images, see `image.merge`, but the two trees of a window take different cells: an edge that joins
+no two classes of minima closes a loop, and a square that joins no two classes of maxima ends one. A second launch marks
+the others.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..image.gradient import COUNTERS
+from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, OK, SQUARES, STATUS
 from ..image.merge import climb, join
 from ..runtime.launch import INTERPRETED, WARP, registers
-from ..tree import hints_behind, slots_of, unpacked
-from .gradient import EDGES, MAXIMA, MINIMA, SQUARES, STATUS
+from ..tree import Trees, slots_of, unpacked
+from .gradient import EACH, EDGES_A_VOXEL, SQUARES_A_VOXEL, Critical, Stars
 from .trace import edge_bit, maxima_above, minima_below, parts_of, square_bit
 
-_BLOCK = 1024 if INTERPRETED else WARP  # edges a program at a time, one a lane of a warp: its loops need no barrier
-_FEW = _BLOCK // 4  # when so few lanes still join, the others take new edges
-_PATIENCE = tl.constexpr(32)  # steps of a block, in one go, before it takes hints
-_VOXELS_A_PROGRAM = 32 * _BLOCK  # one with more edges than lanes takes them in turn
+_BLOCK = 1024 if INTERPRETED else WARP  # cells that a program joins at a time: one a lane, so loops need no barrier
+_FEW = _BLOCK // 4  # while more lanes than these still join, the others wait; then they take new cells
+_PATIENCE = tl.constexpr(32)  # steps of a block without new cells before it takes hints
+_VOXELS_A_PROGRAM = 32 * _BLOCK  # a program with more cells than lanes takes them in turn
 
-EACH = tl.constexpr(12)  # a saddle in a word of a tree is EACH * owner + direction, that of an edge too
 # Words of claims at first: an edge that closes a loop is open to claims, one that ends a component is not.
 OPEN, KILLER = tl.constexpr(-1), tl.constexpr(-2)
 
 
-def merge(
-    x: Tensor,
-    star: Tensor,
-    edges: Tensor,
-    squares: Tensor,
-    first_edge: Tensor,
-    first_square: Tensor,
-    extrema: Tensor,
-    tree: Tensor,
-    counters: Tensor,
-    top: bool,
-    minima: bool,
-    maxima: bool,
-    loops: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Grow the merge trees of volumes, of the minima, of the maxima or of both. The tensors are of `gradient3`.
+class Loops(NamedTuple):
+    """What `reduce` needs to pair the critical edges and squares of N volumes that the merge trees leave over."""
 
-    tree : Tensor, shape (N, D * H * W + 1)
-        Changed: at an extremum, the word of its saddle, EACH * owner + direction, an edge or a square, and its elder;
-        an elder equal to the extremum itself means that its class never dies.
-    loops : bool
-        Whether it is wanted which critical cells are left for loops; that takes both sides.
+    star: Tensor  # as in `Stars`
+    first_edge: Tensor
+    squares: Tensor  # as in `Critical`
+    claims: Tensor  # (N, M) int64: for each critical edge OPEN, or KILLER if it ends a component of V
+    opened: Tensor  # (N, M) int8: for each critical square 1 if it opens a void of V, else 0
+    used: Tensor  # (N,) int64: 0, for `reduce_chain.Pool`
+
+
+def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, sides: Sequence[int]) -> Loops:
+    """Grow the merge trees of volumes on the sides that are wanted: 0 for the minima, 1 for loops, 2 for the maxima.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, D, H, W)
+    stars, critical, trees
+        Of `gradient`. The words of `trees` are changed: that of an extremum has its saddle, EACH * owner + direction,
+        an edge or a square, and its elder, or the extremum itself if its class never dies.
 
     Returns
     -------
-    claims : Tensor, shape (N, M), int64
-        If loops are wanted, what `reduce` begins with: KILLER where the critical edge in that place of `edges` ends a
-        component, in V, else OPEN. Not written behind the end of the list.
-    opened : Tensor, shape (N, M), int8
-        Likewise of `squares`: 1 where a critical square opens a void, else 0.
-    used : Tensor, shape (N,), int64
-        Likewise for the pool of `reduce`: 0.
+    Loops
+        If side 1 is wanted, which takes both trees. Otherwise claims and opened have no columns.
     """
-    n, *size = x.shape
-    most = edges.shape[1]
-    room = (n, most) if loops else (n, 0)
-    claims = torch.empty(room, dtype=torch.int64, device=x.device)
-    opened = torch.empty(room, dtype=torch.int8, device=x.device)
+    n, voxels = trees.extrema.shape
+    loops, most = 1 in sides, critical.edges.shape[1]
+    minima, maxima = loops or 0 in sides, loops or 2 in sides
+    left = (n, most) if loops else (n, 0)
+    claims = torch.empty(left, dtype=torch.int64, device=x.device)
+    opened = torch.empty(left, dtype=torch.int8, device=x.device)
     used = torch.empty(n, dtype=torch.int64, device=x.device)
-    hints = hints_behind(counters, extrema.shape[1])
-    programs = triton.cdiv(extrema.shape[1], _VOXELS_A_PROGRAM)
+    programs = triton.cdiv(voxels, _VOXELS_A_PROGRAM)
     if n:
-        _merge3[(n * programs * (minima + maxima),)](
-            x, star, edges, squares, claims, opened, used, tree, hints, counters, *size, most, programs,
+        outputs = claims, opened, used, trees.words, trees.hints
+        _merge[(n * programs * (minima + maxima),)](
+            x, stars.star, *critical, *outputs, trees.counters, *x.shape[1:], most, programs,
             TOP=top, SIDES=minima + maxima, FIRST=0 if minima else 1, LOOPS=loops, BLOCK=_BLOCK, FEW=_FEW,
             **registers(80), num_warps=1,
         )  # fmt: skip
     if n and loops:
-        lists = edges, squares, first_edge, first_square
-        _mark[(2 * n * programs,)](
-            *lists, extrema, tree, counters, claims, opened, extrema.shape[1], most, programs, BLOCK=_BLOCK, num_warps=1
-        )
-    return claims, opened, used
+        firsts = stars.first_edge, stars.first_square
+        inputs = *critical, *firsts, trees.extrema, trees.words, trees.counters
+        _mark[(2 * n * programs,)](*inputs, claims, opened, voxels, most, programs, BLOCK=_BLOCK, num_warps=1)
+    return Loops(stars.star, stars.first_edge, critical.squares, claims, opened, used)
 
 
 @triton.jit(
     do_not_specialize=["depth", "height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"]
 )
-def _merge3(
+def _merge(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32
     edges,  # [N, most] int32
@@ -109,10 +105,9 @@ def _merge3(
     BLOCK: tl.constexpr,
     FEW: tl.constexpr,
 ):
-    """Trace and merge a share of the critical cells of one window, on one side (0: edges, 1: squares).
+    """Trace and merge a share of one window's critical cells: of its edges (side 0) or of its squares (side 1).
 
-    What `merge` does with saddles. Programs meet in `tree` and `hints` only, by volatile reads and
-    atomic swaps.
+    Programs share nothing but `tree` and `hints`, by volatile reads and atomic swaps; see the kernel of `image.merge`.
     """
     side = tl.program_id(0) % 2 if SIDES == 2 else FIRST
     program = tl.program_id(0) // SIDES
@@ -123,14 +118,14 @@ def _merge3(
     tree += window * (voxels + 1)
     first_slot = program // programs * slots_of(voxels)
     counters += window * COUNTERS
-    # The order of this side: of values, turned round in T and for maxima, and of positions, turned round for maxima.
+    # This tree's order is that of values, reversed in T and for maxima, and then of positions, reversed for maxima.
     turn = 1 - 2 * side
     mirror = -turn if TOP else turn
 
     if LOOPS:
         tl.store(used + window, 0, mask=(side == 0) & (program % programs == 0))
     n = tl.load(counters + (EDGES if side == 0 else SQUARES))
-    n = tl.where(tl.load(counters + STATUS) == 0, n, 0)
+    n = tl.where(tl.load(counters + STATUS) == OK, n, 0)
     share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # whole blocks where there are few cells
     head = program % programs * share
     end = tl.minimum(head + share, n)
@@ -140,19 +135,19 @@ def _merge3(
     active = u != 0
     busy = 0
     while (head < end) | (busy != 0):
-        # Lanes that are done take the next cells, in order.
+        # Lanes that are done take the next cells in order.
         free = (active == 0).to(tl.int32)
         i = head + tl.cumsum(free, 0) - free
         m_new = (free != 0) & (i < end)
         head += tl.sum(free, 0)
         if side == 0:
             cell = tl.load(edges + window * most + i, mask=m_new, other=0)
-            owner, direction = cell // 6, cell % 6
+            owner, direction = cell // EDGES_A_VOXEL, cell % EDGES_A_VOXEL
             if LOOPS:
                 tl.store(claims + window * most + i, OPEN, mask=m_new)
         else:
             cell = tl.load(squares + window * most + i, mask=m_new, other=0)
-            owner, direction = cell // 12, cell % 12
+            owner, direction = cell // SQUARES_A_VOXEL, cell % SQUARES_A_VOXEL
             if LOOPS:
                 tl.store(opened + window * most + i, 0, mask=m_new)
         z, y, x = owner // (height * width), owner // width % height, owner % width
@@ -160,7 +155,7 @@ def _merge3(
             dz, dy, dx = parts_of(edge_bit(direction))
             a, b = minima_below(z, y, x, z + dz, y + dy, x + dx, m_new, star, depth, height, width)
         else:
-            # Along the axis that a square has no part in, one of the cubes beside it is on one side, one on the other.
+            # The two cubes of a square lie on both sides of it, along the axis that it does not extend in.
             dz, dy, dx = parts_of(square_bit(direction))
             z_a, y_a, x_a = z + tl.minimum(dz, 0), y + tl.minimum(dy, 0), x + tl.minimum(dx, 0)
             z_b, y_b, x_b = z_a - (dz == 0).to(tl.int32), y_a - (dy == 0).to(tl.int32), x_a - (dx == 0).to(tl.int32)
@@ -197,17 +192,20 @@ def _mark(
     programs,
     BLOCK: tl.constexpr,
 ):
-    """Mark the cells in the words of every `programs`-th block of extrema of one window, on one side: all different."""
+    """Mark the saddles of every `programs`-th block of one window's minima (side 0) or maxima (side 1).
+
+    No two programs write the same place, because no two extrema of a tree have the same saddle.
+    """
     side = tl.program_id(0) % 2
     program = tl.program_id(0) // 2
     window = (program // programs).to(tl.int64)
     counters += window * COUNTERS
-    cells, first, each = edges, first_edge, 6
+    cells, first, each = edges, first_edge, EDGES_A_VOXEL
     if side == 1:
-        cells, first, each = squares, first_square, 12
+        cells, first, each = squares, first_square, SQUARES_A_VOXEL
     cells += window * most
     n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
-    n = tl.where(tl.load(counters + STATUS) == 0, n, 0)
+    n = tl.where(tl.load(counters + STATUS) == OK, n, 0)
     for start in range(program % programs * BLOCK, n, programs * BLOCK):
         i = start + tl.arange(0, BLOCK)
         i_extremum = window * voxels + tl.where(side == 0, i, voxels - 1 - i)
@@ -216,7 +214,7 @@ def _mark(
         dies = (i < n) & (elder != u)
         owner, direction = saddle // EACH, saddle % EACH
         slot = tl.load(first + window * voxels + owner, mask=dies, other=0)
-        ahead = dies  # an owner's cells follow one another
+        ahead = dies  # the cells of an owner follow one another, so step on to the right one
         while tl.max(ahead.to(tl.int32), 0) != 0:
             ahead &= tl.load(cells + slot, mask=ahead, other=0) != owner * each + direction
             slot += ahead.to(tl.int32)

@@ -1,17 +1,19 @@
-"""Reduce: which critical square ends the loop that a critical edge closes, in 3D, without locks.
+"""Reduce: pair each critical edge that closes a loop with the critical square that ends it, without locks.
 
-The matrix reduction of the textbook, as on the CPU: a column is the boundary of a critical square, a set of edges
-modulo 2, whose latest edge is replaced by what it leads to, or dropped, or the pivot. Of two columns with one pivot,
-the younger adds what the elder has written down. Columns are reduced all at once, each by one program. A pivot has a
-word, (chain, column), which is claimed by compare-and-swap. An elder column that arrives later takes the pivot over,
-and its program goes on with the column that it displaced, to which its own is added (Morozov & Nigmetov 2020).
+This is the matrix reduction of the textbook, as on the CPU. A column is the boundary of a critical square, a set of
+edges modulo 2. Its latest edge is replaced by what it leads to, or dropped, or is the pivot. If two columns have the
+same pivot, the younger adds what the elder has written down. All columns are reduced at once, each by one program. A
+pivot has a word, (chain, column), which is claimed by compare-and-swap. An elder column that arrives later takes the
+pivot over, and its program goes on with the column that it displaced, after adding its own (Morozov & Nigmetov, Towards
+Lockfree Persistent Homology, 2020).
 
-A chain is never changed once a word tells of it, the column in a word only ever gets older, and a swap fails only
-where another succeeds: so it ends, and no word comes again (ABA). The pairing is unique, whatever the schedule.
+A chain is never changed once a word refers to it, the column in a word only ever gets older, and a swap fails only if
+another succeeds. So the reduction ends, and no word occurs twice (no ABA problem). The pairing is unique, whatever the
+schedule; see kernels/README.md.
 
-A chain at hand is in registers. Few outgrow them unless data is noise; those columns are written to a list, and a
-second launch, always made, begins them anew with chains in memory. A window that overflows all memory set aside gets a
-status instead of pairs.
+The chain at hand is in registers. Few chains outgrow them unless the data are noise; their columns are written to a
+list, and a second launch, which is always made, begins them anew with chains in memory. If a window needs more memory
+than was allocated, it gets the status LOOPS_LOST and no loops.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..image.gradient import COUNTERS
+from ..counters import COUNTERS, LOOPS_LOST, OK, SQUARES, STATUS
 from ..runtime.launch import registers
-from .gradient import SQUARES, STATUS
-from .merge import KILLER
+from .gradient import SQUARES_A_VOXEL
+from .merge import KILLER, Loops
 from .reduce_chain import (
     Pool,
     Table,
@@ -42,53 +44,44 @@ from .reduce_chain import (
 )
 from .reduce_flow import directions_of, far_edges, key_of, match, outwards, square_of
 
-OVERFLOWED = tl.constexpr(2)  # the bit of the status
-
 _BLOCK = 64  # owners of edges that registers hold
-_VOXELS_A_PROGRAM = 1024  # of those with chains in registers
+_VOXELS_A_PROGRAM = 1024  # for programs with chains in registers
 _WORDS = 8  # of the pool, a voxel: pure noise of 64^3 takes 4, of 128^3 6, and real data less than 1
-_SLOTS = 1024, 32768  # of a table, the least and the most: the longest chains of pure noise take a third
-_VOXELS_A_SLOT = 32  # of a table in between
-_SLOTS_A_VOXEL = 1  # of all tables, a program each
-# Columns that a diagram has by default: so many or, if more, one for so many voxels. With more, memory grows alike.
-_COLUMNS = 256, 4
-_TILES, _TILE = 512, (64, 512)  # of a table, the most, as each has a slot in registers; and slots of a tile
+_SLOTS = 1024, 32768  # of a table, at least and at most: the longest chains of pure noise take a third
+_VOXELS_A_SLOT = 32  # between these bounds
+_SLOTS_A_VOXEL = 1  # of all tables of a window, one for each program
+_COLUMNS, _VOXELS_A_COLUMN = 256, 4  # default capacity: the larger number; memory grows with the capacity beyond it
+_TILES = 512  # of a table at most, because each has a slot in registers
+_TILE = 64, 512  # slots of a tile, at least and at most
 _REGISTERS = registers(80), registers(255)  # with chains in registers, and in memory
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
-def reduce(
-    x: Tensor,
-    star: Tensor,
-    squares: Tensor,
-    first_edge: Tensor,
-    claims: Tensor,
-    opened: Tensor,
-    used: Tensor,
-    counters: Tensor,
-    top: bool,
-    capacity: int,
-) -> Tensor:
+def reduce(x: Tensor, loops: Loops, counters: Tensor, top: bool, capacity: int) -> Tensor:
     """Pair the critical edges that close a loop with the critical squares that end it.
 
     Parameters
     ----------
-    x, star, squares, first_edge, counters, top
-        Of `gradient3.gradient`; OVERFLOWED is set in the status where memory did not suffice.
-    claims, opened, used : Tensor, shapes (N, E), (N, S) and (N,), int64, int8 and int64
-        Of `merge3`; the first and the last are changed.
+    x : Tensor, shape (N, D, H, W)
+    loops : Loops
+        Of `merge`; claims and used are changed.
+    counters : Tensor, shape (N, COUNTERS), int32
+        The status is set to LOOPS_LOST where memory was not sufficient.
+    top : bool
+        The construction, T or V.
     capacity : int
-        Columns of a diagram: with more than by default, more memory is set aside, in proportion.
+        Columns of a diagram: with more than by default, more memory is allocated, in proportion.
 
     Returns
     -------
     square_of : Tensor, shape (N, E), int32
-        The slot of the square that a critical edge is paired with; negative for the others. Not contiguous: every
-        second word of the claims.
+        The position in `loops.squares` of the square that a critical edge is paired with; negative for other edges. It
+        is not contiguous, but every second word of the claims.
     """
     n, depth, height, width = x.shape
+    star, first_edge, squares, claims, opened, used = loops
     voxels = depth * height * width
-    more = max(1.0, capacity / max(_COLUMNS[0], voxels // _COLUMNS[1]))
+    more = max(1.0, capacity / max(_COLUMNS, voxels // _VOXELS_A_COLUMN))
     memory = int(more * voxels)
     room = min(_WORDS * memory + 64, 2**31 - 1)
     pool = x.new_empty((n, room), dtype=torch.int32)
@@ -98,14 +91,14 @@ def reduce(
     programs = triton.cdiv(memory * _SLOTS_A_VOXEL, slots)
     table = x.new_empty((n * programs, 2, slots), dtype=torch.int32)
     keys = x.new_empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64)
+    tensors = x, star, squares, first_edge, opened, counters, claims, pool, used, table, keys
     sizes = depth, height, width, claims.shape[1], squares.shape[1], room
-    arguments = x, star, squares, first_edge, opened, counters, claims, pool, used, table, keys, *sizes
     if n:
         few, many = _REGISTERS
         in_registers = triton.cdiv(voxels, _VOXELS_A_PROGRAM)
-        _reduce[(n * in_registers,)](*arguments, in_registers, TOP=top, BLOCK=_BLOCK, TABLE=0, num_warps=1, **few)
+        _reduce[(n * in_registers,)](*tensors, *sizes, in_registers, TOP=top, BLOCK=_BLOCK, TABLE=0, num_warps=1, **few)
         tiles = min(slots // _TILE[0], _TILES)
-        _reduce[(n * programs,)](*arguments, programs, TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **many)
+        _reduce[(n * programs,)](*tensors, *sizes, programs, TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **many)
     return claims.view(torch.int32)[:, ::2]
 
 
@@ -120,9 +113,9 @@ def _reduce(
     first_edge,  # [N, D * H * W] int32
     opened,  # [N, most_squares] int8
     counters,  # [N, COUNTERS] int32, the status changed
-    claims,  # [N, most_edges] int64, changed: where OPEN, to where in the pool a chain is * 2^32 + slot of its column
-    pool,  # [N, room] int32, written in parts
-    used,  # [N] int64, changed, see `Pool`
+    claims,  # [N, most_edges] int64, changed: from OPEN to the chain's start in the pool * 2^32 + the column's square
+    pool,  # [N, room] int32, written as far as it is used
+    used,  # [N] int64, changed; see `Pool`
     table,  # [programs of all windows, 2, TABLE] int32, scratch
     keys,  # [programs of all windows, TABLE] of the keys' type, scratch
     depth,
@@ -138,11 +131,10 @@ def _reduce(
 ):
     """Reduce every `programs`-th column of one window: of its squares, or (TABLE > 0) of those in the pool's list.
 
-    The chain at hand is in a block of BLOCK slots, or in a table of TABLE slots in BLOCK tiles.
-
-    Programs meet in `claims`, in the pool and in the status. A chain is written by all threads of a program; after a
-    barrier, one of them publishes it by a swap that releases, and who finds it in the word has acquired it. A chain
-    that is written when its swap fails leaves its place to the next one.
+    The chain at hand is in a block of BLOCK slots, or in a table of TABLE slots in BLOCK tiles, which no other program
+    uses. Programs share `claims`, the pool and the status. All threads of a program write a chain; after a barrier, one
+    of them publishes it by a swap that releases it, and a program that reads the word acquires it. If the swap fails,
+    the next chain overwrites this one.
     """
     program = tl.program_id(0).to(tl.int64)
     window = program // programs
@@ -158,12 +150,12 @@ def _reduce(
     table += program * 2 * TABLE
     table = Table(table, table + TABLE, keys + program * TABLE)
     KEY: tl.constexpr = tl.int32 if values.dtype.element_ty == tl.float32 else tl.int64
-    FULL: tl.constexpr = BLOCK - 3 if TABLE == 0 else TABLE  # with more slots taken there is none for two owners and v
+    FULL: tl.constexpr = BLOCK - 3 if TABLE == 0 else TABLE  # leaves slots for two far owners and v
 
     n = tl.load(counters + SQUARES) if TABLE == 0 else listed(pool)
-    # By an atomic, one thread reads the status for all: another program may be setting it.
-    n = tl.where(tl.atomic_add(counters + STATUS, 0, sem="relaxed") == 0, n, 0)
-    spare, spare_room = 0, 0  # a place in the pool that no word tells of
+    # Another program may be setting the status: with an atomic, one thread reads it for all.
+    n = tl.where(tl.atomic_add(counters + STATUS, 0, sem="relaxed") == OK, n, 0)
+    spare, spare_room = 0, 0  # words of the pool that were allocated, and to which no claim refers
     failed = n < 0
     for i in range((program % programs).to(tl.int32), n, programs):
         owner, cells, key = empty(KEY, BLOCK)
@@ -175,12 +167,12 @@ def _reduce(
             busy = failed == 0
             clear(table, TABLE)
         square = tl.load(squares + column)
-        v = square // 12
+        v = square // SQUARES_A_VOXEL
         key_v = key_of(values, v, True, TOP)
         key_column = key_v
-        p, q = directions_of(square % 12)
+        p, q = directions_of(square % SQUARES_A_VOXEL)
         edges, taken = 0, 0
-        is_new, start = 1, -1  # whether the column is still its square; a chain that is to be added
+        is_new, start = 1, -1  # whether the column is still its square alone; the chain to be added next
         while busy:
             if start >= 0:
                 length = tl.load(pool.words + start)
@@ -193,7 +185,7 @@ def _reduce(
                 owner, cells, key, v, key_v, edges, taken = take_latest(owner, cells, key, table, TABLE)
                 busy &= v >= 0
 
-            # Follow the edges of v as long as some are matched with squares, and there is room.
+            # Follow the edges of v as long as some are matched with squares and there are free slots.
             east, west, south, north, above, below, critical = match(tl.load(star + v, mask=v >= 0, other=0))
             matched = east | west | south | north | above | below
             follows = (is_new != 0) | ((edges & matched) != 0)
@@ -213,14 +205,14 @@ def _reduce(
                 taken += 2
                 follows = (edges & matched) != 0
 
-            # The latest critical edge is the pivot, unless it ends a component.
+            # The pivot is the latest critical edge that does not end a component.
             pivot = -1
             if follows == 0:
                 edges &= critical
                 while (edges != 0) & (pivot < 0):
                     edge = 1 << highest(edges)
                     slot = tl.load(first_edge + v) + count(critical & (edge - 1))
-                    is_killer = tl.load(claims + slot, volatile=True) == KILLER  # others may be claiming it
+                    is_killer = tl.load(claims + slot, volatile=True) == KILLER  # another program may be claiming it
                     edges = tl.where(is_killer, edges ^ edge, edges)
                     pivot = tl.where(is_killer, -1, slot)
             owner, cells, key, lost = toggle(owner, cells, key, table, v, key_v, edges, TABLE)
@@ -228,11 +220,11 @@ def _reduce(
 
             start = -1
             if (failed == 0) & (pivot >= 0):
-                word = tl.atomic_add(claims + pivot, 0, sem="acquire")
+                word = tl.atomic_add(claims + pivot, 0, sem="acquire")  # the holder's chain is read afterwards
                 start = (word >> 32).to(tl.int32)
                 holder = (word & _LOW).to(tl.int32)
                 square_holder = tl.load(squares + holder, mask=word >= 0, other=0)
-                key_holder = key_of(values, square_holder // 12, word >= 0, TOP)
+                key_holder = key_of(values, square_holder // SQUARES_A_VOXEL, word >= 0, TOP)
                 is_elder = (key_column < key_holder) | ((key_column == key_holder) & (square < square_holder))
                 if (word < 0) | is_elder:
                     words = 1 + size_of(owner, cells, table, TABLE)
@@ -243,16 +235,17 @@ def _reduce(
                     start = -1
                     if failed == 0:
                         write(pool.words + spare, words - 1, owner, cells, table, TABLE)
-                        tl.debug_barrier()  # all of it is there before one thread publishes it
+                        tl.debug_barrier()  # all threads have written before one publishes the chain
                         claim = (tl.cast(spare, tl.int64) << 32) | tl.cast(column, tl.int64)
+                        # Release the chain that was written, and acquire the one that is displaced.
                         if tl.atomic_cas(claims + pivot, word, claim, sem="acq_rel") == word:
-                            # Done, or the column that had the pivot goes on with the sum of both chains.
+                            # Finished, or the column that had the pivot goes on with the sum of both chains.
                             spare_room = 0
                             busy = word >= 0
                             start = (word >> 32).to(tl.int32)
                             column, square, key_column = holder, square_holder, key_holder
             if TABLE == 0:
-                # The sum with another chain may have more owners than there are slots.
+                # The sum with the other chain may have more owners than there are slots.
                 length = tl.load(pool.words + start, mask=start >= 0, other=0)
                 spills |= tl.sum((owner >= 0).to(tl.int32), 0) + length > BLOCK
                 if spills:
@@ -260,5 +253,5 @@ def _reduce(
                     tl.store(pool.words + room - 1 - place, column, mask=fits >= 0)
                     failed |= fits < 0
                     busy &= spills == 0
-            tl.atomic_or(counters + STATUS, OVERFLOWED, mask=failed, sem="relaxed")
+            tl.atomic_or(counters + STATUS, LOOPS_LOST, mask=failed, sem="relaxed")
             busy &= failed == 0

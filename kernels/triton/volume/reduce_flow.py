@@ -1,4 +1,4 @@
-"""Stars and squares as `reduce` looks at them: which square an edge is matched with, and what edges a square has.
+"""Stars and squares as `reduce` needs them: the square that an edge is matched with, and the edges of a square.
 
 All numbers are scalars, the same in all threads of a program. A direction is a bit of `cells.DIRECTIONS3`.
 """
@@ -8,18 +8,35 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...cells import EDGES3, NO_X3, NO_Y3, NO_Z3
+from ...cells import (
+    ABOVE_BIT,
+    BELOW_BIT,
+    EAST_BIT,
+    EDGES3,
+    NO_X3,
+    NO_Y3,
+    NO_Z3,
+    NORTH_BIT,
+    SOUTH_BIT,
+    VERTEX_BIT,
+    WEST_BIT,
+)
 from .reduce_chain import highest
 
 _EDGES = tl.constexpr(EDGES3)
+_SIDES = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
+_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _SIDES)
+_TO_BELOW, _TO_NORTH, _TO_WEST, _TO_EAST, _TO_SOUTH, _TO_ABOVE = (tl.constexpr(1 << bit) for bit in _SIDES)
+_VERTEX = tl.constexpr(VERTEX_BIT)
 _NO_X, _NO_Y, _NO_Z = tl.constexpr(NO_X3), tl.constexpr(NO_Y3), tl.constexpr(NO_Z3)
 
 
 @triton.jit
 def match(star):
-    """Match the cells of a star along +x, -x, +y, -y, +z, -z in turn.
+    """Match the cells of a star in the order of `cells`, along +x, -x, +y, -y, +z and -z in turn.
 
-    Returns the cells that are matched with the next higher dimension, for each of the six, and the critical edges.
+    Returns, for each of the six, the cells that are matched with a cell of the next higher dimension, and the critical
+    edges.
     """
     s = star
     east = s & _NO_X & (s >> 1)
@@ -39,51 +56,54 @@ def match(star):
 
 @triton.jit
 def square_of(edges, east, west, south, north, above):
-    """The two directions of a square, the first of a matched edge and the second of the edge across."""
+    """Return the two directions of the square that an edge is matched with: of the edge, and along which it is matched.
+
+    Of `edges`, the latest is taken. The other arguments are those that `match` returns.
+    """
     first = highest(edges)
     edge = 1 << first
-    second = tl.where((edge & above) != 0, 22, 4)
-    second = tl.where((edge & north) != 0, 10, second)
-    second = tl.where((edge & south) != 0, 16, second)
-    second = tl.where((edge & west) != 0, 12, second)
-    second = tl.where((edge & east) != 0, 14, second)
+    second = tl.where((edge & above) != 0, _ABOVE, _BELOW)
+    second = tl.where((edge & north) != 0, _NORTH, second)
+    second = tl.where((edge & south) != 0, _SOUTH, second)
+    second = tl.where((edge & west) != 0, _WEST, second)
+    second = tl.where((edge & east) != 0, _EAST, second)
     return first, second
 
 
 @triton.jit
 def directions_of(square):
-    """The two directions of a square that is a number among those of squares, in order of their bits."""
+    """Return the two directions of a square from its number among the squares, in order of their bits."""
     bit = 2 * square + tl.where(square < 6, 1, 3)
     dx, dy, dz = bit % 3 - 1, bit // 3 % 3 - 1, bit // 9 - 1
-    first = tl.where(dx == 0, 13 + 3 * dy, 13 + dx)
-    second = tl.where(dz == 0, 13 + 3 * dy, 13 + 9 * dz)
+    first = tl.where(dx == 0, 3 * dy + _VERTEX, dx + _VERTEX)
+    second = tl.where(dz == 0, 3 * dy + _VERTEX, 9 * dz + _VERTEX)
     return first, second
 
 
 @triton.jit
 def outwards(v, depth, height, width):
-    """The edges of v that lead out of the window."""
+    """Return the edges of v that lead out of the window."""
     row = v // width
     x, y, z = v - row * width, row % height, row // height
-    edges = tl.where(x == 0, 1 << 12, 0) | tl.where(x == width - 1, 1 << 14, 0)
-    edges |= tl.where(y == 0, 1 << 10, 0) | tl.where(y == height - 1, 1 << 16, 0)
-    return edges | tl.where(z == 0, 1 << 4, 0) | tl.where(z == depth - 1, 1 << 22, 0)
+    edges = tl.where(x == 0, _TO_WEST, 0) | tl.where(x == width - 1, _TO_EAST, 0)
+    edges |= tl.where(y == 0, _TO_NORTH, 0) | tl.where(y == height - 1, _TO_SOUTH, 0)
+    return edges | tl.where(z == 0, _TO_BELOW, 0) | tl.where(z == depth - 1, _TO_ABOVE, 0)
 
 
 @triton.jit
 def far_edges(values, star, v, p, q, out, height, width, TOP: tl.constexpr):
-    """The two edges that do not touch v of the square that v spans with its edges in directions p and q.
+    """Return the two far edges of the square that v spans with its edges in directions p and q: those not at v.
 
     Returns owner, order key and mask of both. The mask is 0 where the edge does not count: where it is matched with its
-    owner, which ends what it leads to, or in the ring, which is a ball, where every loop ends.
+    owner, and so leads nowhere, or where it is outside, where every loop can be contracted.
     """
     step_p, step_q = _step(p, height, width), _step(q, height, width)
     a, b, c = v + step_p, v + step_q, v + step_p + step_q
     p_out, q_out = (out >> p & 1) != 0, (out >> q & 1) != 0
     key_a, key_b = key_of(values, a, p_out == 0, TOP), key_of(values, b, q_out == 0, TOP)
     key_c = key_of(values, c, (p_out | q_out) == 0, TOP)
-    a_later = q_out | (key_a > key_c) | ((key_a == key_c) & (q < 13))
-    b_later = p_out | (key_b > key_c) | ((key_b == key_c) & (p < 13))
+    a_later = q_out | (key_a > key_c) | ((key_a == key_c) & (q < _VERTEX))
+    b_later = p_out | (key_b > key_c) | ((key_b == key_c) & (p < _VERTEX))
     owner_a, owner_b = tl.where(a_later, a, c), tl.where(b_later, b, c)
     edge_a = _beyond_vertex(star, owner_a, tl.where(a_later, q, 26 - q), p_out == 0)
     edge_b = _beyond_vertex(star, owner_b, tl.where(b_later, p, 26 - p), q_out == 0)
@@ -92,9 +112,9 @@ def far_edges(values, star, v, p, q, out, height, width, TOP: tl.constexpr):
 
 @triton.jit
 def _beyond_vertex(star, v, direction, there):
-    """The mask of an edge of v, or 0 if v is matched with it: with the first of E, W, S, N, above, below in the star.
+    """Return the mask of an edge of v, or 0 if v is matched with it, the first of E, W, S, N, above and below.
 
-    What comes first has a bit nearer to the vertex's, 13, or as near and higher.
+    An edge comes before another in this order if its bit is nearer to the vertex's, 13, or as near and higher.
     """
     nearer = (1 << tl.maximum(direction, 27 - direction)) - (2 << tl.minimum(direction, 26 - direction))
     cells = tl.load(star + v, mask=there, other=0)
@@ -103,8 +123,8 @@ def _beyond_vertex(star, v, direction, there):
 
 @triton.jit
 def _step(direction, height, width):
-    """How far an edge leads, in the flat index."""
-    away = direction - 13
+    """Return how far an edge leads, as a difference of flat indices."""
+    away = direction - _VERTEX
     size = tl.abs(away)
     cells = tl.where(size == 1, 1, tl.where(size == 3, width, height * width))
     return tl.where(away < 0, -cells, cells)
@@ -112,7 +132,7 @@ def _step(direction, height, width):
 
 @triton.jit
 def key_of(values, i, there, TOP: tl.constexpr):
-    """The order key of a voxel: an integer of the same order as its value, or as its negative. Zeros are equal."""
+    """Return the order keys of voxels: integers in the order of their values, or in T of the negatives; -0 equals 0."""
     value = tl.load(values + i, mask=there, other=0.0)
     bits = value.to(tl.int32 if value.dtype == tl.float32 else tl.int64, bitcast=True)
     size = bits & ((1 << (bits.dtype.primitive_bitwidth - 1)) - 1)

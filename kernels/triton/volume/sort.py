@@ -1,84 +1,88 @@
-"""Sort: lists of pairs of which only the device knows how long they are; the longest pair first, then by code.
+"""Sort: lists of pairs, whose lengths only the device knows; the longest pair first, then by code.
 
-Runs of pairs are sorted, and then WAYS runs at a time merged to longer ones, until the longest list that there could be
-is one run. Each launch takes as many steps as there are pairs. A pair's place in a merged run is the number of those
-before it, which a binary search finds in each of the other runs.
+Runs of pairs are sorted, and then _WAYS runs at a time are merged to longer ones, until the longest list that there
+could be is one run. The work of each launch is proportional to the pairs that there are. A pair's place in a merged run
+is the number of pairs before it, which a binary search finds in each of the other runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..image.gradient import COUNTERS
-from ..image.place import write_none, write_pairs
+from ...records import Pairs
+from ..counters import COUNTERS, PAIRS
+from ..image.sort import write_none, write_pairs
 from ..runtime.launch import INTERPRETED
-from .gradient import PAIRS
 
 RUN = 1024 if INTERPRETED else 32  # a power of two
 _WAYS = 8
-ROWS = ["slots_0", "slots_1", "all_slots", "programs", "sides", "order"]  # how lists are divided among programs
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
-def sort(
-    x: Tensor,
-    counters: Tensor,
-    lengths: Tensor,
-    codes: Tensor,
-    index: list[Tensor],
-    values: list[Tensor],
-    count: list[Tensor],
-    voxels: int,
-    longest: int,
-    rows: Sequence[int],
-    grid: tuple[int],
-) -> None:
-    """Order the pairs of every list and write as many as fit into index and values (N, 2, K), and their count (N,).
+class Lists(NamedTuple):
+    """The pairs of N windows, in one list a side."""
 
-    lengths, codes : Tensor, shape (N, slots), of x's dtype and int32 or int64
-        The lists of `emit3`, changed.
-    index, values, count : list of Tensor
-        Of one to three sides.
-    longest : int
-        A bound on the pairs of a list.
-    rows, grid
-        How `emit3` divides the lists among programs.
+    lengths: Tensor  # (N, all_slots) of the windows' dtype: persistence
+    codes: Tensor  # (N, all_slots) int32 or int64: births and deaths; see `coded`
+
+
+class Shares(NamedTuple):
+    """How lists lie in the slots of a window, and how they are divided among programs; flat as the kernels take it."""
+
+    slots_0: int  # where the second list begins
+    slots_1: int  # and the third
+    all_slots: int
+    programs: int  # for each list
+    sides: int  # how many lists there are
+    order: int  # their sides, two bits each
+
+
+SHARES = [*Shares._fields]
+
+
+def sort(
+    x: Tensor, counters: Tensor, lists: Lists, shares: Shares, pairs: Sequence[Pairs[Tensor]], longest: int
+) -> None:
+    """Order the pairs of one to three lists, and write as many as fit into the columns of `pairs`, of each side.
+
+    lists : changed. longest : a bound on the pairs of a list.
     """
-    three = 0, len(index) // 2, -1  # of as many sides or fewer
-    outputs = [part[i] for part in (index, values, count) for i in three]
-    columns = [index[i].shape[2] for i in three]
-    lengths_out, codes_out = torch.empty_like(lengths), torch.empty_like(codes)
-    _sort_runs[grid](lengths, codes, lengths_out, codes_out, counters, *rows, RUN=RUN, num_warps=1)
+    three = pairs[0], pairs[len(pairs) // 2], pairs[-1]  # of as many sides or fewer
+    outputs = [part for parts in zip(*three, strict=True) for part in parts]
+    columns = [part.index.shape[2] for part in three]
+    grid = (len(x) * shares.programs * shares.sides,)
+    spare = Lists(*map(torch.empty_like, lists))
+    _sort_runs[grid](*lists, *spare, counters, *shares, RUN=RUN, num_warps=1)
     run, last = RUN, False
     while not last:
-        lengths, codes, lengths_out, codes_out = lengths_out, codes_out, lengths, codes
+        lists, spare = spare, lists
         last = run * _WAYS >= longest
-        lists = lengths, codes, lengths_out, codes_out
-        arguments = x, counters, *lists, *outputs, *columns, voxels, *rows, run
-        _merge_runs[grid](*arguments, WAYS=_WAYS, LAST=last, RUN=RUN, num_warps=1)
+        sizes = *columns, x.shape[1:].numel(), *shares, run
+        _merge_runs[grid](x, counters, *lists, *spare, *outputs, *sizes, WAYS=_WAYS, LAST=last, RUN=RUN, num_warps=1)
         run *= _WAYS
 
 
 def code_type(voxels: int) -> torch.dtype:
-    """The dtype of codes of pairs in windows of so many voxels."""
+    """Return the dtype of codes of pairs in windows of so many voxels."""
     return torch.int32 if voxels < 2**16 else torch.int64
 
 
 @triton.jit
 def coded(birth, death, p_code):
-    """Codes of pairs, for a place: signed numbers in the order of births and then of deaths, of which -1 is least."""
+    """Return codes of the dtype of p_code: signed numbers in the order of births, and then of deaths from -1 on."""
     is_short: tl.constexpr = p_code.dtype.element_ty == tl.int32
     return (birth - 32768) << 16 | (death + 1) if is_short else birth.to(tl.int64) << 32 | (death + 1).to(tl.int64)
 
 
 @triton.jit
 def decoded(code):
-    """The births and deaths of codes."""
+    """Return the births and deaths of codes."""
     if code.dtype == tl.int32:
         birth, death = (code >> 16) + 32768, (code & 0xFFFF) - 1
     else:
@@ -87,10 +91,11 @@ def decoded(code):
 
 
 @triton.jit
-def part_of(slots_0, slots_1, all_slots, programs, sides, order):
-    """What a program of `emit3` or of this stage has to do; `order` has the number of each part's side in two bits.
+def share_of(slots_0, slots_1, all_slots, programs, sides, order):
+    """Return the share of this program in the lists of all windows; for the arguments, see `Shares`.
 
-    Returns the number of a side, its part, the window, where this list begins, and which of its programs this one is.
+    Returns the side, which of the window's lists it has, the window, where the list begins, and which of the list's
+    programs this one is.
     """
     part = tl.program_id(0) % sides
     program = tl.program_id(0) // sides
@@ -99,7 +104,7 @@ def part_of(slots_0, slots_1, all_slots, programs, sides, order):
     return (order >> (2 * part)) & 3, part, window, window * all_slots + begin, program % programs
 
 
-@triton.jit(do_not_specialize=ROWS)
+@triton.jit(do_not_specialize=SHARES)
 def _sort_runs(
     lengths,  # [N, all_slots] float32 or float64
     codes,  # [N, all_slots] int32 or int64
@@ -114,8 +119,8 @@ def _sort_runs(
     order,
     RUN: tl.constexpr,
 ):
-    """Sort every `programs`-th run of RUN pairs of one list."""
-    side, _, window, begin, program = part_of(slots_0, slots_1, all_slots, programs, sides, order)
+    """Sort every `programs`-th run of RUN pairs of one list. Programs share no run."""
+    side, _, window, begin, program = share_of(slots_0, slots_1, all_slots, programs, sides, order)
     n = tl.load(counters + window * COUNTERS + PAIRS + side)
     lane = tl.arange(0, RUN)
     for start in range(program * RUN, n, programs * RUN):
@@ -131,11 +136,11 @@ def _sort_runs(
 
 @triton.jit
 def _before(length_a, code_a, length_b, code_b, equal):
-    """Whether the pair a comes before b: the longer one, then the one of lesser code; of equal ones if `equal` is."""
+    """Return whether pair a comes before b: if it is longer, or else has the lesser code; `equal` if both are equal."""
     return (length_a > length_b) | (length_a == length_b) & ((code_a < code_b) | (code_a == code_b) & equal)
 
 
-@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "voxels", *ROWS, "run"], do_not_specialize_on_alignment=["x"])
+@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "voxels", *SHARES, "run"], do_not_specialize_on_alignment=["x"])
 def _merge_runs(
     x,  # [N, D, H, W] float32 or float64
     counters,  # [N, COUNTERS] int32
@@ -143,7 +148,7 @@ def _merge_runs(
     codes,  # [N, all_slots] int32 or int64, likewise
     lengths_out,  # [N, all_slots] of x's dtype, written unless LAST
     codes_out,  # [N, all_slots] of the dtype of codes, written unless LAST
-    index_0,  # [N, 2, k_0] int64, of the first side; all that follow are written if LAST
+    index_0,  # [N, 2, k_0] int64, of the first side; this and all that follow are written if LAST
     index_1,  # [N, 2, k_1] int64, of the second of three
     index_2,  # [N, 2, k_2] int64, of the last
     values_0,  # [N, 2, k_0] of x's dtype
@@ -167,11 +172,12 @@ def _merge_runs(
     LAST: tl.constexpr,
     RUN: tl.constexpr,
 ):
-    """Merge each WAYS runs of `run` pairs of one list, every `programs`-th RUN pairs of it.
+    """Merge groups of WAYS runs of `run` pairs of one list: find the places of every `programs`-th RUN pairs.
 
-    LAST: they make one run, whose pairs are written to their columns, and -1 behind them all.
+    If LAST, the result is one run, whose pairs are written to their columns, with -1 behind them. Programs write
+    different places, because no two pairs of a list have the same one, and read the lists of the launch before.
     """
-    side, part, window, begin, program = part_of(slots_0, slots_1, all_slots, programs, sides, order)
+    side, part, window, begin, program = share_of(slots_0, slots_1, all_slots, programs, sides, order)
     n = tl.load(counters + window * COUNTERS + PAIRS + side)
     k, index, values, count = k_0, index_0, values_0, count_0
     if part == sides - 1:
@@ -212,7 +218,7 @@ def _merge_runs(
 
 @triton.jit
 def _pairs_before(length, code, lengths, codes, size, run, equal):
-    """How many pairs of a sorted run come before each pair, by binary search; equal ones do if `equal` is.
+    """Count the pairs of a sorted run that come before each pair; equal ones do if `equal`.
 
     size : of the run, at most `run`, which is a power of two.
     """

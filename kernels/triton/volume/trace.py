@@ -1,7 +1,7 @@
-"""Trace in 3D: the extrema where the gradient leads from a critical edge or square.
+"""Trace: the extrema where the gradient leads from a critical edge or square.
 
-As in 2D, see `trace`: called by `merge3`, two walkers at a time, a voxel or a cube a step. A walker is a triple of
-coordinates (z, y, x), those of a cube its corner of least index. Beyond the window there is nothing in any star.
+As for images, but `merge` follows two paths at a time, a voxel or a cube a step. A position is a triple of coordinates
+(z, y, x), that of a cube its corner of least index. Stars outside the window are empty.
 """
 
 from __future__ import annotations
@@ -9,47 +9,49 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-# Bits of the directions to the neighbours, see `cells`.
-_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in (4, 10, 12, 14, 16, 22))
-_EDGE_BITS = tl.constexpr(sum(bit << 5 * i for i, bit in enumerate((4, 10, 12, 14, 16, 22))))
+from ...cells import ABOVE_BIT, BELOW_BIT, EAST_BIT, NORTH_BIT, SOUTH_BIT, WEST_BIT
+
+_BITS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
+_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _BITS)
+_EDGE_BITS = tl.constexpr(sum(bit << 5 * i for i, bit in enumerate(_BITS)))  # five bits for each of the six
 
 
 @triton.jit
 def edge_bit(direction):
-    """The bit of the edge whose place is `direction` among the six."""
+    """Return the bits of edges from their directions, numbers among the six."""
     return (_EDGE_BITS >> (5 * direction)) & 31
 
 
 @triton.jit
 def square_bit(direction):
-    """The bit of the square whose place is `direction` among the twelve."""
+    """Return the bits of squares from their directions, numbers among the twelve."""
     return 2 * direction + tl.where(direction < 6, 1, 3)
 
 
 @triton.jit
 def parts_of(bit):
-    """The parts of a direction, -1, 0 or 1 each, in z, y and x."""
+    """Return the steps of a cell's bit in z, y and x, each -1, 0 or 1."""
     return bit // 9 - 1, bit // 3 % 3 - 1, bit % 3 - 1
 
 
 @triton.jit
 def star_of(star, z, y, x, there, depth, height, width):
-    """Load stars of a window; 0 where there is nobody and outside."""
+    """Load stars of a window; 0 outside and in lanes that are not `there`."""
     there &= _within(z, depth) & _within(y, height) & _within(x, width)
     return tl.load(star + (z * height + y) * width + x, mask=there, other=0)
 
 
 @triton.jit
 def _within(i, size):
-    return i.to(tl.uint32) < size.to(tl.uint32)  # as unsigned numbers, negative ones are larger than all
+    return i.to(tl.uint32) < size.to(tl.uint32)  # negative numbers are large as unsigned ones
 
 
 @triton.jit
 def minima_below(z_a, y_a, x_a, z_b, y_b, x_b, walks, star, depth, height, width):
-    """Follow two vertices down, each to the other end of the edge that it is matched with.
+    """Follow two paths down, from each vertex to the other end of the edge that it is matched with.
 
     walks : the lanes that have vertices. star : [D, H, W] int32.
-    Returns the flat indices of the minima, D * H * W for the ring.
+    Returns the flat indices of the minima, D * H * W for the outside.
     """
     walks_a, walks_b = walks, walks
     while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
@@ -60,7 +62,7 @@ def minima_below(z_a, y_a, x_a, z_b, y_b, x_b, walks, star, depth, height, width
 
 @triton.jit
 def _down(z, y, x, walks, star, depth, height, width):
-    """Take a step; returns also who may have more to take."""
+    """Take a step, and return the position and whether the path may go on."""
     cells = star_of(star, z, y, x, walks, depth, height, width)
     east, west = (cells >> _EAST) & 1, (cells >> _WEST) & 1
     south, north = (cells >> _SOUTH) & 1, (cells >> _NORTH) & 1
@@ -74,13 +76,14 @@ def _down(z, y, x, walks, star, depth, height, width):
 
 @triton.jit
 def _index(z, y, x, depth, height, width):
+    """Return flat indices; D * H * W outside."""
     inside = _within(z, depth) & _within(y, height) & _within(x, width)
     return tl.where(inside, (z * height + y) * width + x, depth * height * width)
 
 
 @triton.jit
 def maxima_above(z_a, y_a, x_a, z_b, y_b, x_b, walks, star, depth, height, width):
-    """Follow two cubes up, each across the square that it is matched with.
+    """Follow two paths up, from each cube across the square that it is matched with.
 
     walks : the lanes that have cubes. star : [D, H, W] int32.
     Returns the flat indices of the owners of the maxima, D * H * W for the outside.
@@ -94,7 +97,7 @@ def maxima_above(z_a, y_a, x_a, z_b, y_b, x_b, walks, star, depth, height, width
 
 @triton.jit
 def _up(z, y, x, walks, star, depth, height, width):
-    """Take a step; returns also who may have more to take."""
+    """Take a step, and return the position and whether the path may go on."""
     # A cube is in the star of its latest corner only, in the direction that leads from there to the opposite corner.
     cells = tl.zeros_like(z)
     side_z, side_y, side_x = cells, cells, cells
@@ -104,9 +107,9 @@ def _up(z, y, x, walks, star, depth, height, width):
         owns = ((at >> (26 - 18 * dz - 6 * dy - 2 * dx)) & 1) != 0
         cells = tl.where(owns, at, cells)
         side_z, side_y, side_x = tl.where(owns, dz, side_z), tl.where(owns, dy, side_y), tl.where(owns, dx, side_x)
-    # With which square a cube is matched, of the order of `gradient3`: one to the east of the vertex with the square to
-    # its west; one to the west with the square to its east, if nobody is beyond. Of those left, both west, one to the
-    # south with the square to its north; and so on. The layer below or above the vertex that the cube is in:
+    # In the order of `critical_cells`, a cube to the east of the vertex is matched with the square to its west, and one
+    # to the west with the square to its east, if there is no cube beyond. Of those left, both west, one to the south is
+    # matched with the square to its north, and so on. The layer below or above the vertex that has the cube:
     layer = tl.where(side_z == 0, cells >> 18, cells)
     beyond_x = (tl.where(side_y == 0, layer >> 8, layer >> 2) & 1) != 0
     beyond_y = (layer & 0x140) == 0x140
@@ -123,6 +126,7 @@ def _up(z, y, x, walks, star, depth, height, width):
 
 @triton.jit
 def _owner(z, y, x, star, depth, height, width):
+    """Return the flat indices of the owners of maxima; D * H * W where a path has ended outside."""
     z += 1
     y += 1
     x += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from gpuph.kernels.cpu.image.emit import Sorting, read_levels, sort_pairs
 from gpuph.kernels.cpu.records import Windows
 from gpuph.kernels.cpu.runtime.sort import no_places

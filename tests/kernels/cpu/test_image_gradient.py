@@ -5,9 +5,9 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.image import gradient
 
 from gpuph.kernels import cells
+from gpuph.kernels.cpu.image import gradient
 from support import inputs
 from support.image_stages import keys_of
 

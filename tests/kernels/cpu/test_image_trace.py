@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.image import trace
 from scipy import ndimage
 
+from gpuph.kernels.cpu.image import trace
 from support import inputs
 from support.image_stages import Grid
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from gpuph.kernels.cpu.merge import merge
 from gpuph.kernels.cpu.records import MergeTree, Saddles
 

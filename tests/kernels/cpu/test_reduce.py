@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from gpuph.kernels import cells
 from gpuph.kernels.cpu.runtime import jit
 from gpuph.kernels.cpu.volume import chain, reduce
 from gpuph.kernels.cpu.volume import trace as trace3
-
-from gpuph.kernels import cells
 from support import inputs
 from support.volume_stages import Grid
 

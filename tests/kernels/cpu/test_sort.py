@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from gpuph.kernels.cpu.runtime.sort import allocate_keys, argsort, no_places, sort
 
 

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from gpuph.kernels.cpu.runtime.jit import kernel
-from gpuph.kernels.cpu.runtime.threads import Helpers, by_turns, on_threads, over_windows, take
 
 import gpuph
+from gpuph.kernels.cpu.runtime.jit import kernel
+from gpuph.kernels.cpu.runtime.threads import Helpers, by_turns, on_threads, over_windows, take
 from support.inputs import image
 
 # Below 32768 values PyTorch uses no threads of its own; they would not survive a fork.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.volume import stars
 
 from gpuph.kernels import cells
+from gpuph.kernels.cpu.volume import stars
 from support import inputs
 from support.volume_stages import NUMBER, Grid, random_neighbours, star_of
 

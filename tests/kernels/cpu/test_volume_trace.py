@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpuph.kernels.cpu.volume import trace as trace3
 from scipy import ndimage
 
 from gpuph.kernels import cells
+from gpuph.kernels.cpu.volume import trace as trace3
 from support import inputs
 from support.volume_stages import NUMBER, Grid, random_neighbours, star_of
 

@@ -17,14 +17,15 @@ pytestmark = pytest.mark.device_only
 
 # Kernels for volumes: critical cells, then the cells that are left for loops, and the reduction in registers and in
 # memory.
-CELLS = ["_gradient3", "_merge3"]
-LOOPS = ["_mark", "_reduce", "_reduce"]
+CELLS = ["volume gradient", "volume merge"]
+LOOPS = ["volume mark", "volume reduce", "volume reduce"]
 
 
 def stages(dims: tuple[int, ...], construction: str = "T") -> list[str]:
     """Return the kernels that persistence of images launches: critical cells, minima, maxima, sort keys, columns."""
     minima, maxima = (1 in dims, 0 in dims) if construction == "T" else (0 in dims, 1 in dims)
-    return ["_gradient", *["_merge"] * minima, *["_ascents", "_merge"] * maxima, "_pairs", "_place"]
+    merges = ["merge"] * minima + ["ascents", "merge"] * maxima
+    return [f"image {stage}" for stage in ("gradient", *merges, "pairs", "merge_runs")]
 
 
 class Counted(TorchDispatchMode):
@@ -69,7 +70,7 @@ def test_persistence_launches_do_not_depend_on_the_batch(n: int, shape: tuple[in
         x = torch.empty(n, *shape, device="meta", requires_grad=True)
         with stubbed() as launches, Counted() as counted:
             diagrams = gpuph.persistence(x, dims, construction)
-        assert [launch.kernel.__name__ for launch in launches] == stages(dims, construction)
+        assert [launch.stage for launch in launches] == stages(dims, construction)
         assert counted.names == ["aten::zeros"] + ["aten::clone"] * (1 + len(dims))  # a copy for each gradient
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
@@ -87,10 +88,10 @@ def test_launches_of_volumes_do_not_depend_on_the_batch(n: int, size: int) -> No
         x = torch.empty(n, size, size, size, device="meta", dtype=dtype, requires_grad=True)
         with stubbed() as launches, Counted() as counted:
             diagrams = gpuph.persistence(x, dims, construction)
-        names = [launch.kernel.__name__ for launch in launches]
-        first = CELLS + (LOOPS if 1 in dims else []) + ["_pairs3", "_sort_runs"]
+        names = [launch.stage for launch in launches]
+        first = CELLS + (LOOPS if 1 in dims else []) + ["volume pairs", "volume sort_runs"]
         assert names[: len(first)] == first
-        assert set(names[len(first) :]) == {"_merge_runs"} and len(names) <= len(first) + merges
+        assert set(names[len(first) :]) == {"volume merge_runs"} and len(names) <= len(first) + merges
         assert counted.names == ["aten::zeros"] + ["aten::clone"] * (1 + len(dims))  # a copy for each gradient
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
@@ -100,7 +101,7 @@ def test_pairs_that_exceed_a_sort_key_are_sorted_on_the_device(shape: tuple[int,
     x = torch.empty(3, *shape, device="meta", dtype=dtype)
     with stubbed() as launches:
         gpuph.persistence(x, dims=(1,))
-    assert [launch.kernel.__name__ for launch in launches] == stages((1,))[:-1]
+    assert [launch.stage for launch in launches] == stages((1,))[:-1]
 
 
 def test_empty_batch_launches_nothing() -> None:
@@ -119,7 +120,9 @@ def test_matching_launches_do_not_depend_on_the_batch(sizes: tuple[int, int], so
         a, b = gpuph.Diagram(*leaves[:2], index, index, count), gpuph.Diagram(*leaves[2:], index, index, count)
         with stubbed() as launches, Counted() as counted:
             matching = gpuph.match(a, b, solver=solver)
-        assert [launch.kernel.__name__ for launch in launches] == ["_match"] * (1 + (min(sizes) >= 2000)) + ["_cost"]
+        assert [launch.stage for launch in launches] == ["matching match"] * (1 + (min(sizes) >= 2000)) + [
+            "matching cost"
+        ]
         assert counted.names == []
         matching.cost.sum().backward()
         assert all(leaf.grad is not None for leaf in leaves)
@@ -130,7 +133,7 @@ def test_empty_diagrams_are_matched_on_the_device() -> None:
     nothing = gpuph.Diagram(points, points, points, points, count)
     with stubbed() as launches:
         gpuph.match(nothing, nothing)
-    assert [launch.kernel.__name__ for launch in launches] == ["_match", "_cost"]
+    assert [launch.stage for launch in launches] == ["matching match", "matching cost"]
 
 
 @pytest.mark.parametrize("batch", [1, 16])
@@ -143,9 +146,9 @@ def test_loss_and_backward_stay_on_the_device(batch: int, dims: tuple[int, ...])
         loss = loss_fn(pred, target)
     with stubbed() as backward, Counted() as counted_backward:
         loss.backward()
-    names = [launch.kernel.__name__ for launch in forward]
-    assert names == ["_lay", "_frame", *stages(dims)] + ["_matched_cost"] * len(dims)
-    assert [launch.kernel.__name__ for launch in backward] == ["_scatter_slopes"] * len(dims)
+    names = [launch.stage for launch in forward]
+    assert names == ["copy_windows", "fill_frames", *stages(dims)] + ["matching matched_cost"] * len(dims)
+    assert [launch.stage for launch in backward] == ["scatter_slopes"] * len(dims)
     assert (len(counted_forward.names), len(counted_backward.names)) == (10 + len(dims), 2 + len(dims))
     assert pred.grad is not None and pred.grad.shape == pred.shape
 
@@ -159,11 +162,11 @@ def test_loss_of_volumes_and_backward_stay_on_the_device(batch: int, dims: tuple
         loss = gpuph.LocalizedPHLoss(window=32, dims=dims)(pred, target)
     with stubbed() as backward, Counted() as counted_backward:
         loss.backward()
-    names = [launch.kernel.__name__ for launch in forward]
-    merges = ["_merge_runs"] * names.count("_merge_runs")
-    pairs = [*CELLS, *LOOPS, "_pairs3", "_sort_runs", *merges]
-    matching = ["_matched_cost"] * 2  # diagrams are wide enough for thousands of points
-    assert names == ["_lay", "_frame", *pairs] + ["_locate"] * len(dims) + matching * len(dims)
-    assert [launch.kernel.__name__ for launch in backward] == ["_scatter_slopes"] * len(dims)
+    names = [launch.stage for launch in forward]
+    merges = ["volume merge_runs"] * names.count("volume merge_runs")
+    pairs = [*CELLS, *LOOPS, "volume pairs", "volume sort_runs", *merges, *["translate_pixels"] * len(dims)]
+    matching = ["matching matched_cost"] * 2  # diagrams are wide enough for thousands of points
+    assert names == ["copy_windows", "fill_frames", *pairs] + matching * len(dims)
+    assert [launch.stage for launch in backward] == ["scatter_slopes"] * len(dims)
     assert (len(counted_forward.names), len(counted_backward.names)) == (10 + len(dims), 2 + len(dims))
     assert pred.grad is not None and pred.grad.shape == pred.shape

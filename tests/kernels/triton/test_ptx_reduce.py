@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench.train import neurons
+from gpuph.kernels import Status
 from support import inputs
 from support.emulation import CHAINS, SCHEDULES, needs_ptx, ptx
 from support.engines import Launch, stubbed
@@ -18,8 +19,10 @@ from support.reduce_inputs import inputs_of, pairs_of
 from support.resources import TARGETS, compile_for, resources
 
 pytest.importorskip("triton")
+from gpuph.kernels.triton.counters import STATUS
+from gpuph.kernels.triton.volume.merge import Loops
+
 module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
-STATUS, NAN, OVERFLOWED = 4, 1, 2
 CROWDED = {"_VOXELS_A_PROGRAM": 32, "_SLOTS_A_VOXEL": 8}  # many programs compete for the same pivots
 
 
@@ -114,10 +117,10 @@ def test_overflow_is_reported_and_affects_only_its_window(small: dict[str, Any],
     arguments, edges, expected = inputs_of(windows, top)
     assert len(expected[1]) == 1
     for seed in range(2):
-        fresh = arguments._make(part.clone() if isinstance(part, torch.Tensor) else part for part in arguments)
+        fresh = arguments.copy()
         with ptx(seed, **CHAINS), mock.patch.multiple(module, **small, **CROWDED):
             square_of = module.reduce(*fresh)
-        assert fresh.counters[:, STATUS].tolist() == [OVERFLOWED, 0, OVERFLOWED]
+        assert fresh.counters[:, STATUS.value].tolist() == [Status.LOOPS_LOST, Status.OK, Status.LOOPS_LOST]
         assert pairs_of(square_of, edges, arguments)[1] == expected[1]
 
 
@@ -127,16 +130,11 @@ def test_overflow_is_reported_and_affects_only_its_window(small: dict[str, Any],
 def test_larger_capacity_resolves_the_overflow(small: dict[str, Any], top: bool) -> None:
     arguments, edges, expected = inputs_of(volumes("noise", (15, 16, 17), 2), top)
     usual = 15 * 16 * 17 // 4
-    for capacity, status in ((usual, OVERFLOWED), (16 * usual, 0)):
-        fresh = arguments._replace(
-            claims=arguments.claims.clone(),
-            used=arguments.used.clone(),
-            counters=arguments.counters.clone(),
-            capacity=capacity,
-        )
+    for capacity, status in ((usual, Status.LOOPS_LOST), (16 * usual, Status.OK)):
+        fresh = arguments.copy()._replace(capacity=capacity)
         with ptx(0, **CHAINS), mock.patch.multiple(module, **small, **CROWDED):
             square_of = module.reduce(*fresh)
-        assert fresh.counters[:, STATUS].tolist() == [status] * 2
+        assert fresh.counters[:, STATUS.value].tolist() == [status] * 2
     assert pairs_of(square_of, edges, arguments) == expected
 
 
@@ -144,7 +142,7 @@ def test_larger_capacity_resolves_the_overflow(small: dict[str, Any], top: bool)
 def test_empty_batch_launches_nothing() -> None:
     none, claims = torch.empty(0, 3, dtype=torch.int32), torch.empty(0, 3, dtype=torch.int64)
     with ptx(0) as emulation:
-        square_of = module.reduce(torch.empty(0, 2, 3, 4), none, none, none, claims, none, none, none, True, 0)
+        square_of = module.reduce(torch.empty(0, 2, 3, 4), Loops(none, none, none, claims, none, none), none, True, 0)
     assert square_of.shape == (0, 3) and not emulation.launches
 
 
@@ -166,10 +164,16 @@ def launches(side: int, top: bool, dtype: torch.dtype, capacity: int = 0) -> lis
     def new(*size: int, dtype: torch.dtype = torch.int32) -> torch.Tensor:
         return torch.empty(size, dtype=dtype, device="meta")
 
-    lists = new(n, 3 * voxels), new(n, voxels), new(n, 3 * voxels, dtype=torch.int64), new(n, 3 * voxels)
-    used = new(n, dtype=torch.int64)
+    loops = Loops(
+        star=new(n, *shape),
+        first_edge=new(n, voxels),
+        squares=new(n, 3 * voxels),
+        claims=new(n, 3 * voxels, dtype=torch.int64),
+        opened=new(n, 3 * voxels),
+        used=new(n, dtype=torch.int64),
+    )
     with stubbed() as made:
-        square_of = module.reduce(new(n, *shape, dtype=dtype), new(n, *shape), *lists, used, new(n, 8), top, capacity)
+        square_of = module.reduce(new(n, *shape, dtype=dtype), loops, new(n, 8), top, capacity)
     assert square_of.shape == (n, 3 * voxels) and square_of.is_meta
     return made
 

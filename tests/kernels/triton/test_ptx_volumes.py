@@ -73,7 +73,7 @@ def test_nan_of_either_sign_affects_only_its_window() -> None:
 
 @pytest.mark.parametrize("construction", ["T", "V"])
 def test_cell_lists_of_windows_with_nans_stay_within_their_bounds(construction: str) -> None:
-    gradient3 = importlib.import_module("gpuph.kernels.triton.volume.gradient")
+    gradient = importlib.import_module("gpuph.kernels.triton.volume.gradient").gradient
     rng = np.random.default_rng(0)
     for seed in range(40):
         shape = tuple(int(size) for size in rng.integers(1, 6, 3))
@@ -81,45 +81,43 @@ def test_cell_lists_of_windows_with_nans_stay_within_their_bounds(construction: 
         x[torch.from_numpy(rng.random(x.shape)) < rng.random()] = float("nan")
         with ptx(seed, **CHAINS):
             assert_same_pairs(x, DIMS, construction, capacity=50)
-            _, edges, _, _, _, extrema, _, counters = gradient3.gradient(x, construction == "T")
-        n_edges, n_squares, n_minima, n_maxima = counters[0, :4].tolist()
-        assert max(n_edges, n_squares) <= edges.shape[1] and n_minima + n_maxima <= extrema.shape[1]
+            _, critical, trees = gradient(x, construction == "T")
+        n_edges, n_squares, n_minima, n_maxima = trees.counters[0, :4].tolist()
+        assert max(n_edges, n_squares) <= critical.edges.shape[1] and n_minima + n_maxima <= trees.extrema.shape[1]
 
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "integers"])
 def test_lower_stars_and_critical_cells_equal_the_cpu(kind: str, top: bool) -> None:
-    gradient3, merge3 = (
-        importlib.import_module(f"gpuph.kernels.triton.volume.{name}") for name in ("gradient", "merge")
-    )
+    gradient, merge = (importlib.import_module(f"gpuph.kernels.triton.volume.{name}") for name in ("gradient", "merge"))
     x = batch(kind, (9, 7, 11))
     grid = Grid(x[0].numpy(), top)
     inner = np.full(grid.shape, -1)
     inner[1:-1, 1:-1, 1:-1] = np.arange(x.numel()).reshape(x.shape[1:])
     inner = inner.ravel()
     with ptx(0):
-        star, *lists, counters = gradient3.gradient(x, top)
-        claims, opened, _ = merge3.merge(x, star, *lists, counters, top, True, True, True)
+        stars, critical, trees = gradient.gradient(x, top)
+        loops = merge.merge(x, stars, critical, trees, top, DIMS)
     expected = grid.star.reshape(grid.shape)[1:-1, 1:-1, 1:-1].astype(np.int32)
-    assert np.array_equal(star[0].numpy(), expected)
+    assert np.array_equal(stars.star[0].numpy(), expected)
     rows = (
-        (0, cells.EDGES3, grid.edges, grid.edge_directions, grid.merged(False)),
-        (1, cells.SQUARES3, grid.squares, grid.square_directions, grid.merged(True)),
+        (cells.EDGES3, grid.edges, grid.edge_directions, grid.merged(False), loops.claims == merge.KILLER.value),
+        (cells.SQUARES3, grid.squares, grid.square_directions, grid.merged(True), loops.opened),
     )
-    for side, kinds, owners, directions, partner in rows:
+    firsts = stars.first_edge, stars.first_square
+    for column, (kinds, owners, directions, partner, marks) in enumerate(rows):
         bits = [bit for bit in range(27) if kinds >> bit & 1]
-        n = int(counters[0, side])
-        found, owner = lists[side][0, :n].numpy(), lists[side][0, :n].numpy() // len(bits)
+        n = int(trees.counters[0, column])
+        found, owner = critical[column][0, :n].numpy(), critical[column][0, :n].numpy() // len(bits)
         numbers = inner[owners] * len(bits) + [bits.index(bit) for bit in directions]
         order = found.argsort(kind="stable")
         assert np.array_equal(found[order], numbers)
-        marks = claims == merge3.KILLER.value if side == 0 else opened
         assert np.array_equal(marks[0, :n].numpy()[order], partner >= 0)
         # The cells of an owner are consecutive and in order.
         assert (np.diff(found)[np.diff(owner) == 0] > 0).all()
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
         assert len(starts) == len(set(owner.tolist()))
-        assert np.array_equal(lists[2 + side][0].numpy()[owner[starts]], starts)
+        assert np.array_equal(firsts[column][0].numpy()[owner[starts]], starts)
 
 
 def test_empty_batch_launches_nothing() -> None:
@@ -248,5 +246,5 @@ def test_gradient_stage_stays_within_its_instruction_budget() -> None:
     x = neurons.windows(1, 32)
     with ptx(0, checks=()) as emulation:
         assert_same_pairs(x, (2, 0))
-    stars = next(launch for launch in emulation.launches if launch.kernel == "_gradient3")
+    stars = next(launch for launch in emulation.launches if launch.kernel == "_gradient")
     assert stars.instructions < 350 * x.numel()

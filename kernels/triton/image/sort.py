@@ -1,0 +1,222 @@
+"""Sort: write pairs to the columns of their diagrams, the longest first, then by birth and by death; see `emit`.
+
+Lists of keys come in sorted runs. A pair's column is the number of keys that come before its own, which a binary search
+finds in each of the other runs. Lists whose keys do not hold the lengths are sorted by PyTorch instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ...records import Pairs, Tiling
+from ..counters import COUNTERS, MAXIMA, MINIMA, OK, PAIRS, STATUS
+from ..runtime.launch import INTERPRETED
+from ..windows import corner_of, pixel_of_image, translate_pixels
+
+LOG_BLOCK = 10 if INTERPRETED else 6  # of the keys that a program takes at a time, and of the shortest runs
+LOG_RUN = max(9, LOG_BLOCK)  # of the longest runs: a warp has registers for no more
+NONE = tl.constexpr(0x7FFFFFFF << 32)  # keys of this value or larger are not pairs
+_LISTS = ["slots", "all_slots", "programs"]
+_SIZES = [*_LISTS, "height", "width", "k_first", "k_second"]
+_GEOMETRY = ["n", "rows", "columns", "image_rows", "image_columns", "step_y", "step_x", "frame"]
+
+
+class Lists(NamedTuple):
+    """The pairs of N windows as keys, in one list a side."""
+
+    sides: Sequence[int]  # in order
+    slots: Sequence[int]  # of each side: a bound on its pairs
+    keys: Tensor  # (N, sum of slots) int64
+    lengths: Tensor | None  # (N, sum of slots): their persistence, or None where keys hold it
+
+    @property
+    def grid(self) -> tuple[int]:
+        """The grid of a kernel whose programs take a run of a list each."""
+        return (len(self.keys) * self._programs * len(self.sides),)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """How lists are divided among programs: slots, all_slots and programs of the kernels."""
+        return self.slots[0], sum(self.slots), self._programs
+
+    @property
+    def constants(self) -> dict[str, int]:
+        """The constants of the kernels that tell which sides there are, and how long blocks and runs are."""
+        return {"SIDES": len(self.sides), "FIRST": self.sides[0], "LOG_BLOCK": LOG_BLOCK, "LOG_RUN": LOG_RUN}
+
+    @property
+    def _programs(self) -> int:
+        return triton.cdiv(max(self.slots), 1 << LOG_RUN)
+
+
+def sort(x: Tensor, counters: Tensor, lists: Lists, pairs: Sequence[Pairs[Tensor]], tiling: Tiling | None) -> None:
+    """Write the pairs of sorted runs, as many as fit, into the columns of `pairs`, of each side; see `emit`."""
+    n, height, width = x.shape
+    if lists.lengths is None:
+        first, last = pairs[0], pairs[-1]
+        outputs = first.index, last.index, first.value, last.value, first.count, last.count
+        columns = first.index.shape[2], last.index.shape[2]
+        geometry: tuple[int, ...] = (1,) * 8
+        if tiling is not None:
+            geometry = n // 2, *tiling.window, *tiling.image, *tiling.stride, int(tiling.border)
+        if n:
+            _merge_runs[lists.grid](
+                x, counters, lists.keys, *outputs, *lists.sizes, height, width, *columns, *geometry,
+                TO_IMAGE=tiling is not None, **lists.constants, num_warps=1,
+            )  # fmt: skip
+        return
+    parts = zip(
+        lists.sides, lists.keys.split([*lists.slots], 1), lists.lengths.split([*lists.slots], 1), pairs, strict=True
+    )
+    for side, keys, lengths, of_side in parts:
+        _sort_by_torch(keys, lengths, x, of_side)
+        of_side.count.copy_(counters[:, PAIRS.value + side])
+        if tiling is not None:
+            translate_pixels(of_side, tiling)
+
+
+def _sort_by_torch(keys: Tensor, lengths: Tensor, x: Tensor, pairs: Pairs[Tensor]) -> None:
+    """Order pairs, the longest first, then by key, and write as many as fit into the index and value of `pairs`.
+
+    keys, lengths : (N, slots), with negative lengths where there is no pair.
+    """
+    keys, by_key = keys.sort(dim=1)
+    lengths, by_length = lengths.gather(1, by_key).sort(dim=1, descending=True, stable=True)
+    keys = keys.gather(1, by_length)
+    index, value, _ = pairs
+    k = min(index.shape[2], keys.shape[1])
+    none = lengths[:, :k] < 0
+    index[:, :, k:] = -1
+    index[:, 0, :k] = (keys[:, :k] >> 32).masked_fill(none, -1)
+    index[:, 1, :k] = ((keys[:, :k] & 0xFFFFFFFF) - 1).masked_fill(none, -1)
+    value.copy_(x.flatten(1).gather(1, index.flatten(1).clamp(min=0)).view(index.shape))
+    none = index < 0
+    value.masked_fill_(none, 0.0)
+    value[:, 1].masked_fill_(none[:, 1] & ~none[:, 0], float("inf"))
+
+
+@triton.jit(do_not_specialize=[*_SIZES, *_GEOMETRY], do_not_specialize_on_alignment=["x"])
+def _merge_runs(
+    x,  # [N, H, W] float32
+    counters,  # [N, COUNTERS] int32
+    keys,  # [N, all_slots] int64, in sorted runs
+    index_first,  # [N, 2, k_first] int64, written; of the first side
+    index_second,  # [N, 2, k_second] int64, written if there are two sides
+    values_first,  # [N, 2, k_first] float32, written
+    values_second,  # [N, 2, k_second] float32, written if there are two sides
+    count_first,  # [N] int64, written
+    count_second,  # [N] int64, written if there are two sides
+    slots,
+    all_slots,
+    programs,
+    height,
+    width,
+    k_first,
+    k_second,
+    n,  # windows of `pred`, and as many of `target`; this and all that follow are only read if TO_IMAGE
+    rows,
+    columns,
+    image_rows,
+    image_columns,
+    step_y,
+    step_x,
+    frame,
+    TO_IMAGE: tl.constexpr,
+    SIDES: tl.constexpr,
+    FIRST: tl.constexpr,
+    LOG_BLOCK: tl.constexpr,
+    LOG_RUN: tl.constexpr,
+):
+    """Write the pairs of every `programs`-th block of one window, on one side, to their columns.
+
+    Each column has one writer: the program of its pair or, behind the pairs, the program of its number. If TO_IMAGE,
+    indices are those of the images' pixels, and nothing is written behind the pairs.
+    """
+    part = tl.program_id(0) % SIDES
+    side = part if SIDES == 2 else FIRST
+    program = tl.program_id(0) // SIDES
+    window = (program // programs).to(tl.int64)
+    x += window * (height * width)
+    keys += window * all_slots + part * slots
+    counters += window * COUNTERS
+    k = k_first
+    index, values, p_count = index_first, values_first, count_first
+    if part == 1:
+        k = k_second
+        index, values, p_count = index_second, values_second, count_second
+    births = window * 2 * k
+    deaths = births + k
+
+    ok = tl.load(counters + STATUS) == OK
+    n_extrema = tl.where(ok, tl.load(counters + (MINIMA if side == 0 else MAXIMA)), 0)
+    count = tl.load(counters + PAIRS + side)
+    if program % programs == 0:
+        tl.store(p_count + window, count.to(tl.int64))
+
+    corner = window
+    if TO_IMAGE:
+        corner = corner_of(window % n, 1, rows, columns, 1, image_rows, image_columns, 1, step_y, step_x)
+        corner %= image_rows.to(tl.int64) * image_columns
+    RUN: tl.constexpr = 1 << LOG_RUN
+    BLOCK: tl.constexpr = 1 << LOG_BLOCK
+    lane = tl.arange(0, BLOCK)
+    for start in range(program % programs * BLOCK, n_extrema, programs * BLOCK):
+        key = tl.load(keys + start + lane, mask=start + lane < n_extrema, other=NONE)
+        own = start // RUN * RUN
+        column = start - own + lane
+        for run in range(0, n_extrema, RUN):
+            if run != own:
+                column += _keys_before(key, keys + run, n_extrema - run, LOG_RUN)
+        m_pair = (key < NONE) & (column < k)
+        birth, death = (key >> 16) & 0xFFFF, (key & 0xFFFF) - 1
+        write_values(values, births + column, deaths + column, birth, death, m_pair, x)
+        if TO_IMAGE:
+            birth = pixel_of_image(birth.to(tl.int32), corner, 1, rows, columns, image_rows, image_columns, 0, frame)
+            death = pixel_of_image(death.to(tl.int32), corner, 1, rows, columns, image_rows, image_columns, 0, frame)
+        tl.store(index + births + column, birth, mask=m_pair)
+        tl.store(index + deaths + column, death, mask=m_pair)
+    if not TO_IMAGE:
+        for start in range(program % programs * BLOCK, k, programs * BLOCK):
+            column = start + lane
+            write_none(index, values, births + column, deaths + column, (column >= count) & (column < k))
+
+
+@triton.jit
+def write_pairs(index, values, births, deaths, birth, death, there, x):
+    """Write the births and deaths of pairs and their values at these offsets; a death of -1 is essential."""
+    tl.store(index + births, birth, mask=there)
+    tl.store(index + deaths, death, mask=there)
+    write_values(values, births, deaths, birth, death, there, x)
+
+
+@triton.jit
+def write_values(values, births, deaths, birth, death, there, x):
+    """Write the values of births and deaths at these offsets, +inf for a death of -1."""
+    tl.store(values + births, tl.load(x + birth, mask=there), mask=there)
+    value_death = tl.load(x + death, mask=there & (death >= 0), other=float("inf"))
+    tl.store(values + deaths, value_death, mask=there)
+
+
+@triton.jit
+def write_none(index, values, births, deaths, there):
+    """Write -1 and 0 at the offsets of columns without a pair."""
+    tl.store(index + births, -1, mask=there)
+    tl.store(index + deaths, -1, mask=there)
+    tl.store(values + births, 0.0, mask=there)
+    tl.store(values + deaths, 0.0, mask=there)
+
+
+@triton.jit
+def _keys_before(key, run, size, LOG_RUN: tl.constexpr):
+    """Count the keys of a sorted run, of `size` but at most 2^LOG_RUN keys, that come before each key."""
+    before = tl.zeros(key.shape, tl.int32)
+    for halving in tl.static_range(LOG_RUN + 1):
+        i = before + ((1 << (LOG_RUN - halving)) - 1)
+        key_i = tl.load(run + i, mask=i < tl.minimum(size, 1 << LOG_RUN), other=NONE)
+        before += tl.where(key_i < key, 1 << (LOG_RUN - halving), 0)
+    return before
