@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -18,7 +18,7 @@ if INTERPRETED and triton.__version__.startswith("3.6."):
 
     _patch = interpreter._patch_lang_tensor
 
-    def _patch_index(tensor, scope):
+    def _patch_index(tensor: Any, scope: Any) -> None:
         """Let loops take int() of bounds that are arrays of one value, which NumPy refuses since 2.4."""
         _patch(tensor, scope)
         scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
