@@ -12,7 +12,7 @@ from gpuph.kernels import Found, Query, Tiling, cpu
 from . import backend
 from .backend import array, by_triton, current_device
 from .define import define
-from .pairs import Flat, fake_pairs, flat, found_on, named, narrowed
+from .pairs import Flat, fake_pairs, flat, flat_on, named, narrowed
 from .persistence import check_cells
 
 
@@ -46,7 +46,7 @@ def _run(
     query = Query(tuple(dims), top, 0.0, capacity)
     if not by_triton(pred):
         heights = None if height is None else array(height)
-        return flat(found_on(pred.device, cpu.framed_persistence(array(pred), array(target), heights, tiling, query)))
+        return flat_on(pred.device, cpu.framed_persistence(array(pred), array(target), heights, tiling, query))
     check_cells(tiling.framed())
     with current_device(pred):
         found = backend.triton.framed_persistence(pred, target, height, tiling, query)

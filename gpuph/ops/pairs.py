@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,10 +27,11 @@ def named(found: Flat) -> Found[Tensor]:
     return Found(status, [Pairs(*parts) for parts in zip(index, value, count, strict=True)])
 
 
-def found_on(device: torch.device, found: Found[Array]) -> Found[Tensor]:
-    """Return pairs that the CPU's kernels found as tensors of a device."""
-    pairs = [Pairs(tensor(x.index, device), tensor(x.value, device), tensor(x.count, device)) for x in found.pairs]
-    return Found(tensor(found.status, device), pairs)
+def flat_on(device: torch.device, found: Found[Array]) -> Flat:
+    """Return pairs that the CPU's kernels found as an operator on a device returns them."""
+    on = torch.from_numpy if device.type == "cpu" else partial(tensor, device=device)
+    pairs = found.pairs
+    return on(found.status), [on(x.index) for x in pairs], [on(x.value) for x in pairs], [on(x.count) for x in pairs]
 
 
 def narrowed(found: Found[Tensor]) -> Found[Tensor]:

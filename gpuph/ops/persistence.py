@@ -14,7 +14,7 @@ from gpuph.kernels import Found, Query, cpu
 from . import backend
 from .backend import array, by_triton, current_device
 from .define import define
-from .pairs import Flat, fake_pairs, flat, found_on, named, narrowed
+from .pairs import Flat, fake_pairs, flat, flat_on, named, narrowed
 
 
 def _fake(x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None) -> Flat:
@@ -24,7 +24,7 @@ def _fake(x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, cap
 def _run(x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capacity: int | None) -> Flat:
     query = Query(tuple(dims), top, rounded(min_persistence, x.dtype), capacity)
     if not by_triton(x):
-        return flat(found_on(x.device, cpu.persistence(array(x), query)))
+        return flat_on(x.device, cpu.persistence(array(x), query))
     check_cells(x.shape[1:])
     with current_device(x):
         found = backend.triton.persistence(x, query)

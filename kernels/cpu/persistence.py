@@ -34,6 +34,10 @@ _SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
 NOTHING = {  # that is added to windows: heights and slopes
     np.dtype(dtype): (np.empty((0, 0, 0, 0), dtype), np.empty((0, 3), dtype)) for dtype in (np.float32, np.float64)
 }
+NO_PAIRS = {  # of a dimension that is not wanted
+    dtype: Pairs[Array](np.empty((0, 2, 0), np.int64), np.empty((0, 2, 0), dtype), np.empty(0, np.int64))
+    for dtype in NOTHING
+}
 _LONG = {2: 1 << 22, 3: 1 << 18}  # pixels or voxels, which take about 0.1 s; see `interruptible`
 
 
@@ -85,7 +89,7 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
         parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
     else:
         parts = by_turns(n, run, least=4 // k if rank == 2 else 1, spare=_SPARE // (k * math.prod(size)))
-    return Found(_rows(results.status), _spread(windows, parts, results.counts, dims, query.capacity))
+    return Found(_rows(results.status), _spread(job, parts, results, dims, query.capacity))
 
 
 def _rows(x: Array) -> Array:
@@ -116,7 +120,8 @@ def _find_in_images(job, buffer, bits, taken, stop):
             if windows.copied:
                 copy_windows(windows, i, buffer, scratch)
             for k in range(n_images):
-                codes = with_room(codes, used, room)
+                if used + room > codes.size:
+                    codes = with_room(codes, used, room)
                 if windows.copied:
                     levels = with_room(levels, 2 * used, 2 * room)
                 n_0, n_1, status[i, k] = _find_in_image(windows, i, buffer, k, task, workspace, codes, levels, used)
@@ -199,26 +204,26 @@ def _levels(codes, window):
 
 
 def _spread(
-    windows: Windows, parts: Sequence[Part], counts: Array, dims: Sequence[int], capacity: int | None
+    job: tuple[Any, ...], parts: Sequence[Part], results: Results, dims: Sequence[int], capacity: int | None
 ) -> list[Pairs[Array]]:
-    """Spread the pairs in some dimensions of V over the columns of the result; counts : see `Results`."""
-    dtype, pairs = windows.pred.dtype, []
+    """Spread the pairs in some dimensions of V over the columns of the result; job : see `_find_in_images`."""
+    windows, counts = Windows(*job[0]), results.counts
+    dtype, unwanted = windows.pred.dtype, NO_PAIRS[windows.pred.dtype]
+    pairs = [unwanted] * len(counts)
     for dim in dims:
         count = _rows(counts[dim])
         columns = int(count.max(initial=0)) if capacity is None else capacity
         shape = len(count), 2, columns
-        pairs.append(Pairs(np.empty(shape, np.int64), np.empty(shape, dtype), count))
-    none = Pairs(np.empty((0, 2, 0), np.int64), np.empty((0, 2, 0), dtype), counts)
-    by_dim = [pairs[dims.index(dim)] if dim in dims else none for dim in range(len(counts))]
-    index, value = tuple([x.index for x in by_dim]), tuple([x.value for x in by_dim])
-    fields, todo = tuple(windows), iter(parts)
+        pairs[dim] = Pairs(np.empty(shape, np.int64), np.empty(shape, dtype), count)
+    index, value = tuple([x.index for x in pairs]), tuple([x.value for x in pairs])
+    todo = iter(parts)
 
     def run() -> None:
         for part in todo:
-            _fill(fields, part, counts, index, value)
+            _fill(job[0], part, counts, index, value)
 
     on_threads(min(len(parts), sum([x.size for x in index]) // _COLUMNS_PER_THREAD), run)
-    return pairs
+    return [pairs[dim] for dim in dims]
 
 
 @kernel

@@ -57,28 +57,35 @@ def _cost(a, b, partner_a, partner_b, squared, costs, halt):
     for w in range(len(a.count)):
         if halted(halt):
             break
-        total = 0.0
-        for i in range(min(a.count[w], a.birth.shape[1])):
-            j = partner_a[w, i]
-            if j < 0:
-                length = _difference(a.death[w, i], a.birth[w, i])
-                slope = _slope(length, squared)
-                total += _alone(length, squared)
-                costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = -slope, slope
-            elif j >= b.birth.shape[1]:
-                within = False
-            else:
-                x, y = _difference(a.birth[w, i], b.birth[w, j]), _difference(a.death[w, i], b.death[w, j])
-                total += x * x + y * y
-                costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = 2 * x, 2 * y
-                costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -2 * x, -2 * y
-        for j in range(min(b.count[w], b.birth.shape[1])):
-            if partner_b[w, j] < 0:
-                length = _difference(b.death[w, j], b.birth[w, j])
-                slope = _slope(length, squared)
-                total += _alone(length, squared)
-                costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -slope, slope
-        costs.cost[w] = total
+        within &= _cost_window(w, a, b, partner_a, partner_b, squared, costs)
+    return within
+
+
+@device  # where reading a field of a record does not count references
+def _cost_window(w, a, b, partner_a, partner_b, squared, costs):
+    """Compute the cost of window w. Return whether all partners are valid columns."""
+    total, within = 0.0, True
+    for i in range(min(a.count[w], a.birth.shape[1])):
+        j = partner_a[w, i]
+        if j < 0:
+            length = _difference(a.death[w, i], a.birth[w, i])
+            slope = _slope(length, squared)
+            total += _alone(length, squared)
+            costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = -slope, slope
+        elif j >= b.birth.shape[1]:
+            within = False
+        else:
+            x, y = _difference(a.birth[w, i], b.birth[w, j]), _difference(a.death[w, i], b.death[w, j])
+            total += x * x + y * y
+            costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = 2 * x, 2 * y
+            costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -2 * x, -2 * y
+    for j in range(min(b.count[w], b.birth.shape[1])):
+        if partner_b[w, j] < 0:
+            length = _difference(b.death[w, j], b.birth[w, j])
+            slope = _slope(length, squared)
+            total += _alone(length, squared)
+            costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -slope, slope
+    costs.cost[w] = total
     return within
 
 

@@ -7,8 +7,6 @@ would have the same effect, but Numba could not cache the caller on disk.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import types
 from numba.extending import overload
@@ -30,7 +28,7 @@ for _rank, _bit in enumerate(MATCHING_EDGE_BITS):
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": True}  # those of `jit.inlined`
 
 
-def matched_upward(star: Any) -> Any:
+def matched_upward(star):
     """Return the cells of a star that are matched with the next higher dimension, and the critical ones.
 
     Seven uint32: those that are matched along x, -x, y, -y, z and -z, and the critical ones.
@@ -39,7 +37,7 @@ def matched_upward(star: Any) -> Any:
 
 
 @overload(matched_upward, jit_options=_OPTIONS)
-def _choose_upward(star: Any) -> Any:
+def _choose_upward(star):
     if star == types.uint32:
         return lambda star: _upward(star)
     return lambda star: steepest.matched_upward(star)
@@ -80,13 +78,13 @@ def _with_vertex(star, bit):
     return star & _BEFORE[_i(bit)] == _0
 
 
-def place_among(star: Any, critical: Any, edge: Any) -> Any:
+def place_among(star, critical, edge):
     """Return how many critical edges of a vertex come before one of its edges, a mask of one bit, in their list."""
     return (_place if isinstance(star, np.uint32) else steepest.place_among)(star, critical, edge)
 
 
 @overload(place_among, jit_options=_OPTIONS)
-def _choose_place(star: Any, critical: Any, edge: Any) -> Any:
+def _choose_place(star, critical, edge):
     if star == types.uint32:
         return lambda star, critical, edge: _place(star, critical, edge)
     return lambda star, critical, edge: steepest.place_among(star, critical, edge)
