@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
-from torch._subclasses.fake_tensor import is_fake
 
-from . import checks
+from . import checks, ops
 
 
 def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | Sequence[float] = 1.0) -> Tensor:
@@ -31,8 +27,7 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
     Returns
     -------
     Tensor, of mask's shape, float32
-        Distances in the units of `spacing`, 0 on the mask, on the mask's device. CUDA masks are processed on the GPU if
-        cupy is installed (the extra `cuda`), and on the CPU otherwise, with one warning.
+        Distances in the units of `spacing`, 0 on the mask, on the mask's device. They are the same on every device.
 
     Raises
     ------
@@ -61,35 +56,4 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
         raise ValueError(f"mask must have the shape (B, 1, H, W) or (B, 1, D, H, W), got {tuple(mask.shape)}")
     truncation = checks.number("truncation", truncation, positive=True)
     sampling = checks.spacing(spacing, mask.dim() - 2)
-    mask = mask.view(torch.uint8) != 0  # a bool that was made by a view may be any byte
-    out = torch.empty(mask.shape, dtype=torch.float32, device=mask.device)
-    if is_fake(mask):
-        return out
-    if mask.device.type == "cuda":
-        try:
-            from cupyx.scipy.ndimage import distance_transform_edt as distance_transform_on_gpu
-        except ImportError:
-            _warn_of_the_detour()
-        else:
-            import cupy
-
-            stream = torch.cuda.current_stream(mask.device).cuda_stream
-            with cupy.cuda.Device(mask.device.index), cupy.cuda.ExternalStream(stream, mask.device.index):
-                for image, distances in zip(~mask[:, 0], out[:, 0], strict=True):
-                    found = distance_transform_on_gpu(cupy.from_dlpack(image.byte()), sampling)
-                    distances.copy_(torch.utils.dlpack.from_dlpack(found))
-            return _truncate(out, mask, truncation)
-    for image, distances in zip(~mask[:, 0].cpu().numpy(), out[:, 0], strict=True):
-        distances.copy_(torch.from_numpy(distance_transform_edt(image, sampling).astype(np.float32)))
-    return _truncate(out, mask, truncation)
-
-
-@functools.cache  # once
-def _warn_of_the_detour() -> None:
-    warnings.warn("cupy is not installed (extra `cuda`): distance maps are computed on the CPU", stacklevel=3)
-
-
-def _truncate(distances: Tensor, mask: Tensor, truncation: float) -> Tensor:
-    """Truncate distances in place, and fill images that have no True pixel."""
-    empty = ~mask.flatten(1).any(dim=1)
-    return distances.masked_fill_(empty.view(-1, *[1] * (mask.dim() - 1)), truncation).clamp_(max=truncation)
+    return ops.distance_map(mask[:, 0], truncation, sampling or (1.0,) * (mask.dim() - 2))[:, None]

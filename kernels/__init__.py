@@ -1,6 +1,7 @@
 """Device code: the same stages twice, in `cpu` (Numba) and, under the same names, for the GPU (`triton`)."""
 
 from .records import Costs, Found, Matched, Pairs, Points, Query, Tiling
+from .scale import Scale
 from .status import Status
 
-__all__ = ["Costs", "Found", "Matched", "Pairs", "Points", "Query", "Status", "Tiling"]
+__all__ = ["Costs", "Found", "Matched", "Pairs", "Points", "Query", "Scale", "Status", "Tiling"]

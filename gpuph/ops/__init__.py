@@ -8,6 +8,7 @@ differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, 
 from .attach import attach
 from .backend import use_kernels
 from .cost import cost, distance
+from .distance_map import distance_map
 from .framed_persistence import framed_persistence
 from .gather import gather, scatter
 from .match import match
@@ -20,6 +21,7 @@ __all__ = [
     "attach",
     "cost",
     "distance",
+    "distance_map",
     "framed_persistence",
     "gather",
     "match",

@@ -1,6 +1,7 @@
 """The kernels for the CPU, in Numba: they take and return NumPy arrays."""
 
 from . import thinning
+from .distance_map import distance_map
 from .framed import framed_persistence
 from .gather import gather, scatter, scatter_slopes
 from .matching.cost import cost
@@ -12,6 +13,7 @@ from .runtime.interrupt import parked_at_exit
 
 __all__ = [
     "cost",
+    "distance_map",
     "framed_persistence",
     "gather",
     "match",

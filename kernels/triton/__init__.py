@@ -1,5 +1,6 @@
 """The engine for the GPU, as Triton kernels: tensors in, tensors out."""
 
+from .distance_map import distance_map
 from .framed import framed_persistence
 from .gather import gather, scatter, scatter_slopes
 from .matching.cost import cost
@@ -9,6 +10,7 @@ from .persistence import persistence
 
 __all__ = [
     "cost",
+    "distance_map",
     "framed_persistence",
     "gather",
     "match",
