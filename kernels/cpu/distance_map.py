@@ -81,56 +81,52 @@ def _minima(squares, nearest, spacing, limits, last, begin, end, out):
     """
     depth, inner = squares.shape[1:]
     limit, truncation, unit = limits
-    for row in range(begin, end):
-        plane, i = row // depth, row % depth
+    for number in range(begin, end):
+        plane, i = _i(number // depth), number % depth
+        least = out[plane, _i(i)]
         for block in range(nearest.shape[2]):
-            lines = slice(block * _LINES, min((block + 1) * _LINES, inner))
-            of_lines, near = squares[_i(plane), :, lines], nearest[_i(plane), :, _i(block)]
-            least = out[_i(plane), _i(i), lines]
-            _search(of_lines, near, i, spacing, limit, least)
+            left = block * _LINES
+            _search(squares[plane], nearest[plane], i, block, spacing, limit, least)
             if last:
-                for x in range(least.size):
-                    distance = min(np.sqrt(least[x]) * unit, truncation)
-                    least[x] = distance if least[x] < limit else truncation
+                for x in range(left, min(left + _LINES, inner)):
+                    distance = min(np.sqrt(least[_i(x)]) * unit, truncation)
+                    least[_i(x)] = distance if least[_i(x)] < limit else truncation
 
 
 @inlined
-def _search(squares, nearest, i, spacing, limit, least):
-    """Write the minima of row i of lines (depth, lines) into `least`, outwards until nothing can be gained."""
-    depth = squares.shape[0]
-    least[:] = limit
-    _lower(squares, nearest, i, np.float32(0), limit, least)
-    worst = _greatest(least)
+def _search(squares, nearest, i, block, spacing, limit, least):
+    """Write the minima of row i of a block of lines into `least`, outwards until nothing can be gained."""
+    depth, inner = squares.shape
+    left, lines = _i(block * _LINES), _i(min(_LINES, inner - block * _LINES))
+    for x in range(lines):
+        least[left + x] = limit
+    _lower(squares[_i(i)], left, lines, np.float32(0), least)
+    worst = _greatest(least.view(np.int32), left, lines)
     for k in range(1, max(i + 1, depth - i)):
         gap = np.float32(k) * spacing
         gap *= gap
         if gap >= worst:
             break
-        if i >= k:
-            _lower(squares, nearest, i - k, gap, worst, least)
-        if i + k < depth:
-            _lower(squares, nearest, i + k, gap, worst, least)
+        if i >= k and nearest[_i(i - k), _i(block)] + gap < worst:
+            _lower(squares[_i(i - k)], left, lines, gap, least)
+        if i + k < depth and nearest[_i(i + k), _i(block)] + gap < worst:
+            _lower(squares[_i(i + k)], left, lines, gap, least)
         if k % _STEPS == 0:
-            worst = _greatest(least)
+            worst = _greatest(least.view(np.int32), left, lines)
 
 
 @inlined
-def _lower(squares, nearest, j, gap, worst, least):
-    """Lower the minima by the parabolas of row j, unless none of them can."""
-    if nearest[_i(j)] + gap < worst:
-        row = squares[_i(j)]
-        for x in range(least.size):
-            square = row[x] + gap
-            least[x] = square if square < least[x] else least[x]
+def _lower(row, left, lines, gap, least):
+    """Lower the minima by the parabolas of a row."""
+    for x in range(lines):
+        square, before = row[left + x] + gap, least[left + x]
+        least[left + x] = square if square < before else before
 
 
 @inlined
-def _greatest(squares):
-    """Return the maximum. Numbers from 0 on are in the order of their bits, of which instructions compare several."""
-    bits, greatest = squares.view(np.int32), np.int32(0)
-    for x in range(bits.size):
-        greatest = max(greatest, bits[x])
-    for x in range(bits.size):
-        if bits[x] == greatest:
-            return squares[x]
-    return np.float32(0)
+def _greatest(bits, left, lines):
+    """Return the maximum of some squares, given as their bits: integers in the same order are compared faster."""
+    greatest = np.int32(0)
+    for x in range(lines):
+        greatest = max(greatest, bits[left + x])
+    return np.int32(greatest).view(np.float32)

@@ -39,13 +39,13 @@ def _scan(mask: Tensor, scale: Scale) -> Tensor:
     if mask.data_ptr() % 16:  # part of a batch; see `launch.DIAGRAMS`
         mask = mask.clone()
     pixels, width = scale.pixels(), mask.shape[-1]
-    dtype = torch.int16 if pixels < _FAR.value - 1 else torch.float32
-    distances = torch.empty(mask.shape, dtype=dtype, device=mask.device)
+    few = pixels < _FAR.value - 1
+    distances = torch.empty(mask.shape, dtype=torch.int16 if few else torch.float32, device=mask.device)
     count, taps = mask.numel() // width, math.floor(min(pixels + 1, width))
     columns = min(_PIXELS, max(_GROUP, triton.next_power_of_2(width)))
     rows, tiles = _PIXELS // columns, triton.cdiv(width, columns)
     scalars = count, width, taps, scale.steps[-1], tiles
-    meta = {"ROWS": rows, "COLUMNS": columns, "GROUP": _GROUP, "num_warps": 1}
+    meta = {"PIXELS": few, "ROWS": rows, "COLUMNS": columns, "GROUP": _GROUP, "num_warps": 1}
     _distances_in_rows[(triton.cdiv(count, rows) * tiles,)](mask, distances, *scalars, **meta)
     return distances
 
@@ -69,12 +69,13 @@ def _minimize(values: Tensor, axis: int, scale: Scale) -> Tensor:
 @triton.jit(do_not_specialize=["count", "taps", "tiles"])
 def _distances_in_rows(
     mask,  # [count, width] uint8, any byte but 0 is True
-    distances,  # [count, width] written: int16, in pixels, or float32, squares
+    distances,  # [count, width] written: int16 in pixels if PIXELS, else float32 squares
     count,
     width,
     taps,  # pixels to either side that matter
     step: tl.float32,  # the size of a pixel, for squares
     tiles,
+    PIXELS: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     GROUP: tl.constexpr,
@@ -122,7 +123,7 @@ def _distances_in_rows(
 
     last, first = tl.reshape(last, (ROWS, COLUMNS)), tl.reshape(first, (ROWS, COLUMNS))
     found = tl.minimum(lane - last, first - lane)
-    if distances.dtype.element_ty == tl.int16:
+    if PIXELS:
         found = tl.minimum(found, _FAR).to(tl.int16)
     else:
         distance = found.to(tl.float32) * step

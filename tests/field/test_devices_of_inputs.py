@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import importlib
 import types
 from collections.abc import Iterator
-from unittest import mock
 
-import numpy as np
 import pytest
 import torch
-from scipy.ndimage import distance_transform_edt
 
 import gpuph
 from bench.device import counts
+from gpuph.kernels import Scale, cpu
+from gpuph.ops import backend
 
 
 class OnSecondDevice(torch.Tensor):
@@ -23,41 +22,27 @@ class OnSecondDevice(torch.Tensor):
     device = property(lambda self: torch.device("cuda", 1))
 
 
-def test_distance_map_is_computed_on_the_device_of_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
-    current: list[tuple[str, object]] = []
-    seen: list[list[tuple[str, object]]] = []
+def test_distance_map_is_launched_on_the_device_of_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    current: list[torch.device] = []
+    seen: list[torch.device] = []
 
     @contextlib.contextmanager
-    def using(kind: str, value: object) -> Iterator[None]:
-        current.append((kind, value))
+    def using(x: torch.Tensor) -> Iterator[None]:
+        current.append(x.device)
         yield
         current.pop()
 
-    def transform(image: torch.Tensor, sampling: object) -> torch.Tensor:
-        seen.append([*current])
-        return torch.from_numpy(distance_transform_edt(image.as_subclass(torch.Tensor).numpy(), sampling))
+    def launch(mask: torch.Tensor, scale: Scale) -> torch.Tensor:
+        seen.extend(current)
+        return torch.from_numpy(cpu.distance_map(mask.as_subclass(torch.Tensor).numpy(), scale))
 
-    cupy = types.ModuleType("cupy")
-    cupy.cuda = types.SimpleNamespace(
-        Device=lambda index: using("device", index),
-        ExternalStream=lambda stream, index: using("stream", (stream, index)),
-    )
-    cupy.from_dlpack = lambda x: x
-    ndimage = types.ModuleType("cupyx.scipy.ndimage")
-    ndimage.distance_transform_edt = transform
-    for name, module in (("cupy", cupy), ("cupyx.scipy.ndimage", ndimage)):
-        monkeypatch.setitem(sys.modules, name, module)
-    for name in ("cupyx", "cupyx.scipy"):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: mock.Mock(cuda_stream=100 + device.index))
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *args, device=None, **kwargs: empty(*args, **kwargs))
-
+    monkeypatch.setattr(importlib.import_module("gpuph.ops.distance_map"), "current_device", using)
+    monkeypatch.setattr(backend, "triton", types.SimpleNamespace(distance_map=launch))
     mask = torch.zeros(2, 1, 9, 8, dtype=torch.bool)
     mask[:, :, 4] = True
     found = gpuph.truncated_distance_map(mask.as_subclass(OnSecondDevice), 3.0)
-    assert seen == [[("device", 1), ("stream", (101, 1))]] * 2
-    np.testing.assert_array_equal(found.as_subclass(torch.Tensor), gpuph.truncated_distance_map(mask, 3.0))
+    assert seen == [torch.device("cuda", 1)] and current == []
+    assert torch.equal(found.as_subclass(torch.Tensor), gpuph.truncated_distance_map(mask, 3.0))
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,16 @@ def persistence(x):
 def differentiated(x):
     sum(d.death.sum() - d.birth.sum() for d in gpuph.persistence(x[:, 0].requires_grad_()).values()).backward()
 
+def distances(x):
+    gpuph.truncated_distance_map(x, 3.0)
+
 def loss(x):
     loss_fn[x.dim()](x.detach().requires_grad_(), x).backward()
 
 with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
-    for call in (persistence, differentiated, loss):
+    for call in (persistence, differentiated, distances, loss):
         for x in (maps, volumes):
+            x = x > 0.5 if call is distances else x
             call(x[:4])
             before = len(compiled)
             assert before
@@ -56,5 +60,5 @@ def test_batches_that_begin_anywhere_compile_no_other_variants() -> None:
     words = [sys.executable, "-c", CALLS, str(root), str(root / "tests" / "ptxrun")]
     run = subprocess.run(words, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    calls = ("persistence", "differentiated", "loss")
+    calls = ("persistence", "differentiated", "distances", "loss")
     assert run.stdout.splitlines() == [f"{call} {rank}" for call in calls for rank in (4, 5)]

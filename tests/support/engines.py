@@ -138,6 +138,15 @@ def assert_same_costs(found: Sequence[Tensor], costs: Sequence[Tensor], *counts:
         torch.testing.assert_close(ours[points], expected[points], rtol=0, atol=0, equal_nan=True)
 
 
+def assert_same_distances(mask: Tensor, truncation: float, spacing: Sequence[float]) -> None:
+    """Assert that Triton's distances of masks are the CPU's bit for bit."""
+    with gpuph.use_kernels("cpu"):
+        expected = ops.distance_map(mask, truncation, spacing)
+    with gpuph.use_kernels("triton"):
+        found = ops.distance_map(mask, truncation, spacing)
+    assert found.dtype == torch.float32 and torch.equal(found, expected)
+
+
 class Launch(NamedTuple):
     """A launch that was recorded instead of made."""
 

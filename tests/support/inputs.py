@@ -42,6 +42,32 @@ def image(kind: str, shape: tuple[int, ...], seed: int = 0, dtype: type = np.flo
     return noise.astype(dtype)
 
 
+def masks(shape: tuple[int, ...], density: float, seed: int = 0) -> np.ndarray:
+    """Return masks (B, *image) of a density. The first one is empty, unless it is the only one."""
+    rng = np.random.default_rng(seed)
+    mask: np.ndarray = rng.random(shape) < density
+    mask[: len(mask) > 1] = False
+    return mask
+
+
+# Shapes (B, *image) of masks, densities, truncations and spacings, for distances.
+DISTANCES: tuple[tuple[tuple[int, ...], float, float, tuple[float, ...]], ...] = (
+    ((2, 1, 1), 0.5, 3.0, (1.0, 1.0)),
+    ((3, 1, 9), 0.2, 5.0, (1.0, 1.0)),
+    ((2, 9, 1), 0.2, 5.0, (2.5, 0.3)),
+    ((2, 33, 40), 0.02, 20.0, (1.0, 1.0)),
+    ((2, 17, 64), 0.002, 1e9, (1.0, 1.0)),  # farther than the image
+    ((1, 3, 1200), 0.002, 700.0, (1.0, 1.0)),  # rows of several tiles
+    ((2, 3, 1200), 0.002, 6.5, (1.0, 0.01)),
+    ((1, 150, 3), 0.01, 400.0, (1.0, 1.0)),
+    ((2, 21, 16), 0.02, 1e30, (1e-3, 0.4)),
+    ((3, 1, 1, 5), 0.2, 9.0, (4.0, 1.0, 1.0)),
+    ((2, 10, 20, 30), 0.003, 9.0, (4.0, 1.0, 1.0)),
+    ((2, 12, 6, 7), 0.01, 3.3, (0.3, 0.7, 1.9)),
+    ((1, 5, 9, 33), 0.002, 1e6, (1.0, 1.0, 1.0)),
+    ((0, 4, 5), 0.5, 3.0, (1.0, 1.0)),
+)
+
 VOLUMES = (
     (1, 1, 1),
     (1, 1, 7),

@@ -13,6 +13,7 @@ import gpuph
 from . import inputs
 from .diagrams import essential, mixed, pairs, real, with_outliers
 from .engines import (
+    assert_same_distances,
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
@@ -122,6 +123,12 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
 def test_scatter_slopes_equals_the_cpu(dtype: torch.dtype) -> None:
     for sizes in ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0)):
         assert_same_slopes(*sizes, dtype)
+
+
+def test_distances_equal_the_cpu() -> None:
+    for shape, density, truncation, spacing in inputs.DISTANCES:
+        if np.prod(shape) < 1500:  # the interpreter scans one pixel at a time
+            assert_same_distances(torch.from_numpy(inputs.masks(shape, density)), truncation, spacing)
 
 
 @pytest.mark.parametrize(

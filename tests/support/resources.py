@@ -32,12 +32,13 @@ POINTERS = {
     torch.int64: "*i64",
     torch.int16: "*i16",
     torch.int8: "*i8",
+    torch.uint8: "*u8",
 }
 
 
 def launches() -> dict[str, Launch]:
     """Return the launches of forward and backward passes, by kernel, dtype and constants."""
-    from gpuph.kernels import Points, Query, Tiling
+    from gpuph.kernels import Points, Query, Scale, Tiling
     from gpuph.kernels import triton as engine
 
     with stubbed() as made:
@@ -77,6 +78,9 @@ def launches() -> dict[str, Launch]:
                 matched = engine.match(diagram, diagram, "auto", squared=squared)
                 engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared=squared)
                 engine.matched_cost(diagram, diagram, squared=squared)
+        for shape, truncation in (((4, 512, 512), 20.0), ((4, 512, 512), 1e9), ((2, 32, 32, 32), 8.0)):
+            mask = torch.empty(shape, dtype=torch.bool, device="meta")
+            engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))
     by_variant = {}
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}

@@ -108,6 +108,7 @@ def test_empty_batch_launches_nothing() -> None:
     with stubbed() as launches:
         gpuph.persistence(torch.empty(0, 8, 8, device="meta"))
         gpuph.persistence(torch.empty(0, 8, 8, 8, device="meta"))
+        gpuph.truncated_distance_map(torch.empty(0, 1, 8, 8, dtype=torch.bool, device="meta"), 5.0)
     assert launches == []
 
 
@@ -134,6 +135,19 @@ def test_empty_diagrams_are_matched_on_the_device() -> None:
     with stubbed() as launches:
         gpuph.match(nothing, nothing)
     assert [launch.stage for launch in launches] == ["matching match", "matching cost"]
+
+
+@pytest.mark.parametrize("n", [1, 64])
+@pytest.mark.parametrize("image", [(1, 1), (512, 500), (32, 33, 34)])
+def test_distance_maps_take_one_launch_per_axis(n: int, image: tuple[int, ...]) -> None:
+    mask = torch.empty(n, 1, *image, dtype=torch.bool, device="meta")
+    for truncation, spacing in ((20.0, 1.0), (1e9, 2.0)):
+        with stubbed() as launches, Counted() as counted:
+            found = gpuph.truncated_distance_map(mask, truncation, spacing=spacing)
+        assert [launch.kernel.__name__ for launch in launches] == ["_distances_in_rows"] + ["_minima"] * (
+            len(image) - 1
+        )
+        assert counted.names == [] and found.shape == mask.shape and found.dtype == torch.float32
 
 
 @pytest.mark.parametrize("batch", [1, 16])

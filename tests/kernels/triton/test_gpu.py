@@ -12,6 +12,7 @@ from gpuph.matching import SOLVERS
 from support import inputs
 from support.diagrams import KINDS, mixed, pairs
 from support.engines import (
+    assert_same_distances,
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
@@ -116,6 +117,31 @@ def test_matchings_of_a_thousand_random_batches_equal_the_cpu() -> None:
         sizes = tuple((int(n), int(m)) for n, m in rng.integers(0, rng.choice([4, 20, 150]), (4, 2)))
         points = mixed(sizes, seed, (torch.float32, torch.float64)[seed // 2 % 2])
         assert_same_matching(*(x.cuda() for x in points), seed % 2 == 0, str(rng.choice(SOLVERS)))
+
+
+def test_distances_equal_the_cpu() -> None:
+    for shape, density, truncation, spacing in (
+        *inputs.DISTANCES,
+        ((32, 512, 512), 0.001, 20.0, (1.0, 1.0)),
+        ((4, 1000, 1001), 1e-5, 1e9, (1.0, 2.0)),
+        ((2, 64, 128, 130), 1e-4, 30.0, (4.0, 1.0, 1.0)),
+    ):
+        for seed in range(3):
+            mask = torch.from_numpy(inputs.masks(shape, density, seed)).cuda()
+            assert_same_distances(mask, truncation, spacing)
+            assert_same_distances(mask.transpose(1, 2), truncation, spacing)
+
+
+def test_cuda_graph_of_distance_maps_replays_on_new_masks() -> None:
+    masks = torch.from_numpy(inputs.masks((8, 1, 100, 77), 0.01))
+    mask = masks[:4].cuda()
+    gpuph.truncated_distance_map(mask, 9.0)  # compiles
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = gpuph.truncated_distance_map(mask, 9.0)
+    mask.copy_(masks[4:])
+    graph.replay()
+    assert torch.equal(found.cpu(), gpuph.truncated_distance_map(masks[4:], 9.0))
 
 
 def training_step(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -18,6 +19,7 @@ from support import inputs
 from support.diagrams import essential, mixed, pairs, real, with_outliers
 from support.emulation import SCHEDULES, needs_ptx, ptx
 from support.engines import (
+    assert_same_distances,
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
@@ -111,6 +113,23 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
     for seed, (rows, size, columns) in enumerate([(1, 1, 1), (3, 40, 33), (2, 17_000, 1_100), (0, 4, 4), (2, 5, 0)]):
         with ptx(seed):
             assert_same_gather(rows, size, columns, dtype)
+
+
+@pytest.mark.parametrize("case", inputs.DISTANCES)
+def test_distances_equal_the_cpu_on_any_schedule(case: tuple[Any, ...]) -> None:
+    shape, density, truncation, spacing = case
+    for seed in range(3):
+        mask = torch.from_numpy(inputs.masks((shape[0] + 1, *shape[1:]), density, seed))
+        with ptx(seed):
+            assert_same_distances(mask[1:], truncation, spacing)  # begins anywhere in memory
+
+
+def test_any_nonzero_byte_of_a_mask_is_true_in_any_layout() -> None:
+    mask = torch.from_numpy(np.random.default_rng(0).integers(0, 9, (2, 20, 35), np.uint8) // 8 * 7).view(torch.bool)
+    with ptx(0):
+        assert_same_distances(mask, 4.0, (1.0, 1.0))
+        assert_same_distances(mask.transpose(1, 2), 4.0, (1.0, 1.0))
+        assert_same_distances(mask[:, ::2, 1::3], 4.0, (1.0, 1.0))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
