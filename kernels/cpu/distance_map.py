@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..scale import Scale
+from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import inlined, kernel
 from .runtime.jit import unsigned as _i
+from .runtime.primitives import halted
 from .runtime.threads import over_windows
 
 Array = NDArray[Any]
@@ -26,6 +28,7 @@ _STEPS = 4  # rows that are read in either direction between two tests of whethe
 _PIXELS = 65536  # that are worth a thread
 
 
+@interruptible(lambda mask, scale: mask.size >= 1 << 20)
 def distance_map(mask: Array, scale: Scale) -> Array:
     """Compute the truncated distances of masks (B, *image), bool; see `gpuph.ops.distance_map`."""
     values = np.empty(mask.shape, np.float32)
@@ -46,10 +49,10 @@ def _minimize(values: Array, axis: int, spacing: np.float32, scale: Scale) -> Ar
     squares = values.reshape(-1, depth, inner)
     nearest = np.minimum.reduceat(squares, np.arange(0, inner, _LINES), axis=2)
     out = np.empty_like(squares)
-    limits = np.array([scale.limit, scale.truncation, scale.unit], np.float32)
+    limits, halt = np.array([scale.limit, scale.truncation, scale.unit], np.float32), halt_word()
 
     def run(i: int, j: int) -> None:
-        _minima(squares, nearest, spacing, limits, axis == 0, i, j, out)
+        _minima(squares, nearest, spacing, limits, axis == 0, i, j, out, halt)
 
     over_windows(len(squares) * depth, run, max(1, _PIXELS // inner))
     return out.reshape(values.shape)
@@ -73,15 +76,17 @@ def _squares_in_rows(mask, step, squares):
 
 
 @kernel
-def _minima(squares, nearest, spacing, limits, last, begin, end, out):
+def _minima(squares, nearest, spacing, limits, last, begin, end, out, halt):
     """Compute the minima of rows begin to end, of all planes, of squares (planes, depth, inner).
 
     nearest : (planes, depth, blocks), the least squares of _LINES lines. limits : see `Scale`. last : whether to write
-    distances.
+    distances. halt : see `halted`.
     """
     depth, inner = squares.shape[1:]
     limit, truncation, unit = limits
     for number in range(begin, end):
+        if halted(halt):
+            return
         plane, i = _i(number // depth), number % depth
         least = out[plane, _i(i)]
         for block in range(nearest.shape[2]):

@@ -49,6 +49,12 @@ def loss(make, size, rank=2, scale=1.0):
     return lambda: loss_fn(pred, target)
 
 
+def distances(n):
+    mask = torch.zeros(1, 1, n, n, dtype=torch.bool)
+    mask[..., 0] = True  # far from nearly all pixels
+    return lambda: gpuph.truncated_distance_map(mask, 1e9)
+
+
 def surfaces(window):
     return gpuph.MorseSkeletonLoss(window=window, manifolds=(1, 2))
 
@@ -66,6 +72,7 @@ CASES = {
     "ConnectivityLoss": (lambda n: loss(gpuph.ConnectivityLoss, n, 2, 15.0), 64, 2500),
     "MorseSkeletonLoss": (lambda n: loss(gpuph.MorseSkeletonLoss, n), 64, 4000),
     "MorseSkeletonLoss, surfaces": (lambda n: loss(surfaces, n, 3), 16, 128),
+    "truncated_distance_map": (distances, 64, 6000),
 }
 
 
@@ -182,7 +189,7 @@ def run(code: str, threads: int) -> list[list[Any]]:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_interrupted_call_stops_soon_and_the_next_call_is_correct(threads: int) -> None:
     results = run(EACH_CASE, threads)
-    assert len(results) == 12
+    assert len(results) == 13
     for name, raised, late, at_work, same in results:
         assert raised == "KeyboardInterrupt", name
         assert late < LATEST, name

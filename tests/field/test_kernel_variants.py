@@ -22,13 +22,13 @@ CALLS = """
 import sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import ptxrun.triton, torch, triton, gpuph
-from bench import counts
+from bench.device import counts
 
 compiled = []
 triton.knobs.compilation.listener = lambda **found: compiled.append(found["src"].name)
 torch.manual_seed(0)
 maps, volumes = torch.rand(5, 1, 9, 7), torch.rand(5, 1, 5, 3, 5)
-loss_fn = {4: gpuph.LocalizedPHLoss(5, dims=(0, 1)), 5: gpuph.LocalizedPHLoss(3, dims=(1, 2))}
+loss_fn = {4: gpuph.LocalizedPHLoss(window=5, dims=(0, 1)), 5: gpuph.LocalizedPHLoss(window=3, dims=(1, 2))}
 
 def persistence(x):
     gpuph.persistence(x[:, 0])
