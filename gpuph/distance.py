@@ -27,7 +27,8 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
     Returns
     -------
     Tensor, of mask's shape, float32
-        Distances in the units of `spacing`, 0 on the mask, on the mask's device. They are the same on every device.
+        Distances in the units of `spacing`, 0 on the mask, on the mask's device. They are the same on every device, bit
+        for bit.
 
     Raises
     ------
@@ -36,6 +37,12 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
     ValueError
         If `mask` has the wrong rank, `truncation` or `spacing` is not positive and finite, or `spacing` does not have
         one number for each axis.
+
+    Notes
+    -----
+    Squared distances are minimized along one axis after another, as by Felzenszwalb and Huttenlocher, "Distance
+    transforms of sampled functions" (2012), but outwards from each pixel and no farther than the truncation. Time grows
+    with the truncation.
 
     Examples
     --------

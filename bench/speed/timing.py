@@ -13,7 +13,10 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("gpuph", "torch", "numpy", "scipy", "numba", "triton", "monai", "gudhi", "pot", "cripser", "topolosses")
+PACKAGES = (
+    *("gpuph", "torch", "numpy", "scipy", "numba", "triton", "monai"),
+    *("gudhi", "pot", "cripser", "topolosses", "edt"),
+)
 
 
 def in_turn(contenders: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:

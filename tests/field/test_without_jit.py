@@ -26,6 +26,8 @@ def results() -> list[torch.Tensor]:
     for solver in ("augment", "auction"):
         matching = gpuph.match(diagram, other, solver=solver)
         found += [matching.partner_a, matching.partner_b, matching.cost, matching.gap]
+    for shape, spacing in (((9, 200), (2.0, 1.0)), ((5, 6, 7), (4.0, 1.0, 1.0))):
+        found.append(gpuph.truncated_distance_map(torch.rand(2, 1, *shape) < 0.02, 9.0, spacing=spacing))
     for shape in ((9, 8), (5, 5, 5)):
         pred, target = torch.rand(2, 1, 1, *shape)
         manifolds = (1,) if len(shape) == 2 else (1, 2)
