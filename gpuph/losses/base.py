@@ -188,6 +188,17 @@ class _Promote(torch.autograd.Function):
         return grad.clamp(-most, most).where(grad.isfinite(), grad).to(ctx.dtype), None
 
 
+def sum_bars(values: Tensor) -> Tensor:
+    """Return the sums over the columns of diagrams (N, K), shape (N,).
+
+    Where data decides the number of columns, it depends on the whole batch, and so would the order in which `torch.sum`
+    adds. Sums from left to right are the same whatever columns of 0 follow, so that no window depends on another.
+    """
+    if not debug.is_eager_cpu(values) or values.shape[1] == 0:
+        return values.sum(dim=1)
+    return values.cumsum(dim=1)[:, -1]
+
+
 def reduce_windows(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str, capacity: int = 0) -> Tensor:
     """Reduce per-window losses.
 

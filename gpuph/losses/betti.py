@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import checks, debug, hints
 from ..persistence import diagrams_of
-from .base import promote, reduce_windows, show_settings
+from .base import promote, reduce_windows, show_settings, sum_bars
 
 
 class BettiPriorLoss(torch.nn.Module):
@@ -124,8 +124,9 @@ class BettiPriorLoss(torch.nn.Module):
             wanted = self.betti[dim]
             endless = (bars.birth_index >= 0) & (bars.death_index < 0)
             squares = (bars.death.where(~endless, 0.0) - bars.birth) ** 2  # of padding, they are 0
-            cost = squares[:, wanted:].sum(dim=1) + (1 - squares[:, :wanted]).sum(dim=1)
-            cost = cost + max(0, wanted - squares.shape[1])  # bars that no window has room for
+            kept = bars.birth_index[:, :wanted] >= 0
+            cost = sum_bars((1 - squares[:, :wanted]).where(kept, 0.0)) + (wanted - kept.sum(dim=1))
+            cost = cost + sum_bars(squares[:, wanted:])
             loss = loss.add(cost, alpha=self.weights[dim])
             if debug.is_debugging():
                 debug.warn_overflow(f"dimension {dim} of pred", bars.count, bars.birth.shape[1])

@@ -12,7 +12,7 @@ from .. import checks, debug, hints
 from ..diagram import Diagram
 from ..persistence import diagrams_of
 from ..windows import frame
-from .base import Compared, Maps, WindowLoss
+from .base import Compared, Maps, WindowLoss, sum_bars
 
 
 class TopoLoss(WindowLoss):
@@ -134,4 +134,4 @@ class TopoLoss(WindowLoss):
         push = kept & (length <= self.perfect)
         remove = finite & ~kept & (length > self.threshold)
         cost = (pred.birth**2 + (1 - death) ** 2).where(push, 0.0) + (length**2).where(remove, 0.0)
-        return cost.sum(dim=1)
+        return sum_bars(cost)
