@@ -209,27 +209,13 @@ def floats(name: str, x: object) -> None:
         raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}{hint}")
     if x.dtype not in FLOATS:
         raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}")
+    dense(name, x)
+
+
+def dense(name: str, x: Tensor) -> None:
+    """Raise unless x is a dense tensor."""
     if x.layout != torch.strided or x.is_nested:
         raise TypeError(f"{name} must be a dense tensor, got {'a nested one' if x.is_nested else x.layout}")
-
-
-def maps(name: str, x: Tensor) -> None:
-    """Raise unless x is a batch of maps of one channel."""
-    floats(name, x)
-    if x.dim() not in (4, 5) or x.shape[1] != 1:
-        raise ValueError(f"{name} must have the shape (B, 1, H, W) or (B, 1, D, H, W), got {tuple(x.shape)}")
-    if 0 in x.shape[2:]:
-        raise ValueError(f"{name} must have images of at least one pixel, got the shape {tuple(x.shape)}")
-
-
-def pair(pred: Tensor, target: Tensor) -> None:
-    """Raise unless prediction and truth are maps of the same shape on the same device."""
-    maps("pred", pred)
-    floats("target", target)
-    if target.shape != pred.shape:
-        raise ValueError(f"target must have pred's shape {tuple(pred.shape)}, got {tuple(target.shape)}")
-    if target.device != pred.device:
-        raise ValueError(f"target must be on pred's device {pred.device}, got {target.device}")
 
 
 def tensors(**values: object) -> None:

@@ -17,6 +17,7 @@ from gpuph.kernels import Tiling
 
 from .. import checks, debug
 from ..windows import cut_windows, tile
+from . import inputs
 
 
 class Maps(NamedTuple):
@@ -58,6 +59,12 @@ class WindowLoss(torch.nn.Module, ABC):
     reduction : {"mean", "sum", "none"}
         Over windows; "none" gives the windows' values, shape (B, windows).
 
+    Attributes
+    ----------
+    takes_masks : bool
+        Whether `target` is a mask, which may be of floats, of booleans, or of integers that are all 0 or 1. Set by
+        subclasses; False by default, as for distance maps.
+
     Raises
     ------
     TypeError, ValueError
@@ -91,6 +98,7 @@ class WindowLoss(torch.nn.Module, ABC):
     default_window: ClassVar[Mapping[int, int]] = {2: 64, 3: 64}  # by the number of axes
     settings: ClassVar[tuple[str, ...]] = ()  # attributes that `repr` shows besides those of this class
 
+    takes_masks: bool = False
     _hinted = False  # whether `_hint` has judged an input
 
     def __init__(
@@ -121,15 +129,23 @@ class WindowLoss(torch.nn.Module, ABC):
 
         Parameters
         ----------
-        pred, target : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), floating point
-            Predicted and true maps.
+        pred : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), floating point
+            Predicted maps.
+        target : Tensor, of pred's shape
+            True maps, floating point; also bool or integers if `takes_masks`.
 
         Returns
         -------
         Tensor
             A scalar, or shape (B, windows) if reduction="none".
         """
-        checks.pair(pred, target)
+        return reduce_windows(self._per_window(pred, target), self.reduction)
+
+    def _per_window(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Check the maps, and return the losses of their windows, shape (B, windows)."""
+        inputs.pair(pred, target, masks=self.takes_masks)
+        if debug.checks_now(target):
+            inputs.binary("target", target)
         if not self._hinted and debug.is_eager_cpu(pred):
             self._hinted = self._hint(pred, target)
         tiling = self._tiling(pred.shape[2:])
@@ -138,8 +154,7 @@ class WindowLoss(torch.nn.Module, ABC):
         loss, status, capacity = self.compare(maps)
         if status is None:
             status = nan_status(*maps.windows())
-        loss = loss.view(len(pred), tiling.windows())
-        return reduce_windows(loss, status, ("pred", "target"), self.reduction, capacity)
+        return checked_windows(loss.view(len(pred), tiling.windows()), status, ("pred", "target"), capacity)
 
     def _tiling(self, image: Sequence[int]) -> Tiling:
         """Return how images of that size are cut into windows."""
@@ -199,8 +214,8 @@ def sum_bars(values: Tensor) -> Tensor:
     return values.cumsum(dim=1)[:, -1]
 
 
-def reduce_windows(loss: Tensor, status: Tensor, names: Sequence[str], reduction: str, capacity: int = 0) -> Tensor:
-    """Reduce per-window losses.
+def checked_windows(loss: Tensor, status: Tensor, names: Sequence[str], capacity: int = 0) -> Tensor:
+    """Return per-window losses after a look at the status of the windows.
 
     Parameters
     ----------
@@ -211,7 +226,6 @@ def reduce_windows(loss: Tensor, status: Tensor, names: Sequence[str], reduction
         where checking costs nothing or was asked for, and makes the loss NaN otherwise.
     names : sequence of str
         The names of the k arguments.
-    reduction : {"mean", "sum", "none"}
     capacity : int
         Of the diagrams, if any were computed, for the message.
     """
@@ -219,6 +233,11 @@ def reduce_windows(loss: Tensor, status: Tensor, names: Sequence[str], reduction
         debug.raise_status(status, names, capacity)
     if not debug.is_eager_cpu(status):
         loss = loss.masked_fill(status.view(len(names), -1).any(dim=0).view(loss.shape), math.nan)
+    return loss
+
+
+def reduce_windows(loss: Tensor, reduction: str) -> Tensor:
+    """Reduce per-window losses, of any shape."""
     if reduction == "mean":
         return loss.mean()
     return loss.sum() if reduction == "sum" else loss

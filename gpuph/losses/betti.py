@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .. import checks, debug, hints
 from ..persistence import diagrams_of
-from .base import promote, reduce_windows, show_settings, sum_bars
+from . import inputs
+from .base import checked_windows, promote, reduce_windows, show_settings, sum_bars
 
 
 class BettiPriorLoss(torch.nn.Module):
@@ -113,7 +114,11 @@ class BettiPriorLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B,) if reduction="none"; in squared probabilities.
         """
-        checks.maps("pred", pred)
+        return reduce_windows(self._per_window(pred), self.reduction)
+
+    def _per_window(self, pred: Tensor) -> Tensor:
+        """Check the maps, and return the losses of the images, each of which is one window, shape (B,)."""
+        inputs.maps("pred", pred)
         dims = checks.dims([*self.betti], pred.dim() - 2, "betti's dimensions")
         if debug.is_eager_cpu(pred) and not self._hinted:
             self._hinted = hints.probabilities("pred", pred)
@@ -130,7 +135,7 @@ class BettiPriorLoss(torch.nn.Module):
             loss = loss.add(cost, alpha=self.weights[dim])
             if debug.is_debugging():
                 debug.warn_overflow(f"dimension {dim} of pred", bars.count, bars.birth.shape[1])
-        return reduce_windows(loss, diagrams.status, ("pred",), self.reduction, diagrams.capacity)
+        return checked_windows(loss, diagrams.status, ("pred",), diagrams.capacity)
 
     def extra_repr(self) -> str:
         return show_settings(self, ("betti", "weights", "construction", "reduction", "capacity"))

@@ -24,7 +24,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
     Raises
     ------
     TypeError, ValueError
-        See `LocalizedPHLoss`. The truth is a map of 0 and 1, of a floating-point dtype.
+        See `LocalizedPHLoss`. The truth is a mask of 0 and 1, of floats, booleans or integers.
 
     Warns
     -----

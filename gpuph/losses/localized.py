@@ -44,7 +44,8 @@ class LocalizedPHLoss(WindowLoss):
     construction : {"T", "V"}
         See `gpuph.persistence`.
     superlevel : bool
-        Compare superlevel sets instead, for maps that are high on roads.
+        Compare superlevel sets instead, for maps that are high on roads; `target` may then be a mask of booleans or
+        integers.
     unmatched : {"half_squared", "distance"}
         See `gpuph.match`.
     generator : torch.Generator, optional
@@ -116,6 +117,7 @@ class LocalizedPHLoss(WindowLoss):
         self.border = checks.boolean("border", border)
         self.construction = checks.construction(construction)
         self.superlevel = checks.boolean("superlevel", superlevel)
+        self.takes_masks = self.superlevel
         self.unmatched = checks.choice("unmatched", unmatched, UNMATCHED)
         self.generator = checks.generator(generator)
         self.capacity = checks.capacity(capacity)

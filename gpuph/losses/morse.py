@@ -38,7 +38,7 @@ class MorseSkeletonLoss(WindowLoss):
     ------
     TypeError, ValueError
         See `WindowLoss`. Also if `manifolds` has surfaces and the maps are images, or `base` does not give one value
-        per pixel.
+        per pixel. The truth may be a mask of booleans or integers, unless `base` is given and `superlevel` is False.
 
     Warns
     -----
@@ -106,6 +106,7 @@ class MorseSkeletonLoss(WindowLoss):
         self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.manifolds = checks.manifolds(manifolds)
         self.superlevel = checks.boolean("superlevel", superlevel)
+        self.takes_masks = self.superlevel or base is None
         if base is not None and not callable(base):
             raise TypeError(f"base must be a callable or None, got {checks.shown(base)}")
         self.base = base

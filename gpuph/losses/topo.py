@@ -47,7 +47,7 @@ class TopoLoss(WindowLoss):
     Raises
     ------
     TypeError, ValueError
-        See `WindowLoss`.
+        See `WindowLoss`. The truth is a mask of 0 and 1, of floats, booleans or integers.
 
     Warns
     -----
@@ -84,6 +84,7 @@ class TopoLoss(WindowLoss):
 
     default_window: ClassVar = {2: 100, 3: 100}
     settings = ("weights", "border", "threshold", "perfect", "construction", "capacity")
+    takes_masks = True
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ KINDS: dict[str, str] = {
     **{name: name for name in ("manifolds", "construction", "unmatched", "reduction", "solver")},
     "persistence.x": "windows",
     **dict.fromkeys(("pred", "target"), "map"),
+    **{f"{name}.forward.target": "mask or map" for name in ("LikelihoodPHLoss", "TopoLoss", "MorseSkeletonLoss")},
     "truncated_distance_map.mask": "mask",
     **{f"{name}.{which}": "mask or graph" for which in ("pred", "target") for name in ("apls", "ccq", "betti_error")},
     **{

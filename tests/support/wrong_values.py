@@ -79,6 +79,7 @@ RIGHT: dict[str, list[Any]] = {
     "callable or None": [None, partial(mse_loss, reduction="none")],
     "windows": [torch.rand(1, 8, 9), torch.rand(2, 3, 4, 5), torch.rand(1, 8, 9).half()],
     "map": [MAP, MAP.double(), MAP.half()],
+    "mask or map": [MAP, MAP.double(), MAP.half(), ROAD, MAP.byte(), MAP.long()],
     "mask": [ROAD],
     "mask or graph": [ROAD],
     "graph": [LINE, nx.MultiGraph(LINE)],
@@ -100,6 +101,7 @@ WRONG_MAPS: list[Any] = [
     *(None, 1, 1.0, "map", b"map", True, [[0.0]], Nothing(), MAP.numpy(), ROAD, MAP.int(), MAP.to(torch.complex64)),
     *(MAP[0], MAP[0, 0], MAP[None, None], MAP.expand(1, 3, 12, 12), MAP[..., :0], MAP.to_sparse(), MAP * math.nan),
 ]
+WRONG_TARGETS = [value for value in WRONG_MAPS if value is not ROAD and getattr(value, "dtype", 0) != torch.int32]
 WRONG_MASKS: list[Any] = [None, 1, "mask", True, [[True]], Nothing(), MAP, ROAD.int(), ROAD[0, 0, 0], ROAD.numpy()]
 NOT_CHOICES: list[Any] = [
     None,
@@ -172,6 +174,7 @@ WRONG: dict[str, list[Any]] = {
         *(WINDOW.to(torch.complex64), torch.zeros(1, 1, 1).expand(1, 2**16, 2**16)),
     ],
     "map": WRONG_MAPS,
+    "mask or map": [*WRONG_TARGETS, 255 * MAP.byte(), -MAP.long(), ROAD[0], ROAD.to_sparse(), MAP.to(torch.uint16)],
     "mask": [*WRONG_MASKS, ROAD[0], ROAD[0, 0], ROAD.expand(1, 2, 12, 12), ROAD[None, None]],
     "mask or graph": [*WRONG_MASKS, ROAD[..., :0], ROAD.expand(1, 2, 12, 12), ROAD.expand(2, 2, 12, 12)],
     "graph": [None, 1, "graph", [(0, 1)], ROAD, nx.DiGraph(), {0: (1.0, 2.0)}, Nothing()],
