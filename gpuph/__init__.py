@@ -15,6 +15,7 @@ from .losses import (
     LikelihoodPHLoss,
     LocalizedPHLoss,
     MorseSkeletonLoss,
+    OneVsRest,
     TopoLoss,
     WindowLoss,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "LocalizedPHLoss",
     "Matching",
     "MorseSkeletonLoss",
+    "OneVsRest",
     "Quadratic",
     "Radial",
     "RandomLinear",

@@ -192,6 +192,16 @@ def manifolds(value: object) -> tuple[int, ...]:
     return whole
 
 
+def class_weights(value: object) -> float | tuple[float, ...] | None:
+    """Return one weight for all classes, or one for each, or None; raise unless all are finite and 0 or more."""
+    if value is None or not _is_ordered(value):
+        return None if value is None else number("weight", value, 0.0)
+    found = tuple([number("weight", each, 0.0) for each in value])  # type: ignore[attr-defined]
+    if not found:
+        raise ValueError(f"weight must have one number for each class, got {shown(value)}")
+    return found
+
+
 def spacing(value: object, rank: int) -> tuple[float, ...] | None:
     """Return the size of a pixel along each of `rank` axes, None if all are 1; raise unless all are positive."""
     found = numbers("spacing", value) if _is_ordered(value) else (number("spacing", value, positive=True),) * rank

@@ -2,7 +2,7 @@
 
 Each kind of warning is a UserWarning that is given once in a process, even if the filters of `warnings` would repeat
 it. The filter "ignore" silences it, and "error" raises it. None of these functions may be called under tracing; on
-other devices than the CPU, only `slices` may, which reads no data.
+other devices than the CPU, only `slices` and `one_channel` may, which read no data.
 """
 
 from __future__ import annotations
@@ -73,6 +73,13 @@ def slices(name: str, shape: Sequence[int]) -> None:
             f" second axis holds channels, fold it into the batch: {name}.flatten(0, 1). If volumes are meant, silence"
             f' this warning with warnings.filterwarnings("ignore", message="{name} has the shape").',
         )
+
+
+def one_channel(setting: str) -> None:
+    """Warn that a setting for several channels has no effect on the one channel that there is."""
+    kind = f"{setting} of one channel"
+    if kind not in _given:
+        _warn(kind, f"pred has one channel, so {setting} is ignored.")
 
 
 def _warn(kind: str, message: str) -> None:

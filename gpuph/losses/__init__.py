@@ -7,6 +7,7 @@ from .distance import DistancePHLoss
 from .likelihood import LikelihoodPHLoss
 from .localized import LocalizedPHLoss
 from .morse import MorseSkeletonLoss
+from .one_vs_rest import OneVsRest
 from .topo import TopoLoss
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LocalizedPHLoss",
     "Maps",
     "MorseSkeletonLoss",
+    "OneVsRest",
     "TopoLoss",
     "WindowLoss",
 ]

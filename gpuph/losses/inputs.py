@@ -50,5 +50,6 @@ def binary(name: str, x: Tensor) -> None:
     low, high = (int(value) for value in x.aminmax())
     if low < 0 or high > 1:
         raise ValueError(
-            f"{name} must be a mask of 0 and 1, got {x.dtype} from {low} to {high}; divide a mask of 0 and 255 by 255"
+            f"{name} must be a mask of 0 and 1, got {x.dtype} from {low} to {high}; divide a mask of 0 and 255 by 255,"
+            " and see gpuph.OneVsRest for the labels of several classes"
         )

@@ -36,6 +36,7 @@ LONG_SIGNATURES = {
             "gpuph.losses.distance.DistancePHLoss.__init__",
             "gpuph.losses.likelihood.LikelihoodPHLoss.__init__",
             "gpuph.losses.localized.LocalizedPHLoss.__init__",
+            "gpuph.losses.one_vs_rest.OneVsRest.__init__",
             "gpuph.losses.topo.TopoLoss.__init__",
             "gpuph.metrics.betti.betti_error",
             "gpuph.metrics.modules.BettiErrorMetric.__init__",

@@ -20,6 +20,7 @@ from support.wrong_values import HUGE, RIGHT, WRONG
 # invalid values of the kind without that ending.
 KINDS: dict[str, str] = {
     **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on"), "bool"),
+    **dict.fromkeys(("include_background", "to_onehot_y", "softmax", "sigmoid"), "bool"),
     **dict.fromkeys(("dilation", "Diagrams.capacity"), "int from 0"),
     **dict.fromkeys(("betti_error.window", "BettiErrorMetric.window", "trials", "paths"), "int from 1"),
     **dict.fromkeys(("capacity", "patches"), "int from 1 or None"),
@@ -47,12 +48,18 @@ KINDS: dict[str, str] = {
     "weights": "weights or None",
     "height": "height or None",
     "generator": "generator or None",
-    "base": "callable or None",
+    **dict.fromkeys(("base", "other_act"), "callable or None"),
+    "loss": "loss",
+    "weight": "class weights or None",
+    "ignore_index": "label or None",
     "which": "kernels",
     **{name: name for name in ("manifolds", "construction", "unmatched", "reduction", "solver")},
     "persistence.x": "windows",
     **dict.fromkeys(("pred", "target"), "map"),
-    **{f"{name}.forward.target": "mask or map" for name in ("LikelihoodPHLoss", "TopoLoss", "MorseSkeletonLoss")},
+    **{
+        f"{name}.forward.target": "mask or map"
+        for name in ("LikelihoodPHLoss", "TopoLoss", "MorseSkeletonLoss", "OneVsRest")
+    },
     "truncated_distance_map.mask": "mask",
     **{f"{name}.{which}": "mask or graph" for which in ("pred", "target") for name in ("apls", "ccq", "betti_error")},
     **{
@@ -76,6 +83,8 @@ KINDS: dict[str, str] = {
     "points": "points",
     "Diagram.__getitem__.windows": "index",
 }
+# Parameters with a default that other parameters' defaults do not allow.
+NEEDED = ("OneVsRest.forward.target",)
 # Methods that users do not call, and a mapping, whose missing keys raise KeyError.
 EXEMPT = ("slopes", "__call__", ".compare", "Diagrams.__getitem__")
 
@@ -126,7 +135,8 @@ def call(name: str, **given: Any) -> Any:
     required = {
         parameter.name: RIGHT[kind_of(name, parameter.name)][0]
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.default is parameter.empty and parameter.kind != parameter.VAR_KEYWORD
+        if (parameter.default is parameter.empty or f"{name}.{parameter.name}" in NEEDED)
+        and parameter.kind != parameter.VAR_KEYWORD
     }
     return function(**{**required, **given})
 
