@@ -203,6 +203,17 @@ class _Promote(torch.autograd.Function):
         return grad.clamp(-most, most).where(grad.isfinite(), grad).to(ctx.dtype), None
 
 
+def sum_pixels(values: Tensor) -> Tensor:
+    """Return the sums over windows (N, *window), shape (N,).
+
+    PyTorch splits the sum over a single large window among threads, but not those over several windows. Sums along one
+    axis at a time are small enough to have the same order in both cases, so that no window depends on another.
+    """
+    while values.dim() > 1:
+        values = values.sum(dim=-1)
+    return values
+
+
 def sum_bars(values: Tensor) -> Tensor:
     """Return the sums over the columns of diagrams (N, K), shape (N,).
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import checks, hints, ops
-from .base import Compared, Maps, WindowLoss, nan_status
+from .base import Compared, Maps, WindowLoss, nan_status, sum_pixels
 
 _TRUNCATION = {2: 20.0, 3: 15.0}
 
@@ -122,11 +122,11 @@ class ConnectivityLoss(WindowLoss):
         if self.disconnections > 0:
             pairs = ops.maximin(sums.masked_fill(true_sums > truncation, truncation), region, same=False)
             weights = _at_ends(pairs, true_sums < truncation / 2, y.dtype)
-            loss = loss.add((weights * y**2).flatten(1).sum(dim=1), alpha=self.disconnections)
+            loss = loss.add(sum_pixels(weights * y**2), alpha=self.disconnections)
         if self.connections > 0:
             pairs = ops.maximin(sums.masked_fill(true_sums < truncation / 2, 0.0), region, same=True)
             weights = _at_ends(pairs, true_sums >= truncation, y.dtype)
-            loss = loss.add((weights * (truncation - y) ** 2).flatten(1).sum(dim=1), alpha=self.connections)
+            loss = loss.add(sum_pixels(weights * (truncation - y) ** 2), alpha=self.connections)
         return Compared(loss, status)
 
 

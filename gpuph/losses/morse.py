@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from .. import checks, hints, ops
-from .base import Compared, Maps, WindowLoss, nan_status
+from .base import Compared, Maps, WindowLoss, nan_status, promote, sum_pixels
 
 
 class MorseSkeletonLoss(WindowLoss):
@@ -127,7 +128,8 @@ class MorseSkeletonLoss(WindowLoss):
         values = _cross_entropy(p, t) if self.base is None else self.base(p, t)
         if values.shape != p.shape:
             raise ValueError(f"base must give one value a pixel, shape {tuple(p.shape)}, got {tuple(values.shape)}")
-        return Compared(values.where(skeleton, 0.0).flatten(1).mean(dim=1), status)
+        (values,) = promote(values.where(skeleton, 0.0))
+        return Compared(sum_pixels(values) / math.prod(maps.tiling.window), status)
 
 
 def _cross_entropy(p: Tensor, t: Tensor) -> Tensor:

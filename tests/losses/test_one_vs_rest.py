@@ -285,16 +285,3 @@ def test_modes_copies_and_files_keep_the_loss() -> None:
     assert loss_fn(*maps) == loss_fn(*maps) == copy.deepcopy(loss_fn)(*maps)
     assert pickle.loads(pickle.dumps(loss_fn))(*maps) == loss_fn(*maps)
     assert not loss_fn.loss.training
-
-
-@pytest.mark.parametrize("name", ["BettiPriorLoss", "TopoLoss"])
-def test_value_of_an_image_does_not_depend_on_the_batch(name: str) -> None:
-    """An image with more pairs gives the diagrams of all images more columns, over which costs are added."""
-    for seed in range(20):
-        few, many = torch.rand(2, 1, 1, 40, 40, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        few[..., 4 + seed :, :] = 0.0
-        target = [] if name == "BettiPriorLoss" else [many > 0.5]
-        for make in (functools.partial(BettiPriorLoss, {0: 3, 1: 500}), functools.partial(BettiPriorLoss, {1: 2})):
-            loss_fn = make(reduction="none") if name == "BettiPriorLoss" else TopoLoss(dims=(0, 1), reduction="none")
-            both = loss_fn(torch.cat([few, many]), *(torch.cat([x, x]) for x in target))
-            assert torch.equal(both[:1], loss_fn(few, *target))
