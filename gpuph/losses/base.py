@@ -150,7 +150,7 @@ class WindowLoss(torch.nn.Module, ABC):
             self._hinted = self._hint(pred, target)
         tiling = self._tiling(pred.shape[2:])
         promoted_pred, promoted_target = promote(pred, target)
-        maps = Maps(promoted_pred.squeeze(1), promoted_target.squeeze(1), tiling)
+        maps = Maps(promoted_pred.flatten(0, 1), promoted_target.flatten(0, 1), tiling)
         loss, status, capacity = self.compare(maps)
         if status is None:
             status = nan_status(*maps.windows())
