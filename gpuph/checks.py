@@ -75,7 +75,7 @@ def numbers(name: str, values: object) -> tuple[float, ...]:
     """Return floats; raise unless the value is a sequence of one or more finite numbers."""
     plain = [_scalar(value) for value in values] if _is_ordered(values) else []  # type: ignore[attr-defined]
     if not plain or not all(_is_real(value) for value in plain):
-        raise TypeError(f"{name} must be a sequence of numbers, one an axis, got {shown(values)}")
+        raise TypeError(f"{name} must be a sequence of numbers, one per axis, got {shown(values)}")
     found = tuple([_float(value) for value in plain])
     if not all(_is_finite(value) for value in found):
         raise ValueError(f"{name} must be finite, got {found}")
@@ -130,11 +130,11 @@ def sizes(name: str, value: object, least: int) -> int | tuple[int, ...]:
     """Return one size for all axes, or one for each; raise unless they are from `least` pixels to `LARGEST`."""
     one = _index(value)
     if one is None and not _is_ordered(value):
-        raise TypeError(f"{name} must be an int or a sequence of ints, one an axis, got {shown(value)}")
+        raise TypeError(f"{name} must be an int or a sequence of ints, one per axis, got {shown(value)}")
     found = [one] if one is not None else [_index(size) for size in value]  # type: ignore[attr-defined]
     whole = tuple([size for size in found if size is not None])
     if len(whole) < len(found):
-        raise TypeError(f"{name} must be an int or a sequence of ints, one an axis, got {shown(value)}")
+        raise TypeError(f"{name} must be an int or a sequence of ints, one per axis, got {shown(value)}")
     if not whole or min(whole) < least:
         raise ValueError(f"{name} must be {least} or more pixels an axis, got {shown(value)}")
     if max(whole) > LARGEST:

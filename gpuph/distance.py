@@ -20,7 +20,7 @@ def truncated_distance_map(mask: Tensor, truncation: float, *, spacing: float | 
         True on the centre lines. An image without any has `truncation` everywhere.
     truncation : float
         Largest distance, in the units of `spacing`; in pixels by default.
-    spacing : float or sequence of float, one an axis, optional
+    spacing : float or sequence of float, one per axis, optional
         Size of a pixel along (y, x), or of a voxel along (z, y, x), in units of length such as um. The default of 1
         gives distances in pixels. For voxels of 4 x 1 x 1 um, take `spacing=(4.0, 1.0, 1.0)`.
 

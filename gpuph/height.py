@@ -21,7 +21,7 @@ class Linear:
 
     Parameters
     ----------
-    w : sequence of float, one an axis
+    w : sequence of float, one per axis
         Slope, in filtration values per pixel.
     """
 
@@ -91,7 +91,7 @@ class Radial:
     ----------
     a : float
         Slope, in filtration values per pixel.
-    q : sequence of float, one an axis, optional
+    q : sequence of float, one per axis, optional
         Centre, in pixels from the window's centre; by default the window's first pixel.
     """
 
@@ -116,7 +116,7 @@ class Quadratic:
 
     Parameters
     ----------
-    w : sequence of float, one an axis
+    w : sequence of float, one per axis
         Slope of the square root, in square roots of filtration values per pixel.
     """
 

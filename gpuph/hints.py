@@ -2,7 +2,7 @@
 
 Each kind of warning is a UserWarning that is given once in a process, even if the filters of `warnings` would repeat
 it. The filter "ignore" silences it, and "error" raises it. None of these functions may be called under tracing; on
-other devices than the CPU, only `slices` and `one_channel` may, which read no data.
+devices other than the CPU, only `slices` and `one_channel` may, which read no data.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def persistence(
     RuntimeError
         On a GPU, if the loops of a volume exceed their workspace; a larger `capacity` helps.
 
-        On other devices than the CPU, errors in values are deferred: the diagrams of the window are empty, and
+        On devices other than the CPU, errors in values are deferred: the diagrams of the window are empty, and
         `Diagrams.check()` or `set_debug(True)` raises.
 
     Warns

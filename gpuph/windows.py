@@ -24,7 +24,7 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tens
     ----------
     x : Tensor, shape (B, *image)
         Images or volumes.
-    window, stride : sequence of int, one an axis
+    window, stride : sequence of int, one per axis
         Size of a window, and distance between neighbours, in pixels. If the last window would leave the image, it is
         shifted inwards to end with it; an axis shorter than the window is one window of its own size.
 
@@ -76,7 +76,7 @@ def origin(
 
     Parameters
     ----------
-    image, window, stride : sequence of int, one an axis
+    image, window, stride : sequence of int, one per axis
         As for `cut_windows`.
     border : bool
         Whether the windows have a frame, whose pixels are nowhere in the image.

@@ -50,7 +50,7 @@ class WindowLoss(torch.nn.Module, ABC):
 
     Parameters
     ----------
-    window : int or sequence of int, one an axis, optional
+    window : int or sequence of int, one per axis, optional
         Size of a window, in pixels, 2 or more; 64 by default, unless the subclass says otherwise. An image that is
         smaller is one window.
     stride : int or sequence of int, optional
@@ -69,7 +69,7 @@ class WindowLoss(torch.nn.Module, ABC):
     ------
     TypeError, ValueError
         If a setting is not one of those above. In a call: if `pred` and `target` are not floating-point tensors of the
-        same shape, (B, 1, H, W) or (B, 1, D, H, W), on the same device, or hold a NaN. On other devices than the CPU,
+        same shape, (B, 1, H, W) or (B, 1, D, H, W), on the same device, or hold a NaN. On devices other than the CPU,
         errors in values are deferred: a NaN makes the loss NaN, and raises only with `gpuph.set_debug(True)`.
 
     Notes

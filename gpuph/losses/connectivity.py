@@ -25,7 +25,7 @@ class ConnectivityLoss(WindowLoss):
 
     Parameters
     ----------
-    window : int or sequence of int, one an axis, optional
+    window : int or sequence of int, one per axis, optional
         Size of a window, in pixels, 2 or more; by default 32, and 48 in volumes.
     stride, reduction
         See `WindowLoss`. The authors sum over windows.
@@ -45,7 +45,7 @@ class ConnectivityLoss(WindowLoss):
     Warns
     -----
     UserWarning
-        Once, if maps are on another device than the CPU: the weights of pixels are computed on the CPU.
+        Once, if maps are on a device other than the CPU: the weights of pixels are computed on the CPU.
         Once in a process, if `target` looks like a mask instead of a distance map; see `LocalizedPHLoss`.
 
     Notes

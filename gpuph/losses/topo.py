@@ -24,7 +24,7 @@ class TopoLoss(WindowLoss):
 
     Parameters
     ----------
-    window : int or sequence of int, one an axis, optional
+    window : int or sequence of int, one per axis, optional
         Size of a window, in pixels, 2 or more; 100 by default, as published. See `WindowLoss`; the stride is the
         window's size.
     dims : sequence of int, or mapping of int to float

@@ -66,7 +66,7 @@ def persistence(x: Tensor, query: Query) -> Found[Tensor]:
         Windows.
     query : Query
         Which pairs are wanted. Without a capacity, there are as many columns as the largest count of the batch or, on
-        other devices than the CPU, as pairs can occur. Triton's kernels size the workspace for the loops of volumes by
+        devices other than the CPU, as pairs can occur. Triton's kernels size the workspace for the loops of volumes by
         the capacity and by the windows.
 
     Returns
