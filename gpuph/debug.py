@@ -22,7 +22,7 @@ def set_debug(on: bool) -> None:
 
     On the CPU, a NaN always raises. On other devices, a NaN leaves its window without pairs and makes the loss NaN, and
     so does a volume whose loops outgrow their workspace; with debugging on, both raise, and a diagram that overflows
-    its capacity warns, as `Diagrams.check` does. Calls cannot be captured in a CUDA graph then.
+    its capacity warns, as `Diagrams.check` does. Calls then cannot be captured in a CUDA graph.
 
     Parameters
     ----------
@@ -76,16 +76,16 @@ def raise_status(status: Tensor, names: Sequence[str], capacity: int) -> None:
 
 
 def warn_overflow(name: str, count: Tensor, columns: int) -> None:
-    """Warn if a diagram of so many columns had no room for all pairs.
+    """Warn if a diagram has fewer columns than pairs.
 
     Parameters
     ----------
     name : str
-        What the diagram is called in the warning.
+        The name of the diagram in the warning.
     count : Tensor, shape (N,), int64
-        How many pairs each window has.
+        The number of pairs of each window.
     columns : int
-        How many pairs a diagram holds.
+        The number of columns of the diagram.
     """
     overflow = count > columns
     if overflow.any():

@@ -61,7 +61,7 @@ class RandomLinear:
     def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return w of n windows, shape (n, axes) or (1, axes)."""
         shape = (n if self.per_window else 1, len(window))
-        # A generator of None is not passed: with one, sizes cannot be symbols.
+        # None is not passed as the generator: with that argument, sizes could not be symbolic.
         source: dict[str, Any] = {} if generator is None else {"generator": generator}
         # Normal deviates give directions that are uniform on the sphere, whatever the number of axes.
         w = torch.randn(shape, dtype=like.dtype, device=like.device, **source)

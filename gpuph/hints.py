@@ -50,7 +50,7 @@ def distances(target: Tensor) -> bool:
         return False
     x = target.detach()
     low, high = x.aminmax()
-    if not low < high:  # without an object, or with a NaN, which raises elsewhere
+    if not low < high:  # there is no object, or there is a NaN, which raises elsewhere
         return False
     if "distances" in _given or low != 0:
         return True

@@ -185,7 +185,7 @@ def _check(a: Diagram, b: Diagram) -> None:
 
 
 def _check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:
-    """Raise if a point has a NaN, which its window's cost then has too; on other devices, only when debugging."""
+    """Raise if a point has a NaN, which makes its window's cost NaN; on other devices, only when debugging."""
     if not debug.checks_now(cost) or not cost.detach().isnan().any():
         return
     for name, diagram in (("a", a), ("b", b)):

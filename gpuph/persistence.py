@@ -115,7 +115,7 @@ def diagrams_of(
     min_persistence: float = 0.0,
     capacity: int | None = None,
 ) -> Diagrams:
-    """Return what `persistence` returns, of windows that were checked except for NaN, which the status reports."""
+    """Compute the diagrams of windows that were checked except for NaN, which the status reports."""
     query = query_of(x, dims, construction, min_persistence, capacity)
     found = pairs_of(x.detach(), query)
     by_dim = {}
@@ -133,7 +133,7 @@ def query_of(
     min_persistence: float = 0.0,
     capacity: int | None = None,
 ) -> Query:
-    """Return the query that the arguments of `persistence` make; raise if they are not valid."""
+    """Return the query for the arguments of `persistence`; raise if they are not valid."""
     window = x.shape[1:]
     dims = list(range(len(window))) if dims is None else checks.dims(dims, len(window))
     top = checks.construction(construction) == "T"
@@ -152,12 +152,12 @@ def columns_of(capacity: int | None, x: Tensor, window: Sequence[int]) -> int | 
 
 
 def capacity_of(capacity: int | None, window: Sequence[int]) -> int:
-    """Return what the workspace for loops is sized by: the capacity, or the default if that is more."""
+    """Return the capacity that sizes the workspace for loops: the argument, or the default if that is larger."""
     return max(capacity or 0, _columns(window))
 
 
 def _columns(window: Sequence[int]) -> int:
-    """Return the columns of a diagram where data cannot decide: what can occur in an image, or hardly ever exceeds."""
+    """Return the columns of a diagram where data cannot decide: the most possible, or a number rarely exceeded."""
     pixels = math.prod(window)
     columns = max(256, pixels // 4)
     return min(columns, pixels // 2 + 1) if len(window) == 2 else columns

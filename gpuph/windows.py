@@ -72,14 +72,14 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
 def origin(
     image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Locate the pixels of windows in their image: at `corner[window] + offset[pixel]`, or nowhere where negative.
+    """Locate the pixels of windows in their image: at `corner[window] + offset[pixel]`, or outside if that is negative.
 
     Parameters
     ----------
     image, window, stride : sequence of int, one per axis
         As for `cut_windows`.
     border : bool
-        Whether the windows have a frame, whose pixels are nowhere in the image.
+        Whether the windows have a frame, whose pixels are outside the image.
     device : torch.device
         Device of the result.
 

@@ -1,4 +1,4 @@
-"""Device code: the same stages twice, in `cpu` (Numba) and, under the same names, for the GPU (`triton`)."""
+"""The kernels: the same stages, under the same names, for the CPU (`cpu`, in Numba) and for the GPU (`triton`)."""
 
 from .records import Costs, Found, Matched, Pairs, Points, Query, Tiling
 from .scale import Scale

@@ -34,7 +34,7 @@ class Maps(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """What a loss finds in N windows."""
+    """The losses of N windows, and the status of the diagrams that they come from."""
 
     loss: Tensor  # (N,)
     # The status of the windows of pred and then of target, shape (2 N,), where computing diagrams gave it: see
@@ -199,7 +199,7 @@ class _Promote(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         most = torch.finfo(ctx.dtype).max
-        # What is infinite already stays so: a GradScaler looks for it, to lower its scale.
+        # An infinite gradient stays infinite: a GradScaler looks for it, to lower its scale.
         return grad.clamp(-most, most).where(grad.isfinite(), grad).to(ctx.dtype), None
 
 
@@ -233,12 +233,12 @@ def checked_windows(loss: Tensor, status: Tensor, names: Sequence[str], capacity
     loss : Tensor, of any shape
         Losses of n windows.
     status : Tensor, shape (k n,)
-        Status of the windows of k arguments in turn: not 0 where one holds a NaN, or lost its loops. That raises
-        where checking costs nothing or was asked for, and makes the loss NaN otherwise.
+        Status of the windows of k arguments in turn: nonzero where a window holds a NaN or lost its loops. A nonzero
+        status raises where checking costs nothing or was requested, and makes the loss NaN otherwise.
     names : sequence of str
         The names of the k arguments.
     capacity : int
-        Of the diagrams, if any were computed, for the message.
+        The capacity of the diagrams, if any were computed, which the error message reports.
     """
     if debug.checks_now(status):
         debug.raise_status(status, names, capacity)

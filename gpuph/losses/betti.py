@@ -22,7 +22,7 @@ class BettiPriorLoss(torch.nn.Module):
     Parameters
     ----------
     betti : mapping of int to int
-        The Betti number of each dimension that counts: {0: 1, 1: 0} wants one component without holes.
+        The Betti number of each dimension that counts: {0: 1, 1: 0} asks for one component without holes.
     weights : mapping of int to float, optional
         Weights of the dimensions; 1 where none is given.
     construction : {"T", "V"}
@@ -128,7 +128,7 @@ class BettiPriorLoss(torch.nn.Module):
         for dim, bars in diagrams.items():
             wanted = self.betti[dim]
             endless = (bars.birth_index >= 0) & (bars.death_index < 0)
-            squares = (bars.death.where(~endless, 0.0) - bars.birth) ** 2  # of padding, they are 0
+            squares = (bars.death.where(~endless, 0.0) - bars.birth) ** 2  # 0 for padding
             kept = bars.birth_index[:, :wanted] >= 0
             cost = sum_bars((1 - squares[:, :wanted]).where(kept, 0.0)) + (wanted - kept.sum(dim=1))
             cost = cost + sum_bars(squares[:, wanted:])

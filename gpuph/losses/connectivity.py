@@ -111,7 +111,7 @@ class ConnectivityLoss(WindowLoss):
         return hints.distances(target)
 
     def compare(self, maps: Maps) -> Compared:
-        """Return the loss of gaps and of false curves in each window, in squared pixels."""
+        """Return the loss of gaps and of false curves in each window, in squared distances."""
         y, true = maps.windows()
         truncation = self.truncation or _TRUNCATION[len(maps.tiling.image)]
         loss = y.new_zeros(len(y))
@@ -136,7 +136,7 @@ def _sums(x: Tensor) -> Tensor:
 
 
 def _at_ends(pairs: Tensor, counted: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return weights of pixels (N, *window): the share of all pairs (N, axes, *window) of the counted edges at them."""
+    """Return the weights of pixels (N, *window): at each pixel, the sum of its counted edges' shares of all pairs."""
     shares = pairs.to(torch.float32 if pairs.device.type == "mps" else torch.float64)  # MPS has no float64
     shares = shares / shares.flatten(1).sum(dim=1).clamp(min=1.0).view(-1, *[1] * (pairs.dim() - 1))
     shares = shares.where(counted, 0.0).to(dtype)

@@ -139,7 +139,7 @@ class LocalizedPHLoss(WindowLoss):
         columns = columns_of(self.capacity, pred, tiling.framed())
         query = Query(tuple(dims), self.construction == "T", 0.0, columns)
 
-        # Which pixels gave which values is all that the gradient needs to know.
+        # The gradient only needs to know which pixels gave which values.
         found = ops.framed_persistence(pred.detach(), target.detach(), height, tiling, query)
         loss = None
         for dim, pairs in zip(dims, found.pairs, strict=True):
@@ -152,11 +152,11 @@ class LocalizedPHLoss(WindowLoss):
             if debug.is_debugging():
                 debug.warn_overflow(f"dimension {dim} of pred", of_pred.count, pairs.index.shape[2])
                 debug.warn_overflow(f"dimension {dim} of target", of_target.count, pairs.index.shape[2])
-        assert loss is not None  # there is a dimension
+        assert loss is not None  # `dims` is not empty
         return Compared(loss, found.status, capacity_of(self.capacity, tiling.framed()))
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
-        """Return the height function on n windows as `ops.framed_persistence` takes it, once if all have the same."""
+        """Return the heights of n windows, or one height for all, in the form that `ops.framed_persistence` takes."""
         height = self.height
         if isinstance(height, RandomLinear) and not self.training:
             height = height.fixed(len(window))
@@ -172,11 +172,11 @@ class LocalizedPHLoss(WindowLoss):
         return height.slopes(n, window, like, self.generator)
 
     def _once(self, make: Callable[[], _T], device: torch.device, *settings: object) -> _T:
-        """Make what is the same in every call once, and remember it for the last few kinds of call."""
+        """Return `make()`, which is the same in every call with these settings, and cache it for the last few kinds."""
         key = device, *settings
         if key not in self._made:
             if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
-                return make()  # its memory belongs to the graph, and may be used for something else outside of it
+                return make()  # its memory belongs to the graph, and may be reused outside of it
             if len(self._made) >= _REMEMBERED:
                 self._made.clear()
             self._made[key] = make()
@@ -184,4 +184,4 @@ class LocalizedPHLoss(WindowLoss):
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}}  # tensors of a device have no place in a file
+        return {**self.__dict__, "_made": {}}  # cached tensors of a device should not go into a file

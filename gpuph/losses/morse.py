@@ -14,7 +14,7 @@ from .base import Compared, Maps, WindowLoss, nan_status, promote, sum_pixels
 
 
 class MorseSkeletonLoss(WindowLoss):
-    """A loss of pixels, restricted to the pixels where the prediction has a curve or a surface, however weak.
+    """A pixel-wise loss, restricted to the pixels where the prediction has a curve or a surface, however weak.
 
     The ridges of the predicted probabilities form a skeleton that bridges gaps that a threshold would leave. The loss
     is computed on this skeleton, where a pixel decides whether curves are connected.
@@ -29,7 +29,7 @@ class MorseSkeletonLoss(WindowLoss):
         Whether maps are high on curves, like probabilities, so that the skeleton follows ridges. Otherwise they are low
         there, like distance maps, and it follows valleys.
     base : callable, optional
-        The loss of pixels, from windows of prediction and truth (N, *window) to values of the same shape; by default
+        The pixel-wise loss, from windows of prediction and truth (N, *window) to values of the same shape; by default
         the binary cross entropy of probabilities. For distances, take `functools.partial(mse_loss, reduction="none")`.
         Off the skeleton, both inputs are 0 and the result is ignored.
     window, stride, reduction
@@ -117,17 +117,17 @@ class MorseSkeletonLoss(WindowLoss):
         return self.base is not None or hints.probabilities("pred", pred) & hints.mask("target", target)
 
     def compare(self, maps: Maps) -> Compared:
-        """Return the loss of the pixels on the skeleton by the number of all, in each window."""
+        """Return the loss of each window: the sum over its skeleton, divided by the number of all its pixels."""
         if 2 in self.manifolds and len(maps.tiling.image) == 2:
             raise ValueError("manifolds must be (1,) for images: surfaces are in volumes only")
         p, t = maps.windows()
         with torch.no_grad():
             status = nan_status(p, t)
             skeleton = ops.skeleton(-p if self.superlevel else p, self.min_persistence, self.manifolds)
-        p, t = (x.where(skeleton, 0.0) for x in (p, t))  # keep from `base` what is elsewhere, such as a NaN
+        p, t = (x.where(skeleton, 0.0) for x in (p, t))  # hide values off the skeleton, such as a NaN
         values = _cross_entropy(p, t) if self.base is None else self.base(p, t)
         if values.shape != p.shape:
-            raise ValueError(f"base must give one value a pixel, shape {tuple(p.shape)}, got {tuple(values.shape)}")
+            raise ValueError(f"base must give one value per pixel, shape {tuple(p.shape)}, got {tuple(values.shape)}")
         (values,) = promote(values.where(skeleton, 0.0))
         return Compared(sum_pixels(values) / math.prod(maps.tiling.window), status)
 

@@ -59,11 +59,11 @@ class TopoLoss(WindowLoss):
     -----
     A bar (b, d) that is kept costs b^2 + (1 - d)^2, and one that is removed (d - b)^2, whose gradient draws the pixels
     of birth and death to each other's value. Bars that never die are not counted, on either side: the first component
-    is free. Tiles where prediction or truth is constant cost nothing. The authors' frame is two pixels wide; one gives
-    the same diagrams.
+    is free. Windows where prediction or truth is constant cost nothing. The authors' frame is two pixels wide; one
+    pixel gives the same diagrams.
 
-    Values and gradients are in the dtype of the input, but float32 for half precision. Which bars are kept is held
-    constant under the gradient.
+    Values and gradients are in the dtype of the input, but float32 for half precision. The gradient treats the choice
+    of the kept bars as constant.
 
     References
     ----------
@@ -71,7 +71,8 @@ class TopoLoss(WindowLoss):
 
     Examples
     --------
-    Two true spots, and a third that is predicted: its bar, the shortest, is to go. One spot is never counted.
+    There are two true spots, and a third one is predicted: its bar, the shortest, is to be removed. One spot is never
+    counted.
 
     >>> import torch, gpuph
     >>> target = torch.zeros(1, 1, 9, 9)
@@ -111,7 +112,7 @@ class TopoLoss(WindowLoss):
         return hints.probabilities("pred", pred) & hints.mask("target", target)
 
     def compare(self, maps: Maps) -> Compared:
-        """Return what the predicted bars of each window cost, in squared probabilities."""
+        """Return the cost of the predicted bars of each window, in squared probabilities."""
         tiles = 1 - torch.cat(maps.windows())
         lowest, highest = torch.aminmax(tiles.detach().flatten(1), dim=1)
         varied = (lowest < highest).view(2, -1).all(dim=0)
@@ -126,7 +127,7 @@ class TopoLoss(WindowLoss):
         return Compared(loss.where(varied, 0.0), diagrams.status, diagrams.capacity)
 
     def _cost(self, pred: Diagram, target: Diagram) -> Tensor:
-        """Return what the predicted bars (N, K) cost in each window, shape (N,)."""
+        """Return the cost of the predicted bars (N, K) of each window, shape (N,)."""
         finite = pred.death_index >= 0
         wanted = (target.death_index >= 0).sum(dim=1, keepdim=True)
         kept = finite & (finite.cumsum(dim=1) <= wanted)  # bars come longest first

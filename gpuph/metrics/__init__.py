@@ -1,4 +1,4 @@
-"""Metrics of delineations: one file a metric.
+"""Metrics of delineations: one file per metric.
 
 All metrics take two masks, or a mask and a graph; all except `betti_error` also take two graphs.
 

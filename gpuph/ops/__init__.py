@@ -1,4 +1,4 @@
-"""The operators, the only door to the kernels: one file each, from its schema to the function that callers use.
+"""The operators through which the library calls the kernels, one file each: schema, dispatch and public function.
 
 The device of the tensors chooses the implementation, unless the caller does: see `use_kernels`. Only four operators are
 differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, with its relatives `distance` and

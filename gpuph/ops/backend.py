@@ -1,4 +1,4 @@
-"""Which kernels run, and how an operator reaches them: by the device of its tensors, unless the caller chooses."""
+"""The choice of the kernels that an operator runs: by the device of its tensors, unless the caller chooses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .. import checks
 if TYPE_CHECKING:
     from gpuph.kernels import triton as triton
 else:
-    triton = None  # imported by `by_triton`: that is slow, and Triton is not on every platform
+    triton = None  # imported by `by_triton`: the import is slow, and Triton is not on every platform
 
 Array = NDArray[Any]
 
@@ -66,12 +66,12 @@ def _choose(which: str) -> Iterator[None]:
 
 
 def by_triton(x: Tensor) -> bool:
-    """Return whether an operator on x runs the Triton kernels, which are then at hand as `backend.triton`.
+    """Return whether an operator on x runs the Triton kernels; if so, `backend.triton` has been imported.
 
     Raises
     ------
     ImportError
-        If it does, and Triton is not installed.
+        If it runs them, but Triton is not installed.
     """
     chosen = _chosen == "triton" or (_chosen == "auto" and x.device.type != "cpu")
     if chosen and triton is None:
@@ -98,7 +98,7 @@ def current_device(x: Tensor) -> contextlib.AbstractContextManager[object]:
 
 
 def finest(device: torch.device) -> torch.dtype:
-    """Return the finest floating-point dtype of a device: float64, which MPS does not have."""
+    """Return the most precise floating-point dtype of a device: float64, or float32 on MPS."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -120,13 +120,13 @@ def arrays(points: Points[Tensor]) -> Points[Array]:
     return Points(array(points.birth), array(points.death), array(points.count))
 
 
-@functools.cache  # once for each
+@functools.cache  # warns once for each
 def _warn(what: str) -> None:
     message = f"{what} are computed on the CPU only: tensors of other devices are copied there and back"
     warnings.warn(message, stacklevel=4)
 
 
 def warn_of_detour(x: Tensor, what: str) -> None:
-    """Warn once if x, of another device, goes by way of the CPU without the caller having chosen that."""
+    """Warn once if x is copied from another device to the CPU and back, unless the caller chose that."""
     if x.device.type != "cpu" and by_triton(x):
         _warn(what)

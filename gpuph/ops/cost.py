@@ -1,4 +1,4 @@
-"""`cost` and `distance`: what a matching costs, and the root of that; differentiable once."""
+"""`cost` and `distance`: the cost of a matching and its square root, differentiable once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ define(
 
 
 class _Cost(torch.autograd.Function):
-    """`cost`, whose slopes come with it."""
+    """`cost`, which computes its slopes in the forward pass."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
@@ -91,7 +91,7 @@ class _Distance(torch.autograd.Function):
         birth_a, death_a, count_a, birth_b, death_b, count_b, *partners = arguments
         a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
         _, slopes_a, slopes_b = torch.ops.gpuph.cost(*arguments, True)
-        # Match does not see what is 2**480 times smaller than the largest coordinate.
+        # `match` ignores what is 2**480 times smaller than the largest coordinate.
         least = 2.0**-480 * torch.maximum(_farthest(a), _farthest(b))
         scale, unit = _powers_of_two(torch.maximum(least, torch.maximum(_largest(slopes_a), _largest(slopes_b))))
         cost, slopes_a, slopes_b = torch.ops.gpuph.cost(*_scaled(a, scale), *_scaled(b, scale), *partners, True)
@@ -121,7 +121,7 @@ def _scaled(points: Points[Tensor], scale: Tensor) -> Points[Tensor]:
 
 
 def _farthest(points: Points[Tensor]) -> Tensor:
-    """Return the largest finite coordinate of every window's points, without its sign."""
+    """Return the largest absolute value of the finite coordinates of every window's points."""
     birth, death, count = points
     there = torch.arange(birth.shape[1], device=birth.device) < count[:, None]
     finite = birth.isfinite() & death.isfinite() & there
@@ -129,32 +129,32 @@ def _farthest(points: Points[Tensor]) -> Tensor:
 
 
 def _largest(x: Tensor) -> Tensor:
-    """Return the largest value of every window, without its sign; 0 where there are none."""
+    """Return the largest absolute value of every window; 0 where there are no values."""
     return x.abs().flatten(1).amax(1) if x.shape[2] else x.new_zeros(len(x))
 
 
 def _powers_of_two(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return powers of two, the product of which with x is about 1, and their inverses."""
+    """Return powers of two whose product with x is about 1, and their inverses."""
     integer, digits, bias = (torch.int64, 52, 1023) if x.dtype == torch.float64 else (torch.int32, 23, 127)
     exponent = (2 * bias - (x.view(integer) >> digits)).clamp(1, 2 * bias - 1)
     return (exponent << digits).view(x.dtype), ((2 * bias - exponent) << digits).view(x.dtype)
 
 
 def forbid_second_derivative() -> None:
-    """Raise in a backward pass that is to be differentiated, as slopes would count as constants there."""
+    """Raise in a backward pass that is itself differentiated, because it would treat the slopes as constants."""
     if torch.is_grad_enabled():
         raise RuntimeError("the cost of a matching is differentiable once; create_graph=True is not supported")
 
 
 def cost(a: Points[Tensor], b: Points[Tensor], matched: Matched[Tensor], squared: bool) -> Tensor:
-    """Add up what matchings cost.
+    """Compute the costs of matchings.
 
     Parameters
     ----------
     a, b : Points, shapes (N, K) and (N, L)
         Diagrams of the same windows.
     matched : Matched
-        Their partners, of `match`.
+        Their partners, as `match` returns them.
     squared : bool
         As for `match`.
 

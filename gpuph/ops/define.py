@@ -1,4 +1,4 @@
-"""How an operator becomes known to PyTorch."""
+"""Definition of operators for PyTorch."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def define(schema: str, fake: Callable[..., Any], run: Callable[..., Any]) -> No
 
 
 class _UnseenByDynamo:
-    """A function that `torch.compile` does not trace, as `torch.library.register_kernel` makes it.
+    """A function that `torch.compile` does not trace, like those that `torch.library.register_kernel` makes.
 
-    That imports Dynamo for the purpose, which takes most of a second in the first call of a process that compiles
+    `register_kernel` imports Dynamo for this, which takes most of a second in the first call of a process that compiles
     nothing.
     """
 

@@ -73,8 +73,8 @@ def framed_persistence(
     pred, target : Tensor, shape (B, *image), float32 or float64
         Images or volumes.
     height : Tensor, shape (1, *window), (N, *window), (1, axes) or (N, axes), of the images' dtype, or None
-        What is added to all windows, or to each of the N of either image: in each pixel; or slopes along the axes of a
-        linear function that is 0 in the window's centre.
+        The height of each pixel, or the slopes along the axes of a linear function that is 0 in the window's centre:
+        one for all windows, or one for each of the N windows of either image.
     tiling : Tiling
         How the images are cut into windows; with `border`, windows have frames.
     query : Query
@@ -85,7 +85,7 @@ def framed_persistence(
     Found
         Status and pairs of the windows of `pred` and then of those of `target`, 2 N in all. Indices are of pixels in
         the image that the window was cut from, and -1 for a pixel of the frame and for the death of an essential class.
-        Columns behind the pairs may hold anything.
+        Columns after the last pair may hold anything.
     """
     _, window, stride, border = tiling
     dims, top, _, capacity = query

@@ -21,7 +21,7 @@ def _fake_gather(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _run_gather(values: Tensor, index: Tensor) -> Tensor:
-    if values.dtype in _HALVES:  # any type of the same size will do to move bits
+    if values.dtype in _HALVES:  # moving bits works with any type of the same size
         return _run_gather(values.view(torch.int16), index).view(values.dtype)
     if not by_triton(values):
         return tensor(cpu.gather(array(values), array(index)), values.device)

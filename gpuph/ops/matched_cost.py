@@ -112,8 +112,8 @@ def matched_cost(
 ) -> Tensor:
     """Match pairs that were read from images, and add up the cost.
 
-    This is `attach`, `match` and `cost` in one, without what only the public diagrams need: the columns behind the
-    pairs may hold anything, and no step looks at them.
+    This is `attach`, `match` and `cost` in one, without what only the public diagrams need: the columns after the last
+    pair may hold anything, and no step reads them.
 
     Parameters
     ----------
@@ -140,11 +140,11 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, i
     slopes, index : Tensor, shape (N, 2, K)
         Slopes of a window's cost in its births and deaths, and their pixels, int64, negative for none.
     count : Tensor, shape (N,), int64
-        How many columns are looked at.
+        The number of columns to read.
     grad : Tensor, shape (N,), of slopes' dtype
-        What each window's slopes are multiplied by.
+        The factor of each window's slopes.
     images, size : int
-        How many images share the windows, and pixels of an image.
+        The number of images that share the windows, and the number of pixels of an image.
 
     Returns
     -------

@@ -53,7 +53,7 @@ def regions(mask: Tensor, radius: int) -> Tensor:
 
 
 def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
-    """Count for each edge of a grid the pairs of pixels that it decides: it is the least on the best path between them.
+    """Count the pairs of pixels that each edge of a grid decides, as the least edge on the best path between them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Persistence pairs, as operators return them and by name."""
+"""Conversion of persistence pairs between the flat results of an operator and records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def flat(found: Found[Tensor]) -> Flat:
 
 
 def named(found: Flat) -> Found[Tensor]:
-    """Return what an operator found with its names; the inverse of `flat`."""
+    """Return the results of an operator as records; the inverse of `flat`."""
     status, index, value, count = found
     return Found(status, [Pairs(*parts) for parts in zip(index, value, count, strict=True)])
 

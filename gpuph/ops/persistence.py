@@ -32,14 +32,14 @@ def _run(x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capa
 
 
 def rounded(number: float, dtype: torch.dtype) -> float:
-    """Return a number as tensors of that dtype have it; infinite if it is too large for them."""
+    """Return a number rounded to a dtype; infinite if it is too large for it."""
     return ctypes.c_float(number).value if dtype == torch.float32 else number
 
 
 def check_cells(window: Sequence[int]) -> None:
-    """Raise if Triton's kernels have no numbers for the cells of windows of that size.
+    """Raise if windows of that size have more cells than the Triton kernels can number.
 
-    Saddles have numbers of 31 bits: 4 for each pixel and 12 for each voxel. Those are 23,170^2 pixels and 563^3 voxels.
+    Saddles have numbers of 31 bits, 4 for each pixel or 12 for each voxel: enough for 23,170^2 pixels or 563^3 voxels.
     """
     each, name, cells = {2: (4, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]
     if each * math.prod(window) >= 2**31:
@@ -72,6 +72,7 @@ def persistence(x: Tensor, query: Query) -> Found[Tensor]:
     Returns
     -------
     Found
-        Status and pairs of every window; the values are of x's dtype. Columns behind the pairs have index -1, value 0.
+        Status and pairs of every window; the values are of x's dtype. Columns after the last pair hold index -1 and
+        value 0.
     """
     return named(torch.ops.gpuph.persistence(x, *query))

@@ -2,10 +2,10 @@
 
 The best path between two pixels is the one whose weakest edge is the strongest. Edges are visited in decreasing cost.
 An edge that joins two components is the weakest of the best path from any pixel of the one to any pixel of the other,
-so it decides all these pairs. Counted are those within a region, or those of different regions, which are the weights
-of MALIS (Turaga, Briggman, Helmstaedter, Denk, Seung 2009). Each component counts its pixels by region. When two
-components are joined, the counts of the one with fewer regions move to the other, so each count moves a logarithmic
-number of times.
+so it decides all these pairs. Either the pairs within a region are counted, or those of different regions; both counts
+are weights of MALIS (Turaga, Briggman, Helmstaedter, Denk, Seung 2009). Each component counts its pixels by region.
+When two components are joined, the counts of the one with fewer regions move to the other, so each count moves a
+logarithmic number of times.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def regions(mask: Array, radius: int) -> Array:
     axes = mask.ndim - 1
     cross, full = np.zeros((2, *[3] * mask.ndim), bool)  # structuring elements that do not reach into other windows
     cross[1], full[1] = ndimage.generate_binary_structure(axes, 1), True
-    if radius > 0:  # scipy takes 0 iterations for: until nothing changes
+    if radius > 0:  # with 0 iterations, scipy repeats until nothing changes
         mask = ndimage.binary_dilation(mask, cross, iterations=radius)
     labels: Array = ndimage.label(~mask, full)[0]
     return labels.astype(np.int32, copy=False)

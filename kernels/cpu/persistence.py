@@ -31,10 +31,10 @@ Array = NDArray[Any]
 
 _COLUMNS_PER_THREAD = 32_768  # of the result; fewer are not worth a thread
 _SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
-NOTHING = {  # that is added to windows: heights and slopes
+NOTHING = {  # heights and slopes that add nothing to windows, by dtype
     np.dtype(dtype): (np.empty((0, 0, 0, 0), dtype), np.empty((0, 3), dtype)) for dtype in (np.float32, np.float64)
 }
-NO_PAIRS = {  # of a dimension that is not wanted
+NO_PAIRS = {  # the pairs of a dimension that is not wanted, by dtype
     dtype: Pairs[Array](np.empty((0, 2, 0), np.int64), np.empty((0, 2, 0), dtype), np.empty(0, np.int64))
     for dtype in NOTHING
 }
@@ -93,11 +93,11 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
 
 
 def _rows(x: Array) -> Array:
-    """Return what is known of the windows, (N, K), in the order of the result."""
+    """Return values of the windows (N, K) in the order of the result."""
     return x[:, 0] if x.shape[1] == 1 else x.T.ravel()
 
 
-# Images and volumes have a loop each, because room for codes is made in different places. To pass the workspace of an
+# Images and volumes have separate loops, because they allocate codes in different places. Passing the workspace of an
 # image to a function that allocates would count references to 25 arrays: a tenth of the time of a smooth window.
 
 
@@ -135,7 +135,7 @@ def _find_in_images(job, buffer, bits, taken, stop):
 
 @inlined
 def _find_in_image(windows, i, buffer, k, task, workspace, codes, levels, used):
-    """Write the codes and levels of window i of image k behind those that are used; see `image.find_pairs`."""
+    """Write codes and levels of window i of image k after those in use; see `image.persistence.find_pairs`."""
     window = buffer[k] if windows.copied else windows.pred[i]
     n_0, n_1, status = image.find_pairs(window, task, workspace, codes, used)
     if windows.copied:
@@ -171,7 +171,7 @@ def _find_in_volumes(job, buffer, workspace, taken, stop):
 
 @device
 def _append_levels(codes, used, found, window, levels):
-    """Write the levels of so many codes behind those that are used."""
+    """Write the levels of the `found` codes after the first `used`."""
     read_levels(codes[used : used + found], window.reshape(window.size), levels[2 * used :])
 
 

@@ -1,4 +1,4 @@
-"""What the CPU's stages pass on, for images and volumes alike. Numba takes these records as arguments."""
+"""Records that the CPU's stages exchange, for images and volumes alike. Numba takes them as arguments."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Windows(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What is asked of each window."""
+    """What to compute for each window."""
 
     top: bool  # True for the construction T, False for V
     wanted: tuple[bool, ...]  # for each dimension of V, whether its pairs are wanted
@@ -47,7 +47,7 @@ class Task(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What is known of each window at the end. K is the number of images that a window is cut from, 1 or 2."""
+    """The status and counts of each window. K is the number of images that a window is cut from, 1 or 2."""
 
     status: Array  # (N, K) int32
     counts: Array  # (dimensions of V, N, K) int64: pairs

@@ -10,7 +10,7 @@ from .runtime.jit import unsigned as _i
 
 @device
 def copy_windows(windows, i, out, scratch):
-    """Copy window i of each image into out (K, D, H, W), with what is added to it, inside its frame.
+    """Copy window i of each image into out (K, D, H, W), plus its height, inside its frame.
 
     The frame is at the minimum of all K. scratch : (2, columns of the window), of the images' dtype.
     """
@@ -46,7 +46,7 @@ def _corner_of(windows, i):
 def _copy_window(windows, i, image, corner, out, scratch):
     """Copy window i of one image (D, H, W) and return its least value.
 
-    A NaN is never the least value, because the frame would spread it to the other image. Without numbers it is +inf.
+    A NaN is never the least value, because the frame would spread it to the other image. If all are NaN, it is +inf.
     """
     line, least, height, slopes = scratch[0], scratch[1], windows.height, windows.slopes
     least[:] = np.inf
@@ -63,7 +63,7 @@ def _copy_window(windows, i, image, corner, out, scratch):
 
 
 # One loop for each kind of height function, because a choice inside the loop would prevent vector instructions. Rows
-# have offsets, because to slice a row would take longer than to copy it.
+# have offsets, because slicing a row would take longer than copying it.
 
 
 @device
@@ -134,8 +134,8 @@ def _write_frame(out, frame, value):
 def fill(windows, i, codes, levels, index, value):
     """Write the pairs of window i into index and value (2, K), as many as there are columns.
 
-    Indices are of pixels of the image, -1 in the frame and for the death of an essential class. Behind all pairs of a
-    window that is a whole image there are -1 and 0; columns of other windows are left as they are.
+    Indices are of pixels of the image, -1 in the frame and for the death of an essential class. If a
+    window is a whole image, the columns after its pairs are filled with -1 and 0; otherwise they keep their content.
 
     codes, levels : see `records.Part`.
     """

@@ -10,7 +10,7 @@ import triton.language as tl
 
 from ..status import Status
 
-# Columns of the counters, (N, COUNTERS) int32. SQUARES is 0 for images; PAIRS is the first of one column a side.
+# Columns of the counters, (N, COUNTERS) int32. SQUARES is 0 for images; PAIRS is the first of one column per side.
 EDGES, SQUARES, MINIMA, MAXIMA, STATUS, PAIRS = (tl.constexpr(column) for column in range(6))
 COUNTERS = tl.constexpr(8)
 

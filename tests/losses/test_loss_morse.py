@@ -167,7 +167,7 @@ def test_bad_arguments_are_named() -> None:
     pred, target = ring(), true_ring()
     with pytest.raises(ValueError, match=r"manifolds must be \(1,\) for images"):
         MorseSkeletonLoss(manifolds=(1, 2))(pred, target)
-    with pytest.raises(ValueError, match=r"base must give one value a pixel, shape \(1, 24, 24\), got \(\)"):
+    with pytest.raises(ValueError, match=r"base must give one value per pixel, shape \(1, 24, 24\), got \(\)"):
         MorseSkeletonLoss(base=mse_loss)(pred, target)
     with pytest.raises(ValueError, match="pred must have no NaN, but its window 0 has one"):
         MorseSkeletonLoss()(pred * float("nan"), target)

@@ -21,7 +21,7 @@ class Side(NamedTuple):
     extrema: Array  # (n,) int32
     saddles: Array  # (m,) int32, positions of the owners
     tree: MergeTree  # its extrema are positions
-    extrema_give_birth: bool  # whether an extremum is a pair's birth or its death
+    extrema_give_birth: bool  # True if an extremum is the birth of its pair, False if it is the death
 
 
 class Sorting(NamedTuple):

@@ -17,7 +17,7 @@ from ...cells import NO_X, NO_Y, SQUARES, VERTEX
 from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
 
-# Numba widens every operation on small integers to 64 bits. To narrow each result again gives 16 lanes per vector.
+# Numba widens every operation on small integers to 64 bits. Narrowing each result again gives 16 lanes per vector.
 _u = np.uint16
 _NO_X, _NO_Y, _NO_SQUARES = _u(NO_X), _u(NO_Y), _u(511 - SQUARES)
 _1, _3 = _u(1), _u(3)

@@ -23,8 +23,8 @@ Array = NDArray[Any]
 class Workspace(NamedTuple):
     """Memory for the stages of one image.
 
-    Its grid has a ring of one vertex around the pixels, which is below all of them in T and above in V. The same is
-    true of what is outside: vertex 0 in T, the last one in V. Each list has room for all cells of the grid.
+    Its grid has a ring of one vertex around the pixels, which is below all of them in T and above all of them in V. One
+    vertex stands for the outside: vertex 0 in T, and the last one in V. Each list has room for all cells of the grid.
     """
 
     key: Array  # order keys
@@ -67,7 +67,7 @@ def allocate_workspace(windows, bits, top):
     )
 
 
-# To pass a workspace to a function means to copy its 150 words, so most of these functions become part of their caller.
+# Passing a workspace to a function copies its 150 words, so most of these functions are inlined.
 
 
 @inlined
@@ -78,7 +78,7 @@ def room_for_codes(task, workspace):
 
 @inlined
 def find_pairs(window, task, workspace, codes, used):
-    """Write the pairs of a window (1, H, W) behind so many codes: those of dimension 0 of V, then those of dimension 1.
+    """Write the pairs of a window (1, H, W) after the first `used` codes: dimension 0 of V, and then dimension 1.
 
     Returns the number of each, and the status.
     """
@@ -144,9 +144,9 @@ def _merge_minima(minima, n, workspace, halt):
 
 @inlined
 def _drop_paired_edges(n, workspace):
-    """Keep only those of n critical edges that join no two minima, and return their number.
+    """Keep only those of n critical edges that do not join two minima, and return their number.
 
-    Such an edge closes a loop around a maximum: from the greatest down, it joins two maxima.
+    Such an edge closes a loop around a maximum: when edges are taken from the greatest down, it joins two maxima.
     """
     edges, order, renumbered = workspace.cells.edges, workspace.order, workspace.renumbered
     partner = workspace.tree.partner

@@ -114,7 +114,7 @@ def _skeletons(x, bits, min_persistence, steps, mask, halt):
         merge(key, cells.minima[:n_minima], Saddles(order, ends), workspace.tree, False, halt)
         killed = workspace.tree.partner[:n_edges].copy()
 
-        # An edge that joins no two minima closes a loop, around a maximum that fills it.
+        # An edge that does not join two minima closes a loop around a maximum, which fills the loop.
         rest = order[killed[order] < 0]
         for e in range(n_edges):
             up[0, e], up[1, e] = squares_beside(edges[0, e], edges[1, e], width)

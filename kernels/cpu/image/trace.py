@@ -171,7 +171,7 @@ def maxima_above(at, star, steps, width, walking, known, halt=0):
     and for the outside by the last vertex, which is higher than all pixels. See `minima_below` for the others.
     """
     squares_above(at, star, steps, width, walking, known, halt)
-    # A square that no star leads on is a maximum, owned by its south-eastern corner, or it is outside.
+    # A square without a next step is a maximum, owned by its south-eastern corner, or it is outside.
     for w in range(at.size):
         owner = at[w] + width + 1
         at[w] = owner if star[_i(owner)] & NW else star.size - 1

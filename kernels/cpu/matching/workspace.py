@@ -59,7 +59,7 @@ class Tree(NamedTuple):
 class Sweep(NamedTuple):
     """What a sweep over the candidates of one side reads and writes."""
 
-    near: Array  # float64, one element a candidate; infinite between searches
+    near: Array  # float64, one element per candidate; infinite between searches
     far: Array  # likewise, with arbitrary content between searches
     halt: int  # see `halted`
 

@@ -95,7 +95,7 @@ def twice(array):
 
 @allocating
 def with_room(array, used, more):
-    """Return a list of which so many entries are used, with room for more behind them; a larger copy if need be."""
+    """Return a list with room for `more` entries after the first `used`: the list itself, or a larger copy of it."""
     if used + more <= array.size:
         return array
     larger = np.empty(2 * array.size + more, array.dtype)

@@ -1,4 +1,4 @@
-"""Chain: the edges modulo 2 that the boundary of a square is replaced by, step by step, in `reduce`.
+"""Chain: the edges modulo 2 by which `reduce` replaces the boundary of a square, step by step.
 
 A chain stores its edges as one byte for each vertex that owns some, and these vertices in a heap. All edges of a star
 are therefore available at its turn: those that lead on inside the star are replaced before a critical one is taken, and

@@ -13,7 +13,7 @@ from ..runtime.jit import device, kernel
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted, twice
 
-_u = np.uint32  # Numba widens every operation to 64 bits; to narrow each result again gives 8 lanes per vector
+_u = np.uint32  # Numba widens every operation to 64 bits; narrowing each result again gives 8 lanes per vector
 _NO_X, _NO_Y, _NO_Z = _u(NO_X3), _u(NO_Y3), _u(NO_Z3)
 _1, _3, _9 = _u(1), _u(3), _u(9)
 

@@ -25,7 +25,7 @@ from .reduce import reduce
 from .trace import mark_maxima, mark_minima, trace_above, trace_below
 
 Array = NDArray[Any]
-LARGE = 1 << 17  # voxels of a window from which on several threads share its stages
+LARGE = 1 << 17  # voxels: several threads share the stages of a window of this size or larger
 
 
 class Workspace(NamedTuple):
@@ -51,7 +51,7 @@ def allocate_workspace(window: Sequence[int], key: Any) -> Workspace:
 
 @allocating
 def append_pairs(window, task, workspace, codes, used, counts):
-    """Append the pairs of a window (D, H, W) to a list of codes of which so much is used.
+    """Append the pairs of a window (D, H, W) to a list of codes after the first `used` entries.
 
     Written: counts, the number of pairs in each dimension of V. Returns the list, the number of new codes, and the
     status of the window.

@@ -3,7 +3,7 @@
 This is the matrix reduction of the textbook on critical squares and edges, with boundaries taken through the gradient.
 The boundary of a square is a set of edges modulo 2. Its latest edge is replaced by the other edges of the square that
 it is matched with, or dropped if it is matched with its vertex, until it is a critical edge that closes a loop (Robins,
-Wood, Sheppard 2011; Guillou, Vidal, Tierny 2022). No more is replaced than is needed to find that edge. If it is paired
+Wood, Sheppard 2011; Guillou, Vidal, Tierny 2022). The replacement stops as soon as that edge is found. If it is paired
 with an earlier square, what is left of the chain of that square is added, and so on. If it is paired with a later one,
 the present square takes it over, and the later square continues (Morozov & Nigmetov 2020). So squares may come in the
 order of the grid, which keeps their surroundings in the cache.
@@ -166,7 +166,7 @@ def _earlier(key, squares, s, t):
 
 @inlined
 def _latest(star, edges, critical, first, killed):
-    """Drop the edges that end a component; return the number of the latest of the others, or -1, and these."""
+    """Drop the edges that end a component; return the number of the latest of the others, or -1, and the others."""
     latest = np.int64(-1)
     rest = edges
     while rest != _0:

@@ -53,7 +53,7 @@ class _Grid(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """What happens at the critical edges and squares."""
+    """The pairs of the critical edges and squares, and whether they last."""
 
     killed: Array  # for each edge, the minimum whose class it ends, or -1
     square_of: Array  # for each edge, the square that ends its loop, or -1

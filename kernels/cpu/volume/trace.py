@@ -68,7 +68,7 @@ _STEPS_UP = _steps_up()
 
 
 class _Cubes(NamedTuple):
-    """What leads cubes through the grid."""
+    """The stars of a grid, and the steps along which they lead cubes."""
 
     star: Array  # (cells,) uint32, 0 on the ring
     steps: Array  # (256, 8) int32, see `steps_of`

@@ -2,7 +2,7 @@
 
 A pair is one 64-bit key, whose order is the order of the diagram: by persistence, the longest first, then by birth and
 by death. No two keys are equal, so the order in which pairs are found does not matter. `_pairs` sorts runs of keys, one
-run a list if a block can sort the list, and `sort` merges them. A key has no room for all three numbers if values are
+run per list if a block can sort the list, and `sort` merges them. A key has no room for all three numbers if values are
 float64, or if windows have 65,535 pixels or more; then it has birth and death only, and lengths are kept beside it.
 """
 

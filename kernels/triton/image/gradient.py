@@ -2,7 +2,7 @@
 
 A lower star takes eight comparisons and then bit operations. A lane handles a strip, which is ROWS pixels of one
 column, one bit each, so that each bit operation serves the whole strip. Of two neighbours one is lower, so four
-comparisons a pixel are enough: a lane compares its column with itself and with the next one, and gets the comparisons
+comparisons per pixel are enough: a lane compares its column with itself and with the next one, and gets the comparisons
 with the previous column from the lane before. All cells of a lower star have the same value; hence any acyclic matching
 of it is valid. A sequence of element matchings is acyclic (Jonsson, Simplicial Complexes of Graphs, 2008, Lemma 4.1).
 
@@ -71,8 +71,8 @@ def gradient(x: Tensor, top: bool) -> tuple[Gradient, Trees]:
     shapes = (n, strips, width), (n, strips, width), (n, most)
     found = Gradient(*(torch.empty(shape, dtype=torch.int32, device=x.device) for shape in shapes))
     trees = new_trees(n, pixels, EACH.value, x.device)
-    # The first lane of a program has no lane before it to get comparisons from. That is right where it begins a row;
-    # else it only serves the second lane, and has no strip of its own.
+    # The first lane of a program has no lane before it to get comparisons from. None are needed if it begins a row;
+    # otherwise, it only serves the second lane, and writes no strip.
     lanes, own = strips * width, _BLOCK if _BLOCK % width == 0 else _BLOCK - 1
     tiles = triton.cdiv(lanes, own)
     if n:
@@ -98,7 +98,7 @@ def _gradient(
     most,
     lanes,  # strips * W
     own,  # lanes of a program that have strips of their own, the last ones of BLOCK
-    tiles,  # programs a window
+    tiles,  # programs for each window
     TOP: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -115,7 +115,7 @@ def _gradient(
     counters += window * COUNTERS
 
     # Lanes without a strip repeat another one, and those without a column to the east compare their own with itself.
-    # What is missing is corrected once a strip, in the planes.
+    # The planes of each strip are then corrected for missing neighbours.
     there = (i >= BLOCK - own) & (lane < lanes)
     lane = tl.minimum(tl.maximum(lane, 0), lanes - 1)
     column, top_row = lane % width, lane // width * ROWS
@@ -147,7 +147,7 @@ def _gradient(
     b_w = tl.gather(of_e, tl.maximum(i - 1, 0), 0)
     b_nw, b_sw = b_w >> 8, b_w >> 16
 
-    # The outside is lower than all pixels in T, and than none in V. A square is in the star if its far corner is lower
+    # The outside is lower than all pixels in T, and higher in V. A square is in the star if its far corner is lower
     # and both its edges are in the star.
     m_n, m_s = tl.where(top_row == 0, 1, 0), ~_rows(rows_left - 1)
     m_w, m_e = tl.where(west_missing, -1, 0), tl.where(east_missing, -1, 0)
@@ -167,7 +167,7 @@ def _gradient(
 
     tl.atomic_max(counters + STATUS, NAN, mask=tl.max(nan, 0) != 0, sem="relaxed")
     # Three counts in one word, so that one scan is enough: 11, 11 and 10 bits, for tiles of up to 1,024 pixels, where
-    # no two neighbours are maxima and the stars have no more than two edges a pixel on average.
+    # no two neighbours are maxima and the stars have no more than two edges per pixel on average.
     of_edges, of_extrema = ones(m_edge), ones(m_extremum)
     n_edges = (of_edges * 0x01010100) >> 24  # the sum of the three lower bytes
     n_minima, n_maxima = of_extrema & 0xFF, of_extrema >> 8
@@ -250,7 +250,7 @@ def ones(word):
 def edges_of_vertices(n, w, e, s):
     """Return the planes E, W, S and N of the edges that vertices are matched with, in the order of `cells`.
 
-    Each argument is a plane of bits, one bit a star.
+    Each argument is a plane of bits, one bit per star.
     """
     return e | (w & ~e) << 8 | (s & ~(e | w)) << 16 | (n & ~(e | w | s)) << 24
 
@@ -259,8 +259,8 @@ def edges_of_vertices(n, w, e, s):
 def critical_edges(n, w, e, s, nw, ne, sw, se):
     """Match the cells of lower stars in the order of `cells`, and return the edges N, W and S that stay unmatched.
 
-    Each argument is a plane of bits, one bit a star. In this order, the vertex takes the first of E, W, S and N; N is
-    taken by NE or NW, S by SE or SW, and W by one of the squares that are left. E is always taken. A vertex without
+    Each argument is a plane of bits, one bit per star. In this order, the vertex takes the first of E, W, S and N; N
+    is taken by NE or NW, S by SE or SW, and W by one of the squares that are left. E is always taken. A vertex without
     edges stays unmatched, and so does one square, NW, if there are all four.
     """
     return n & (e | w | s) & ~(ne | nw), w & e & ~(sw & se) & ~(nw & ne), s & (e | w) & ~(se | sw)

@@ -14,9 +14,9 @@ that has taken more than a few steps for each saddle therefore climbs by hints, 
 then takes a number of steps that grows like the square of the logarithm of the chain's length; see `climb` and `tree`.
 
 Minima are joined in the order of V from the lowest edge up, maxima from the highest down, in exactly the opposite
-order. An edge that joins two classes of minima joins no two classes of maxima, and vice versa, because the minimum
-spanning tree of a planar graph and the maximum spanning tree of its dual complement each other. So only the edges where
-minima are already connected are left for the maxima.
+order. An edge joins either two classes of minima or two classes of maxima, never both, because the minimum
+spanning tree of a planar graph and the maximum spanning tree of its dual complement each other. Only the edges where
+minima are already connected are therefore left for the maxima.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from ..tree import Trees, packed, packed_hint, rank, slot_of, slots_of, unpacked
 from .gradient import EACH, EACH_LOG2, ROWS, Gradient
 from .trace import ascents, trace
 
-_BLOCK = 1024 if INTERPRETED else WARP  # edges that a program joins at a time: one a lane, so loops need no barrier
+_BLOCK = 1024 if INTERPRETED else WARP  # edges that a program joins at a time: one per lane, so loops need no barrier
 _PATIENCE = tl.constexpr(32)  # steps of a block before it takes hints, and one more for each 8 edges of its share
-_SHARE = 2  # edges a lane at least: a block goes on until its slowest lane is done
+_SHARE = 2  # least number of edges per lane: a block goes on until its slowest lane is done
 _PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # one edge in 16 pixels is usual; a program with more takes them in turn
 
 
@@ -121,7 +121,7 @@ def _merge(
     active = u != 0
     first_slot = program // programs * slots_of(pixels)  # 32 bits, to save registers
     patience = _PATIENCE + ((end - head) >> 3)
-    busy = tl.where(head < end, 2, 0)  # 2 while a lane can take a further edge, 1 while one is only not done yet
+    busy = tl.where(head < end, 2, 0)  # 2 while a lane can take another edge, 1 while only joins are left
     while busy != 0:
         if busy == 2:
             m_next = (active == 0) & (i + BLOCK < end)

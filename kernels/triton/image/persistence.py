@@ -18,9 +18,9 @@ from .merge import merge
 def persistence(x: Tensor, query: Query, tiling: Tiling | None = None) -> Found[Tensor]:
     """Compute the persistence pairs of N images; see `gpuph.ops.persistence`.
 
-    Without a capacity there are as many columns as there can be pairs. If x are the windows of `copy_windows`, `tiling`
-    tells how they were cut; the pixels in the result are then those of the images, and columns behind the pairs are not
-    initialised, because filling them moves more memory than the pairs do.
+    Without a capacity there are as many columns as there can be pairs. If x holds the windows of `copy_windows`,
+    `tiling` tells how they were cut; the pixels in the result are then those of the images, and columns after the last
+    pair are not initialised, because filling them moves more memory than the pairs do.
     """
     sides = query.v_dims(2)  # minima are paired with edges on side 0, and edges with maxima on side 1
     x = x.contiguous()

@@ -27,7 +27,7 @@ _GEOMETRY = ["n", "rows", "columns", "image_rows", "image_columns", "step_y", "s
 
 
 class Lists(NamedTuple):
-    """The pairs of N windows as keys, in one list a side."""
+    """The pairs of N windows as keys, in one list per side."""
 
     sides: Sequence[int]  # in order
     slots: Sequence[int]  # of each side: a bound on its pairs
@@ -134,8 +134,8 @@ def _merge_runs(
 ):
     """Write the pairs of every `programs`-th block of one window, on one side, to their columns.
 
-    Each column has one writer: the program of its pair or, behind the pairs, the program of its number. If TO_IMAGE,
-    indices are those of the images' pixels, and nothing is written behind the pairs.
+    Each column has one writer: the program of its pair or, after the last pair, the program of its number. If TO_IMAGE,
+    indices are those of the images' pixels, and nothing is written after the last pair.
     """
     part = tl.program_id(0) % SIDES
     side = part if SIDES == 2 else FIRST

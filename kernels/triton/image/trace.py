@@ -3,8 +3,8 @@
 A path descends from vertex to vertex to a minimum, each time to the other end of the edge that the vertex is matched
 with, or ascends from square to square to a maximum, across the edge that the square is matched with. The planes of
 `descents` and `ascents` tell the direction, one bit a cell, or none where a path ends, so that `merge` follows both
-alike. Most paths are short, 15 steps or so on maps of roads; a path along a valley through the whole window costs a
-step a pixel.
+alike. Most paths are short, 15 steps or so on maps of roads; a path along a valley through the whole window takes
+one step per pixel.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows, layout
 from .workspace import Side
 
 _SQRT_HALF = tl.constexpr(0.5**0.5)
-_BLOCK = 4096 if INTERPRETED else 128  # columns that a program reads at a time, one a thread
+_BLOCK = 4096 if INTERPRETED else 128  # columns that a program reads at a time, one per thread
 
 
 _OPTIONS: dict[str, Any] = {

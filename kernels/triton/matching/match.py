@@ -41,7 +41,7 @@ AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
 # Without and with the auction. A window has few candidates, which a sweep reads at once; the auction has thousands.
 _BLOCK = (128, 512)
 _OPTIONS: dict[str, Any] = {
-    "THREADS": 128,  # an element a thread
+    "THREADS": 128,  # one element per thread
     "PARTS": 8,  # few candidates keep all threads busy
     "CHUNK": 4,
     "num_warps": 4,

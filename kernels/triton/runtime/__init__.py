@@ -1,1 +1,1 @@
-"""What the kernels run on: launches and their options."""
+"""Launches of kernels, and their options."""

@@ -1,4 +1,4 @@
-"""What the launchers share."""
+"""Options and layouts that the launchers share."""
 
 from __future__ import annotations
 

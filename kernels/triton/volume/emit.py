@@ -1,6 +1,6 @@
 """Emit: list the pairs whose persistence exceeds a threshold, as flat indices into the window and their values.
 
-Pairs are appended to one list a window and side, in any order; `sort` brings them into theirs.
+Pairs are appended to one list per window and side, in any order; `sort` puts them in the order of the diagram.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _pairs(
     counters += window * COUNTERS
     status = tl.load(counters + STATUS)
     n = tl.load(counters + (MINIMA if side == 0 else (EDGES if side == 1 else MAXIMA)))
-    n = tl.where((status == OK) | ((status & NAN) == 0) & (side != 1), n, 0)  # lost loops spare the other sides
+    n = tl.where((status == OK) | ((status & NAN) == 0) & (side != 1), n, 0)  # lost loops do not affect the other sides
     for start in range(program * RUN, n, programs * RUN):
         i = start + tl.arange(0, RUN)
         there = i < n

@@ -40,7 +40,7 @@ EDGES_A_VOXEL, SQUARES_A_VOXEL, EACH = tl.constexpr(6), tl.constexpr(12), tl.con
 
 
 class Stars(NamedTuple):
-    """What is known of each voxel of N volumes."""
+    """The lower stars of N volumes, and where the critical cells of each voxel are listed."""
 
     star: Tensor  # (N, D, H, W) int32: the lower star as a mask of `cells.DIRECTIONS3`
     first_edge: Tensor  # (N, D * H * W) int32: where its critical edges begin in their list, written if it has some

@@ -1,8 +1,8 @@
 """Merge: the elder rule over critical edges and minima, and over critical squares and maxima.
 
-The trees are those of images, see `image.merge`, but the two trees of a window take different cells: an edge that joins
-no two classes of minima closes a loop, and a square that joins no two classes of maxima ends one. A second launch marks
-the others.
+The trees are those of images, see `image.merge`, but the two trees of a window take different cells: an edge that does
+not join two classes of minima closes a loop, and a square that does not join two classes of maxima ends one. A second
+launch marks the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..tree import Trees, slots_of, unpacked
 from .gradient import EACH, EDGES_A_VOXEL, SQUARES_A_VOXEL, Critical, Stars
 from .trace import edge_bit, maxima_above, minima_below, parts_of, square_bit
 
-_BLOCK = 1024 if INTERPRETED else WARP  # cells that a program joins at a time: one a lane, so loops need no barrier
+_BLOCK = 1024 if INTERPRETED else WARP  # cells that a program joins at a time: one per lane, so loops need no barrier
 _FEW = _BLOCK // 4  # while more lanes than these still join, the others wait; then they take new cells
 _PATIENCE = tl.constexpr(32)  # steps of a block without new cells before it takes hints
 _VOXELS_A_PROGRAM = 32 * _BLOCK  # a program with more cells than lanes takes them in turn

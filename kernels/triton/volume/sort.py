@@ -1,7 +1,7 @@
 """Sort: lists of pairs, whose lengths only the device knows; the longest pair first, then by code.
 
 Runs of pairs are sorted, and then _WAYS runs at a time are merged to longer ones, until the longest list that there
-could be is one run. The work of each launch is proportional to the pairs that there are. A pair's place in a merged run
+could be is one run. The work of each launch is proportional to the number of pairs. A pair's place in a merged run
 is the number of pairs before it, which a binary search finds in each of the other runs.
 """
 
@@ -26,7 +26,7 @@ _LOW = tl.constexpr(0xFFFFFFFF)
 
 
 class Lists(NamedTuple):
-    """The pairs of N windows, in one list a side."""
+    """The pairs of N windows, in one list per side."""
 
     lengths: Tensor  # (N, all_slots) of the windows' dtype: persistence
     codes: Tensor  # (N, all_slots) int32 or int64: births and deaths; see `coded`
@@ -174,8 +174,8 @@ def _merge_runs(
 ):
     """Merge groups of WAYS runs of `run` pairs of one list: find the places of every `programs`-th RUN pairs.
 
-    If LAST, the result is one run, whose pairs are written to their columns, with -1 behind them. Programs write
-    different places, because no two pairs of a list have the same one, and read the lists of the launch before.
+    If LAST, the result is one run, whose pairs are written to their columns, with -1 after the last pair. Programs
+    write different places, because no two pairs of a list have the same one, and read the lists of the launch before.
     """
     side, part, window, begin, program = share_of(slots_0, slots_1, all_slots, programs, sides, order)
     n = tl.load(counters + window * COUNTERS + PAIRS + side)

@@ -1,7 +1,7 @@
 """Trace: the extrema where the gradient leads from a critical edge or square.
 
-As for images, but `merge` follows two paths at a time, a voxel or a cube a step. A position is a triple of coordinates
-(z, y, x), that of a cube its corner of least index. Stars outside the window are empty.
+As for images, but `merge` follows two paths at a time, by one voxel or cube per step. A position is a triple of
+coordinates (z, y, x); that of a cube is its corner of least index. Stars outside the window are empty.
 """
 
 from __future__ import annotations
