@@ -26,7 +26,7 @@ def cut_windows(x: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tens
         Images or volumes.
     window, stride : sequence of int, one per axis
         Size of a window, and distance between neighbours, in pixels. If the last window would leave the image, it is
-        shifted inwards to end with it; an axis shorter than the window is one window of its own size.
+        shifted inwards to end with it; an axis shorter than the window gives one window of the size of the axis.
 
     Returns
     -------

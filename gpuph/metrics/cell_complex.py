@@ -144,7 +144,7 @@ def _tables() -> _Tables:
 
 @functools.cache
 def _faces(axes: int) -> np.ndarray:
-    """Return the steps from a cell that extends along so many axes to its faces, shape (3**axes - 1, axes)."""
+    """Return the steps to its faces from a cell that extends along `axes` axes, shape (3**axes - 1, axes)."""
     steps = [step for step in product((-1, 0, 1), repeat=axes) if any(step)]
     return np.array(steps, int).reshape(3**axes - 1, axes)
 

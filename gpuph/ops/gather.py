@@ -78,8 +78,8 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     ----------
     values : Tensor, shape (N, P)
     index : Tensor, shape (N, K), int64
-        Columns of `values`, negative for none. An index of P or more raises IndexError on the CPU, and reads 0 on other
-        devices.
+        Columns of `values`, or negative for no value. An index of P or more raises IndexError on the CPU, and reads 0
+        on other devices.
 
     Returns
     -------
@@ -96,8 +96,8 @@ def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
     ----------
     values : Tensor, shape (N, K)
     index : Tensor, shape (N, K), int64
-        Columns of the result, negative for none. An index of `size` or more raises IndexError on the CPU, and is
-        skipped on other devices.
+        Columns of the result, or negative to skip a value. An index of `size` or more raises IndexError on the CPU, and
+        is skipped on other devices.
     size : int
         Columns of the result.
 

@@ -38,7 +38,7 @@ def order_keys(x, bits, most, top, key):
     height, width = bits.shape
     mirror = -1 if top else 0
     nan = False
-    for v in x.flat:  # in a loop of its own, because the other one would reduce a vector at the end of each row
+    for v in x.flat:  # in a separate loop, because the other one would reduce a vector at the end of each row
         nan |= v != v
     for y in range(height):
         source, row = bits[y], key[y + 1, 1:]
@@ -55,7 +55,7 @@ def order_keys(x, bits, most, top, key):
 def lower_stars(key, height, width, star, before):
     """Find the lower neighbours of each vertex.
 
-    key : (cells,) of a grid of that height and width, perhaps with padding behind it; its ring is below every pixel (T)
+    key : (cells,) of a grid of that height and width, perhaps followed by padding; its ring is below every pixel (T)
     or above (V).
     star : (cells,) uint16, written, 0 on the ring: the vertex and the directions in which a neighbour is lower.
     before : (cells,) uint16, scratch.

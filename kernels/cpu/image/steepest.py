@@ -63,7 +63,7 @@ def steps_of(width: int) -> NDArray[np.int32]:
 def order_neighbours(key, height, width, star):
     """Extend stars to words.
 
-    key : (cells,) of a grid of that height and width, perhaps with padding behind it. star : (cells,) uint16, after
+    key : (cells,) of a grid of that height and width, perhaps followed by padding. star : (cells,) uint16, after
     `gradient.match_stars`; 0 on the ring, before and after.
     """
     # As in `gradient.lower_stars`, one loop goes over all rows.

@@ -32,7 +32,7 @@ _PAIRS_PER_SLICE = 20_000  # pairs of points below which another thread costs mo
 # as the augmenting paths, at 3,000 a quarter, but 1.5 times as long if there are many ties.
 AUCTION_FROM = {"augment": 1 << 62, "auto": 2_000, "auction": 0}
 _LONG = 3e8  # visited pairs of points, which take about 0.3 s; see `interruptible`
-_FEW = 64  # up to so many columns, it is faster to try all than to find out which are within reach
+_FEW = 64  # up to this many columns, it is faster to try all than to find out which are within reach
 
 
 def _is_long(a: Points[Array], b: Points[Array], solver: str) -> bool:

@@ -27,7 +27,7 @@ _NO_COLUMN = 1 << 62  # above every index
 
 @device
 def finish(candidates, n):
-    """Add the dummies behind n candidates, and make all of them unmatched, at a price of 0."""
+    """Add the dummies after n candidates, and make all of them unmatched, at a price of 0."""
     for i in range(n, padded(n)):
         candidates.birth[i] = candidates.death[i] = 0.0
         candidates.alone[i] = -np.inf

@@ -1,7 +1,7 @@
 """Early ends of calls: on Ctrl-C, and when the interpreter exits.
 
 Python handles signals between bytecodes of the main thread, so a kernel that runs there delays Ctrl-C until it returns.
-A call that may take long therefore runs on a thread of its own, while the main thread waits. If the wait is
+A call that may take long therefore runs on a separate thread, while the main thread waits. If the wait is
 interrupted, the `Halt` of the call is set. Kernels check it regularly (`primitives.halted`) and return halfway; their
 results are dropped.
 """

@@ -12,7 +12,7 @@ from .jit import unsigned as _i
 
 Array = NDArray[np.generic]
 
-_FEW = 40  # up to so many keys, an insertion sort is faster than a radix sort
+_FEW = 40  # up to this many keys, an insertion sort is faster than a radix sort
 
 
 class Keys(NamedTuple):

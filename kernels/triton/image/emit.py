@@ -63,7 +63,7 @@ def emit(x: Tensor, trees: Trees, query: Query, sides: Sequence[int], tiling: Ti
 
 
 def new_pairs(x: Tensor, columns: int) -> Pairs[Tensor]:
-    """Allocate so many columns of pairs for each of the windows x."""
+    """Allocate pairs with that number of columns for each of the windows x."""
     index = torch.empty((len(x), 2, columns), dtype=torch.int64, device=x.device)
     value = torch.empty(index.shape, dtype=x.dtype, device=x.device)
     return Pairs(index, value, torch.empty(len(x), dtype=torch.int64, device=x.device))

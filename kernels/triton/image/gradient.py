@@ -97,7 +97,7 @@ def _gradient(
     width,
     most,
     lanes,  # strips * W
-    own,  # lanes of a program that have strips of their own, the last ones of BLOCK
+    own,  # lanes of a program that write a strip, the last ones of BLOCK
     tiles,  # programs for each window
     TOP: tl.constexpr,
     BLOCK: tl.constexpr,

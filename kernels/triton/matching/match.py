@@ -6,7 +6,7 @@ point that has only such pairs is dropped before the search, as are 93 to 97 % o
 
 One program takes a window from the diagrams to the partners. The search is a chain of small steps, each of which sweeps
 over the candidates, and other windows fill the device meanwhile. The number of candidates is known only on the device.
-Windows for the auction, with thousands of candidates, therefore have a launch of their own with larger blocks, which is
+Windows for the auction, with thousands of candidates, therefore have a separate launch with larger blocks, which is
 made if the diagrams have enough columns.
 """
 
@@ -68,9 +68,9 @@ def match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -
 
 
 def launch_options(size: int, solver: str) -> list[dict[str, Any]]:
-    """Return the options of each launch for diagrams of which one has so many columns, and the other at least as many.
+    """Return the options of each launch for two diagrams, the smaller of which has `size` columns.
 
-    A launch that no number of points could need is left out.
+    A launch that diagrams of this size cannot need is left out.
     """
     auction_from = AUCTION_FROM[solver]
     needed = [False] * (auction_from > 0) + [True] * (size >= auction_from)

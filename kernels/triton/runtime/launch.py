@@ -27,7 +27,7 @@ if INTERPRETED and triton.__version__.startswith("3.6."):
 
 
 # Lanes of a warp, or of AMD's wavefront. Blocks of one warp have as many elements: with fewer, lanes without an element
-# of their own would repeat the volatile reads of other lanes, and might see other values.
+# would repeat the volatile reads of other lanes, and might see other values.
 WARP = 64 if torch.version.hip else 32
 
 # Arguments that are often views of larger tensors, such as the second half of a batch. Whether a view is aligned to 16
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
 def in_rows(points: Points[Tensor]) -> Points[Tensor]:
     """Return diagrams with adjacent columns, rows equally far apart in births and deaths, and contiguous counts.
 
-    Only what is laid out otherwise is copied; the halves of a tensor (N, 2, K) are not.
+    Tensors with another layout are copied; the halves of a tensor (N, 2, K) are not.
     """
     birth, death, count = points
     if birth.stride(1) != 1 or birth.stride() != death.stride():

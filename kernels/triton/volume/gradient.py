@@ -1,7 +1,7 @@
 """Gradient: the lower stars of all voxels, and the cells that a discrete Morse gradient leaves critical in them.
 
 As for images, but a lower star is a mask of 27 bits (see `cells`), made by 26 comparisons and then shifts. A lane
-handles a strip, which is DEPTH voxels one behind the other in z, so that it loads the nine values of a slice once for
+handles a strip, which is DEPTH consecutive voxels along z, so that it loads the nine values of a slice once for
 the three voxels that have them as neighbours. The stars are stored; the matching of a star is derived from it again
 wherever it is needed.
 """
@@ -21,7 +21,7 @@ from ..image.gradient import lower, ones
 from ..runtime.launch import INTERPRETED
 from ..tree import Trees, new_trees
 
-DEPTH = tl.constexpr(8)  # voxels of a strip: each has a bit in a mask, and a loop of its own in the program
+DEPTH = tl.constexpr(8)  # voxels of a strip: each has a bit in a mask, and its own loop in the program
 _BLOCK = 512 if INTERPRETED else 64  # strips that a program handles; a window of 32 x 32 x 32 has 4096
 
 _NO_X, _NO_Y, _NO_Z = tl.constexpr(NO_X3), tl.constexpr(NO_Y3), tl.constexpr(NO_Z3)
@@ -134,7 +134,7 @@ def _gradient(
     counters += window * COUNTERS
 
     # Every lane loads a voxel for each neighbour, and another one where there is none, which the outside replaces
-    # afterwards. Lanes behind the last strip repeat that strip, and slices below the window the last slice.
+    # afterwards. Lanes beyond the last strip repeat that strip, and slices below the window repeat the last slice.
     there = lane < lanes
     lane = tl.minimum(lane, lanes - 1)
     column, row, top_slice = lane % width, lane // width % height, lane // area * DEPTH

@@ -69,7 +69,7 @@ def sort(
 
 
 def code_type(voxels: int) -> torch.dtype:
-    """Return the dtype of codes of pairs in windows of so many voxels."""
+    """Return the dtype of codes of pairs in windows with that number of voxels."""
     return torch.int32 if voxels < 2**16 else torch.int64
 
 
