@@ -41,7 +41,7 @@ def is_debugging() -> bool:
 def is_eager_cpu(x: Tensor) -> bool:
     """Return whether reading x's values costs nothing: on the CPU, outside of tracing.
 
-    Shapes may depend on data then. A tensor of `FakeTensorMode` has no data, so it counts as traced.
+    Shapes may then depend on data. A tensor of `FakeTensorMode` has no data, so it counts as traced.
     """
     return x.is_cpu and not torch.compiler.is_compiling() and (type(x) is Tensor or not is_fake(x))
 
@@ -61,7 +61,7 @@ def raise_status(status: Tensor, names: Sequence[str], capacity: int) -> None:
     names : sequence of str
         The arguments that the windows came from, in equal parts.
     capacity : int
-        The capacity that the workspace for loops is sized by.
+        The capacity that determines the size of the workspace for loops.
     """
     if np.count_nonzero(status.cpu().numpy()):  # for so few numbers, PyTorch takes ten times as long
         window, each = int(status.nonzero()[0]), len(status) // len(names)

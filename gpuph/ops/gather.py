@@ -90,7 +90,7 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
 
 
 def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
-    """Add values up row by row, in order of the columns.
+    """Add values up row by row, in a fixed order, which on the CPU is that of the columns.
 
     Parameters
     ----------

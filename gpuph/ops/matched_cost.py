@@ -149,6 +149,6 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, i
     Returns
     -------
     Tensor, shape (images, size)
-        Sums, in order of the windows, births before deaths, and of columns.
+        Sums, in a fixed order; on the CPU, by windows, then births before deaths, then columns.
     """
     return torch.ops.gpuph.scatter_slopes(slopes, index, count, grad, images, size)

@@ -134,8 +134,8 @@ def _write_frame(out, frame, value):
 def fill(windows, i, codes, levels, index, value):
     """Write the pairs of window i into index and value (2, K), as many as there are columns.
 
-    Indices are of pixels of the image, -1 in the frame and for the death of an essential class. If a
-    window is a whole image, the columns after its pairs are filled with -1 and 0; otherwise they keep their content.
+    Indices are of pixels of the image, -1 in the frame and for the death of an essential class. If a window is a whole
+    image, the columns after its pairs are filled with -1 and 0; otherwise they keep their content.
 
     codes, levels : see `records.Part`.
     """

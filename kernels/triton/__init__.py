@@ -1,4 +1,4 @@
-"""The engine for the GPU, as Triton kernels: tensors in, tensors out."""
+"""The kernels for the GPU, in Triton: they take and return tensors."""
 
 from .distance_map import distance_map
 from .framed import framed_persistence

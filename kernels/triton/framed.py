@@ -1,4 +1,4 @@
-"""The persistence pairs of two images' windows, each window in a frame."""
+"""Framed persistence: windows of a prediction and of its truth, raised by a height function, inside frames."""
 
 from __future__ import annotations
 

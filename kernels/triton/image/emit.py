@@ -125,7 +125,7 @@ def _pairs(
                     # As integers, floats that are not negative have the same order.
                     bits = length.to(tl.int32, bitcast=True).to(tl.int64)
                     key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
-                    # Neighbours are compared most often, so they go to one lane: the order before does not matter.
+                    # The sort compares neighbours most often, so they go to one lane; their initial order is arbitrary.
                     key = tl.reshape(tl.where(m_pair, key, NONE), (1 << (LOG - 5), 32))
                     key = tl.sort(tl.reshape(tl.trans(key), (1 << LOG,)))
                     tl.store(keys + out + i, key, mask=i < n)
