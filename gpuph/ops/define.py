@@ -19,11 +19,11 @@ def define(schema: str, fake: Callable[..., Any], run: Callable[..., Any]) -> No
     Parameters
     ----------
     schema : str
-        Its name and signature.
+        The name and the signature of the operator.
     fake : callable
-        Returns results of the right shapes and dtypes, for tracing.
+        Function that returns results of the right shapes and dtypes, for tracing.
     run : callable
-        Computes them, on every device.
+        Function that computes the results, on every device.
     """
     name = f"gpuph::{schema.partition('(')[0]}"
     torch.library.define(name, schema[schema.index("(") :])

@@ -120,8 +120,8 @@ def _copy_windows(
     """Copy every `programs`-th group of ROWS rows of one window of one image, and write the minimum of these rows.
 
     If SLOPES is not 0, heights are slopes along that many axes, and are added up axis by axis without fused
-    multiply-adds, as on the CPU. The minimum ignores NaNs, which must not spread to the other image's frame; without a
-    number it is +inf. Programs share no pixel that they write.
+    multiply-adds, as on the CPU. The minimum ignores NaNs, which must not spread to the other image's frame; if all values
+    are NaN, it is +inf. No two programs write the same pixel.
     """
     program = tl.program_id(0) % programs
     copy = (tl.program_id(0) // programs).to(tl.int64)
@@ -179,7 +179,7 @@ def _fill_frames(
 ):
     """Fill every `writers`-th block of one window's frame with the minimum over both images' windows.
 
-    Programs share no pixel that they write, and read minima of the launch before.
+    No two programs write the same pixel, and all read the minima of the previous launch.
     """
     writer = tl.program_id(0) % writers
     copy = (tl.program_id(0) // writers).to(tl.int64)

@@ -100,7 +100,7 @@ def owners_of(critical, owners):
     fours = critical.view(np.uint64)
     for k in range(fours.size // 4):
         i = _i(4 * k)
-        if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # this branch is easier to predict than one for 1 or 4 words
+        if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # easier to predict than 1 or 4
             for v in range(16 * k, 16 * k + 16):
                 owners[n] = v
                 n += _i(critical[_i(v)] != 0)

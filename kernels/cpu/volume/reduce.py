@@ -4,7 +4,7 @@ This is the matrix reduction of the textbook on critical squares and edges, with
 The boundary of a square is a set of edges modulo 2. Its latest edge is replaced by the other edges of the square that
 it is matched with, or dropped if it is matched with its vertex, until it is a critical edge that closes a loop (Robins,
 Wood, Sheppard 2011; Guillou, Vidal, Tierny 2022). The replacement stops as soon as that edge is found. If it is paired
-with an earlier square, what is left of the chain of that square is added, and so on. If it is paired with a later one,
+with an earlier square, the reduced chain of that square is added, and so on. If it is paired with a later one,
 the present square takes it over, and the later square continues (Morozov & Nigmetov 2020). So squares may come in the
 order of the grid, which keeps their surroundings in the cache.
 """
@@ -42,7 +42,7 @@ class Matrix(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """What is left of reduced chains."""
+    """The reduced chains."""
 
     begin: Array  # (m,) int64: where the chain whose latest edge is given begins
     owners: Array  # int32
@@ -77,8 +77,8 @@ def reduce(cells, killed, opened, workspace, halt=0):
 def _reduce_columns(grid, matrix, zeros, halt=0):
     """Write the square of each edge that has one. zeros : (cells,) uint8, all 0, before and after."""
     size, m = grid.key.size, matrix.square_of.size
-    # Memory is committed only where it is written, so there can be room for the longest chain, and for more than will
-    # be left of all.
+    # Memory is committed only where it is written, so the longest chain, and more than all reduced chains will usually
+    # need, can be allocated.
     chain = Chain(zeros, Heap(np.empty(size, grid.key.dtype), np.empty(size, np.int32)))
     begin, room = np.empty(m, np.int64), 1 + _ROOM * size
     owners, sets = np.empty(room, np.int32), np.empty(room, np.uint8)
@@ -93,9 +93,9 @@ def _reduce_columns(grid, matrix, zeros, halt=0):
 
 @device
 def _reduce_some(next_square, s, used, grid, matrix, chain, columns, halt):
-    """Reduce column s, if it is not -1, and those from the next square on, while there is room for what is left.
+    """Reduce column s, if it is not -1, and those from the next square on, while there is room for reduced chains.
 
-    used : how much of `columns` is used. Returns next_square, s and used for another call with more room, or s = -1.
+    used : entries of `columns` in use. Returns next_square, s and used for another call with more room, or s = -1.
     """
     squares, opened, vertices = matrix.squares, matrix.opened, chain.heap.vertex
     while True:
@@ -115,10 +115,10 @@ def _reduce_some(next_square, s, used, grid, matrix, chain, columns, halt):
 
 @inlined
 def _reduce_column(s, used, size, grid, matrix, chain, columns, halt):
-    """Reduce column s, whose chain has a heap of that size, and the columns that it displaces, each from where it was.
+    """Reduce column s, whose chain has a heap of that size, and the columns that it displaces, each from its pivot on.
 
-    Returns -1, or the column that has no room for what is left of it and must start again; how much of `columns` is
-    used; and the size of the heap.
+    Returns -1, or the column that must start again because there is no room for its reduced chain; the number of
+    entries of `columns` in use; and the size of the heap.
     """
     key, star, squares = grid.key, grid.star, matrix.squares
     first_edge, killed, square_of = matrix.first_edge, matrix.killed, matrix.square_of
@@ -182,7 +182,7 @@ def _latest(star, edges, critical, first, killed):
 
 @inlined
 def _store(v, edges, chain, size, columns, used):
-    """Store edges of v and the rest of the chain, and return how much of `columns` is then used."""
+    """Store edges of v and the rest of the chain, and return the number of entries of `columns` in use."""
     vertices, owners, sets = chain.heap.vertex, columns.owners, columns.sets
     rest = 0
     while edges != _0:
@@ -201,7 +201,7 @@ def _store(v, edges, chain, size, columns, used):
 
 @inlined
 def _move(first, used, start, columns):
-    """Move what is stored last, from `first` on, down to `start`, and return how much of `columns` is then used."""
+    """Move the last entries of `columns`, from `first` on, down to `start`, and return the number of entries in use."""
     owners, sets = columns.owners, columns.sets
     for j in range(used - first):
         owners[_i(start + j)], sets[_i(start + j)] = owners[_i(first + j)], sets[_i(first + j)]
