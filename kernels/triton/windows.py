@@ -120,8 +120,8 @@ def _copy_windows(
     """Copy every `programs`-th group of ROWS rows of one window of one image, and write the minimum of these rows.
 
     If SLOPES is not 0, heights are slopes along that many axes, and are added up axis by axis without fused
-    multiply-adds, as on the CPU. The minimum ignores NaNs, which must not spread to the other image's frame; if all values
-    are NaN, it is +inf. No two programs write the same pixel.
+    multiply-adds, as on the CPU. The minimum ignores NaNs, which must not spread to the other image's frame; if all
+    values are NaN, it is +inf. No two programs write the same pixel.
     """
     program = tl.program_id(0) % programs
     copy = (tl.program_id(0) // programs).to(tl.int64)

@@ -4,9 +4,9 @@ This is the matrix reduction of the textbook on critical squares and edges, with
 The boundary of a square is a set of edges modulo 2. Its latest edge is replaced by the other edges of the square that
 it is matched with, or dropped if it is matched with its vertex, until it is a critical edge that closes a loop (Robins,
 Wood, Sheppard 2011; Guillou, Vidal, Tierny 2022). The replacement stops as soon as that edge is found. If it is paired
-with an earlier square, the reduced chain of that square is added, and so on. If it is paired with a later one,
-the present square takes it over, and the later square continues (Morozov & Nigmetov 2020). So squares may come in the
-order of the grid, which keeps their surroundings in the cache.
+with an earlier square, the reduced chain of that square is added, and so on. If it is paired with a later one, the
+present square takes it over, and the later square continues (Morozov & Nigmetov 2020). Squares may therefore come in
+the order of the grid, which keeps their surroundings in the cache.
 """
 
 from __future__ import annotations

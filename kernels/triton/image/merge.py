@@ -47,7 +47,7 @@ def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, sides: Sequence[i
     ----------
     x : Tensor, shape (N, H, W)
     found, trees
-        Of `gradient`. The words of `trees` are changed: that of an extremum has the number of its edge and its elder,
+        The results of `gradient`. The words of `trees` are changed: that of an extremum holds its edge and its elder,
         or the extremum itself if its class never dies. If both sides are wanted, the edges of `found` are changed too.
     """
     n, height, width = x.shape

@@ -49,13 +49,13 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
     ----------
     x : Tensor, shape (N, D, H, W)
     stars, critical, trees
-        Of `gradient`. The words of `trees` are changed: that of an extremum has its saddle, EACH * owner + direction,
-        an edge or a square, and its elder, or the extremum itself if its class never dies.
+        The results of `gradient`. The words of `trees` are changed: that of an extremum holds its saddle, an edge or a
+        square as EACH * owner + direction, and its elder, or the extremum itself if its class never dies.
 
     Returns
     -------
     Loops
-        If side 1 is wanted, which takes both trees. Otherwise claims and opened have no columns.
+        What `reduce` reads. If side 1 is not wanted, claims and opened have no columns.
     """
     n, voxels = trees.extrema.shape
     loops, most = 1 in sides, critical.edges.shape[1]
@@ -105,7 +105,7 @@ def _merge(
     BLOCK: tl.constexpr,
     FEW: tl.constexpr,
 ):
-    """Trace and merge a share of one window's critical cells: of its edges (side 0) or of its squares (side 1).
+    """Trace and merge a share of one window's critical cells: of its edges (`side` 0) or of its squares (`side` 1).
 
     Programs share nothing but `tree` and `hints`, by volatile reads and atomic swaps; see the kernel of `image.merge`.
     """

@@ -39,7 +39,7 @@ class Shares(NamedTuple):
     slots_1: int  # and the third
     all_slots: int
     programs: int  # for each list
-    sides: int  # how many lists there are
+    sides: int  # number of lists
     order: int  # their sides, two bits each
 
 
@@ -49,11 +49,11 @@ SHARES = [*Shares._fields]
 def sort(
     x: Tensor, counters: Tensor, lists: Lists, shares: Shares, pairs: Sequence[Pairs[Tensor]], longest: int
 ) -> None:
-    """Order the pairs of one to three lists, and write as many as fit into the columns of `pairs`, of each side.
+    """Sort the pairs of one to three lists, and write as many as fit into the columns of `pairs`, which has one per list.
 
     lists : changed. longest : a bound on the pairs of a list.
     """
-    three = pairs[0], pairs[len(pairs) // 2], pairs[-1]  # of as many sides or fewer
+    three = pairs[0], pairs[len(pairs) // 2], pairs[-1]  # some are repeated if there are fewer than three
     outputs = [part for parts in zip(*three, strict=True) for part in parts]
     columns = [part.index.shape[2] for part in three]
     grid = (len(x) * shares.programs * shares.sides,)
@@ -94,8 +94,8 @@ def decoded(code):
 def share_of(slots_0, slots_1, all_slots, programs, sides, order):
     """Return the share of this program in the lists of all windows; for the arguments, see `Shares`.
 
-    Returns the side, which of the window's lists it has, the window, where the list begins, and which of the list's
-    programs this one is.
+    Returns the side, the number of its list in the window, the window, where the list begins, and the number of this
+    program among those of the list.
     """
     part = tl.program_id(0) % sides
     program = tl.program_id(0) // sides
