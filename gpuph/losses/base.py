@@ -168,7 +168,7 @@ class WindowLoss(torch.nn.Module, ABC):
 
 
 def nan_status(*windows: Tensor) -> Tensor:
-    """Return which windows hold a NaN, of each of the tensors (N, *window) in turn."""
+    """Return which windows hold a NaN, first for the first of the tensors (N, *window), then for the next."""
     return torch.cat([x.detach().flatten(1).isnan().any(dim=1) for x in windows])
 
 

@@ -15,11 +15,11 @@ from torch import Tensor
 from .runtime.launch import INTERPRETED, registers
 
 _BLOCK = 1024  # values of a row that a program gathers
-_TILE = 16384  # columns of the result that a program of scatter writes, of the few rows that there are
+_TILE = 16384  # columns of the result that a program of scatter writes; there are few rows
 _CHUNK = 512 if INTERPRETED else 32  # values that a program adds up and compares at a time: one per lane
 _SCATTER: dict[str, Any] = {
     "TILE": _TILE,
-    "GROUP": 1024,  # values of which a program checks at once whether any is for its tile: most columns are padding
+    "GROUP": 1024,  # values that a program checks at once for any that belong to its tile: most columns are padding
     "CHUNK": _CHUNK,
     "num_warps": 1,  # so that barriers are cheap
 }

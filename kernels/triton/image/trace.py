@@ -29,7 +29,7 @@ def ascents(squares: Tensor, height: int) -> Tensor:
     Parameters
     ----------
     squares : Tensor, shape (N, strips, W), int32
-        Of `gradient`, for `height` rows of pixels.
+        The squares that `gradient` returns, for `height` rows of pixels.
 
     Returns
     -------

@@ -20,7 +20,7 @@ from .gradient import EACH, EDGES_A_VOXEL, SQUARES_A_VOXEL, Critical, loops_of
 from .sort import RUN, SHARES, Lists, Shares, code_type, coded, share_of, sort
 
 _RUNS_A_PROGRAM = 32  # of the bound on pairs; most windows have few, and a program with more takes them in turn
-_PROGRAMS = 1024  # for a list at most
+_PROGRAMS = 1024  # the most programs for a list
 
 
 def emit(
@@ -32,9 +32,9 @@ def emit(
     ----------
     x : Tensor, shape (N, D, H, W)
     critical, trees
-        Of `gradient`, after `merge`. The counters of pairs are changed.
+        The results of `gradient`, after `merge`. The counters of pairs are changed.
     square_of : Tensor, shape (N, M), int32, every second word of a tensor, optional
-        Of `reduce`, if side 1 is wanted.
+        The result of `reduce`, if side 1 is wanted.
     query : Query
         Its construction, threshold and capacity are used.
     sides : sequence of int

@@ -64,7 +64,7 @@ def reduce(x: Tensor, loops: Loops, counters: Tensor, top: bool, capacity: int) 
     ----------
     x : Tensor, shape (N, D, H, W)
     loops : Loops
-        Of `merge`; claims and used are changed.
+        The result of `merge`; claims and used are changed.
     counters : Tensor, shape (N, COUNTERS), int32
         The status is set to LOOPS_LOST where memory was not sufficient.
     top : bool

@@ -58,7 +58,7 @@ def match(star):
 def square_of(edges, east, west, south, north, above):
     """Return the two directions of the square that an edge is matched with: of the edge, and along which it is matched.
 
-    Of `edges`, the latest is taken. The other arguments are those that `match` returns.
+    The edge is the latest one in `edges`. The other arguments are those that `match` returns.
     """
     first = highest(edges)
     edge = 1 << first

@@ -49,7 +49,7 @@ SHARES = [*Shares._fields]
 def sort(
     x: Tensor, counters: Tensor, lists: Lists, shares: Shares, pairs: Sequence[Pairs[Tensor]], longest: int
 ) -> None:
-    """Sort the pairs of one to three lists, and write as many as fit into the columns of `pairs`, which has one per list.
+    """Sort the pairs of one to three lists, and write as many as fit into `pairs`, which has one entry per list.
 
     lists : changed. longest : a bound on the pairs of a list.
     """
