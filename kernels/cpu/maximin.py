@@ -20,7 +20,7 @@ from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, kernel
 from .runtime.jit import unsigned as _i
 from .runtime.primitives import halted
-from .runtime.sort import argsort, no_places
+from .runtime.sort import argsort, radix_buckets
 from .runtime.threads import over_windows
 
 Array = NDArray[Any]
@@ -104,7 +104,7 @@ def _maximin(bits, region, same, edges, counts, halt):
             b = bits[w, edges.place[i]]
             k = b ^ most if b < 0 else b
             keys[i] = ~k if k != -1 else ~0  # descending order, in which -0.0 equals 0.0
-        argsort(keys, order, spare_keys, spare_order, no_places())
+        argsort(keys, order, spare_keys, spare_order, radix_buckets())
         if halted(halt):
             return
         table.bucket[:] = -1

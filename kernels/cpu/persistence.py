@@ -22,7 +22,7 @@ from .records import Part, Results, Task, Windows
 from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, inlined, kernel
 from .runtime.primitives import halted, with_room
-from .runtime.threads import by_turns, on_threads, take
+from .runtime.threads import claim_windows, on_threads, run_dynamic
 from .volume import persistence as volume
 from .volume.skeleton import skeleton as volume_skeleton
 from .windows import copy_windows, fill
@@ -30,7 +30,7 @@ from .windows import copy_windows, fill
 Array = NDArray[Any]
 
 _COLUMNS_PER_THREAD = 32_768  # of the result; fewer are not worth a thread
-_SPARE = 8_192  # pixels, which take 3 to 120 us; see `by_turns`
+_SPARE = 8_192  # pixels, which take 3 to 120 us; see `run_dynamic`
 NOTHING = {  # heights and slopes that add nothing to windows, by dtype
     np.dtype(dtype): (np.empty((0, 0, 0, 0), dtype), np.empty((0, 3), dtype)) for dtype in (np.float32, np.float64)
 }
@@ -88,7 +88,7 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
     if rank == 3 and volume.is_large(n, windows.size):
         parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
     else:
-        parts = by_turns(n, run, least=4 // k if rank == 2 else 1, spare=_SPARE // (k * math.prod(size)))
+        parts = run_dynamic(n, run, least=4 // k if rank == 2 else 1, spare=_SPARE // (k * math.prod(size)))
     return Found(_rows(results.status), _spread(job, parts, results, dims, query.capacity))
 
 
@@ -106,7 +106,8 @@ def _find_in_images(job, buffer, bits, taken, stop):
     """Find the pairs of the windows of images that this thread claims, and return a `Part`.
 
     buffer : (K, *framed window), for one window after the other, so that it stays in the cache; bits : the same memory
-    as integers. Windows that are not copied do not use it. taken, stop : see `take`. Written: the rows of the results.
+    as integers. Windows that are not copied do not use it. taken, stop : see `claim_windows`. Written: the rows of the
+    results.
     """
     windows, task, results = Windows(*job[0]), Task(*job[1]), Results(*job[2])
     status, counts = results
@@ -114,7 +115,7 @@ def _find_in_images(job, buffer, bits, taken, stop):
     workspace, scratch = image.allocate_workspace(windows, bits, task.top), np.empty((2, buffer.shape[3]), buffer.dtype)
     room = image.room_for_codes(task, workspace)
     mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(room, np.int64), scratch[0][:0], 0, 0
-    first, last = take(taken, n, stop)
+    first, last = claim_windows(taken, n, stop)
     while first < n and not halted(task.halt):
         for i in range(first, last):
             if windows.copied:
@@ -129,7 +130,7 @@ def _find_in_images(job, buffer, bits, taken, stop):
                 used += n_0 + n_1
             mine[n_mine] = i
             n_mine += 1
-        first, last = take(taken, n, stop)
+        first, last = claim_windows(taken, n, stop)
     return mine[:n_mine], codes[:used], levels[: 2 * used]
 
 
@@ -151,7 +152,7 @@ def _find_in_volumes(job, buffer, workspace, taken, stop):
     n, n_images = status.shape
     scratch = np.empty((2, buffer.shape[3]), buffer.dtype)
     mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(64, np.int64), scratch[0][:0], 0, 0
-    first, last = take(taken, n, stop)
+    first, last = claim_windows(taken, n, stop)
     while first < n and not halted(task.halt):
         for i in range(first, last):
             if windows.copied:
@@ -165,7 +166,7 @@ def _find_in_volumes(job, buffer, workspace, taken, stop):
                 used += found
             mine[n_mine] = i
             n_mine += 1
-        first, last = take(taken, n, stop)
+        first, last = claim_windows(taken, n, stop)
     return mine[:n_mine], codes[:used], levels[: 2 * used]
 
 

@@ -12,7 +12,7 @@ from ..merge import merge
 from ..records import MergeTree, Saddles
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.primitives import halted
-from ..runtime.sort import argsort, no_places
+from ..runtime.sort import argsort, radix_buckets
 from .emit import Side, Sorting, list_pairs, sort_pairs
 from .gradient import lower_stars, match_stars, order_keys
 from .trace import CriticalCells, list_critical_cells, maxima_above, minima_below, squares_beside, steps_of
@@ -63,7 +63,7 @@ def allocate_workspace(windows, bits, top):
         numbers[6],
         MergeTree(numbers[7], numbers[8], numbers[9]),
         np.empty(size, windows.pred.dtype),
-        Sorting(keys[0], keys[1], numbers[10], numbers[11], no_places(), np.empty(size, np.int64)),
+        Sorting(keys[0], keys[1], numbers[10], numbers[11], radix_buckets(), np.empty(size, np.int64)),
     )
 
 

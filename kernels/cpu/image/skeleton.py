@@ -20,7 +20,7 @@ from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import allocating, device, kernel
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
-from ..runtime.sort import argsort, no_places
+from ..runtime.sort import argsort, radix_buckets
 from ..runtime.threads import over_windows
 from .gradient import as_integers, lower_stars, match_stars, order_keys
 from .steepest import match_words, order_neighbours, owners_of_squares, steps_of
@@ -108,7 +108,7 @@ def _skeletons(x, bits, min_persistence, steps, mask, halt):
             minima_below(ends[k], star, steps, workspace.walking, workspace.known, halt)
         order = np.empty(n_edges, np.int32)
         spare_keys, spare_order = np.empty(n_edges, key.dtype), np.empty(n_edges, np.int32)
-        argsort(key[edges[0]], order, spare_keys, spare_order, no_places())
+        argsort(key[edges[0]], order, spare_keys, spare_order, radix_buckets())
         if halted(halt):
             return
         merge(key, cells.minima[:n_minima], Saddles(order, ends), workspace.tree, False, halt)

@@ -30,11 +30,11 @@ class Keys(NamedTuple):
 def allocate_keys(size):
     """Allocate keys for `size` numbers."""
     value, ints = np.empty(size), np.empty((3, size), np.int64)
-    return Keys(value, value.view(np.int64), ints[0], ints[1], ints[2], no_places())
+    return Keys(value, value.view(np.int64), ints[0], ints[1], ints[2], radix_buckets())
 
 
 @allocating
-def no_places():
+def radix_buckets():
     """Allocate the counts of `argsort`."""
     return np.empty((4, 256), np.int32)
 
@@ -56,7 +56,7 @@ def argsort(keys, order, spare_keys, spare_order, buckets):
     """Write the indices of signed keys (n,) into order (n,), sorted by key and, if keys are equal, by index.
 
     keys : overwritten. spare_keys, spare_order : scratch, with at least n elements and the dtypes of keys and order.
-    buckets : scratch, see `no_places`.
+    buckets : scratch, see `radix_buckets`.
     """
     n = keys.size
     for i in range(n):

@@ -152,11 +152,12 @@ def over_windows(n: int, run: Callable[[int, int], _T], least: int = 1) -> list[
     return [results[i] for i in range(slices)]
 
 
-def by_turns(n: int, run: Callable[[Array, int], _T], least: int = 1, spare: int = 0) -> list[_T]:
+def run_dynamic(n: int, run: Callable[[Array, int], _T], least: int = 1, spare: int = 0) -> list[_T]:
     """Call `run(taken, stop)` on all threads, but at most on one for each `least` of n windows, and return the results.
 
-    Each call has to `take` windows until none is left. Threads other than the caller's leave the last `spare` windows,
-    if there are many, to the caller: it would take longer to wake the caller when another thread is the last to end.
+    Each call has to use `claim_windows` until no window is left. Threads other than the caller's leave the last `spare`
+    windows, if there are many, to the caller: it would take longer to wake the caller when another thread is the last
+    to end.
     """
     taken, spare = np.array([0, 8 * number_of_threads()]), min(spare, n // 16)
     try:
@@ -167,7 +168,7 @@ def by_turns(n: int, run: Callable[[Array, int], _T], least: int = 1, spare: int
 
 
 @device
-def take(taken, n, stop):
+def claim_windows(taken, n, stop):
     """Claim the next of n windows for the calling thread. Return the first and the end, or n and n from `stop` on.
 
     As with the slices of `over_windows`, each claim is smaller than the last, down to one window: a claim is cheap.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..image.emit import Sorting, sort_pairs
 from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
-from ..runtime.sort import no_places
+from ..runtime.sort import radix_buckets
 
 Array = NDArray[Any]
 
@@ -50,7 +50,7 @@ def sorted_codes(side, key, values, min_persistence):
             n += np.int64(lengths[n] > min_persistence)
     codes, lengths = codes[:n], lengths[:n]
     keys, orders = np.empty((2, n), key.dtype), np.empty((2, n), np.int32)
-    sort_pairs(lengths, codes, Sorting(keys[0], keys[1], orders[0], orders[1], no_places(), np.empty(n, np.int64)))
+    sort_pairs(lengths, codes, Sorting(keys[0], keys[1], orders[0], orders[1], radix_buckets(), np.empty(n, np.int64)))
     return codes
 
 

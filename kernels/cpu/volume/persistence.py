@@ -16,7 +16,7 @@ from ..records import MergeTree, Saddles, Task
 from ..runtime.interrupt import number_of_threads
 from ..runtime.jit import allocating, device, kernel
 from ..runtime.primitives import halted, with_room
-from ..runtime.sort import argsort, no_places
+from ..runtime.sort import argsort, radix_buckets
 from ..runtime.threads import over_windows
 from .critical import CriticalCells, critical_cells
 from .emit import Side, sorted_codes
@@ -171,7 +171,7 @@ def _elder_rule(key, extrema, first, owners, ends, descending, halt):
     """Merge the classes of extrema, from number `first` on, at saddles with these owners."""
     n, m = extrema.size, owners.size
     order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(key[owners], order, np.empty(m, key.dtype), spare_order, no_places())
+    argsort(key[owners], order, np.empty(m, key.dtype), spare_order, radix_buckets())
     tree = MergeTree(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32))
     # The key of the ring, at position 0, is also that of the outside: the first of all in T, the last in V.
     merge(key[extrema], np.arange(first, n), Saddles(order, ends), tree, descending, halt)

@@ -7,7 +7,7 @@ import pytest
 
 from gpuph.kernels.cpu.image.emit import Sorting, read_levels, sort_pairs
 from gpuph.kernels.cpu.records import Windows
-from gpuph.kernels.cpu.runtime.sort import no_places
+from gpuph.kernels.cpu.runtime.sort import radix_buckets
 from gpuph.kernels.cpu.windows import fill
 
 
@@ -23,7 +23,7 @@ def test_sort_is_by_persistence_then_code(n: int, dtype: type, ties: bool) -> No
         codes[i], codes[i + 1] = codes[i + 1], codes[i]
     expected = codes[np.lexsort((codes, -lengths))]
     keys = np.zeros((2, n), np.int32 if dtype == np.float32 else np.int64)
-    sort_pairs(lengths, codes, Sorting(*keys, *np.zeros((2, n), np.int32), no_places(), np.zeros(n, np.int64)))
+    sort_pairs(lengths, codes, Sorting(*keys, *np.zeros((2, n), np.int32), radix_buckets(), np.zeros(n, np.int64)))
     assert np.array_equal(codes, expected)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpuph.kernels.cpu.runtime.sort import allocate_keys, argsort, no_places, sort
+from gpuph.kernels.cpu.runtime.sort import allocate_keys, argsort, radix_buckets, sort
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
@@ -18,7 +18,7 @@ def test_order_is_by_key_then_position(n: int, dtype: type, ties: bool) -> None:
     keys[: n // 50], keys[n // 50 : n // 25] = limits.max, limits.min
     expected = np.argsort(keys, kind="stable")
     order, spare_keys, spare_order = np.empty(n, np.int32), np.empty(n, dtype), np.empty(n, np.int32)
-    argsort(keys.copy(), order, spare_keys, spare_order, no_places())
+    argsort(keys.copy(), order, spare_keys, spare_order, radix_buckets())
     assert np.array_equal(order, expected)
 
 

@@ -14,7 +14,7 @@ import torch
 
 import gpuph
 from gpuph.kernels.cpu.runtime.jit import kernel
-from gpuph.kernels.cpu.runtime.threads import Helpers, by_turns, on_threads, over_windows, take
+from gpuph.kernels.cpu.runtime.threads import Helpers, claim_windows, on_threads, over_windows, run_dynamic
 from support.inputs import image
 
 # Below 32768 values PyTorch uses no threads of its own; they would not survive a fork.
@@ -126,11 +126,11 @@ def test_error_in_a_slice_reaches_the_caller() -> None:
 def _take_all(taken, stop, times):
     """Claim windows, count in times (n,) how often each was claimed, and return how many were."""
     n, mine = times.size, 0
-    first, last = take(taken, n, stop)
+    first, last = claim_windows(taken, n, stop)
     while first < n:
         times[first:last] += 1
         mine += last - first
-        first, last = take(taken, n, stop)
+        first, last = claim_windows(taken, n, stop)
     return mine
 
 
@@ -140,14 +140,14 @@ def test_every_window_is_claimed_once(n: int, spare: int) -> None:
     torch.set_num_threads(3)
     for _ in range(20):
         times = np.zeros(n, np.int64)
-        taken = by_turns(n, lambda taken, stop, times=times: _take_all(taken, stop, times), least=2, spare=spare)
+        taken = run_dynamic(n, lambda taken, stop, times=times: _take_all(taken, stop, times), least=2, spare=spare)
         assert (times == 1).all()
         assert sum(taken) == n
 
 
 def test_helper_threads_leave_the_last_windows_to_the_caller() -> None:
     torch.set_num_threads(3)
-    stops = by_turns(100, lambda taken, stop: stop, spare=5)
+    stops = run_dynamic(100, lambda taken, stop: stop, spare=5)
     assert stops[0] == 100
     assert set(stops[1:]) <= {95}
 
