@@ -174,7 +174,7 @@ def a_day(tmp_path: Path, name: str, rehearse: bool = True) -> section.Day:
 
 def test_missing_package_is_reported_as_skipped(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
-    for name in ("bench.device.times", "bench.device.workloads", "bench.inputs"):
+    for name in ("bench.device.times", "bench.device.workloads", "bench.speed.inputs"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(section, "emulated", contextlib.nullcontext)
     section.run(a_day(tmp_path, "calls"), "calls")

@@ -14,7 +14,7 @@ pytest.importorskip("triton")
 
 @pytest.mark.interpret
 def test_interpreted_kernels_equal_the_cpu() -> None:
-    tests = Path(__file__).with_name("interpreted.py")
+    tests = Path(__file__).parents[2] / "support" / "interpreted.py"
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--durations=5", str(tests)]
     run = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr

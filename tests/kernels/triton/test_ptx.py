@@ -186,7 +186,7 @@ from bench.device import counts
 compiled = []
 initialise = ptxrun.triton.Launcher.__init__
 ptxrun.triton.Launcher.__init__ = lambda self, kernel: compiled.append(kernel.name) or initialise(self, kernel)
-loss_fn = gpuph.LocalizedPHLoss(12, dims=(0, 1), height=gpuph.Linear((0.25, 0.125))).eval()
+loss_fn = gpuph.LocalizedPHLoss(window=12, dims=(0, 1), height=gpuph.Linear((0.25, 0.125))).eval()
 maps = torch.rand(4, 1, 12, 12)
 with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
     for batch in (4, 1, 3):
