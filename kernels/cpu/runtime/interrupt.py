@@ -14,6 +14,7 @@ import ctypes
 import functools
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -204,9 +205,7 @@ def _park_threads() -> None:
     for halt in list(_running):
         halt.set()
     _wait_until_parked(_EXIT_PATIENCE[0])
-    for thread in list(_inside):  # they may be compiling
-        _raise_on(thread, Halted)
-    _wait_until_parked(_EXIT_PATIENCE[1])
+    _stop_compiling(_EXIT_PATIENCE[1])
     if _other_threads():
         time.sleep(0.02)  # for threads that are entering an operator or have just left one
 
@@ -214,6 +213,23 @@ def _park_threads() -> None:
 def _wait_until_parked(seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while _inside and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def _stop_compiling(seconds: float) -> None:
+    """Raise `Halted` on the threads that are still inside an operator, as they may be compiling, and wait for them.
+
+    Not while LLVM works for a thread: it calls back into Python, where the exception would be printed and lost.
+    """
+    raised: set[int] = set()
+    deadline = time.monotonic() + seconds
+    while _inside and time.monotonic() < deadline:
+        frames = sys._current_frames()
+        for thread in _inside - raised:
+            frame = frames.get(thread)
+            if frame is None or "llvmlite" not in frame.f_code.co_filename:
+                _raise_on(thread, Halted)
+                raised.add(thread)
         time.sleep(0.002)
 
 
