@@ -89,7 +89,7 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
         parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
     else:
         parts = run_dynamic(n, run, least=4 // k if rank == 2 else 1, spare=_SPARE // (k * math.prod(size)))
-    return Found(_rows(results.status), _spread(job, parts, results, dims, query.capacity))
+    return Found(_rows(results.status), _spread(windows, parts, results, dims, query.capacity))
 
 
 def _rows(x: Array) -> Array:
@@ -109,7 +109,8 @@ def _find_in_images(job, buffer, bits, taken, stop):
     as integers. Windows that are not copied do not use it. taken, stop : see `claim_windows`. Written: the rows of the
     results.
     """
-    windows, task, results = Windows(*job[0]), Task(*job[1]), Results(*job[2])
+    of_windows, of_task, of_results = job
+    windows, task, results = Windows(*of_windows), Task(*of_task), Results(*of_results)
     status, counts = results
     n, n_images = status.shape
     workspace, scratch = image.allocate_workspace(windows, bits, task.top), np.empty((2, buffer.shape[3]), buffer.dtype)
@@ -147,7 +148,8 @@ def _find_in_image(windows, i, buffer, k, task, workspace, codes, levels, used):
 @kernel
 def _find_in_volumes(job, buffer, workspace, taken, stop):
     """Find the pairs of the windows of volumes that this thread claims; see `_find_in_images`."""
-    windows, task, results = Windows(*job[0]), Task(*job[1]), Results(*job[2])
+    of_windows, of_task, of_results = job
+    windows, task, results = Windows(*of_windows), Task(*of_task), Results(*of_results)
     status, counts = results
     n, n_images = status.shape
     scratch = np.empty((2, buffer.shape[3]), buffer.dtype)
@@ -205,10 +207,10 @@ def _levels(codes, window):
 
 
 def _spread(
-    job: tuple[Any, ...], parts: Sequence[Part], results: Results, dims: Sequence[int], capacity: int | None
+    windows: Windows, parts: Sequence[Part], results: Results, dims: Sequence[int], capacity: int | None
 ) -> list[Pairs[Array]]:
-    """Spread the pairs in some dimensions of V over the columns of the result; job : see `_find_in_images`."""
-    windows, counts = Windows(*job[0]), results.counts
+    """Spread the pairs in some dimensions of V over the columns of the result."""
+    fields, counts = tuple(windows), results.counts
     dtype, unwanted = windows.pred.dtype, NO_PAIRS[windows.pred.dtype]
     pairs = [unwanted] * len(counts)
     for dim in dims:
@@ -221,7 +223,7 @@ def _spread(
 
     def run() -> None:
         for part in todo:
-            _fill(job[0], part, counts, index, value)
+            _fill(fields, part, counts, index, value)
 
     on_threads(min(len(parts), sum([x.size for x in index]) // _COLUMNS_PER_THREAD), run)
     return [pairs[dim] for dim in dims]
