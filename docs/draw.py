@@ -155,7 +155,7 @@ def gradient(axes: Axes) -> None:
 
 
 def merge_tree(axes: Axes) -> None:
-    """Three minima and two saddles: who is the elder, and the words that say so."""
+    """Draw three minima, two saddles, and the words of their merge tree."""
     x = np.linspace(0, 10, 400)
     height = np.interp(x, [0, 1.5, 3.2, 5, 6.8, 8.5, 10], [5, 1, 3, 0.2, 4, 2, 5])
     axes.plot(x, height, color=GREY, lw=2)

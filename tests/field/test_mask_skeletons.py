@@ -187,6 +187,9 @@ def test_metrics_of_road_masks_have_the_symmetries_of_the_grid():
         for symmetry in symmetries(2)[1:]:
             got = metric(turned(pred, symmetry), turned(target, symmetry))
             assert got == pytest.approx(expected, rel=0.01)
+    # Which paths are drawn depends on the order of the edges; of so many, shares have a standard deviation of 0.001.
+    shares = [too_long_too_short(turned(pred, s), turned(target, s), paths=40_000) for s in symmetries(2)]
+    assert all(share == pytest.approx(shares[0], abs=0.01) for share in shares)
     for symmetry in symmetries(2):
         assert betti_of_graph(skeleton_graph(turned(pred, symmetry))) == counts
 
