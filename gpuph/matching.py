@@ -114,8 +114,8 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     checks.choice("solver", solver, SOLVERS)
     _check(a, b)
     points_a, points_b = _points(a), _points(b)
-    matched = _match(points_a, points_b, squared, solver)
-    cost = ops.cost(points_a, points_b, matched, squared)
+    matched = _match(points_a, points_b, solver, squared=squared)
+    cost = ops.cost(points_a, points_b, matched, squared=squared)
     _check_numbers(cost, a, b)
     return Matching(matched.partner_a, matched.partner_b, cost, matched.gap)
 
@@ -151,7 +151,7 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
     """
     _check(a, b)
     points_a, points_b = _points(a), _points(b)
-    distance = ops.distance(points_a, points_b, _match(points_a, points_b, True, "auto"))
+    distance = ops.distance(points_a, points_b, _match(points_a, points_b, "auto", squared=True))
     _check_numbers(distance, a, b)
     return distance
 
@@ -162,10 +162,10 @@ def _points(diagram: Diagram) -> Points[Tensor]:
     return Points(diagram.birth.to(dtype), diagram.death.to(dtype), diagram.count)
 
 
-def _match(a: Points[Tensor], b: Points[Tensor], squared: bool, solver: str) -> Matched[Tensor]:
+def _match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -> Matched[Tensor]:
     """Match points without their gradients; see `ops.match`."""
     a, b = (points._replace(birth=points.birth.detach(), death=points.death.detach()) for points in (a, b))
-    return ops.match(a, b, squared, solver)
+    return ops.match(a, b, solver, squared=squared)
 
 
 def _check(a: Diagram, b: Diagram) -> None:

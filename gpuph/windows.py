@@ -70,7 +70,7 @@ def frame(x: Tensor, value: Tensor) -> Tensor:
 
 
 def origin(
-    image: Sequence[int], window: Sequence[int], stride: Sequence[int], border: bool, device: torch.device
+    image: Sequence[int], window: Sequence[int], stride: Sequence[int], device: torch.device, *, border: bool
 ) -> tuple[Tensor, Tensor]:
     """Locate the pixels of windows in their image: at `corner[window] + offset[pixel]`, or outside if that is negative.
 
@@ -78,10 +78,10 @@ def origin(
     ----------
     image, window, stride : sequence of int, one per axis
         As for `cut_windows`.
-    border : bool
-        Whether the windows have a frame, whose pixels are outside the image.
     device : torch.device
         Device of the result.
+    border : bool
+        Whether the windows have a frame, whose pixels are outside the image.
 
     Returns
     -------

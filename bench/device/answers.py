@@ -98,7 +98,9 @@ def on_device(case: Windows | Points) -> tuple[list[Tensor], Callable[[], Answer
         return [x], lambda: golden.pairs(on_device, case.construction)
     a, b = case.make()
     a_there, b_there = (type(d)(*(part.cuda() for part in vars(d).values())) for d in (a, b))
-    return [a.birth, a.death, b.birth, b.death], lambda: golden.partners(a_there, b_there, case.squared, case.solver)
+    return [a.birth, a.death, b.birth, b.death], lambda: golden.partners(
+        a_there, b_there, case.solver, squared=case.squared
+    )
 
 
 def _equal(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:

@@ -47,10 +47,10 @@ def pairs(x: Tensor, construction: str) -> dict[str, list[Tensor]]:
     return {"status": [found.status], "index": index, "value": value, "count": count}
 
 
-def partners(a: gpuph.Diagram, b: gpuph.Diagram, squared: bool, solver: str) -> dict[str, list[Tensor]]:
+def partners(a: gpuph.Diagram, b: gpuph.Diagram, solver: str, *, squared: bool) -> dict[str, list[Tensor]]:
     """Return everything that `ops.match` returns for two diagrams, on their device."""
     points_a, points_b = (kernels.Points(x.birth, x.death, x.count) for x in (a, b))
-    partner_a, partner_b, gap = ops.match(points_a, points_b, squared, solver)
+    partner_a, partner_b, gap = ops.match(points_a, points_b, solver, squared=squared)
     return {"partners": [partner_a, partner_b], "gap": [gap]}
 
 
@@ -61,7 +61,7 @@ def hashed(case: Windows | Points) -> Hashes:
         inputs, answers = [x], pairs(x, case.construction)
     else:
         a, b = case.make()
-        inputs, answers = [a.birth, a.death, b.birth, b.death], partners(a, b, case.squared, case.solver)
+        inputs, answers = [a.birth, a.death, b.birth, b.death], partners(a, b, case.solver, squared=case.squared)
     return {"input": digest(inputs)} | {what: digest(tensors) for what, tensors in answers.items()}
 
 

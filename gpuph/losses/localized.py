@@ -145,7 +145,7 @@ class LocalizedPHLoss(WindowLoss):
         for dim, pairs in zip(dims, found.pairs, strict=True):
             of_pred, of_target = Pairs(*(part[:n] for part in pairs)), Pairs(*(part[n:] for part in pairs))
             squared = self.unmatched == "half_squared"
-            cost = ops.matched_cost(pred.flatten(1), of_pred, target.flatten(1), of_target, squared)
+            cost = ops.matched_cost(pred.flatten(1), of_pred, target.flatten(1), of_target, squared=squared)
             if self.weights[dim] != 1:
                 cost = cost * self.weights[dim]
             loss = cost if loss is None else loss + cost

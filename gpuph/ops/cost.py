@@ -146,7 +146,7 @@ def forbid_second_derivative() -> None:
         raise RuntimeError("the cost of a matching is differentiable once; create_graph=True is not supported")
 
 
-def cost(a: Points[Tensor], b: Points[Tensor], matched: Matched[Tensor], squared: bool) -> Tensor:
+def cost(a: Points[Tensor], b: Points[Tensor], matched: Matched[Tensor], *, squared: bool) -> Tensor:
     """Compute the costs of matchings.
 
     Parameters

@@ -53,17 +53,17 @@ define(
 )
 
 
-def match(a: Points[Tensor], b: Points[Tensor], squared: bool, solver: str) -> Matched[Tensor]:
+def match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -> Matched[Tensor]:
     """Match the diagrams of every window optimally.
 
     Parameters
     ----------
     a, b : Points, shapes (N, K) and (N, L)
         Diagrams of the same windows.
-    squared : bool
-        An unmatched point costs half its squared persistence (True) or its distance to the diagonal (False).
     solver : str
         "auto", "augment" (shortest augmenting paths) or "auction".
+    squared : bool
+        An unmatched point costs half its squared persistence (True) or its distance to the diagonal (False).
 
     Returns
     -------

@@ -108,7 +108,7 @@ class _MatchedCost(torch.autograd.Function):
 
 
 def matched_cost(
-    image_a: Tensor, pairs_a: Pairs[Tensor], image_b: Tensor, pairs_b: Pairs[Tensor], squared: bool
+    image_a: Tensor, pairs_a: Pairs[Tensor], image_b: Tensor, pairs_b: Pairs[Tensor], *, squared: bool
 ) -> Tensor:
     """Match pairs that were read from images, and add up the cost.
 

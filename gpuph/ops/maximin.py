@@ -52,7 +52,7 @@ def regions(mask: Tensor, radius: int) -> Tensor:
     return torch.ops.gpuph.regions(mask, radius)
 
 
-def maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
+def maximin(cost: Tensor, region: Tensor, *, same: bool) -> Tensor:
     """Count the pairs of pixels that each edge of a grid decides, as the least edge on the best path between them.
 
     Parameters

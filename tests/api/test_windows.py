@@ -71,6 +71,6 @@ def test_origin_maps_window_pixels_to_image_pixels(
     windows = cut_windows(pixels, window, stride)
     if border:
         windows = frame(windows, torch.full((len(windows),), -1))
-    corner, offset = origin(image, window, stride, border, torch.device("cpu"))
+    corner, offset = origin(image, window, stride, torch.device("cpu"), border=border)
     assert torch.equal((corner[:, None] + offset).clamp(min=-1)[:, :-1], windows.flatten(1))
     assert (corner + offset[-1] < 0).all()

@@ -114,9 +114,9 @@ points = torch.tensor([[0.0, 1.0], [1.0, 5.0]]), torch.tensor([[2.0, 4.0], [3.0,
 def slopes(count):
     count = torch.tensor(count)
     b = Points(*points, 0 * count)
-    matched = ops.match(Points(*points, count), b, True, "auto")
+    matched = ops.match(Points(*points, count), b, "auto", squared=True)
     a = Points(*(x.clone().requires_grad_() for x in points), count)
-    ops.cost(a, b, matched, True).sum().backward()
+    ops.cost(a, b, matched, squared=True).sum().backward()
     return [*matched, a.birth.grad, a.death.grad]
 for wrong in ([2, -1], [-2, 2], [2, -(2**60)]):
     right = [max(count, 0) for count in wrong]

@@ -91,7 +91,7 @@ def test_scatter_slopes_requires_equally_many_windows_per_image() -> None:
 def cost(partner_a: list[int], partner_b: list[int]) -> Tensor:
     points = Points(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 5.0]]), torch.tensor([2]))
     matched = Matched(torch.tensor([partner_a]), torch.tensor([partner_b]), torch.zeros(1))
-    return ops.cost(points, points, matched, True)
+    return ops.cost(points, points, matched, squared=True)
 
 
 @pytest.mark.parametrize("beyond", [2, 3, 1 << 40])

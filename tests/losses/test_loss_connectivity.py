@@ -97,7 +97,7 @@ def test_pairs_are_those_of_paths_in_the_spanning_tree(window: tuple[int, ...], 
         region = rng.integers(0, regions, (3, *window)).astype(np.int32)
         for dtype in (torch.float32, torch.float64):
             costs = torch.from_numpy(cost).to(dtype)
-            counts = ops.maximin(costs, torch.from_numpy(region), same).numpy()
+            counts = ops.maximin(costs, torch.from_numpy(region), same=same).numpy()
             for i in range(3):
                 assert np.array_equal(counts[i], restated_pairs(costs[i].numpy(), region[i], same))
 
@@ -106,7 +106,7 @@ def test_every_pair_is_decided_once() -> None:
     rng = np.random.default_rng(0)
     cost = torch.from_numpy(rng.standard_normal((2, 2, 40, 50)))
     region = torch.from_numpy(rng.integers(0, 900, (2, 40, 50)).astype(np.int32))
-    apart, within = (ops.maximin(cost, region, same).sum(dim=(1, 2, 3)) for same in (False, True))
+    apart, within = (ops.maximin(cost, region, same=same).sum(dim=(1, 2, 3)) for same in (False, True))
     for i in range(2):
         _, counts = np.unique(region[i][region[i] > 0].numpy(), return_counts=True)
         assert within[i] == (counts * (counts - 1) // 2).sum()
@@ -119,8 +119,8 @@ def test_large_windows_take_no_longer_a_pixel() -> None:
     cost = torch.rand(1, 2, size, size, generator=torch.Generator().manual_seed(0))
     region = torch.arange(1, size * size + 1, dtype=torch.int32).view(1, size, size)
     pixels = size * size
-    assert ops.maximin(cost, region, False).sum() == pixels * (pixels - 1) // 2
-    assert not ops.maximin(cost, region, True).any()
+    assert ops.maximin(cost, region, same=False).sum() == pixels * (pixels - 1) // 2
+    assert not ops.maximin(cost, region, same=True).any()
 
 
 def test_threads_do_not_matter() -> None:
@@ -130,7 +130,7 @@ def test_threads_do_not_matter() -> None:
         results = []
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            results.append(ops.maximin(cost, region, True))
+            results.append(ops.maximin(cost, region, same=True))
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*results)

@@ -36,7 +36,7 @@ def expected(
     if border:
         lowest = torch.minimum(*(windows.flatten(1).amin(dim=1) for windows in x))
         x = [frame(windows, lowest) for windows in x]
-    corner, offset = origin(pred.shape[1:], window, stride, border, torch.device("cpu"))
+    corner, offset = origin(pred.shape[1:], window, stride, torch.device("cpu"), border=border)
     return x, corner.repeat(len(pred)), offset
 
 
