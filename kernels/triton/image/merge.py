@@ -37,7 +37,7 @@ from .trace import ascents, trace
 _BLOCK = 1024 if INTERPRETED else WARP  # edges that a program joins at a time: one per lane, so loops need no barrier
 _PATIENCE = tl.constexpr(32)  # steps of a block before it takes hints, and one more for each 8 edges of its share
 _SHARE = 2  # least number of edges per lane: a block goes on until its slowest lane is done
-_PIXELS_A_PROGRAM = 16 * _SHARE * _BLOCK  # one edge in 16 pixels is usual; a program with more takes them in turn
+_PIXELS_PER_PROGRAM = 16 * _SHARE * _BLOCK  # one edge in 16 pixels is usual; a program with more takes them in turn
 
 
 def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, sides: Sequence[int]) -> None:
@@ -52,7 +52,7 @@ def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, sides: Sequence[i
     """
     n, height, width = x.shape
     edges, both = found.edges, len(sides) == 2
-    programs = triton.cdiv(height * width, _PIXELS_A_PROGRAM)
+    programs = triton.cdiv(height * width, _PIXELS_PER_PROGRAM)
     ends = torch.empty_like(edges, dtype=trees.words.dtype)
     for side in sorted(sides):
         if n:

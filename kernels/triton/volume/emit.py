@@ -16,10 +16,10 @@ from ...records import Pairs, Query
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, OK, PAIRS, STATUS
 from ..image.emit import new_pairs
 from ..tree import Trees, unpacked
-from .gradient import EACH, EDGES_A_VOXEL, SQUARES_A_VOXEL, Critical, loops_of
+from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, loops_of
 from .sort import RUN, SHARES, Lists, Shares, code_type, coded, share_of, sort
 
-_RUNS_A_PROGRAM = 32  # of the bound on pairs; most windows have few, and a program with more takes them in turn
+_RUNS_PER_PROGRAM = 32  # of the bound on pairs; most windows have few, and a program with more takes them in turn
 _PROGRAMS = 1024  # the most programs for a list
 
 
@@ -56,7 +56,7 @@ def emit(
     lengths = torch.empty((n, sum(slots)), dtype=x.dtype, device=x.device)
     lists = Lists(lengths, torch.empty(lengths.shape, dtype=code_type(voxels), device=x.device))
     pairs = [new_pairs(x, query.capacity or bounds[side]) for side in sides]
-    programs = min(triton.cdiv(max(slots), RUN * _RUNS_A_PROGRAM), _PROGRAMS)
+    programs = min(triton.cdiv(max(slots), RUN * _RUNS_PER_PROGRAM), _PROGRAMS)
     order = sum(side << 2 * part for part, side in enumerate(sides))
     shares = Shares(slots[0], sum(slots[:2]), sum(slots), programs, len(sides), order)
     if n:
@@ -114,8 +114,8 @@ def _pairs(
         if side == 1:
             square = tl.load(square_of + 2 * (window * most + i), mask=there, other=-1)
             m_pair = square >= 0
-            early = tl.load(edges + window * most + i, mask=m_pair, other=0) // EDGES_A_VOXEL
-            late = tl.load(squares + window * most + square, mask=m_pair, other=0) // SQUARES_A_VOXEL
+            early = tl.load(edges + window * most + i, mask=m_pair, other=0) // EDGES_PER_VOXEL
+            late = tl.load(squares + window * most + square, mask=m_pair, other=0) // SQUARES_PER_VOXEL
             essential = m_pair & (square < 0)
         else:
             u = tl.load(extrema + window * voxels + tl.where(side == 0, i, voxels - 1 - i), mask=there, other=0)

@@ -34,9 +34,9 @@ _WEST, _EAST, _NORTH, _SOUTH, _BELOW, _ABOVE = (
     for side in (-1, 1)
 )
 
-# The number of an edge is EDGES_A_VOXEL * owner + direction, where the owner is its latest vertex, and the direction is
-# counted among those of edges in order of their bits; likewise for squares. In trees, it is EACH * owner + direction.
-EDGES_A_VOXEL, SQUARES_A_VOXEL, EACH = tl.constexpr(6), tl.constexpr(12), tl.constexpr(12)
+# The number of an edge is EDGES_PER_VOXEL * owner + direction, where the owner is its latest vertex, and the direction
+# counts edges in the order of their bits; likewise for squares. In trees, it is EACH * owner + direction.
+EDGES_PER_VOXEL, SQUARES_PER_VOXEL, EACH = tl.constexpr(6), tl.constexpr(12), tl.constexpr(12)
 
 
 class Stars(NamedTuple):
@@ -205,8 +205,8 @@ def _gradient(
         is_edge, is_square = (cell & _EDGES) != 0, (cell & _SQUARES) != 0
         is_minimum, is_maximum = cell == _VERTEX, cell == _MAXIMUM
         direction = count(tl.where(is_edge, _EDGES, _SQUARES) & (cell - 1))
-        tl.store(edges + i_edge, owner * EDGES_A_VOXEL + direction, mask=is_edge)
-        tl.store(squares + i_square, owner * SQUARES_A_VOXEL + direction, mask=is_square)
+        tl.store(edges + i_edge, owner * EDGES_PER_VOXEL + direction, mask=is_edge)
+        tl.store(squares + i_square, owner * SQUARES_PER_VOXEL + direction, mask=is_square)
         tl.store(extrema + tl.where(is_minimum, i_minimum, i_maximum), owner, mask=is_minimum | is_maximum)
         tl.store(tree + owner, owner, mask=is_minimum | is_maximum)
         i_edge += is_edge.to(tl.int32)

@@ -19,13 +19,13 @@ from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, OK, SQUARES, STATUS
 from ..image.merge import climb, join
 from ..runtime.launch import INTERPRETED, WARP, registers
 from ..tree import Trees, slots_of, unpacked
-from .gradient import EACH, EDGES_A_VOXEL, SQUARES_A_VOXEL, Critical, Stars
+from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, Stars
 from .trace import edge_bit, maxima_above, minima_below, parts_of, square_bit
 
 _BLOCK = 1024 if INTERPRETED else WARP  # cells that a program joins at a time: one per lane, so loops need no barrier
 _FEW = _BLOCK // 4  # while more lanes than these still join, the others wait; then they take new cells
 _PATIENCE = tl.constexpr(32)  # steps of a block without new cells before it takes hints
-_VOXELS_A_PROGRAM = 32 * _BLOCK  # a program with more cells than lanes takes them in turn
+_VOXELS_PER_PROGRAM = 32 * _BLOCK  # a program with more cells than lanes takes them in turn
 
 # Words of claims at first: an edge that closes a loop is open to claims, one that ends a component is not.
 OPEN, KILLER = tl.constexpr(-1), tl.constexpr(-2)
@@ -64,7 +64,7 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
     claims = torch.empty(left, dtype=torch.int64, device=x.device)
     opened = torch.empty(left, dtype=torch.int8, device=x.device)
     used = torch.empty(n, dtype=torch.int64, device=x.device)
-    programs = triton.cdiv(voxels, _VOXELS_A_PROGRAM)
+    programs = triton.cdiv(voxels, _VOXELS_PER_PROGRAM)
     if n:
         outputs = claims, opened, used, trees.words, trees.hints
         _merge[(n * programs * (minima + maxima),)](
@@ -142,12 +142,12 @@ def _merge(
         head += tl.sum(free, 0)
         if side == 0:
             cell = tl.load(edges + window * most + i, mask=m_new, other=0)
-            owner, direction = cell // EDGES_A_VOXEL, cell % EDGES_A_VOXEL
+            owner, direction = cell // EDGES_PER_VOXEL, cell % EDGES_PER_VOXEL
             if LOOPS:
                 tl.store(claims + window * most + i, OPEN, mask=m_new)
         else:
             cell = tl.load(squares + window * most + i, mask=m_new, other=0)
-            owner, direction = cell // SQUARES_A_VOXEL, cell % SQUARES_A_VOXEL
+            owner, direction = cell // SQUARES_PER_VOXEL, cell % SQUARES_PER_VOXEL
             if LOOPS:
                 tl.store(opened + window * most + i, 0, mask=m_new)
         z, y, x = owner // (height * width), owner // width % height, owner % width
@@ -200,9 +200,9 @@ def _mark(
     program = tl.program_id(0) // 2
     window = (program // programs).to(tl.int64)
     counters += window * COUNTERS
-    cells, first, each = edges, first_edge, EDGES_A_VOXEL
+    cells, first, each = edges, first_edge, EDGES_PER_VOXEL
     if side == 1:
-        cells, first, each = squares, first_square, SQUARES_A_VOXEL
+        cells, first, each = squares, first_square, SQUARES_PER_VOXEL
     cells += window * most
     n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
     n = tl.where(tl.load(counters + STATUS) == OK, n, 0)

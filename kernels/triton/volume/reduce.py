@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..counters import COUNTERS, LOOPS_LOST, OK, SQUARES, STATUS
 from ..runtime.launch import registers
-from .gradient import SQUARES_A_VOXEL
+from .gradient import SQUARES_PER_VOXEL
 from .merge import KILLER, Loops
 from .reduce_chain import (
     Pool,
@@ -45,12 +45,12 @@ from .reduce_chain import (
 from .reduce_flow import directions_of, far_edges, key_of, match, outwards, square_of
 
 _BLOCK = 64  # owners of edges that registers hold
-_VOXELS_A_PROGRAM = 1024  # for programs with chains in registers
+_VOXELS_PER_PROGRAM = 1024  # for programs with chains in registers
 _WORDS = 8  # of the pool, a voxel: pure noise of 64^3 takes 4, of 128^3 6, and real data less than 1
 _SLOTS = 1024, 32768  # of a table, at least and at most: the longest chains of pure noise take a third
-_VOXELS_A_SLOT = 32  # between these bounds
-_SLOTS_A_VOXEL = 1  # of all tables of a window, one for each program
-_COLUMNS, _VOXELS_A_COLUMN = 256, 4  # default capacity: the larger number; memory grows with the capacity beyond it
+_VOXELS_PER_SLOT = 32  # between these bounds
+_SLOTS_PER_VOXEL = 1  # of all tables of a window, one for each program
+_COLUMNS, _VOXELS_PER_COLUMN = 256, 4  # default capacity: the larger number; memory grows with the capacity beyond it
 _TILES = 512  # of a table at most, because each has a slot in registers
 _TILE = 64, 512  # slots of a tile, at least and at most
 _REGISTERS = registers(80), registers(255)  # with chains in registers, and in memory
@@ -81,21 +81,21 @@ def reduce(x: Tensor, loops: Loops, counters: Tensor, top: bool, capacity: int) 
     n, depth, height, width = x.shape
     star, first_edge, squares, claims, opened, used = loops
     voxels = depth * height * width
-    more = max(1.0, capacity / max(_COLUMNS, voxels // _VOXELS_A_COLUMN))
+    more = max(1.0, capacity / max(_COLUMNS, voxels // _VOXELS_PER_COLUMN))
     memory = int(more * voxels)
     room = min(_WORDS * memory + 64, 2**31 - 1)
     pool = x.new_empty((n, room), dtype=torch.int32)
-    slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_A_SLOT)), _SLOTS[1])
+    slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_PER_SLOT)), _SLOTS[1])
     enough = max(_SLOTS[0], triton.next_power_of_2(4 * voxels))  # as no chain has more owners than there are voxels
     slots = min(slots * triton.next_power_of_2(int(more)), enough, _TILES * _TILE[1])
-    programs = triton.cdiv(memory * _SLOTS_A_VOXEL, slots)
+    programs = triton.cdiv(memory * _SLOTS_PER_VOXEL, slots)
     table = x.new_empty((n * programs, 2, slots), dtype=torch.int32)
     keys = x.new_empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64)
     tensors = x, star, squares, first_edge, opened, counters, claims, pool, used, table, keys
     sizes = depth, height, width, claims.shape[1], squares.shape[1], room
     if n:
         few, many = _REGISTERS
-        in_registers = triton.cdiv(voxels, _VOXELS_A_PROGRAM)
+        in_registers = triton.cdiv(voxels, _VOXELS_PER_PROGRAM)
         _reduce[(n * in_registers,)](*tensors, *sizes, in_registers, TOP=top, BLOCK=_BLOCK, TABLE=0, num_warps=1, **few)
         tiles = min(slots // _TILE[0], _TILES)
         _reduce[(n * programs,)](*tensors, *sizes, programs, TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **many)
@@ -167,10 +167,10 @@ def _reduce(
             busy = failed == 0
             clear(table, TABLE)
         square = tl.load(squares + column)
-        v = square // SQUARES_A_VOXEL
+        v = square // SQUARES_PER_VOXEL
         key_v = key_of(values, v, True, TOP)
         key_column = key_v
-        p, q = directions_of(square % SQUARES_A_VOXEL)
+        p, q = directions_of(square % SQUARES_PER_VOXEL)
         edges, taken = 0, 0
         is_new, start = 1, -1  # whether the column is still its square alone; the chain to be added next
         while busy:
@@ -224,7 +224,7 @@ def _reduce(
                 start = (word >> 32).to(tl.int32)
                 holder = (word & _LOW).to(tl.int32)
                 square_holder = tl.load(squares + holder, mask=word >= 0, other=0)
-                key_holder = key_of(values, square_holder // SQUARES_A_VOXEL, word >= 0, TOP)
+                key_holder = key_of(values, square_holder // SQUARES_PER_VOXEL, word >= 0, TOP)
                 is_elder = (key_column < key_holder) | ((key_column == key_holder) & (square < square_holder))
                 if (word < 0) | is_elder:
                     words = 1 + size_of(owner, cells, table, TABLE)

@@ -23,7 +23,7 @@ from gpuph.kernels.triton.counters import STATUS
 from gpuph.kernels.triton.volume.merge import Loops
 
 module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
-CROWDED = {"_VOXELS_A_PROGRAM": 32, "_SLOTS_A_VOXEL": 8}  # many programs compete for the same pivots
+CROWDED = {"_VOXELS_PER_PROGRAM": 32, "_SLOTS_PER_VOXEL": 8}  # many programs compete for the same pivots
 
 
 def on_ptx(test: Any) -> Any:
