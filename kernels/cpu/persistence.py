@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..records import Found, Pairs, Query
 from .image import persistence as image
 from .image.emit import read_levels
-from .image.gradient import as_integers
 from .image.skeleton import skeleton as image_skeleton
+from .order import as_integers
 from .records import Part, Results, Task, Windows
 from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, inlined, kernel

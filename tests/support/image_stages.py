@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpuph.kernels.cpu.image import gradient, trace
+from gpuph.kernels.cpu.order import order_keys
 
 
 def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
@@ -12,7 +13,7 @@ def keys_of(image: np.ndarray, top: bool) -> tuple[bool, np.ndarray]:
     bits = image.view(np.int32 if image.dtype == np.float32 else np.int64)
     most = bits.dtype.type(np.iinfo(bits.dtype).max)
     key = np.full((image.shape[0] + 2, image.shape[1] + 2), ~most if top else most, bits.dtype)
-    return gradient.order_keys(image, bits, most, top, key), key
+    return order_keys(image, bits, most, top, key), key
 
 
 class Grid:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gpuph.kernels import cells
-from gpuph.kernels.cpu.image import gradient
 from gpuph.kernels.cpu.merge import merge
+from gpuph.kernels.cpu.order import order_keys
 from gpuph.kernels.cpu.records import MergeTree, Saddles
 from gpuph.kernels.cpu.volume import gradient as gradient3
 from gpuph.kernels.cpu.volume import trace as trace3
@@ -44,7 +44,7 @@ class Grid:
         self.width, self.area = self.shape[2], self.shape[1] * self.shape[2]
         keys = np.full(self.shape, ~most if top else most, bits.dtype)
         for z in range(len(volume)):
-            gradient.order_keys(volume[z], bits[z], most, top, keys[z + 1])
+            order_keys(volume[z], bits[z], most, top, keys[z + 1])
         stars = np.zeros(self.shape, np.uint32)
         self.owners, self.masks = gradient3.gradient(keys, stars, 1, self.shape[0] - 1, 0)
         self.key, self.star = keys.ravel(), stars.ravel()

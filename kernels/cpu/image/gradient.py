@@ -8,10 +8,7 @@ Complexes of Graphs, 2008, Lemma 4.1). `cells.MATCHING_SHIFTS` is the sequence.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ...cells import NO_X, NO_Y, SQUARES, VERTEX
 from ..runtime.jit import device
@@ -21,34 +18,6 @@ from ..runtime.jit import unsigned as _i
 _u = np.uint16
 _NO_X, _NO_Y, _NO_SQUARES = _u(NO_X), _u(NO_Y), _u(511 - SQUARES)
 _1, _3 = _u(1), _u(3)
-
-
-def as_integers(x: NDArray[Any]) -> NDArray[Any]:
-    """Return floats as integers of the same size, in the same memory."""
-    return x.view(np.int32 if x.dtype == np.float32 else np.int64)
-
-
-@device
-def order_keys(x, bits, most, top, key):
-    """Turn floats into integers of the same order (V) or of the opposite one (T).
-
-    x : (H, W); bits : the same memory as int32 or int64. most : the largest integer.
-    key : (H + 2, W + 2), written inside its ring. Returns whether there is a NaN.
-    """
-    height, width = bits.shape
-    mirror = -1 if top else 0
-    nan = False
-    for v in x.flat:  # in a separate loop, because the other one would reduce a vector at the end of each row
-        nan |= v != v
-    for y in range(height):
-        source, row = bits[y], key[y + 1, 1:]
-        for x in range(width):
-            b = source[x]
-            k = b ^ most if b < 0 else b
-            if k == -1:  # -0.0 equals 0.0
-                k = 0
-            row[x] = k ^ mirror
-    return nan
 
 
 @device

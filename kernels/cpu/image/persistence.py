@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from ...status import Status
 from ..merge import merge
+from ..order import order_keys
 from ..records import MergeTree, Saddles
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
 from .emit import Side, Sorting, list_pairs, sort_pairs
-from .gradient import lower_stars, match_stars, order_keys
+from .gradient import lower_stars, match_stars
 from .trace import CriticalCells, list_critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..merge import merge
+from ..order import as_integers, order_keys
 from ..records import MergeTree, Saddles
 from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import allocating, device, kernel
@@ -22,7 +23,7 @@ from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
 from ..runtime.threads import over_windows
-from .gradient import as_integers, lower_stars, match_stars, order_keys
+from .gradient import lower_stars, match_stars
 from .steepest import match_words, order_neighbours, owners_of_squares, steps_of
 from .trace import CriticalCells, list_critical_cells, minima_below, squares_above, squares_beside
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...status import Status
-from ..image.gradient import as_integers, order_keys
 from ..merge import merge
+from ..order import as_integers, order_keys
 from ..records import MergeTree, Saddles, Task
 from ..runtime.interrupt import number_of_threads
 from ..runtime.jit import allocating, device, kernel

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cells import EDGES3, VERTEX_BIT
-from ..image.gradient import as_integers
 from ..image.skeleton import separatrices
+from ..order import as_integers
 from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import allocating, device, kernel
 from ..runtime.jit import unsigned as _i

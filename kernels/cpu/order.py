@@ -1,0 +1,38 @@
+"""The order of pixels: integers that sort as the values of a window do, for images and volumes alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .runtime.jit import device
+
+
+def as_integers(x: NDArray[Any]) -> NDArray[Any]:
+    """Return floats as integers of the same size, in the same memory."""
+    return x.view(np.int32 if x.dtype == np.float32 else np.int64)
+
+
+@device
+def order_keys(x, bits, most, top, key):
+    """Turn floats into integers of the same order (V) or of the opposite one (T).
+
+    x : (H, W); bits : the same memory as int32 or int64. most : the largest integer.
+    key : (H + 2, W + 2), written inside its ring. Returns whether there is a NaN.
+    """
+    height, width = bits.shape
+    mirror = -1 if top else 0
+    nan = False
+    for v in x.flat:  # in a separate loop, because the other one would reduce a vector at the end of each row
+        nan |= v != v
+    for y in range(height):
+        source, row = bits[y], key[y + 1, 1:]
+        for x in range(width):
+            b = source[x]
+            k = b ^ most if b < 0 else b
+            if k == -1:  # -0.0 equals 0.0
+                k = 0
+            row[x] = k ^ mirror
+    return nan
