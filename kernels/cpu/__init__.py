@@ -8,8 +8,9 @@ from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
 from .maximin import maximin, regions
-from .persistence import persistence, skeleton
+from .persistence import persistence
 from .runtime.interrupt import parked_at_exit
+from .skeleton import skeleton
 
 __all__ = [
     "cost",

@@ -1,42 +1,35 @@
-"""Persistence: the windows of a batch, from floats to pairs, over threads.
+"""Persistence: the windows of a batch, from floats to lists of pairs, over threads.
 
 A thread claims some windows at a time and lists their pairs, one window after the other. When all windows are done, the
-largest number of pairs is known, and the lists are spread over the columns of the result.
+largest number of pairs is known, and `columns` writes the lists to the columns of the result.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Found, Pairs, Query
+from ..records import Found, Query
+from .columns import fill_columns, in_order_of_result
 from .image import persistence as image
 from .image.emit import read_levels
-from .image.skeleton import skeleton as image_skeleton
 from .order import as_integers
 from .records import Part, Results, Task, Windows
 from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, inlined, kernel
 from .runtime.primitives import halted, with_room
-from .runtime.threads import claim_windows, on_threads, run_dynamic
+from .runtime.threads import claim_windows, run_dynamic
 from .volume import persistence as volume
-from .volume.skeleton import skeleton as volume_skeleton
-from .windows import copy_windows, fill
+from .windows import copy_windows
 
 Array = NDArray[Any]
 
-_COLUMNS_PER_THREAD = 32_768  # of the result; fewer are not worth a thread
 _SPARE = 8_192  # pixels, which take 3 to 120 us; see `run_dynamic`
 NOTHING = {  # heights and slopes that add nothing to windows, by dtype
     np.dtype(dtype): (np.empty((0, 0, 0, 0), dtype), np.empty((0, 3), dtype)) for dtype in (np.float32, np.float64)
-}
-NO_PAIRS = {  # the pairs of a dimension that is not wanted, by dtype
-    dtype: Pairs[Array](np.empty((0, 2, 0), np.int64), np.empty((0, 2, 0), dtype), np.empty(0, np.int64))
-    for dtype in NOTHING
 }
 _LONG = {2: 1 << 22, 3: 1 << 18}  # pixels or voxels, which take about 0.1 s; see `interruptible`
 
@@ -47,12 +40,6 @@ def persistence(x: Array, query: Query) -> Found[Array]:
     pred, nothing = x.reshape(len(x), *size), NOTHING[x.dtype]
     windows = Windows(pred, pred[:0], *nothing, size, size, (1, 1, 1), (0, 0, 0), False)
     return find_pairs(windows, x.ndim - 1, query)
-
-
-def skeleton(x: Array, min_persistence: float, manifolds: Sequence[int]) -> Array:
-    """Mark the descending manifolds of the saddles of N windows; see `gpuph.ops.skeleton`."""
-    on_rank = image_skeleton if x.ndim == 3 else volume_skeleton
-    return on_rank(x, min_persistence, manifolds)
 
 
 def _is_long(windows: Windows, rank: int, query: Query) -> bool:
@@ -89,12 +76,8 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
         parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
     else:
         parts = run_dynamic(n, run, least=4 // k if rank == 2 else 1, spare=_SPARE // (k * math.prod(size)))
-    return Found(_rows(results.status), _spread(windows, parts, results, dims, query.capacity))
-
-
-def _rows(x: Array) -> Array:
-    """Return values of the windows (N, K) in the order of the result."""
-    return x[:, 0] if x.shape[1] == 1 else x.T.ravel()
+    pairs = fill_columns(windows, parts, results.counts, dims, query.capacity)
+    return Found(in_order_of_result(results.status), pairs)
 
 
 # Images and volumes have separate loops, because they allocate codes in different places. Passing the workspace of an
@@ -204,51 +187,3 @@ def _levels(codes, window):
     levels = np.empty(2 * codes.size, window.dtype)
     read_levels(codes, window.reshape(-1), levels)
     return levels
-
-
-def _spread(
-    windows: Windows, parts: Sequence[Part], results: Results, dims: Sequence[int], capacity: int | None
-) -> list[Pairs[Array]]:
-    """Spread the pairs in some dimensions of V over the columns of the result."""
-    fields, counts = tuple(windows), results.counts
-    dtype, unwanted = windows.pred.dtype, NO_PAIRS[windows.pred.dtype]
-    pairs = [unwanted] * len(counts)
-    for dim in dims:
-        count = _rows(counts[dim])
-        columns = int(count.max(initial=0)) if capacity is None else capacity
-        shape = len(count), 2, columns
-        pairs[dim] = Pairs(np.empty(shape, np.int64), np.empty(shape, dtype), count)
-    index, value = tuple([x.index for x in pairs]), tuple([x.value for x in pairs])
-    todo = iter(parts)
-
-    def run() -> None:
-        for part in todo:
-            _fill(fields, part, counts, index, value)
-
-    on_threads(min(len(parts), sum([x.size for x in index]) // _COLUMNS_PER_THREAD), run)
-    return [pairs[dim] for dim in dims]
-
-
-@kernel
-def _fill(windows, part, counts, index, value):
-    """Write the pairs of a part into the rows of its windows.
-
-    index, value : for each dimension of V, (K N, 2, columns), without rows if it is not wanted.
-    """
-    _fill_rows(Windows(*windows), part, counts, index, value)
-
-
-@device
-def _fill_rows(windows, part, counts, index, value):
-    numbers, codes, levels = part
-    dims, n, n_images = counts.shape
-    used = 0
-    for i in numbers:
-        for k in range(n_images):
-            row = k * n + i
-            for dim in range(dims):
-                if len(index[dim]) > 0:
-                    stop = used + counts[dim, i, k]
-                    some, their_levels = codes[used:stop], levels[2 * used : 2 * stop]
-                    fill(windows, i, some, their_levels, index[dim][row], value[dim][row])
-                    used = stop
