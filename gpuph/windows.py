@@ -92,8 +92,9 @@ def origin(
     """
     corner = offset = torch.zeros((), dtype=torch.int64, device=device)
     tiling = tile(image, window, stride)
-    for length, size, step, windows in zip(*tiling[:3], tiling.counts(), strict=True):
-        starts = (torch.arange(windows, device=device) * step).clamp(max=length - size)
+    for axis, windows in enumerate(tiling.counts()):
+        length, size = tiling.image[axis], tiling.window[axis]
+        starts = (torch.arange(windows, device=device) * tiling.stride[axis]).clamp(max=length - size)
         corner = corner.unsqueeze(-1) * length + starts
         offset = offset.unsqueeze(-1) * length + torch.arange(size, device=device)
     none = torch.full((1,), -math.prod(image), device=device)

@@ -77,7 +77,7 @@ class Tiling(NamedTuple):
     def counts(self) -> tuple[int, ...]:
         """Return the number of windows along each axis."""
         axes = zip(self.image, self.window, self.stride, strict=True)
-        return tuple([-(-(length - size) // step) + 1 for length, size, step in axes])
+        return tuple([-(-(length - size) // stride) + 1 for length, size, stride in axes])
 
     def windows(self) -> int:
         """Return the number of windows that an image is cut into."""

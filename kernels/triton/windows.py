@@ -22,7 +22,7 @@ _ROWS = 64 if INTERPRETED else 16
 _PROGRAMS = 64  # most programs of a window: each leaves a minimum, and all of these are read to fill a frame
 _EDGE = 4096 if INTERPRETED else 128  # pixels of a frame that a program fills at a time
 _BLOCK = 1024 if INTERPRETED else 32  # pairs that a program translates at a time
-_SIZES = ["depth", "rows", "columns", "image_depth", "image_rows", "image_columns", "step_z", "step_y", "step_x"]
+_SIZES = ["depth", "rows", "columns", "image_depth", "image_rows", "image_columns", "stride_z", "stride_y", "stride_x"]
 
 
 class _Geometry(NamedTuple):
@@ -34,9 +34,9 @@ class _Geometry(NamedTuple):
     image_depth: int
     image_rows: int
     image_columns: int
-    step_z: int
-    step_y: int
-    step_x: int
+    stride_z: int
+    stride_y: int
+    stride_x: int
     frame_z: int  # width of the frame in z
     frame: int  # and in y and x
 
@@ -107,9 +107,9 @@ def _copy_windows(
     image_depth,
     image_rows,
     image_columns,
-    step_z,
-    step_y,
-    step_x,
+    stride_z,
+    stride_y,
+    stride_x,
     frame_z,
     frame,
     HEIGHT: tl.constexpr,
@@ -129,7 +129,9 @@ def _copy_windows(
     source = pred
     if copy >= n:
         source = target
-    source += corner_of(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
+    source += corner_of(
+        window, depth, rows, columns, image_depth, image_rows, image_columns, stride_z, stride_y, stride_x
+    )
     heights += window * per_window
     height, width = rows + 2 * frame, columns + 2 * frame
     x += ((copy * (depth + 2 * frame_z) + frame_z) * height + frame) * width + frame
@@ -218,9 +220,9 @@ def _translate_pixels(
     image_depth,
     image_rows,
     image_columns,
-    step_z,
-    step_y,
-    step_x,
+    stride_z,
+    stride_y,
+    stride_x,
     frame_z,
     frame,
     BLOCK: tl.constexpr,
@@ -228,7 +230,9 @@ def _translate_pixels(
     """Translate the pixels of one window's pairs. No other program reads or writes these."""
     copy = tl.program_id(0).to(tl.int64)
     window = copy % n
-    corner = corner_of(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x)
+    corner = corner_of(
+        window, depth, rows, columns, image_depth, image_rows, image_columns, stride_z, stride_y, stride_x
+    )
     corner %= image_depth.to(tl.int64) * image_rows * image_columns
     pairs = tl.minimum(tl.load(count + copy), k).to(tl.int32)
     for end in range(2):
@@ -250,13 +254,13 @@ def pixel_of_image(i, corner, depth, rows, columns, image_rows, image_columns, f
 
 
 @triton.jit
-def corner_of(window, depth, rows, columns, image_depth, image_rows, image_columns, step_z, step_y, step_x):
+def corner_of(window, depth, rows, columns, image_depth, image_rows, image_columns, stride_z, stride_y, stride_x):
     """Return the flat index of a window's first pixel in all images; the last windows of an axis end with the image."""
-    n_z = tl.cdiv(image_depth - depth, step_z) + 1
-    n_y = tl.cdiv(image_rows - rows, step_y) + 1
-    n_x = tl.cdiv(image_columns - columns, step_x) + 1
-    z = tl.minimum(window // (n_x * n_y) % n_z * step_z, image_depth - depth)
-    y = tl.minimum(window // n_x % n_y * step_y, image_rows - rows)
-    x = tl.minimum(window % n_x * step_x, image_columns - columns)
+    n_z = tl.cdiv(image_depth - depth, stride_z) + 1
+    n_y = tl.cdiv(image_rows - rows, stride_y) + 1
+    n_x = tl.cdiv(image_columns - columns, stride_x) + 1
+    z = tl.minimum(window // (n_x * n_y) % n_z * stride_z, image_depth - depth)
+    y = tl.minimum(window // n_x % n_y * stride_y, image_rows - rows)
+    x = tl.minimum(window % n_x * stride_x, image_columns - columns)
     image = window // (n_x * n_y * n_z)
     return ((image * image_depth + z) * image_rows + y) * image_columns + x

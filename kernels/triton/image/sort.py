@@ -23,7 +23,7 @@ LOG_RUN = max(9, LOG_BLOCK)  # of the longest runs: a warp has registers for no 
 NONE = tl.constexpr(0x7FFFFFFF << 32)  # keys of this value or larger are not pairs
 _LISTS = ["slots", "all_slots", "programs"]
 _SIZES = [*_LISTS, "height", "width", "k_first", "k_second"]
-_GEOMETRY = ["n", "rows", "columns", "image_rows", "image_columns", "step_y", "step_x", "frame"]
+_GEOMETRY = ["n", "rows", "columns", "image_rows", "image_columns", "stride_y", "stride_x", "frame"]
 
 
 class Lists(NamedTuple):
@@ -123,8 +123,8 @@ def _merge_runs(
     columns,
     image_rows,
     image_columns,
-    step_y,
-    step_x,
+    stride_y,
+    stride_x,
     frame,
     TO_IMAGE: tl.constexpr,
     SIDES: tl.constexpr,
@@ -160,7 +160,7 @@ def _merge_runs(
 
     corner = window
     if TO_IMAGE:
-        corner = corner_of(window % n, 1, rows, columns, 1, image_rows, image_columns, 1, step_y, step_x)
+        corner = corner_of(window % n, 1, rows, columns, 1, image_rows, image_columns, 1, stride_y, stride_x)
         corner %= image_rows.to(tl.int64) * image_columns
     RUN: tl.constexpr = 1 << LOG_RUN
     BLOCK: tl.constexpr = 1 << LOG_BLOCK
