@@ -1,6 +1,6 @@
 """Thinning of a mask as a complex of cells: pixels with their edges and vertices.
 
-`gpuph.kernels.cpu.thinning` defines the grid in which cells are stored, and the kinds and sides of cells.
+`gpuph.kernels.cpu.thinning` defines the grid in which cells are stored, and the kinds and relations of cells.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class CellComplex:
         self._extends = extends = (np.arange(kinds)[:, None] >> np.arange(ndim)) & 1
         self._axes = np.stack((extends.sum(1), ndim - extends.sum(1)))
         self._offset, self._kind_of = np.zeros((2, 2, kinds, 26), int)
-        for kind, side in product(range(kinds), (0, 1)):
-            along = np.flatnonzero(extends[kind] != side)
+        for kind, relation in product(range(kinds), (0, 1)):
+            along = np.flatnonzero(extends[kind] != relation)
             faces = _faces(len(along))
-            self._offset[side, kind, : len(faces)] = faces @ strides[along]
-            self._kind_of[side, kind, : len(faces)] = kind ^ ((faces != 0) @ (1 << along))
+            self._offset[relation, kind, : len(faces)] = faces @ strides[along]
+            self._kind_of[relation, kind, : len(faces)] = kind ^ ((faces != 0) @ (1 << along))
 
     def thin(self, patience: int) -> CurveEnds:
         """Remove cells from the outside in until curves remain, and return the ends that the curves had.

@@ -173,7 +173,7 @@ class _Ends(NamedTuple):
     """The index of the node among the nodes of all clusters."""
     edge: np.ndarray
     """The number of the edge."""
-    side: np.ndarray
+    which: np.ndarray
     """Which end of the edge it is, 0 or 1."""
     returns: np.ndarray
     """Whether the other end is at a node of the same cluster."""
@@ -193,7 +193,7 @@ def _junctions(network: Network, clusters: list[Cluster], settings: JunctionSett
     length = network.length[ends.edge]
     # The two ends of an edge that returns to its cluster look at different thirds of it.
     ahead = np.minimum(settings.radius, np.where(ends.returns, length / 3, length))
-    points = network.positions(Places(ends.edge, np.where(ends.side == 0, ahead, length - ahead)))
+    points = network.positions(Places(ends.edge, np.where(ends.which == 0, ahead, length - ahead)))
     centre = network.place[[cluster.centre for cluster in clusters]]
     vector = points - centre[number[ends.member]]
     norm = np.linalg.norm(vector, axis=1, keepdims=True)
@@ -220,10 +220,10 @@ def _ends(network: Network, node: np.ndarray, cluster: np.ndarray) -> _Ends:
     member = np.repeat(np.arange(len(node)), degree[node])
     step = np.arange(len(member)) - (np.cumsum(degree[node]) - degree[node])[member]
     end = order[(np.cumsum(degree) - degree)[node[member]] + step]
-    edge, side = end // 2, end % 2
+    edge, which = end // 2, end % 2
     key = cluster * network.nodes  # plus a node, which tells the nodes of one cluster from those of another
-    returns = np.isin(key[member] + network.ends[edge, 1 - side], key + node)
-    return _Ends(member, edge, side, returns)
+    returns = np.isin(key[member] + network.ends[edge, 1 - which], key + node)
+    return _Ends(member, edge, which, returns)
 
 
 def _pair(

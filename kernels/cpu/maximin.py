@@ -34,7 +34,7 @@ class Edges(NamedTuple):
     second: Array
 
 
-class Table(NamedTuple):
+class RegionCounts(NamedTuple):
     """A hash table of entries, each of which counts the pixels of one region in one component."""
 
     owner: Array  # the component
@@ -98,7 +98,7 @@ def _maximin(bits, region, same, edges, counts, halt):
         buckets *= 2
     # An entry has the index of a pixel of its region. It is also in a linked list of its component: first_of, next_of.
     count, first_of, next_of = np.empty(pixels, np.int64), np.empty(pixels, np.int32), np.empty(pixels, np.int32)
-    table = Table(np.empty(pixels, np.int32), np.empty(buckets, np.int32), np.empty(pixels, np.int32))
+    table = RegionCounts(np.empty(pixels, np.int32), np.empty(buckets, np.int32), np.empty(pixels, np.int32))
     for w in range(len(bits)):
         for i in range(m):
             b = bits[w, edges.place[i]]

@@ -6,8 +6,8 @@ members that are comparable to it, which are its faces and cofaces. If the faces
 so does the link, and removing the cell preserves the homotopy type.
 
 Cells are stored in a grid of 2n + 3 along each axis of n pixels: pixel i is at 2i + 2, its faces are beside it, and one
-layer of the grid remains empty on each side. The *kind* of a cell has a bit for each axis along which it extends. A
-*side* is 0 for faces and 1 for cofaces.
+layer of the grid remains empty around them. The *kind* of a cell has a bit for each axis along which it extends. A
+*relation* is 0 for faces and 1 for cofaces.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from .runtime.jit import device, kernel
 from .runtime.primitives import bits_set, trailing_zeros, twice
 
-PRESENT, KEPT, ISOLATED, LISTED = 1, 2, 4, 8  # bits of a cell's state; the last one is LISTED << side
+PRESENT, KEPT, ISOLATED, LISTED = 1, 2, 4, 8  # bits of a cell's state; the last one is LISTED << relation
 
 
 @device
@@ -92,7 +92,7 @@ def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, 
     state : (cells,) uint8
         PRESENT, and LISTED << 1 for cells in the lists. Changed in place to the result, with KEPT.
     room : (m,) int32 or int64
-        Lists of cells whose link has changed, one for each side and kind.
+        Lists of cells whose link has changed, one for each relation and kind.
     begin, used : (2, kinds) int64
         Start and length of each list.
     axes : (2, kinds) int64
@@ -124,50 +124,49 @@ def peel(state, room, begin, used, order, axes, offset, kind_of, octagon, near, 
     step = 0
     while used.sum() > 0:
         step += 1
-        side = step & 1
+        relation = step & 1
         while first < waiting and due[first] <= step:
             cell = isolated[first]
             if state[cell] & PRESENT:
                 state[cell] |= KEPT
             first += 1
         for place in range(kinds):
-            kind = order[side, place]
-            count = used[side, kind]
-            used[side, kind] = 0
-            sides = axes[side, kind]
-            others = axes[1 - side, kind]
-            for i in range(begin[side, kind], begin[side, kind] + count):
+            kind = order[relation, place]
+            count = used[relation, kind]
+            used[relation, kind] = 0
+            dims, other_dims = axes[relation, kind], axes[1 - relation, kind]
+            for i in range(begin[relation, kind], begin[relation, kind] + count):
                 cell = room[i]
-                state[cell] &= ~np.uint8(LISTED << side)
+                state[cell] &= ~np.uint8(LISTED << relation)
                 if (state[cell] & (PRESENT | KEPT)) != PRESENT:
                     continue
-                bits = link(state, cell, offset[side, kind], 3**sides - 1)
-                gone = contractible(sides, bits, octagon, near[3], squares, vertices)
+                bits = link(state, cell, offset[relation, kind], 3**dims - 1)
+                gone = contractible(dims, bits, octagon, near[3], squares, vertices)
                 if not gone and state[cell] & ISOLATED:
                     continue
                 single = gone and bits_set(bits) == 1
                 rest = np.uint64(0)
                 if not gone or single:
-                    rest = link(state, cell, offset[1 - side, kind], 3**others - 1)
+                    rest = link(state, cell, offset[1 - relation, kind], 3**other_dims - 1)
                 if gone:
                     state[cell] = 0
                     if single and rest == 0:
                         if ends == end.size:
                             end, next_to_end, end_at = twice(end), twice(next_to_end), twice(end_at)
                         end[ends], end_at[ends] = cell, step
-                        next_to_end[ends] = cell + offset[side, kind, trailing_zeros(bits)]
+                        next_to_end[ends] = cell + offset[relation, kind, trailing_zeros(bits)]
                         ends += 1
-                    for beside in range(2):
-                        for j in range(3 ** axes[beside, kind] - 1):
-                            other = cell + offset[beside, kind, j]
+                    for towards in range(2):
+                        for j in range(3 ** axes[towards, kind] - 1):
+                            other = cell + offset[towards, kind, j]
                             # Faces have lost a coface, and cofaces a face.
-                            flag = np.uint8(LISTED << (1 - beside))
+                            flag = np.uint8(LISTED << (1 - towards))
                             if (state[other] & (PRESENT | KEPT | flag)) == PRESENT:
                                 state[other] |= flag
-                                its = kind_of[beside, kind, j]
-                                room[begin[1 - beside, its] + used[1 - beside, its]] = other
-                                used[1 - beside, its] += 1
-                elif (bits == 0 and antichain(others, rest, near)) or (rest == 0 and antichain(sides, bits, near)):
+                                its = kind_of[towards, kind, j]
+                                room[begin[1 - towards, its] + used[1 - towards, its]] = other
+                                used[1 - towards, its] += 1
+                elif (bits == 0 and antichain(other_dims, rest, near)) or (rest == 0 and antichain(dims, bits, near)):
                     state[cell] |= ISOLATED
                     if bits | rest:
                         if waiting == isolated.size:

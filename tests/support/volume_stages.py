@@ -11,7 +11,7 @@ from gpuph.kernels.cpu.records import MergeTree, Saddles
 from gpuph.kernels.cpu.volume import gradient as gradient3
 from gpuph.kernels.cpu.volume import trace as trace3
 from gpuph.kernels.cpu.volume.critical import critical_cells
-from gpuph.kernels.cpu.volume.persistence import Workspace
+from gpuph.kernels.cpu.volume.persistence import VolumeWorkspace
 
 NUMBER = {direction: bit for bit, direction in enumerate(cells.DIRECTIONS3)}
 
@@ -82,7 +82,7 @@ class Grid:
         merge(self.key[extrema], np.arange(first, len(extrema)), Saddles(order, ends), tree, of_maxima)
         return tree.partner
 
-    def workspace(self) -> Workspace:
+    def workspace(self) -> VolumeWorkspace:
         """Return a workspace with the grid's keys and stars, for the reduction."""
         key, star = self.key.reshape(self.shape), self.star.reshape(self.shape)
-        return Workspace(key, star, np.full(self.key.size, 7, np.int32), np.zeros(self.key.size, np.uint8))
+        return VolumeWorkspace(key, star, np.full(self.key.size, 7, np.int32), np.zeros(self.key.size, np.uint8))

@@ -15,8 +15,8 @@ from ..runtime.sort import argsort
 Array = NDArray[Any]
 
 
-class Side(NamedTuple):
-    """Extrema and saddles that pair with each other. Positions are in the grid with its ring."""
+class PairedExtrema(NamedTuple):
+    """The extrema and saddles that are paired in one dimension. Positions are in the grid with its ring."""
 
     extrema: Array  # (n,) int32
     saddles: Array  # (m,) int32, positions of the owners
@@ -36,15 +36,15 @@ class Sorting(NamedTuple):
 
 
 @device
-def list_pairs(side, values, width, min_persistence, lengths, codes):
-    """List the pairs of one side that last longer than a minimum, in the order of their births.
+def list_pairs(paired, values, width, min_persistence, lengths, codes):
+    """List the pairs of one dimension that last longer than a minimum, in the order of their births.
 
     values : (P,) the window; width : of its grid with the ring. Written: lengths, persistences; codes.
     Returns the number of pairs.
     """
-    extrema, saddles, tree = side.extrema, side.saddles, side.tree
+    extrema, saddles, tree = paired.extrema, paired.saddles, paired.tree
     n, births = 0, _i(extrema.size)
-    if not side.extrema_give_birth:
+    if not paired.extrema_give_birth:
         # Which saddles have a pair is hard to predict, so the number of those that do grows by a bit instead of in a
         # branch. The numbers of these saddles are kept in `codes`, each until its pair's code is written.
         births = _i(0)
@@ -52,7 +52,7 @@ def list_pairs(side, values, width, min_persistence, lengths, codes):
             codes[births] = i
             births += _i(tree.partner[i] >= 0)
     for i in range(np.int64(births)):
-        if side.extrema_give_birth:
+        if paired.extrema_give_birth:
             birth, saddle = extrema[i], tree.saddle_of[extrema[i]]
             if saddle == saddles.size:  # the essential class
                 codes[n], lengths[n] = _inner(birth, width) << 32, np.inf

@@ -14,14 +14,14 @@ from ..records import MergeTree, Saddles
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
-from .emit import Side, Sorting, list_pairs, sort_pairs
+from .emit import PairedExtrema, Sorting, list_pairs, sort_pairs
 from .gradient import lower_stars, match_stars
 from .trace import CriticalCells, list_critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]
 
 
-class Workspace(NamedTuple):
+class ImageWorkspace(NamedTuple):
     """Memory for the stages of one image.
 
     Its grid has a ring of one vertex around the pixels, which is below all of them in T and above all of them in V. One
@@ -51,7 +51,7 @@ def allocate_workspace(windows, bits, top):
     most = np.iinfo(bits.dtype).max
     numbers, walks = np.empty((12, size), np.int32), np.empty((2, 2 * size), np.int32)
     keys = np.empty((2, size), bits.dtype)
-    return Workspace(
+    return ImageWorkspace(
         np.full(size, ~most if top else most, bits.dtype),
         np.zeros(size, np.uint16),
         np.zeros(size, np.uint16),
@@ -112,8 +112,8 @@ def _find_pairs(image, task, workspace, codes):
         return 0, 0, Status.OK
     n_0 = n_1 = 0
     if task.wanted[0]:
-        side = Side(minima, cells.edges[0, :n_edges], tree, not task.top)
-        n_0 = _emit(side, values, width, task.min_persistence, workspace, codes)
+        paired = PairedExtrema(minima, cells.edges[0, :n_edges], tree, not task.top)
+        n_0 = _emit(paired, values, width, task.min_persistence, workspace, codes)
     if task.wanted[1]:
         n_rest = _drop_paired_edges(n_edges, workspace)
         maxima = cells.maxima[: n_maxima + int(not task.top)]
@@ -122,8 +122,8 @@ def _find_pairs(image, task, workspace, codes):
         _merge_maxima(maxima, n_rest, width, workspace, halt)
         if halted(halt):
             return 0, 0, Status.OK
-        side = Side(maxima, cells.edges[0, :n_rest], tree, task.top)
-        n_1 = _emit(side, values, width, task.min_persistence, workspace, codes[n_0:])
+        paired = PairedExtrema(maxima, cells.edges[0, :n_rest], tree, task.top)
+        n_1 = _emit(paired, values, width, task.min_persistence, workspace, codes[n_0:])
     return n_0, n_1, Status.OK
 
 
@@ -176,8 +176,8 @@ def _merge_maxima(maxima, n, width, workspace, halt):
 
 
 @inlined
-def _emit(side, values, width, min_persistence, workspace, codes):
-    """Write the sorted codes of one side and return their number."""
-    n = list_pairs(side, values, width, min_persistence, workspace.lengths, codes)
+def _emit(paired, values, width, min_persistence, workspace, codes):
+    """Write the sorted codes of one dimension and return their number."""
+    n = list_pairs(paired, values, width, min_persistence, workspace.lengths, codes)
     sort_pairs(workspace.lengths[:n], codes[:n], workspace.sorting)
     return n

@@ -30,8 +30,8 @@ from .trace import CriticalCells, list_critical_cells, minima_below, squares_abo
 Array = NDArray[Any]
 
 
-class _Workspace(NamedTuple):
-    """Memory for the stages of one image, as in `persistence.Workspace`, in the construction V."""
+class _SkeletonWorkspace(NamedTuple):
+    """Memory for the stages of one image, as in `persistence.ImageWorkspace`, in the construction V."""
 
     key: Array
     value: Array  # the image, in the grid; +inf on the ring
@@ -65,7 +65,7 @@ def _allocate_workspace(x, bits):
     """Return a workspace for images (N, H, W). bits : the images as integers of the size of their floats."""
     size = ((x.shape[1] + 2) * (x.shape[2] + 2) + 15) // 16 * 16
     numbers, pairs = np.empty((6, size), np.int32), np.empty((6, size), np.int32)
-    return _Workspace(
+    return _SkeletonWorkspace(
         np.full(size, np.iinfo(bits.dtype).max, bits.dtype),
         np.full(size, np.inf, x.dtype),
         np.zeros(size, np.uint16),
@@ -176,8 +176,8 @@ def separatrices(ends, killed, lasts, n):
     saddles = np.empty(begin[n + 1], np.int32)
     for e in range(m):
         if killed[e] >= 0 and not lasts[e]:
-            for side in range(2):
-                u = ends[side, e]
+            for end in range(2):
+                u = ends[end, e]
                 saddles[begin[u + 1]] = e
                 begin[u + 1] += 1
     # A search from the minima that last: `home` is the saddle that leads each other minimum to the one of its tree.
@@ -201,8 +201,8 @@ def separatrices(ends, killed, lasts, n):
     used = lasts.copy()
     for e in range(m):
         if lasts[e]:
-            for side in range(2):
-                u = ends[side, e]
+            for end in range(2):
+                u = ends[end, e]
                 while home[u] >= 0 and not used[home[u]]:
                     used[home[u]] = True
                     u = ends[0, home[u]] + ends[1, home[u]] - u

@@ -64,7 +64,7 @@ class Sweep(NamedTuple):
     halt: int  # see `halted`
 
 
-class Workspace(NamedTuple):
+class SolverWorkspace(NamedTuple):
     """What the solvers write besides the candidates."""
 
     sweep: Sweep
@@ -92,7 +92,7 @@ def allocate_candidates(size):
 def allocate_workspace(size, halt):
     """Allocate the workspace for windows with at most `size` points on each side."""
     near, far = np.full(padded(size), np.inf), np.full(padded(size), np.inf)
-    return Workspace(Sweep(near, far, halt), allocate_keys(size), allocate_tree(size))
+    return SolverWorkspace(Sweep(near, far, halt), allocate_keys(size), allocate_tree(size))
 
 
 @allocating

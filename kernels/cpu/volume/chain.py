@@ -37,9 +37,9 @@ _EDGES = _u(EDGES3)
 # The edges of a vertex in a chain are a byte, one bit each. Another bit marks vertices in the heap or, in what is left
 # of a chain, that more vertices follow.
 EDGE_BYTE, BYTE_MASK = np.zeros(27, np.uint8), np.zeros(64, np.uint32)
-for _place, _side in enumerate(MATCHING_EDGE_BITS):
-    EDGE_BYTE[_side] = 1 << _place
-    BYTE_MASK[np.arange(64) >> _place & 1 > 0] |= 1 << _side
+for _place, _bit in enumerate(MATCHING_EDGE_BITS):
+    EDGE_BYTE[_bit] = 1 << _place
+    BYTE_MASK[np.arange(64) >> _place & 1 > 0] |= 1 << _bit
 ALL, QUEUED, MORE = 63, 64, 64
 
 
@@ -81,17 +81,17 @@ def flow(v, edges, grid, chain, size):
             break
         edge = _u(some & _u(-some))
         if edge & _u(x | minus_x):
-            side = EAST_BIT if edge & x else WEST_BIT
+            across = EAST_BIT if edge & x else WEST_BIT
         elif edge & _u(y | minus_y):
-            side = SOUTH_BIT if edge & y else NORTH_BIT
+            across = SOUTH_BIT if edge & y else NORTH_BIT
         else:
-            side = ABOVE_BIT if edge & z else BELOW_BIT
+            across = ABOVE_BIT if edge & z else BELOW_BIT
         bit = np.int64(trailing_zeros(edge))
         # The edge is one of the four of a square; another one is also owned by v, and two are opposite to these.
-        edges ^= _u(edge | _u(_1 << _u(side)))
-        a, b = v + offsets[_i(bit), 0], v + offsets[_i(side), 0]
-        c = a + offsets[_i(side), 0]
-        size = _add_edge(a, c, side, grid, chain, size)
+        edges ^= _u(edge | _u(_1 << _u(across)))
+        a, b = v + offsets[_i(bit), 0], v + offsets[_i(across), 0]
+        c = a + offsets[_i(across), 0]
+        size = _add_edge(a, c, across, grid, chain, size)
         size = _add_edge(b, c, bit, grid, chain, size)
     critical = _u(s & _EDGES)
     return _u(edges & critical), critical, size
@@ -101,7 +101,7 @@ def flow(v, edges, grid, chain, size):
 def add_square(v, bit, grid, chain):
     """Begin a chain with the four edges of the square of v with that bit, and return the size of the heap."""
     key, offsets = grid.key, grid.offsets
-    p, q = sides_of_square(bit)
+    p, q = edges_of_square(bit)
     a, b = v + offsets[_i(p), 0], v + offsets[_i(q), 0]
     c = a + offsets[_i(q), 0]
     size = toggle(v, EDGE_BYTE[_i(p)] | EDGE_BYTE[_i(q)], key[_i(v)], chain, 0)
@@ -110,7 +110,7 @@ def add_square(v, bit, grid, chain):
 
 
 @inlined
-def sides_of_square(bit):
+def edges_of_square(bit):
     """Return the bits of the two edges at the owner of a square with that bit."""
     x, y, z = bit % 3 - 1, bit // 3 % 3 - 1, bit // 9 - 1
     if x == 0:

@@ -15,8 +15,8 @@ from ..runtime.sort import radix_buckets
 Array = NDArray[Any]
 
 
-class Side(NamedTuple):
-    """Critical cells that pair with each other, as positions of their owners in the grid with its ring."""
+class PairedCells(NamedTuple):
+    """The critical cells that are paired in one dimension, as positions of their owners in the grid with its ring."""
 
     births: Array  # (n,) int32, in ascending order
     deaths: Array  # (m,) int32
@@ -24,12 +24,12 @@ class Side(NamedTuple):
 
 
 @allocating
-def sorted_codes(side, key, values, min_persistence):
+def sorted_codes(paired, key, values, min_persistence):
     """Return the codes of the pairs that last longer than a minimum, sorted by persistence and then by code.
 
     key : (D + 2, H + 2, W + 2) order keys, with the ring. values : (D * H * W,).
     """
-    births, deaths, death_of = side.births, side.deaths, side.death_of
+    births, deaths, death_of = paired.births, paired.deaths, paired.death_of
     flat, width, area = key.reshape(-1), key.shape[2], key[0].size
     n = 0
     for i in range(births.size):

@@ -19,7 +19,7 @@ from ..runtime.primitives import halted, with_room
 from ..runtime.sort import argsort, radix_buckets
 from ..runtime.threads import over_windows
 from .critical import CriticalCells, critical_cells
-from .emit import Side, sorted_codes
+from .emit import PairedCells, sorted_codes
 from .gradient import gradient
 from .reduce import reduce
 from .trace import mark_maxima, mark_minima, trace_above, trace_below
@@ -28,7 +28,7 @@ Array = NDArray[Any]
 LARGE = 1 << 17  # voxels: several threads share the stages of a window of this size or larger
 
 
-class Workspace(NamedTuple):
+class VolumeWorkspace(NamedTuple):
     """Memory for the stages of one volume, in a grid with a ring of one vertex around the voxels."""
 
     key: Array  # (D + 2, H + 2, W + 2) order keys
@@ -37,14 +37,14 @@ class Workspace(NamedTuple):
     chain: Array  # (cells,) uint8: all 0, before and after
 
 
-def allocate_workspace(window: Sequence[int], key: Any) -> Workspace:
+def allocate_workspace(window: Sequence[int], key: Any) -> VolumeWorkspace:
     """Return a workspace for windows of that size whose keys have that dtype.
 
     NumPy allocates it, because it asks for large pages. With small ones, the first access takes as long as the rest.
     """
     shape = tuple([size + 2 for size in window])
     cells = math.prod(shape)
-    return Workspace(
+    return VolumeWorkspace(
         np.empty(shape, key), np.empty(shape, np.uint32), np.empty(cells, np.int32), np.zeros(cells, np.uint8)
     )
 
@@ -193,14 +193,14 @@ def pair(cells, trees, workspace, window, task):
     # In T, births and deaths are exchanged. Dimension 1 is first, because it takes most memory.
     if task.wanted[1]:
         square_of, edge_of = reduce(cells, of_minima.partner, of_maxima.partner, workspace, task.halt)
-        side = Side(squares, edges, edge_of) if task.top else Side(edges, squares, square_of)
-        codes_1 = sorted_codes(side, key, values, least)
+        paired = PairedCells(squares, edges, edge_of) if task.top else PairedCells(edges, squares, square_of)
+        codes_1 = sorted_codes(paired, key, values, least)
     if task.wanted[0]:
         ends = of_minima.saddle_of[1:]
-        side = Side(edges, minima, of_minima.partner) if task.top else Side(minima[1:], edges, ends)
-        codes_0 = sorted_codes(side, key, values, least)
+        paired = PairedCells(edges, minima, of_minima.partner) if task.top else PairedCells(minima[1:], edges, ends)
+        codes_0 = sorted_codes(paired, key, values, least)
     if task.wanted[2]:
         ends = of_maxima.saddle_of[1:]
-        side = Side(maxima[1:], squares, ends) if task.top else Side(squares, maxima, of_maxima.partner)
-        codes_2 = sorted_codes(side, key, values, least)
+        paired = PairedCells(maxima[1:], squares, ends) if task.top else PairedCells(squares, maxima, of_maxima.partner)
+        codes_2 = sorted_codes(paired, key, values, least)
     return codes_0, codes_1, codes_2

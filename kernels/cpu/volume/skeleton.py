@@ -21,7 +21,7 @@ from ..runtime.jit import allocating, device, kernel
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted, twice
 from ..runtime.threads import over_windows
-from .chain import sides_of_square
+from .chain import edges_of_square
 from .persistence import allocate_workspace, merge_maxima, merge_minima, start
 from .reduce import reduce
 from .steepest import (
@@ -168,7 +168,7 @@ def _mark_surfaces(cells, pairs, first_edge, grid, halt):
     while size > 0 and not halted(halt):
         size -= 1
         v, bit = stack[size] >> 5, stack[size] & 31
-        p, q = sides_of_square(bit)
+        p, q = edges_of_square(bit)
         a, b = v + offsets[p, 0], v + offsets[q, 0]
         c = a + offsets[q, 0]
         marked[v] = marked[a] = marked[b] = marked[c] = True

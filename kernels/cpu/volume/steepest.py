@@ -246,9 +246,9 @@ def trace_above(cells, word, offsets, known, ends):
     """Follow the critical squares up; see `trace.trace_above`. known : see `mark_cubes`."""
     squares, bits = cells.squares, cells.square_bits
     for s in range(squares.size):
-        for side in range(2):
-            cube = squares[s] + offsets[_i(bits[s]), 1 + side]
-            ends[side, s] = _maximum_above(cube, word, offsets, known)
+        for end in range(2):
+            cube = squares[s] + offsets[_i(bits[s]), 1 + end]
+            ends[end, s] = _maximum_above(cube, word, offsets, known)
 
 
 @inlined

@@ -20,10 +20,10 @@ from ..counters import COUNTERS, MAXIMA, MINIMA, OK, PAIRS, STATUS
 from ..runtime.launch import registers
 from ..tree import Trees, unpacked
 from .gradient import EACH_LOG2
-from .sort import NONE, Lists, sort
+from .sort import NONE, KeyLists, sort
 
 
-def emit(x: Tensor, trees: Trees, query: Query, sides: Sequence[int], tiling: Tiling | None) -> list[Pairs[Tensor]]:
+def emit(x: Tensor, trees: Trees, query: Query, v_dims: Sequence[int], tiling: Tiling | None) -> list[Pairs[Tensor]]:
     """List the pairs of windows whose merge trees are grown.
 
     Parameters
@@ -33,25 +33,25 @@ def emit(x: Tensor, trees: Trees, query: Query, sides: Sequence[int], tiling: Ti
         After `merge`. The counters of pairs are changed.
     query : Query
         Its construction, threshold and capacity are used.
-    sides : sequence of int
-        The sides that are wanted: 0 for pairs of minima and edges, 1 for pairs of edges and maxima.
+    v_dims : sequence of int
+        The dimensions of V that are wanted: 0 for pairs of minima and edges, 1 for pairs of edges and maxima.
     tiling : Tiling, optional
         How images were cut into the windows; see `persistence`.
 
     Returns
     -------
     list of Pairs
-        For each of the sides.
+        For each of these dimensions.
     """
     n, height, width = x.shape
     # No two minima share an edge of the grid, and no two maxima a square.
     bounds = triton.cdiv(height * width, 2), triton.cdiv(height, 2) * triton.cdiv(width, 2)
-    order = sorted(sides)
-    slots = [bounds[side] for side in order]
+    order = sorted(v_dims)
+    slots = [bounds[dim] for dim in order]
     packed = x.dtype == torch.float32 and height * width < 2**16 - 1
     keys = torch.empty((n, sum(slots)), dtype=torch.int64, device=x.device)
-    lists = Lists(order, slots, keys, None if packed else torch.empty(keys.shape, dtype=x.dtype, device=x.device))
-    pairs = {side: new_pairs(x, query.capacity or bounds[side]) for side in order}
+    lists = KeyLists(order, slots, keys, None if packed else torch.empty(keys.shape, dtype=x.dtype, device=x.device))
+    pairs = {dim: new_pairs(x, query.capacity or bounds[dim]) for dim in order}
     if n:
         tensors = x, trees.extrema, trees.words, trees.counters, keys, keys if lists.lengths is None else lists.lengths
         _pairs[lists.grid](
@@ -59,7 +59,7 @@ def emit(x: Tensor, trees: Trees, query: Query, sides: Sequence[int], tiling: Ti
             TOP=query.top, PACKED=packed, **lists.constants, **registers(255), num_warps=1,
         )  # fmt: skip
     sort(x, trees.counters, lists, [*pairs.values()], tiling)
-    return [pairs[side] for side in sides]
+    return [pairs[dim] for dim in v_dims]
 
 
 def new_pairs(x: Tensor, columns: int) -> Pairs[Tensor]:
@@ -78,7 +78,7 @@ def _pairs(
     extrema,  # [N, H * W] int32
     tree,  # [N, H * W + 1] int32 or int64
     counters,  # [N, COUNTERS] int32, changed
-    keys,  # [N, all_slots] int64, written: those of the first side come first, in its slots
+    keys,  # [N, all_slots] int64, written: those of the first dimension come first, in its slots
     lengths,  # [N, all_slots] of x's dtype, written unless PACKED
     height,
     width,
@@ -88,31 +88,31 @@ def _pairs(
     min_persistence: tl.float64,
     TOP: tl.constexpr,
     PACKED: tl.constexpr,
-    SIDES: tl.constexpr,
+    DIMS: tl.constexpr,
     FIRST: tl.constexpr,
     LOG_BLOCK: tl.constexpr,
     LOG_RUN: tl.constexpr,
 ):
-    """Turn every `programs`-th run of extrema of one window, on one side, into sorted keys.
+    """Turn every `programs`-th run of extrema of one window, in one dimension, into sorted keys.
 
     If PACKED, keys are persistence, birth and death, and extrema without a pair come last in their run. Otherwise keys
     are birth * 2^32 + death + 1, unsorted, and all slots are written, with a length of -1 where there is no pair.
     Programs write different slots, and share a counter of pairs, whose sum does not depend on the order of relaxed
     additions.
     """
-    part = tl.program_id(0) % SIDES
-    side = part if SIDES == 2 else FIRST
-    program = tl.program_id(0) // SIDES
+    part = tl.program_id(0) % DIMS
+    dim = part if DIMS == 2 else FIRST
+    program = tl.program_id(0) // DIMS
     window = (program // programs).to(tl.int64)
     pixels = height * width
     x += window * pixels
     extrema += window * pixels
     tree += window * (pixels + 1)
     counters += window * COUNTERS
-    p_count = counters + PAIRS + side
+    p_count = counters + PAIRS + dim
     out = window * all_slots + part * slots
 
-    n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
+    n = tl.load(counters + (MINIMA if dim == 0 else MAXIMA))
     n = tl.where(tl.load(counters + STATUS) == OK, n, 0)
     if PACKED:
         left = n
@@ -121,7 +121,7 @@ def _pairs(
             if (left <= 1 << LOG) | (LOG == LOG_RUN):
                 for start in range(program % programs << LOG, left, programs << LOG):
                     i = start + tl.arange(0, 1 << LOG)
-                    length, birth, death, m_pair = _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP)
+                    length, birth, death, m_pair = _pair(i, n, dim, x, extrema, tree, pixels, min_persistence, TOP)
                     # As integers, floats that are not negative have the same order.
                     bits = length.to(tl.int32, bitcast=True).to(tl.int64)
                     key = (0x7FFFFFFF - bits) << 32 | birth << 16 | (death + 1)
@@ -135,22 +135,22 @@ def _pairs(
         end = tl.where(part == 0, slots, all_slots - slots)
         for start in range(program % programs << LOG_BLOCK, end, programs << LOG_BLOCK):
             i = start + tl.arange(0, 1 << LOG_BLOCK)
-            length, birth, death, m_pair = _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP)
+            length, birth, death, m_pair = _pair(i, n, dim, x, extrema, tree, pixels, min_persistence, TOP)
             tl.store(keys + out + i, birth << 32 | (death + 1), mask=i < end)
             tl.store(lengths + out + i, tl.where(m_pair, length, -1.0), mask=i < end)
             tl.atomic_add(p_count, tl.sum(m_pair.to(tl.int32), 0), sem="relaxed")
 
 
 @triton.jit
-def _pair(i, n, side, x, extrema, tree, pixels, min_persistence, TOP: tl.constexpr):
-    """Return persistence, birth and death of extrema i, and whether they are pairs; n : the extrema of this side."""
+def _pair(i, n, dim, x, extrema, tree, pixels, min_persistence, TOP: tl.constexpr):
+    """Return persistence, birth and death of extrema i, and whether they are pairs; n : the number of extrema."""
     m_extremum = i < n
-    u = tl.load(extrema + tl.where(side == 0, i, pixels - 1 - i), mask=m_extremum, other=0)
+    u = tl.load(extrema + tl.where(dim == 0, i, pixels - 1 - i), mask=m_extremum, other=0)
     saddle, elder = unpacked(tl.load(tree + u, mask=m_extremum, other=0))
     saddle >>= EACH_LOG2
     never = elder == u
     # Minima give birth in V; by duality, the maxima of -f do in T.
-    gives_birth = side == (1 if TOP else 0)
+    gives_birth = dim == (1 if TOP else 0)
     birth, death = tl.where(gives_birth, u, saddle), tl.where(gives_birth, saddle, u)
     m_pair = m_extremum & (never == 0)
     value_birth = tl.load(x + birth, mask=m_pair, other=0.0)

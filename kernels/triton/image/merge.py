@@ -40,26 +40,26 @@ _SHARE = 2  # least number of edges per lane: a block goes on until its slowest 
 _PIXELS_PER_PROGRAM = 16 * _SHARE * _BLOCK  # one edge in 16 pixels is usual; a program with more takes them in turn
 
 
-def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, sides: Sequence[int]) -> None:
-    """Grow the merge trees of images on the sides that are wanted: 0 for the minima, 1 for the maxima.
+def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, v_dims: Sequence[int]) -> None:
+    """Grow the merge trees of images in the dimensions of V that are wanted: 0 for the minima, 1 for the maxima.
 
     Parameters
     ----------
     x : Tensor, shape (N, H, W)
     found, trees
         The results of `gradient`. The words of `trees` are changed: that of an extremum holds its edge and its elder,
-        or the extremum itself if its class never dies. If both sides are wanted, the edges of `found` are changed too.
+        or the extremum itself if its class never dies. If both are wanted, the edges of `found` are changed too.
     """
     n, height, width = x.shape
-    edges, both = found.edges, len(sides) == 2
+    edges, both = found.edges, len(v_dims) == 2
     programs = triton.cdiv(height * width, _PIXELS_PER_PROGRAM)
     ends = torch.empty_like(edges, dtype=trees.words.dtype)
-    for side in sorted(sides):
+    for dim in sorted(v_dims):
         if n:
-            ways = ascents(found.squares, height) if side == 1 else found.descents
+            ways = ascents(found.squares, height) if dim == 1 else found.descents
             lists = x, ways, edges, ends, trees.words, trees.hints, trees.counters
             sizes = height, width, edges.shape[1], programs
-            meta = {"TOP": top, "SIDE": side, "BOTH": both, "BLOCK": _BLOCK, "SHARE": _SHARE}
+            meta = {"TOP": top, "DIM": dim, "BOTH": both, "BLOCK": _BLOCK, "SHARE": _SHARE}
             _merge[(n * programs,)](*lists, *sizes, **meta, num_warps=1)
 
 
@@ -67,22 +67,22 @@ def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, sides: Sequence[i
 def _merge(
     values,  # [N, H, W] float32 or float64
     ways,  # [N, strips, W] or [N, strips, W + 1] int32: descents or ascents
-    edges,  # [N, most] int32, changed if BOTH: -1 for those that are of no use to the other side
+    edges,  # [N, most] int32, changed if BOTH: -1 for those that are of no use to the maxima
     ends,  # [N, most] int32 or int64, scratch: the extrema where the two paths of an edge end
     tree,  # [N, H * W + 1] int32 or int64, changed
-    hints,  # [N, slots] int64, changed; zeros before, or hints of the other side, whose owners are not extrema here
+    hints,  # [N, slots] int64, changed; zeros before, or hints for the minima, which do not own hints of maxima
     counters,  # [N, COUNTERS] int32
     height,
     width,
     most,
     programs,
     TOP: tl.constexpr,
-    SIDE: tl.constexpr,
+    DIM: tl.constexpr,
     BOTH: tl.constexpr,
     BLOCK: tl.constexpr,
     SHARE: tl.constexpr,
 ):
-    """Trace and merge a share of the critical edges of one window, on one side (0: minima, 1: maxima).
+    """Trace and merge a share of the critical edges of one window, for minima (DIM 0) or maxima (DIM 1).
 
     First all edges of the share are traced, and then joined. Joins differ in length, so each lane goes through its own
     edges, every BLOCK-th of the share, without waiting for the others.
@@ -93,14 +93,14 @@ def _merge(
     program = tl.program_id(0)
     window = (program // programs).to(tl.int64)
     pixels = height * width
-    rows, columns = height + SIDE, width + SIDE  # of the cells that paths go through
+    rows, columns = height + DIM, width + DIM  # of the cells that paths go through
     values += window * pixels
     ways += window * (tl.cdiv(rows, ROWS) * columns)
     edges += window * most
     ends += window * most
     tree += window * (pixels + 1)
-    # This side's order is that of values, reversed in T and for maxima, and then of positions, reversed for maxima.
-    turn: tl.constexpr = 1 - 2 * SIDE
+    # The order here is that of values, reversed in T and for maxima, and then of positions, reversed for maxima.
+    turn: tl.constexpr = 1 - 2 * DIM
     DOWN: tl.constexpr = (turn == 1) == TOP
 
     n = tl.load(counters + window * COUNTERS + EDGES)
@@ -109,9 +109,9 @@ def _merge(
     head = program % programs * share
     end = tl.minimum(head + share, n)
     lane = tl.arange(0, BLOCK)
-    if BOTH and SIDE == 1:
+    if BOTH and DIM == 1:
         end = _compact(edges, head, end, lane)
-    trace(edges, ends, head, end, lane, ways, height, width, TOP, SIDE)
+    trace(edges, ends, head, end, lane, ways, height, width, TOP, DIM)
     tl.debug_barrier()  # a warp may have more threads than a block has lanes, and another thread has written `ends`
 
     i = head + lane - BLOCK
@@ -137,7 +137,7 @@ def _merge(
             u = climb(u, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, EACH)
             v = climb(v, saddle, value, active, values, tree, hints, first_slot, turn, 1, DOWN, EACH)
         u, v, saddle, value, active = join(u, v, saddle, value, active, values, tree, pixels, turn, 1, DOWN, EACH)
-        if BOTH and SIDE == 0:
+        if BOTH and DIM == 0:
             tl.store(edges + i, tl.where(u == v, saddle, -1), mask=m_joins & (active == 0))
         busy = tl.max(tl.where(active, 1, tl.where(i + BLOCK < end, 2, 0)), 0)
 

@@ -22,10 +22,10 @@ def persistence(x: Tensor, query: Query, tiling: Tiling | None = None) -> Found[
     `tiling` tells how they were cut; the pixels in the result are then those of the images, and columns after the last
     pair are not initialised, because filling them moves more memory than the pairs do.
     """
-    sides = query.v_dims(2)  # minima are paired with edges on side 0, and edges with maxima on side 1
+    v_dims = query.v_dims(2)  # in 0, minima are paired with edges, and in 1, edges with maxima
     x = x.contiguous()
     found, trees = gradient(x, query.top)
-    merge(x, found, trees, query.top, sides)
+    merge(x, found, trees, query.top, v_dims)
     del found  # frees memory for the lists of pairs
-    pairs = emit(x, trees, query, sides, tiling)
+    pairs = emit(x, trees, query, v_dims, tiling)
     return Found(trees.counters[:, STATUS.value].clone(), pairs)

@@ -26,18 +26,18 @@ _SIZES = [*_LISTS, "height", "width", "k_first", "k_second"]
 _GEOMETRY = ["n", "rows", "columns", "image_rows", "image_columns", "stride_y", "stride_x", "frame"]
 
 
-class Lists(NamedTuple):
-    """The pairs of N windows as keys, in one list per side."""
+class KeyLists(NamedTuple):
+    """The pairs of N windows as keys, in one list per dimension of V."""
 
-    sides: Sequence[int]  # in order
-    slots: Sequence[int]  # of each side: a bound on its pairs
+    v_dims: Sequence[int]  # in order
+    slots: Sequence[int]  # of each dimension: a bound on its pairs
     keys: Tensor  # (N, sum of slots) int64
     lengths: Tensor | None  # (N, sum of slots): their persistence, or None where keys hold it
 
     @property
     def grid(self) -> tuple[int]:
         """The grid of a kernel whose programs take a run of a list each."""
-        return (len(self.keys) * self._programs * len(self.sides),)
+        return (len(self.keys) * self._programs * len(self.v_dims),)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -46,16 +46,16 @@ class Lists(NamedTuple):
 
     @property
     def constants(self) -> dict[str, int]:
-        """The constants of the kernels that tell which sides there are, and how long blocks and runs are."""
-        return {"SIDES": len(self.sides), "FIRST": self.sides[0], "LOG_BLOCK": LOG_BLOCK, "LOG_RUN": LOG_RUN}
+        """The constants of the kernels that tell which dimensions there are, and how long blocks and runs are."""
+        return {"DIMS": len(self.v_dims), "FIRST": self.v_dims[0], "LOG_BLOCK": LOG_BLOCK, "LOG_RUN": LOG_RUN}
 
     @property
     def _programs(self) -> int:
         return triton.cdiv(max(self.slots), 1 << LOG_RUN)
 
 
-def sort(x: Tensor, counters: Tensor, lists: Lists, pairs: Sequence[Pairs[Tensor]], tiling: Tiling | None) -> None:
-    """Write the pairs of sorted runs, as many as fit, into the columns of `pairs`, of each side; see `emit`."""
+def sort(x: Tensor, counters: Tensor, lists: KeyLists, pairs: Sequence[Pairs[Tensor]], tiling: Tiling | None) -> None:
+    """Write the pairs of sorted runs, as many as fit, into the columns of `pairs`, for each dimension; see `emit`."""
     n, height, width = x.shape
     if lists.lengths is None:
         first, last = pairs[0], pairs[-1]
@@ -71,13 +71,13 @@ def sort(x: Tensor, counters: Tensor, lists: Lists, pairs: Sequence[Pairs[Tensor
             )  # fmt: skip
         return
     parts = zip(
-        lists.sides, lists.keys.split([*lists.slots], 1), lists.lengths.split([*lists.slots], 1), pairs, strict=True
+        lists.v_dims, lists.keys.split([*lists.slots], 1), lists.lengths.split([*lists.slots], 1), pairs, strict=True
     )
-    for side, keys, lengths, of_side in parts:
-        _sort_by_torch(keys, lengths, x, of_side)
-        of_side.count.copy_(counters[:, PAIRS.value + side])
+    for dim, keys, lengths, of_dim in parts:
+        _sort_by_torch(keys, lengths, x, of_dim)
+        of_dim.count.copy_(counters[:, PAIRS.value + dim])
         if tiling is not None:
-            translate_pixels(of_side, tiling)
+            translate_pixels(of_dim, tiling)
 
 
 def _sort_by_torch(keys: Tensor, lengths: Tensor, x: Tensor, pairs: Pairs[Tensor]) -> None:
@@ -105,12 +105,12 @@ def _merge_runs(
     x,  # [N, H, W] float32
     counters,  # [N, COUNTERS] int32
     keys,  # [N, all_slots] int64, in sorted runs
-    index_first,  # [N, 2, k_first] int64, written; of the first side
-    index_second,  # [N, 2, k_second] int64, written if there are two sides
+    index_first,  # [N, 2, k_first] int64, written; of the first dimension
+    index_second,  # [N, 2, k_second] int64, written if there are two dimensions
     values_first,  # [N, 2, k_first] float32, written
-    values_second,  # [N, 2, k_second] float32, written if there are two sides
+    values_second,  # [N, 2, k_second] float32, written if there are two dimensions
     count_first,  # [N] int64, written
-    count_second,  # [N] int64, written if there are two sides
+    count_second,  # [N] int64, written if there are two dimensions
     slots,
     all_slots,
     programs,
@@ -127,19 +127,19 @@ def _merge_runs(
     stride_x,
     frame,
     TO_IMAGE: tl.constexpr,
-    SIDES: tl.constexpr,
+    DIMS: tl.constexpr,
     FIRST: tl.constexpr,
     LOG_BLOCK: tl.constexpr,
     LOG_RUN: tl.constexpr,
 ):
-    """Write the pairs of every `programs`-th block of one window, on one side, to their columns.
+    """Write the pairs of every `programs`-th block of one window, in one dimension, to their columns.
 
     Each column has one writer: the program of its pair or, after the last pair, the program of its number. If TO_IMAGE,
     indices are those of the images' pixels, and nothing is written after the last pair.
     """
-    part = tl.program_id(0) % SIDES
-    side = part if SIDES == 2 else FIRST
-    program = tl.program_id(0) // SIDES
+    part = tl.program_id(0) % DIMS
+    dim = part if DIMS == 2 else FIRST
+    program = tl.program_id(0) // DIMS
     window = (program // programs).to(tl.int64)
     x += window * (height * width)
     keys += window * all_slots + part * slots
@@ -153,8 +153,8 @@ def _merge_runs(
     deaths = births + k
 
     ok = tl.load(counters + STATUS) == OK
-    n_extrema = tl.where(ok, tl.load(counters + (MINIMA if side == 0 else MAXIMA)), 0)
-    count = tl.load(counters + PAIRS + side)
+    n_extrema = tl.where(ok, tl.load(counters + (MINIMA if dim == 0 else MAXIMA)), 0)
+    count = tl.load(counters + PAIRS + dim)
     if program % programs == 0:
         tl.store(p_count + window, count.to(tl.int64))
 

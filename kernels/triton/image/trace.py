@@ -94,15 +94,15 @@ def trace(
     height,
     width,
     TOP: tl.constexpr,
-    SIDE: tl.constexpr,
+    DIM: tl.constexpr,
 ):
-    """Trace the edges from head to end of one window, on one side (0: minima, 1: maxima)."""
+    """Trace the edges from head to end of one window to minima (DIM 0) or to maxima (DIM 1)."""
     for start in range(head, end, lane.shape[0]):
         i = start + lane
         edge = tl.load(edges + i, mask=i < end, other=0)
         owner, direction = edge >> EACH_LOG2, edge & (EACH - 1)
         y, x = owner // width, owner % width
-        if SIDE == 0:
+        if DIM == 0:
             y_b = y + tl.where(direction == NORTH, -1, tl.where(direction == SOUTH, 1, 0))
             x_b = x + tl.where(direction == WEST, -1, 0)
         else:
@@ -110,20 +110,20 @@ def trace(
             y_b, x_b = tl.where(direction == NORTH, y, y + 1), tl.where(direction == WEST, x, x + 1)
             y = tl.where(direction == SOUTH, y + 1, y)
         # Descending paths in V stay inside, and ascents cover the squares that are partly outside.
-        leaves: tl.constexpr = SIDE == 0 and TOP
-        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + SIDE, width + SIDE, leaves)
-        a = _extremum(y_a, x_a, height, width, TOP, SIDE)
-        b = _extremum(y_b, x_b, height, width, TOP, SIDE)
+        leaves: tl.constexpr = DIM == 0 and TOP
+        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + DIM, width + DIM, leaves)
+        a = _extremum(y_a, x_a, height, width, TOP, DIM)
+        b = _extremum(y_b, x_b, height, width, TOP, DIM)
         tl.store(ends + i, packed(a, b, ends.dtype.element_ty), mask=i < end)
 
 
 @triton.jit
-def _extremum(y, x, height, width, TOP: tl.constexpr, SIDE: tl.constexpr):
+def _extremum(y, x, height, width, TOP: tl.constexpr, DIM: tl.constexpr):
     """Return the flat index of the pixel where a path ends, or which owns the square where it ends; H * W outside.
 
     Squares count as outside only in V, where those on the edge of the window are in no star.
     """
-    there = inside(y, x, height, width) if SIDE == 0 else TOP | (y > 0) & (x > 0) & (y < height) & (x < width)
+    there = inside(y, x, height, width) if DIM == 0 else TOP | (y > 0) & (x > 0) & (y < height) & (x < width)
     return tl.where(there, y * width + x, height * width)
 
 

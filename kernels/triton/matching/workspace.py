@@ -67,7 +67,7 @@ class Tree(NamedTuple):
     partner: Any  # int32
 
 
-class Workspace(NamedTuple):
+class WorkspacePointers(NamedTuple):
     """Where the arrays of one program begin: see `Buffers`."""
 
     coordinates: Any
@@ -99,7 +99,7 @@ def allocate_workspaces(n: int, size: int, like: Tensor) -> Buffers:
 @triton.jit
 def workspace_of(program, coordinates, floats, ints, length):
     """Return the workspace of a program, whose arrays have `length` elements."""
-    return Workspace(
+    return WorkspacePointers(
         coordinates + program * _COORDINATES * length,
         floats + program * _FLOATS * length,
         ints + program * _INTS * length,

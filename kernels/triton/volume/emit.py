@@ -1,6 +1,7 @@
 """Emit: list the pairs whose persistence exceeds a threshold, as flat indices into the window and their values.
 
-Pairs are appended to one list per window and side, in any order; `sort` puts them in the order of the diagram.
+Each window has a list per dimension of V, to which pairs are appended in any order; `sort` puts them in the order of
+the diagram.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, OK, PAIRS, STATUS
 from ..image.emit import new_pairs
 from ..tree import Trees, unpacked
 from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, loops_of
-from .sort import RUN, SHARES, Lists, Shares, code_type, coded, share_of, sort
+from .sort import RUN, SHARES, CodeLists, Shares, code_type, coded, share_of, sort
 
 _RUNS_PER_PROGRAM = 32  # of the bound on pairs; most windows have few, and a program with more takes them in turn
 _PROGRAMS = 1024  # the most programs for a list
 
 
 def emit(
-    x: Tensor, critical: Critical, square_of: Tensor | None, trees: Trees, query: Query, sides: Sequence[int]
+    x: Tensor, critical: Critical, square_of: Tensor | None, trees: Trees, query: Query, v_dims: Sequence[int]
 ) -> list[Pairs[Tensor]]:
     """List the pairs of volumes.
 
@@ -34,16 +35,16 @@ def emit(
     critical, trees
         The results of `gradient`, after `merge`. The counters of pairs are changed.
     square_of : Tensor, shape (N, M), int32, every second word of a tensor, optional
-        The result of `reduce`, if side 1 is wanted.
+        The result of `reduce`, if dimension 1 is wanted.
     query : Query
         Its construction, threshold and capacity are used.
-    sides : sequence of int
-        The sides that are wanted: 0 for minima and edges, 1 for edges and squares, 2 for squares and maxima.
+    v_dims : sequence of int
+        The dimensions of V that are wanted: 0 for minima and edges, 1 for edges and squares, 2 for squares and maxima.
 
     Returns
     -------
     list of Pairs
-        For each of the sides.
+        For each of these dimensions.
     """
     n, depth, height, width = x.shape
     voxels = depth * height * width
@@ -52,13 +53,13 @@ def emit(
         1: loops_of(depth, height, width),
         2: triton.cdiv(depth, 2) * triton.cdiv(height, 2) * triton.cdiv(width, 2),  # no two maxima share a cube
     }
-    slots = [triton.cdiv(bounds[side], RUN) * RUN for side in sides]
+    slots = [triton.cdiv(bounds[dim], RUN) * RUN for dim in v_dims]
     lengths = torch.empty((n, sum(slots)), dtype=x.dtype, device=x.device)
-    lists = Lists(lengths, torch.empty(lengths.shape, dtype=code_type(voxels), device=x.device))
-    pairs = [new_pairs(x, query.capacity or bounds[side]) for side in sides]
+    lists = CodeLists(lengths, torch.empty(lengths.shape, dtype=code_type(voxels), device=x.device))
+    pairs = [new_pairs(x, query.capacity or bounds[dim]) for dim in v_dims]
     programs = min(triton.cdiv(max(slots), RUN * _RUNS_PER_PROGRAM), _PROGRAMS)
-    order = sum(side << 2 * part for part, side in enumerate(sides))
-    shares = Shares(slots[0], sum(slots[:2]), sum(slots), programs, len(sides), order)
+    order = sum(dim << 2 * part for part, dim in enumerate(v_dims))
+    shares = Shares(slots[0], sum(slots[:2]), sum(slots), programs, len(v_dims), order)
     if n:
         cells = (
             *critical,
@@ -68,7 +69,7 @@ def emit(
             trees.counters,
         )
         sizes = voxels, critical.edges.shape[1], *shares
-        grid = (n * programs * len(sides),)
+        grid = (n * programs * len(v_dims),)
         _pairs[grid](x, *cells, *lists, *sizes, query.min_persistence, TOP=query.top, RUN=RUN, num_warps=1)
         sort(x, trees.counters, lists, shares, pairs, max(slots))
     return pairs
@@ -79,11 +80,11 @@ def _pairs(
     x,  # [N, D, H, W] float32 or float64
     edges,  # [N, most] int32
     squares,  # [N, most] int32
-    square_of,  # [N, most, 2] int32, of which the first is read; not read without side 1
+    square_of,  # [N, most, 2] int32, of which the first is read; not read without dimension 1
     extrema,  # [N, voxels] int32
     tree,  # [N, voxels + 1] int32 or int64
     counters,  # [N, COUNTERS] int32, changed
-    lengths,  # [N, all_slots] of x's dtype, written as far as there are pairs: those of the first side first
+    lengths,  # [N, all_slots] of x's dtype, written as far as there are pairs: those of the first dimension first
     codes,  # [N, all_slots] int32 or int64, likewise
     voxels,
     most,
@@ -91,39 +92,39 @@ def _pairs(
     slots_1,
     all_slots,
     programs,
-    sides,
+    n_dims,
     order,
     min_persistence: tl.float64,
     TOP: tl.constexpr,
     RUN: tl.constexpr,
 ):
-    """List the pairs of every `programs`-th run of extrema or edges of one window, on one side, in any order.
+    """List the pairs of every `programs`-th run of extrema or edges of one window, in one dimension, in any order.
 
     A pair is its length and a code; see `coded`. Programs share nothing but a counter of pairs, by which each reserves
     the slots that it writes. Relaxed additions are enough, because no program reads a list before the launch is over.
     """
-    side, _, window, out, program = share_of(slots_0, slots_1, all_slots, programs, sides, order)
+    dim, _, window, out, program = share_of(slots_0, slots_1, all_slots, programs, n_dims, order)
     x += window * voxels
     counters += window * COUNTERS
     status = tl.load(counters + STATUS)
-    n = tl.load(counters + (MINIMA if side == 0 else (EDGES if side == 1 else MAXIMA)))
-    n = tl.where((status == OK) | ((status & NAN) == 0) & (side != 1), n, 0)  # lost loops do not affect the other sides
+    n = tl.load(counters + (MINIMA if dim == 0 else (EDGES if dim == 1 else MAXIMA)))
+    n = tl.where((status == OK) | ((status & NAN) == 0) & (dim != 1), n, 0)  # lost loops do not affect the others
     for start in range(program * RUN, n, programs * RUN):
         i = start + tl.arange(0, RUN)
         there = i < n
-        if side == 1:
+        if dim == 1:
             square = tl.load(square_of + 2 * (window * most + i), mask=there, other=-1)
             m_pair = square >= 0
             early = tl.load(edges + window * most + i, mask=m_pair, other=0) // EDGES_PER_VOXEL
             late = tl.load(squares + window * most + square, mask=m_pair, other=0) // SQUARES_PER_VOXEL
             essential = m_pair & (square < 0)
         else:
-            u = tl.load(extrema + window * voxels + tl.where(side == 0, i, voxels - 1 - i), mask=there, other=0)
+            u = tl.load(extrema + window * voxels + tl.where(dim == 0, i, voxels - 1 - i), mask=there, other=0)
             saddle, elder = unpacked(tl.load(tree + window * (voxels + 1) + u, mask=there, other=0))
             essential = there & (elder == u)
             m_pair = there & (essential == 0)
             saddle //= EACH
-            early, late = tl.where(side == 0, u, saddle), tl.where(side == 0, saddle, u)
+            early, late = tl.where(dim == 0, u, saddle), tl.where(dim == 0, saddle, u)
         # In T, births and deaths are exchanged.
         birth, death = (late, early) if TOP else (early, late)
         value_birth = tl.load(x + birth, mask=m_pair, other=0.0)
@@ -135,6 +136,6 @@ def _pairs(
         m_pair |= essential
         death = tl.where(essential, -1, death)
         wanted = m_pair.to(tl.int32)
-        slot = tl.atomic_add(counters + PAIRS + side, tl.sum(wanted, 0), sem="relaxed") + tl.cumsum(wanted, 0) - wanted
+        slot = tl.atomic_add(counters + PAIRS + dim, tl.sum(wanted, 0), sem="relaxed") + tl.cumsum(wanted, 0) - wanted
         tl.store(lengths + out + slot, length, mask=m_pair)
         tl.store(codes + out + slot, coded(birth, death, codes), mask=m_pair)

@@ -42,8 +42,8 @@ class Loops(NamedTuple):
     used: Tensor  # (N,) int64: 0, for `reduce_chain.Pool`
 
 
-def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, sides: Sequence[int]) -> Loops:
-    """Grow the merge trees of volumes on the sides that are wanted: 0 for the minima, 1 for loops, 2 for the maxima.
+def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, v_dims: Sequence[int]) -> Loops:
+    """Grow the merge trees of volumes.
 
     Parameters
     ----------
@@ -51,15 +51,17 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
     stars, critical, trees
         The results of `gradient`. The words of `trees` are changed: that of an extremum holds its saddle, an edge or a
         square as EACH * owner + direction, and its elder, or the extremum itself if its class never dies.
+    v_dims : sequence of int
+        The dimensions of V that are wanted: 0 for the minima, 1 for loops, 2 for the maxima.
 
     Returns
     -------
     Loops
-        What `reduce` reads. If side 1 is not wanted, claims and opened have no columns.
+        What `reduce` reads. If dimension 1 is not wanted, claims and opened have no columns.
     """
     n, voxels = trees.extrema.shape
-    loops, most = 1 in sides, critical.edges.shape[1]
-    minima, maxima = loops or 0 in sides, loops or 2 in sides
+    loops, most = 1 in v_dims, critical.edges.shape[1]
+    minima, maxima = loops or 0 in v_dims, loops or 2 in v_dims
     left = (n, most) if loops else (n, 0)
     claims = torch.empty(left, dtype=torch.int64, device=x.device)
     opened = torch.empty(left, dtype=torch.int8, device=x.device)
@@ -69,7 +71,7 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
         outputs = claims, opened, used, trees.words, trees.hints
         _merge[(n * programs * (minima + maxima),)](
             x, stars.star, *critical, *outputs, trees.counters, *x.shape[1:], most, programs,
-            TOP=top, SIDES=minima + maxima, FIRST=0 if minima else 1, LOOPS=loops, BLOCK=_BLOCK, FEW=_FEW,
+            TOP=top, TREES=minima + maxima, FIRST=0 if minima else 1, LOOPS=loops, BLOCK=_BLOCK, FEW=_FEW,
             **registers(80), num_warps=1,
         )  # fmt: skip
     if n and loops:
@@ -99,18 +101,18 @@ def _merge(
     most,
     programs,
     TOP: tl.constexpr,
-    SIDES: tl.constexpr,
+    TREES: tl.constexpr,
     FIRST: tl.constexpr,
     LOOPS: tl.constexpr,
     BLOCK: tl.constexpr,
     FEW: tl.constexpr,
 ):
-    """Trace and merge a share of one window's critical cells: of its edges (`side` 0) or of its squares (`side` 1).
+    """Trace and merge a share of one window's critical cells: of its edges for minima, or squares for maxima.
 
     Programs share nothing but `tree` and `hints`, by volatile reads and atomic swaps; see the kernel of `image.merge`.
     """
-    side = tl.program_id(0) % 2 if SIDES == 2 else FIRST
-    program = tl.program_id(0) // SIDES
+    of_maxima = tl.program_id(0) % 2 if TREES == 2 else FIRST
+    program = tl.program_id(0) // TREES
     window = (program // programs).to(tl.int64)
     voxels = depth * height * width
     values += window * voxels
@@ -119,12 +121,12 @@ def _merge(
     first_slot = program // programs * slots_of(voxels)
     counters += window * COUNTERS
     # This tree's order is that of values, reversed in T and for maxima, and then of positions, reversed for maxima.
-    turn = 1 - 2 * side
+    turn = 1 - 2 * of_maxima
     mirror = -turn if TOP else turn
 
     if LOOPS:
-        tl.store(used + window, 0, mask=(side == 0) & (program % programs == 0))
-    n = tl.load(counters + (EDGES if side == 0 else SQUARES))
+        tl.store(used + window, 0, mask=(of_maxima == 0) & (program % programs == 0))
+    n = tl.load(counters + (EDGES if of_maxima == 0 else SQUARES))
     n = tl.where(tl.load(counters + STATUS) == OK, n, 0)
     share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # whole blocks where there are few cells
     head = program % programs * share
@@ -140,7 +142,7 @@ def _merge(
         i = head + tl.cumsum(free, 0) - free
         m_new = (free != 0) & (i < end)
         head += tl.sum(free, 0)
-        if side == 0:
+        if of_maxima == 0:
             cell = tl.load(edges + window * most + i, mask=m_new, other=0)
             owner, direction = cell // EDGES_PER_VOXEL, cell % EDGES_PER_VOXEL
             if LOOPS:
@@ -151,7 +153,7 @@ def _merge(
             if LOOPS:
                 tl.store(opened + window * most + i, 0, mask=m_new)
         z, y, x = owner // (height * width), owner // width % height, owner % width
-        if side == 0:
+        if of_maxima == 0:
             dz, dy, dx = parts_of(edge_bit(direction))
             a, b = minima_below(z, y, x, z + dz, y + dy, x + dx, m_new, star, depth, height, width)
         else:
@@ -192,23 +194,23 @@ def _mark(
     programs,
     BLOCK: tl.constexpr,
 ):
-    """Mark the saddles of every `programs`-th block of one window's minima (side 0) or maxima (side 1).
+    """Mark the saddles of every `programs`-th block of one window's minima or maxima.
 
     No two programs write the same place, because no two extrema of a tree have the same saddle.
     """
-    side = tl.program_id(0) % 2
+    of_maxima = tl.program_id(0) % 2
     program = tl.program_id(0) // 2
     window = (program // programs).to(tl.int64)
     counters += window * COUNTERS
     cells, first, each = edges, first_edge, EDGES_PER_VOXEL
-    if side == 1:
+    if of_maxima == 1:
         cells, first, each = squares, first_square, SQUARES_PER_VOXEL
     cells += window * most
-    n = tl.load(counters + (MINIMA if side == 0 else MAXIMA))
+    n = tl.load(counters + (MINIMA if of_maxima == 0 else MAXIMA))
     n = tl.where(tl.load(counters + STATUS) == OK, n, 0)
     for start in range(program % programs * BLOCK, n, programs * BLOCK):
         i = start + tl.arange(0, BLOCK)
-        i_extremum = window * voxels + tl.where(side == 0, i, voxels - 1 - i)
+        i_extremum = window * voxels + tl.where(of_maxima == 0, i, voxels - 1 - i)
         u = tl.load(extrema + i_extremum, mask=i < n, other=0)
         saddle, elder = unpacked(tl.load(tree + window * (voxels + 1) + u, mask=i < n, other=0))
         dies = (i < n) & (elder != u)
@@ -218,5 +220,5 @@ def _mark(
         while tl.max(ahead.to(tl.int32), 0) != 0:
             ahead &= tl.load(cells + slot, mask=ahead, other=0) != owner * each + direction
             slot += ahead.to(tl.int32)
-        tl.store(claims + window * most + slot, KILLER, mask=dies & (side == 0))
-        tl.store(opened + window * most + slot, 1, mask=dies & (side == 1))
+        tl.store(claims + window * most + slot, KILLER, mask=dies & (of_maxima == 0))
+        tl.store(opened + window * most + slot, 1, mask=dies & (of_maxima == 1))

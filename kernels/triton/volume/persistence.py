@@ -20,12 +20,12 @@ def persistence(x: Tensor, query: Query) -> Found[Tensor]:
 
     Without a capacity there are as many columns as there can be pairs.
     """
-    sides = query.v_dims(3)  # minima are paired with edges on side 0, edges with squares on 1, squares with maxima on 2
+    v_dims = query.v_dims(3)  # in 0, minima are paired with edges; in 1, edges with squares; in 2, squares with maxima
     x = x.contiguous()
     stars, critical, trees = gradient(x, query.top)
-    loops = merge(x, stars, critical, trees, query.top, sides)
+    loops = merge(x, stars, critical, trees, query.top, v_dims)
     del stars  # frees memory for the reduction, except for what is in `loops`
-    square_of = reduce(x, loops, trees.counters, query.top, query.capacity or 0) if 1 in sides else None
+    square_of = reduce(x, loops, trees.counters, query.top, query.capacity or 0) if 1 in v_dims else None
     del loops  # frees memory for the lists of pairs
-    pairs = emit(x, critical, square_of, trees, query, sides)
+    pairs = emit(x, critical, square_of, trees, query, v_dims)
     return Found(trees.counters[:, STATUS.value].clone(), pairs)

@@ -25,8 +25,8 @@ _WAYS = 8
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
-class Lists(NamedTuple):
-    """The pairs of N windows, in one list per side."""
+class CodeLists(NamedTuple):
+    """The pairs of N windows, in one list per dimension of V."""
 
     lengths: Tensor  # (N, all_slots) of the windows' dtype: persistence
     codes: Tensor  # (N, all_slots) int32 or int64: births and deaths; see `coded`
@@ -39,15 +39,15 @@ class Shares(NamedTuple):
     slots_1: int  # and the third
     all_slots: int
     programs: int  # for each list
-    sides: int  # number of lists
-    order: int  # their sides, two bits each
+    n_dims: int  # number of lists
+    order: int  # their dimensions of V, two bits each
 
 
 SHARES = [*Shares._fields]
 
 
 def sort(
-    x: Tensor, counters: Tensor, lists: Lists, shares: Shares, pairs: Sequence[Pairs[Tensor]], longest: int
+    x: Tensor, counters: Tensor, lists: CodeLists, shares: Shares, pairs: Sequence[Pairs[Tensor]], longest: int
 ) -> None:
     """Sort the pairs of one to three lists, and write as many as fit into `pairs`, which has one entry per list.
 
@@ -56,8 +56,8 @@ def sort(
     three = pairs[0], pairs[len(pairs) // 2], pairs[-1]  # some are repeated if there are fewer than three
     outputs = [part for parts in zip(*three, strict=True) for part in parts]
     columns = [part.index.shape[2] for part in three]
-    grid = (len(x) * shares.programs * shares.sides,)
-    spare = Lists(*map(torch.empty_like, lists))
+    grid = (len(x) * shares.programs * shares.n_dims,)
+    spare = CodeLists(*map(torch.empty_like, lists))
     _sort_runs[grid](*lists, *spare, counters, *shares, RUN=RUN, num_warps=1)
     run, last = RUN, False
     while not last:
@@ -91,14 +91,14 @@ def decoded(code):
 
 
 @triton.jit
-def share_of(slots_0, slots_1, all_slots, programs, sides, order):
+def share_of(slots_0, slots_1, all_slots, programs, n_dims, order):
     """Return the share of this program in the lists of all windows; for the arguments, see `Shares`.
 
-    Returns the side, the number of its list in the window, the window, where the list begins, and the number of this
-    program among those of the list.
+    Returns the dimension of V, the number of its list in the window, the window, where the list begins, and the number
+    of this program among those of the list.
     """
-    part = tl.program_id(0) % sides
-    program = tl.program_id(0) // sides
+    part = tl.program_id(0) % n_dims
+    program = tl.program_id(0) // n_dims
     window = (program // programs).to(tl.int64)
     begin = tl.where(part == 0, 0, tl.where(part == 1, slots_0, slots_1))
     return (order >> (2 * part)) & 3, part, window, window * all_slots + begin, program % programs
@@ -115,13 +115,13 @@ def _sort_runs(
     slots_1,
     all_slots,
     programs,
-    sides,
+    n_dims,
     order,
     RUN: tl.constexpr,
 ):
     """Sort every `programs`-th run of RUN pairs of one list. Programs share no run."""
-    side, _, window, begin, program = share_of(slots_0, slots_1, all_slots, programs, sides, order)
-    n = tl.load(counters + window * COUNTERS + PAIRS + side)
+    dim, _, window, begin, program = share_of(slots_0, slots_1, all_slots, programs, n_dims, order)
+    n = tl.load(counters + window * COUNTERS + PAIRS + dim)
     lane = tl.arange(0, RUN)
     for start in range(program * RUN, n, programs * RUN):
         there = start + lane < n
@@ -148,7 +148,7 @@ def _merge_runs(
     codes,  # [N, all_slots] int32 or int64, likewise
     lengths_out,  # [N, all_slots] of x's dtype, written unless LAST
     codes_out,  # [N, all_slots] of the dtype of codes, written unless LAST
-    index_0,  # [N, 2, k_0] int64, of the first side; this and all that follow are written if LAST
+    index_0,  # [N, 2, k_0] int64, of the first list; this and all that follow are written if LAST
     index_1,  # [N, 2, k_1] int64, of the second of three
     index_2,  # [N, 2, k_2] int64, of the last
     values_0,  # [N, 2, k_0] of x's dtype
@@ -165,7 +165,7 @@ def _merge_runs(
     slots_1,
     all_slots,
     programs,
-    sides,
+    n_dims,
     order,
     run,
     WAYS: tl.constexpr,
@@ -177,10 +177,10 @@ def _merge_runs(
     If LAST, the result is one run, whose pairs are written to their columns, with -1 after the last pair. Programs
     write different places, because no two pairs of a list have the same one, and read the lists of the launch before.
     """
-    side, part, window, begin, program = share_of(slots_0, slots_1, all_slots, programs, sides, order)
-    n = tl.load(counters + window * COUNTERS + PAIRS + side)
+    dim, part, window, begin, program = share_of(slots_0, slots_1, all_slots, programs, n_dims, order)
+    n = tl.load(counters + window * COUNTERS + PAIRS + dim)
     k, index, values, count = k_0, index_0, values_0, count_0
-    if part == sides - 1:
+    if part == n_dims - 1:
         k, index, values, count = k_2, index_2, values_2, count_2
     elif part == 1:
         k, index, values, count = k_1, index_1, values_1, count_1
