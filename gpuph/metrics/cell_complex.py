@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpuph.kernels import cpu
+from ..ops import thinning
 
 
 class CurveEnds(NamedTuple):
@@ -72,10 +72,10 @@ class CellComplex:
             if kind < kinds - 1:  # cells of the last kind, whole pixels, have no cofaces
                 used[1, kind] = len(cells)
                 lists[begin[1, kind] : top] = cells
-                self.state[cells] |= cpu.thinning.LISTED << 1
+                self.state[cells] |= thinning.LISTED << 1
         order = np.stack((np.argsort(self._axes[0], kind="stable"), np.argsort(self._axes[1], kind="stable")))
         tables = _tables()
-        ends = cpu.thinning.peel(
+        ends = thinning.peel(
             self.state,
             lists,
             begin,
@@ -92,7 +92,7 @@ class CellComplex:
 
     def present(self) -> np.ndarray:
         """Return the cells that are present, as sorted indices into `state`, shape (n,), int64."""
-        return np.flatnonzero(self.state & cpu.thinning.PRESENT)
+        return np.flatnonzero(self.state & thinning.PRESENT)
 
     def coordinates(self, cells: np.ndarray) -> np.ndarray:
         """Return the coordinates of cells in the grid, shape (n, ndim), int64."""
@@ -105,7 +105,7 @@ class CellComplex:
         for kind in range(2 ** len(self.shape)):
             of_kind = np.flatnonzero(kind_of_cell == kind)
             for step in self._offset[0, kind, : 3 ** self._axes[0, kind] - 1]:
-                with_face = of_kind[(self.state[cells[of_kind] + step] & cpu.thinning.PRESENT) > 0]
+                with_face = of_kind[(self.state[cells[of_kind] + step] & thinning.PRESENT) > 0]
                 pairs.append(np.stack((with_face, np.searchsorted(cells, cells[with_face] + step)), 1))
         return np.concatenate(pairs)
 

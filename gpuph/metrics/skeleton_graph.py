@@ -8,9 +8,8 @@ import networkx as nx
 import numpy as np
 from torch import Tensor
 
-from gpuph.kernels import cpu
-
 from .. import checks
+from ..ops import thinning
 from .road_graph import cut
 from .skeletons import curves
 
@@ -96,7 +95,7 @@ def _curve_graph(mask: np.ndarray) -> nx.MultiGraph:
     degree = np.bincount(links.ravel(), minlength=len(places))
     both = np.concatenate((links, links[:, ::-1]))
     both = both[np.lexsort((both[:, 1], both[:, 0]))]
-    walked, start = cpu.thinning.chains(np.append(0, np.cumsum(degree)), both[:, 1], degree)
+    walked, start = thinning.chains(np.append(0, np.cumsum(degree)), both[:, 1], degree)
     ends = np.stack((walked[start[:-1]], walked[start[1:] - 1]), 1)
     nodes = np.union1d(ends, np.flatnonzero(degree != 2))
     kept = _bends(places[walked], start)

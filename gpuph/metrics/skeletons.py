@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import label
 
-from gpuph.kernels import cpu
-
+from ..ops import thinning
 from .cell_complex import CellComplex, CurveEnds
 
 # In half pixels: a point of a curve is kept if its distance from the end of the mask exceeds half the thickness of the
@@ -117,12 +116,12 @@ def _restore_ends(cells: CellComplex, ends: CurveEnds) -> None:
         longer = rival >= stop
         longer[~longer] = step[rival[~longer]] < step[first[~longer] + branch]
         new: np.ndarray = removed[first[longer] + branch]
-        cells.state[new] = cpu.thinning.PRESENT
+        cells.state[new] = thinning.PRESENT
         return new
 
     left = cells.present()
     degree = np.bincount(cells.links(left).ravel(), minlength=len(left))
-    kept = (cells.state[left] & cpu.thinning.KEPT) > 0
+    kept = (cells.state[left] & thinning.KEPT) > 0
     single = left[kept & (degree == 0)]  # it grows in two directions
     tips = np.concatenate((left[kept & (degree == 1)], grow(single, 0, 2), grow(single, 1, 2)))
     while len(tips):

@@ -2,7 +2,7 @@
 
 The device of the tensors chooses the implementation, unless the caller does: see `use_kernels`. Only four operators are
 differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, with its relatives `distance` and
-`matched_cost`.
+`matched_cost`. The functions in `thinning`, for metrics, take NumPy arrays and are not operators.
 """
 
 from .attach import attach

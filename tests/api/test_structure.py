@@ -115,6 +115,17 @@ def test_imports_run_from_losses_and_metrics_down_to_kernels() -> None:
     assert not offenders, "\n".join(offenders)
 
 
+def test_only_operators_import_the_kernels_of_a_device() -> None:
+    devices = "gpuph.kernels.cpu", "gpuph.kernels.triton"
+    offenders = [
+        f"{where} imports {imported}"
+        for module, imported, where in imports()
+        if not within(module, "gpuph.kernels") and not within(module, "gpuph.ops")
+        if any(within(imported, device) for device in devices)
+    ]
+    assert not offenders, "\n".join(offenders)
+
+
 def test_no_import_circles() -> None:
     graph = nx.DiGraph((module, imported) for module, imported, _ in imports() if imported != "gpuph")
     circles = [part for part in nx.strongly_connected_components(graph) if len(part) > 1]
