@@ -149,8 +149,8 @@ class WindowLoss(torch.nn.Module, ABC):
         if not self._hinted and debug.is_eager_cpu(pred):
             self._hinted = self._hint(pred, target)
         tiling = self._tiling(pred.shape[2:])
-        promoted_pred, promoted_target = promote(pred, target)
-        maps = Maps(promoted_pred.flatten(0, 1), promoted_target.flatten(0, 1), tiling)
+        pred, target = promote(pred, target)
+        maps = Maps(pred.flatten(0, 1), target.flatten(0, 1), tiling)
         loss, status, capacity = self.compare(maps)
         if status is None:
             status = nan_status(*maps.windows())
