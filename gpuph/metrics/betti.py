@@ -38,9 +38,9 @@ def betti_error(
     dim : int
         The homology dimension: 0 counts components, 1 loops and, in 3D, 2 cavities.
     window : int
-        The side of a window, in pixels. Along axes where the image is smaller, it is the side of the image.
+        The size of a window, in pixels. Along axes where the image is smaller, it is the size of the image.
     patches : int, optional
-        The number of windows in a trial; by default as many as cover the batch side by side.
+        The number of windows in a trial; by default as many as cover the batch next to each other.
     trials : int
         The number of trials to average over. More trials reduce the error of the mean, but do not change what it
         estimates.
@@ -120,33 +120,33 @@ def measure(
     checks.generator_on(pred.device, generator)
     if len(pred) == 0:
         raise ValueError("pred and target must hold at least one image, got none")
-    sides = [min(settings.window, side) for side in pred.shape[1:]]
+    sizes = [min(settings.window, size) for size in pred.shape[1:]]
     patches = settings.patches
     if patches is None:
         patches = len(pred)
-        for side, full in zip(sides, pred.shape[1:], strict=True):
-            patches *= -(-full // side)
+        for size, full in zip(sizes, pred.shape[1:], strict=True):
+            patches *= -(-full // size)
     both = torch.stack((pred, target), dim=1)
     errors = []
     for _ in range(settings.trials):
-        windows = _random_windows(both, sides, patches, generator).flatten(0, 1)
+        windows = _random_windows(both, sizes, patches, generator).flatten(0, 1)
         betti = _betti_numbers(windows, settings).view(patches, 2)
         errors.append((betti[:, 0] - betti[:, 1]).abs().float().mean())
     return torch.stack(errors).mean()
 
 
-def _random_windows(images: Tensor, sides: list[int], count: int, generator: torch.Generator | None) -> Tensor:
-    """Cut `count` random windows from `images` (B, C, *spatial), and return them with shape (count, C, *sides)."""
+def _random_windows(images: Tensor, sizes: list[int], count: int, generator: torch.Generator | None) -> Tensor:
+    """Cut `count` random windows from `images` (B, C, *spatial), and return them with shape (count, C, *sizes)."""
 
     def draw(limit: int) -> Tensor:
         return torch.randint(limit, (count,), generator=generator, device=images.device)
 
-    # One index for each axis except C, in shapes that broadcast to (count, *sides).
-    index = [draw(len(images)).view(-1, *[1] * len(sides))]
-    for axis, side in enumerate(sides):
-        start = draw(images.shape[2 + axis] - side + 1)
-        steps = start[:, None] + torch.arange(side, device=images.device)
-        index.append(steps.view(-1, *[side if axis == other else 1 for other in range(len(sides))]))
+    # One index for each axis except C, in shapes that broadcast to (count, *sizes).
+    index = [draw(len(images)).view(-1, *[1] * len(sizes))]
+    for axis, size in enumerate(sizes):
+        start = draw(images.shape[2 + axis] - size + 1)
+        steps = start[:, None] + torch.arange(size, device=images.device)
+        index.append(steps.view(-1, *[size if axis == other else 1 for other in range(len(sizes))]))
     return images.movedim(1, -1)[tuple(index)].movedim(-1, 1)
 
 

@@ -234,7 +234,7 @@ def _pair(
         return 0.0, float(len(junctions))
     shape = (len(true_junctions), len(junctions))
     gain, found, false = np.zeros(shape), np.zeros(shape), np.ones(shape)
-    true_tree, tree = (cKDTree([junction.place for junction in side]) for side in (true_junctions, junctions))
+    true_tree, tree = (cKDTree([junction.place for junction in found]) for found in (true_junctions, junctions))
     for i, near in enumerate(true_tree.query_ball_tree(tree, radius + rounding)):
         for j in near:
             a, b = true_junctions[i], junctions[j]

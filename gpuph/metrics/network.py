@@ -125,9 +125,9 @@ class Network:
     def control_places(self, spacing: float) -> Places:
         """Return each node once, and evenly spaced places on each edge, at most `spacing` apart."""
         node = np.empty((self.nodes, 2), int)  # an edge of each node, and which of its ends the node is
-        for side in (0, 1):
-            node[self.ends[:, side], 0] = np.arange(len(self.ends))
-            node[self.ends[:, side], 1] = side
+        for end in (0, 1):
+            node[self.ends[:, end], 0] = np.arange(len(self.ends))
+            node[self.ends[:, end], 1] = end
         nodes = Places(node[:, 0], self.length[node[:, 0]] * node[:, 1])
         edge, piece, size = self._pieces(spacing)
         return nodes + Places(edge, piece * size)[piece > 0]

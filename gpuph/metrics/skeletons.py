@@ -45,7 +45,7 @@ def curves(mask: np.ndarray) -> Curves:
     cells = CellComplex(mask[box] if ndim == 2 else _fill_cavities(mask[box]))
     _restore_ends(cells, cells.thin(PATIENCE))
     present = cells.present()
-    places = cells.coordinates(present) / 2 - 1 + [side.start for side in box]
+    places = cells.coordinates(present) / 2 - 1 + [extent.start for extent in box]
     return Curves(places, _collapse_triangles(places, cells.links(present)))
 
 
