@@ -12,6 +12,8 @@ from gpuph.kernels import Found, Pairs
 
 from .backend import Array, tensor
 
+# What an operator returns: PyTorch converts the values of a schema from and to plain tuples and lists, so this is not a
+# record. `flat` and `named` are the only functions that take it apart.
 Flat = tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]
 
 

@@ -47,7 +47,7 @@ def fill_columns(
 
     def run() -> None:
         for part in todo:
-            _fill(fields, part, counts, index, value)
+            _fill(fields, tuple(part), counts, index, value)
 
     on_threads(min(len(parts), sum([x.size for x in index]) // _COLUMNS_PER_THREAD), run)
     return [pairs[dim] for dim in dims]
@@ -57,6 +57,7 @@ def fill_columns(
 def _fill(windows, part, counts, index, value):
     """Write the pairs of a part into the rows of its windows.
 
+    part : the fields of a `Part`, since Numba recognizes the types of plain tuples faster than those of records.
     index, value : for each dimension of V, (K N, 2, columns), without rows if it is not wanted.
     """
     _fill_rows(Windows(*windows), part, counts, index, value)

@@ -64,13 +64,10 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
 
     def run(taken: Array, stop: int) -> Part:
         buffer = np.empty(shape, dtype)
-        part: Part
         if rank == 2:
-            part = _find_in_images(job, buffer, as_integers(buffer), taken, stop)
-        else:
-            workspace = volume.allocate_workspace(size, as_integers(buffer).dtype)
-            part = _find_in_volumes(job, buffer, workspace, taken, stop)
-        return part
+            return Part(*_find_in_images(job, buffer, as_integers(buffer), taken, stop))
+        workspace = volume.allocate_workspace(size, as_integers(buffer).dtype)
+        return Part(*_find_in_volumes(job, buffer, workspace, taken, stop))
 
     if rank == 3 and volume.is_large(n, windows.size):
         parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
@@ -86,7 +83,7 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
 
 @kernel
 def _find_in_images(job, buffer, bits, taken, stop):
-    """Find the pairs of the windows of images that this thread claims, and return a `Part`.
+    """Find the pairs of the windows of images that this thread claims, and return the fields of a `Part`.
 
     buffer : (K, *framed window), for one window after the other, so that it stays in the cache; bits : the same memory
     as integers. Windows that are not copied do not use it. taken, stop : see `claim_windows`. Written: the rows of the
@@ -172,7 +169,7 @@ def _find_on_threads(windows: Windows, buffer: Array, task: Task, results: Resul
         results.counts[:, i, k] = [len(some) for some in found]
         codes.append(np.concatenate(found))
         levels.append(_levels(codes[-1] if windows.copied else codes[-1][:0], window))
-    return np.array([i]), np.concatenate(codes), np.concatenate(levels)
+    return Part(np.array([i]), np.concatenate(codes), np.concatenate(levels))
 
 
 @kernel

@@ -53,11 +53,16 @@ class Results(NamedTuple):
     counts: Array  # (dimensions of V, N, K) int64: pairs
 
 
-# The pairs of the windows that one thread has worked on, three arrays: the numbers of the windows, (n,) int64; codes,
-# int64, by window, then by image, then by dimension of V, and the longest pairs first; and two levels per code, the
-# values at birth and at death, none for windows that are not copied. A code is birth index * 2^32 + death index + 1, in
-# the framed window; the death index of an essential class is -1.
-Part = tuple[Array, Array, Array]
+class Part(NamedTuple):
+    """The pairs of the windows that one thread has worked on.
+
+    Codes are sorted by window, then by image, then by dimension of V, and the longest pairs come first. A code is
+    birth index * 2^32 + death index + 1, in the framed window; the death index of an essential class is -1.
+    """
+
+    windows: Array  # (n,) int64: their numbers
+    codes: Array  # (m,) int64
+    levels: Array  # (2 m,) the values at birth and at death of each code; (0,) for windows that are not copied
 
 
 class Saddles(NamedTuple):
