@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -158,13 +159,15 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
 
 def _points(diagram: Diagram) -> Points[Tensor]:
     """Return the points of a diagram, at least in float32, as no kernel computes in half precision."""
-    dtype = torch.promote_types(diagram.birth.dtype, torch.float32)
-    return Points(diagram.birth.to(dtype), diagram.death.to(dtype), diagram.count)
+    birth, death = diagram.birth, diagram.death
+    if birth.dtype not in (torch.float32, torch.float64):
+        birth, death = birth.float(), death.float()
+    return Points(birth, death, diagram.count)
 
 
 def _match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -> Matched[Tensor]:
     """Match points without their gradients; see `ops.match`."""
-    a, b = (points._replace(birth=points.birth.detach(), death=points.death.detach()) for points in (a, b))
+    a, b = Points(a.birth.detach(), a.death.detach(), a.count), Points(b.birth.detach(), b.death.detach(), b.count)
     return ops.match(a, b, solver, squared=squared)
 
 
@@ -179,14 +182,14 @@ def _check(a: Diagram, b: Diagram) -> None:
         raise ValueError(f"b must have as many windows as a, {len(a.count)}, got {len(b.count)}")
     if debug.checks_now(a.count) and len(a.count):
         for name, count in (("a", a.count), ("b", b.count)):
-            least = int(count.min())
+            least = int(count.cpu().numpy().min())  # for so few numbers, PyTorch takes much longer
             if least < 0:
                 raise ValueError(f"{name}.count must be 0 or more, got {least}")
 
 
 def _check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:
     """Raise if a point has a NaN, which makes its window's cost NaN; on other devices, only when debugging."""
-    if not debug.checks_now(cost) or not cost.detach().isnan().any():
+    if not debug.checks_now(cost) or not np.isnan(cost.detach().cpu().numpy()).any():
         return
     for name, diagram in (("a", a), ("b", b)):
         windows = ((diagram.birth.isnan() | diagram.death.isnan()) & diagram.mask).any(dim=1)

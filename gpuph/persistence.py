@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Found, Pairs, Query
+from gpuph.kernels import Found, Query
 
 from . import checks, debug, hints, ops
 from .diagram import Diagram, Diagrams
@@ -120,7 +120,9 @@ def diagrams_of(
     found = pairs_of(x.detach(), query)
     by_dim = {}
     for dim, pairs in zip(query.dims, found.pairs, strict=True):
-        birth, death = ops.attach(Pairs(pairs.index, pairs.value.to(x.dtype), pairs.count), x)
+        if pairs.value.dtype != x.dtype:  # half precision
+            pairs = pairs._replace(value=pairs.value.to(x.dtype))
+        birth, death = ops.attach(pairs, x)
         birth_index, death_index = pairs.index.unbind(1)
         by_dim[dim] = Diagram(birth, death, birth_index, death_index, pairs.count)
     return Diagrams(by_dim, found.status, capacity_of(capacity, x.shape[1:]))

@@ -69,7 +69,7 @@ class _Cost(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         out: Tensor
-        out, slopes_a, slopes_b = torch.ops.gpuph.cost(*arguments)
+        out, slopes_a, slopes_b = torch.ops.gpuph.cost.default(*arguments)
         ctx.save_for_backward(slopes_a, slopes_b)
         return out
 
@@ -90,11 +90,11 @@ class _Distance(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         birth_a, death_a, count_a, birth_b, death_b, count_b, *partners = arguments
         a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
-        _, slopes_a, slopes_b = torch.ops.gpuph.cost(*arguments, True)
+        _, slopes_a, slopes_b = torch.ops.gpuph.cost.default(*arguments, True)
         # `match` ignores what is 2**480 times smaller than the largest coordinate.
         least = 2.0**-480 * torch.maximum(_farthest(a), _farthest(b))
         scale, unit = _powers_of_two(torch.maximum(least, torch.maximum(_largest(slopes_a), _largest(slopes_b))))
-        cost, slopes_a, slopes_b = torch.ops.gpuph.cost(*_scaled(a, scale), *_scaled(b, scale), *partners, True)
+        cost, slopes_a, slopes_b = torch.ops.gpuph.cost.default(*_scaled(a, scale), *_scaled(b, scale), *partners, True)
         root: Tensor = cost.sqrt()
         ctx.save_for_backward(root, slopes_a, slopes_b)
         return root * unit

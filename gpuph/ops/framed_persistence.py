@@ -89,4 +89,5 @@ def framed_persistence(
     """
     _, window, stride, border = tiling
     dims, top, _, capacity = query
-    return named(torch.ops.gpuph.framed_persistence(pred, target, height, window, stride, border, dims, top, capacity))
+    run = torch.ops.gpuph.framed_persistence.default
+    return named(run(pred, target, height, window, stride, border, dims, top, capacity))

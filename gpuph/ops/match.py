@@ -70,4 +70,4 @@ def match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -
     Matched
         Partners, and a bound on how much more than the optimum they cost.
     """
-    return Matched(*torch.ops.gpuph.match(*a, *b, squared, solver))
+    return Matched(*torch.ops.gpuph.match.default(*a, *b, squared, solver))

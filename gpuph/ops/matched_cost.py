@@ -85,9 +85,10 @@ class _MatchedCost(torch.autograd.Function):
         count_b: Tensor,
         squared: bool,
     ) -> Tensor:
-        a, b = Points(value_a[:, 0], value_a[:, 1], count_a), Points(value_b[:, 0], value_b[:, 1], count_b)
+        (birth_a, death_a), (birth_b, death_b) = value_a.unbind(1), value_b.unbind(1)
+        a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
         out: Tensor
-        out, slopes_a, slopes_b = torch.ops.gpuph.matched_cost(*a, *b, squared)
+        out, slopes_a, slopes_b = torch.ops.gpuph.matched_cost.default(*a, *b, squared)
         needs_a, _, _, _, needs_b, *_ = ctx.needs_input_grad
         saved_a = (slopes_a, index_a, count_a) if needs_a else (None, None, None)
         saved_b = (slopes_b, index_b, count_b) if needs_b else (None, None, None)
@@ -101,7 +102,7 @@ class _MatchedCost(torch.autograd.Function):
         # Read once: each read unpacks all tensors anew, which a checkpoint allows only once.
         slopes_a, index_a, count_a, slopes_b, index_b, count_b = ctx.saved_tensors
         shape_a, shape_b = ctx.shapes
-        add_up = torch.ops.gpuph.scatter_slopes
+        add_up = torch.ops.gpuph.scatter_slopes.default
         of_a = None if slopes_a is None else add_up(slopes_a, index_a, count_a, grad, *shape_a)
         of_b = None if slopes_b is None else add_up(slopes_b, index_b, count_b, grad, *shape_b)
         return of_a, None, None, None, of_b, None, None, None, None
@@ -151,4 +152,4 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, i
     Tensor, shape (images, size)
         Sums, in a fixed order; on the CPU, by windows, then births before deaths, then columns.
     """
-    return torch.ops.gpuph.scatter_slopes(slopes, index, count, grad, images, size)
+    return torch.ops.gpuph.scatter_slopes.default(slopes, index, count, grad, images, size)

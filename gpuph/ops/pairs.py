@@ -26,7 +26,7 @@ def flat(found: Found[Tensor]) -> Flat:
 def named(found: Flat) -> Found[Tensor]:
     """Return the results of an operator as records; the inverse of `flat`."""
     status, index, value, count = found
-    return Found(status, [Pairs(*parts) for parts in zip(index, value, count, strict=True)])
+    return Found(status, [Pairs(i, v, n) for i, v, n in zip(index, value, count, strict=True)])
 
 
 def flat_on(device: torch.device, found: Found[Array]) -> Flat:

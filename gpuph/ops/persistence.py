@@ -75,4 +75,4 @@ def persistence(x: Tensor, query: Query) -> Found[Tensor]:
         Status and pairs of every window; the values are of x's dtype. Columns after the last pair hold index -1 and
         value 0.
     """
-    return named(torch.ops.gpuph.persistence(x, *query))
+    return named(torch.ops.gpuph.persistence.default(x, *query))

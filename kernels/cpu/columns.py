@@ -12,7 +12,7 @@ from ..records import Pairs
 from .records import Part, Windows
 from .runtime.jit import device, kernel
 from .runtime.threads import on_threads
-from .windows import fill
+from .windows import fill_copied, fill_whole
 
 Array = NDArray[Any]
 
@@ -36,12 +36,16 @@ def fill_columns(
     counts : see `records.Results`. Without a capacity, there are as many columns as the largest count.
     """
     fields, dtype, unwanted = tuple(windows), windows.pred.dtype, _NO_PAIRS[windows.pred.dtype]
-    pairs = [unwanted] * len(counts)
+    n_dims, n, k = counts.shape
+    pairs = [unwanted] * n_dims
+    if capacity is None:
+        # `ndarray.max` takes longer than this, and a call for each dimension longer still.
+        columns = np.maximum.reduce(counts, axis=(1, 2), initial=0).tolist()
+    else:
+        columns = [capacity] * n_dims
     for dim in dims:
-        count = in_order_of_result(counts[dim])
-        columns = int(count.max(initial=0)) if capacity is None else capacity
-        shape = len(count), 2, columns
-        pairs[dim] = Pairs(np.empty(shape, np.int64), np.empty(shape, dtype), count)
+        shape = n * k, 2, columns[dim]
+        pairs[dim] = Pairs(np.empty(shape, np.int64), np.empty(shape, dtype), in_order_of_result(counts[dim]))
     index, value = tuple([x.index for x in pairs]), tuple([x.value for x in pairs])
     todo = iter(parts)
 
@@ -60,20 +64,27 @@ def _fill(windows, part, counts, index, value):
     part : the fields of a `Part`, since Numba recognizes the types of plain tuples faster than those of records.
     index, value : for each dimension of V, (K N, 2, columns), without rows if it is not wanted.
     """
-    _fill_rows(Windows(*windows), part, counts, index, value)
+    for dim in range(len(counts)):
+        if len(index[dim]) > 0:
+            _fill_rows(Windows(*windows), part, counts, dim, index[dim], value[dim])
 
 
 @device
-def _fill_rows(windows, part, counts, index, value):
+def _fill_rows(windows, part, counts, dim, index, value):
+    """Write the pairs of one dimension of V into index and value, (K N, 2, columns)."""
     numbers, codes, levels = part
-    dims, n, n_images = counts.shape
+    n_dims, n, n_images = counts.shape
+    images, depth, height, width = windows.pred.shape
+    pixels = windows.pred.reshape(images, depth * height * width)
     used = 0
     for i in numbers:
         for k in range(n_images):
-            row = k * n + i
-            for dim in range(dims):
-                if len(index[dim]) > 0:
-                    stop = used + counts[dim, i, k]
-                    some, their_levels = codes[used:stop], levels[2 * used : 2 * stop]
-                    fill(windows, i, some, their_levels, index[dim][row], value[dim][row])
-                    used = stop
+            for other in range(n_dims):
+                start = used
+                used += counts[other, i, k]
+                if other == dim:
+                    row, some = k * n + i, codes[start:used]
+                    if windows.copied:
+                        fill_copied(windows, i, some, levels[2 * start : 2 * used], index[row], value[row])
+                    else:
+                        fill_whole(pixels[i], some, index[row], value[row])

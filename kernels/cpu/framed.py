@@ -18,8 +18,9 @@ def framed_persistence(pred: Array, target: Array, height: Array | None, tiling:
     """Compute the persistence pairs of the windows of two images (B, *image); see `gpuph.ops.framed_persistence`."""
     rank = len(tiling.window)
     flat = [1] * (3 - rank)  # axes of size 1 that images of two axes lack
-    pred, target = (x.reshape(len(x), *flat, *tiling.image) for x in (pred, target))
-    size, stride, counts = ((*flat, *axes) for axes in (tiling.window, tiling.stride, tiling.counts()))
+    image = len(pred), *flat, *tiling.image
+    pred, target = pred.reshape(image), target.reshape(image)
+    size, stride, counts = (*flat, *tiling.window), (*flat, *tiling.stride), (*flat, *tiling.counts())
     heights, slopes = NOTHING[pred.dtype]
     if height is not None and height.ndim == 2:
         slopes = np.zeros((len(height), 3), pred.dtype)

@@ -43,8 +43,8 @@ def persistence(x: Array, query: Query) -> Found[Array]:
 
 
 def _is_long(windows: Windows, rank: int, query: Query) -> bool:
-    images = 2 if windows.copied else 1
-    return images * windows.number() * math.prod(windows.size) >= _LONG[rank]
+    pixels = 2 * windows.number() * math.prod(windows.size) if windows.copied else windows.pred.size
+    return pixels >= _LONG[rank]
 
 
 @interruptible(_is_long)
@@ -67,7 +67,7 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
         if rank == 2:
             return Part(*_find_in_images(job, buffer, as_integers(buffer), taken, stop))
         workspace = volume.allocate_workspace(size, as_integers(buffer).dtype)
-        return Part(*_find_in_volumes(job, buffer, workspace, taken, stop))
+        return Part(*_find_in_volumes(job, buffer, tuple(workspace), taken, stop))
 
     if rank == 3 and volume.is_large(n, windows.size):
         parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
@@ -126,10 +126,11 @@ def _find_in_image(windows, i, buffer, k, task, workspace, codes, levels, used):
 
 
 @kernel
-def _find_in_volumes(job, buffer, workspace, taken, stop):
+def _find_in_volumes(job, buffer, memory, taken, stop):
     """Find the pairs of the windows of volumes that this thread claims; see `_find_in_images`."""
     of_windows, of_task, of_results = job
     windows, task, results = Windows(*of_windows), Task(*of_task), Results(*of_results)
+    workspace = volume.VolumeWorkspace(*memory)
     status, counts = results
     n, n_images = status.shape
     scratch = np.empty((2, buffer.shape[3]), buffer.dtype)

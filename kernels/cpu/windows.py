@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .runtime.jit import device
+from .runtime.jit import device, inlined
 from .runtime.jit import unsigned as _i
 
 
@@ -130,31 +130,40 @@ def _write_frame(out, frame, value):
                     row[x] = value
 
 
-@device
-def fill(windows, i, codes, levels, index, value):
-    """Write the pairs of window i into index and value (2, K), as many as there are columns.
+@inlined
+def fill_whole(pixels, codes, index, value):
+    """Write the pairs of a whole image into index and value (2, K), as many as there are columns.
 
-    Indices are of pixels of the image, -1 in the frame and for the death of an essential class. If a window is a whole
-    image, the columns after its pairs are filled with -1 and 0; otherwise they keep their content.
+    Indices are -1 for the death of an essential class. The columns after the pairs are filled with -1 and 0.
+
+    pixels : (P,) the image. codes : see `records.Part`.
+    """
+    n = min(codes.size, index.shape[1])
+    births, deaths, born, died = index[0], index[1], value[0], value[1]
+    for j in range(n):
+        birth, death = codes[j] >> 32, (codes[j] & 0xFFFFFFFF) - 1
+        births[j], deaths[j] = birth, death
+        born[j], died[j] = pixels[_i(birth)], pixels[_i(death)] if death >= 0 else np.inf
+    births[n:], deaths[n:] = -1, -1
+    born[n:], died[n:] = 0, 0
+
+
+@inlined
+def fill_copied(windows, i, codes, levels, index, value):
+    """Write the pairs of window i, which is copied, into index and value (2, K), as many as there are columns.
+
+    Indices are of pixels of the image, -1 in the frame and for the death of an essential class. The columns after the
+    pairs keep their content.
 
     codes, levels : see `records.Part`.
     """
     n = min(codes.size, index.shape[1])
     births, deaths, born, died = index[0], index[1], value[0], value[1]
-    if windows.copied:
-        corner = _corner_of(windows, i)
-        for j in range(n):
-            births[j] = _located(windows, corner, codes[j] >> 32)
-            deaths[j] = _located(windows, corner, (codes[j] & 0xFFFFFFFF) - 1)
-            born[j], died[j] = levels[_i(2 * j)], levels[_i(2 * j + 1)]
-    else:
-        values = windows.pred[i].reshape(windows.pred[i].size)
-        for j in range(n):
-            birth, death = codes[j] >> 32, (codes[j] & 0xFFFFFFFF) - 1
-            births[j], deaths[j] = birth, death
-            born[j], died[j] = values[_i(birth)], values[_i(death)] if death >= 0 else np.inf
-        births[n:], deaths[n:] = -1, -1
-        born[n:], died[n:] = 0, 0
+    corner = _corner_of(windows, i)
+    for j in range(n):
+        births[j] = _located(windows, corner, codes[j] >> 32)
+        deaths[j] = _located(windows, corner, (codes[j] & 0xFFFFFFFF) - 1)
+        born[j], died[j] = levels[_i(2 * j)], levels[_i(2 * j + 1)]
 
 
 @device

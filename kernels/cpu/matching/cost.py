@@ -36,9 +36,8 @@ def cost(
     out, halt = Costs(np.empty(n, dtype), new((n, 2, size_a), dtype), new((n, 2, size_b), dtype)), halt_word()
 
     def run(start: int, stop: int) -> bool:
-        points_a, points_b = (Points(*(x[start:stop] for x in points)) for points in (a, b))
-        costs = Costs(*(x[start:stop] for x in out))
-        within: bool = _cost(points_a, points_b, partner_a[start:stop], partner_b[start:stop], squared, costs, halt)
+        parts = [x[start:stop] for x in (*a, *b, partner_a, partner_b, *out)]
+        within: bool = _cost(*parts, squared, halt)
         return within
 
     if not all(over_windows(n, run, 1 + _COLUMNS_PER_SLICE // (1 + size_a + size_b))):
@@ -46,46 +45,60 @@ def cost(
     return out
 
 
-@kernel
-def _cost(a, b, partner_a, partner_b, squared, costs, halt):
+@kernel  # takes a flat list, because Numba recognizes the types of records slowly
+def _cost(
+    birth_a,
+    death_a,
+    count_a,
+    birth_b,
+    death_b,
+    count_b,
+    partner_a,
+    partner_b,
+    cost,
+    slopes_a,
+    slopes_b,
+    squared,
+    halt,
+):
     """Compute the costs of the windows of a slice, added up in order of the columns.
 
-    a, b : Points. costs : Costs, written. halt : see `halted`. Return whether all partners are valid columns; others
-    cost nothing.
+    cost, slopes_a, slopes_b : written. halt : see `halted`. Return whether all partners are valid columns; others cost
+    nothing.
     """
-    within = True
-    for w in range(len(a.count)):
-        if halted(halt):
-            break
-        within &= _cost_window(w, a, b, partner_a, partner_b, squared, costs)
-    return within
+    a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
+    return _cost_windows(a, b, partner_a, partner_b, squared, Costs(cost, slopes_a, slopes_b), halt)
 
 
 @device  # where reading a field of a record does not count references
-def _cost_window(w, a, b, partner_a, partner_b, squared, costs):
-    """Compute the cost of window w. Return whether all partners are valid columns."""
-    total, within = 0.0, True
-    for i in range(min(a.count[w], a.birth.shape[1])):
-        j = partner_a[w, i]
-        if j < 0:
-            length = _difference(a.death[w, i], a.birth[w, i])
-            slope = _slope(length, squared)
-            total += _alone(length, squared)
-            costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = -slope, slope
-        elif j >= b.birth.shape[1]:
-            within = False
-        else:
-            x, y = _difference(a.birth[w, i], b.birth[w, j]), _difference(a.death[w, i], b.death[w, j])
-            total += x * x + y * y
-            costs.slopes_a[w, 0, i], costs.slopes_a[w, 1, i] = 2 * x, 2 * y
-            costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -2 * x, -2 * y
-    for j in range(min(b.count[w], b.birth.shape[1])):
-        if partner_b[w, j] < 0:
-            length = _difference(b.death[w, j], b.birth[w, j])
-            slope = _slope(length, squared)
-            total += _alone(length, squared)
-            costs.slopes_b[w, 0, j], costs.slopes_b[w, 1, j] = -slope, slope
-    costs.cost[w] = total
+def _cost_windows(a, b, partner_a, partner_b, squared, costs, halt):
+    """Compute the costs of all windows. Return whether all partners are valid columns."""
+    slopes_a, slopes_b, within = costs.slopes_a, costs.slopes_b, True
+    for w in range(len(a.count)):
+        if halted(halt):
+            break
+        total = 0.0
+        for i in range(min(a.count[w], a.birth.shape[1])):
+            j = partner_a[w, i]
+            if j < 0:
+                length = _difference(a.death[w, i], a.birth[w, i])
+                slope = _slope(length, squared)
+                total += _alone(length, squared)
+                slopes_a[w, 0, i], slopes_a[w, 1, i] = -slope, slope
+            elif j >= b.birth.shape[1]:
+                within = False
+            else:
+                x, y = _difference(a.birth[w, i], b.birth[w, j]), _difference(a.death[w, i], b.death[w, j])
+                total += x * x + y * y
+                slopes_a[w, 0, i], slopes_a[w, 1, i] = 2 * x, 2 * y
+                slopes_b[w, 0, j], slopes_b[w, 1, j] = -2 * x, -2 * y
+        for j in range(min(b.count[w], b.birth.shape[1])):
+            if partner_b[w, j] < 0:
+                length = _difference(b.death[w, j], b.birth[w, j])
+                slope = _slope(length, squared)
+                total += _alone(length, squared)
+                slopes_b[w, 0, j], slopes_b[w, 1, j] = -slope, slope
+        costs.cost[w] = total
     return within
 
 

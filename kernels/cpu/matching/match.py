@@ -58,29 +58,28 @@ def match(a: Points[Array], b: Points[Array], solver: str, *, squared: bool) -> 
     "auto" uses the auction for windows in which both sides have 2,000 points or more that can gain something.
     """
     n, size_a, size_b, halt = len(a.count), a.birth.shape[1], b.birth.shape[1], halt_word()
-    a = a._replace(count=np.minimum(a.count, size_a))
-    b = b._replace(count=np.minimum(b.count, size_b))
+    points_a = a.birth, a.death, np.minimum(a.count, size_a)
+    points_b = b.birth, b.death, np.minimum(b.count, size_b)
     matched = Matched(np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n))
 
     def run(start: int, stop: int) -> None:
-        points_a, points_b = (Points(*(x[start:stop] for x in points)) for points in (a, b))
-        out = Matched(*(x[start:stop] for x in matched))
-        _match(points_a, points_b, squared, AUCTION_FROM[solver], out, halt)
+        parts = [x[start:stop] for x in (*points_a, *points_b, *matched)]
+        _match(*parts, squared, AUCTION_FROM[solver], halt)
 
     if matched.partner_a.size and matched.partner_b.size:
         over_windows(n, run, 1 + _PAIRS_PER_SLICE // (size_a * size_b))
     return matched
 
 
-@kernel
-def _match(a, b, squared, auction_from, matched, halt):
+@kernel  # takes a flat list, because Numba recognizes the types of records slowly
+def _match(
+    birth_a, death_a, count_a, birth_b, death_b, count_b, partner_a, partner_b, gap, squared, auction_from, halt
+):
     """Match the windows of a slice.
 
-    a, b : Points, with counts of at most the number of columns. matched : Matched, written; partners are -1 before.
-    halt : see `halted`.
+    Counts are at most the number of columns. Partners are -1 before, and written like the gap. halt : see `halted`.
     """
-    size_a, size_b = a.birth.shape[1], b.birth.shape[1]
-    size = max(size_a, size_b)
+    size = max(birth_a.shape[1], birth_b.shape[1])
     candidates = (
         allocate_candidates(size),
         allocate_candidates(size),
@@ -88,31 +87,32 @@ def _match(a, b, squared, auction_from, matched, halt):
         allocate_candidates(size),
     )
     work = allocate_workspace(size, halt)
-    for w in range(len(a.count)):
-        if halted(halt):
-            return
-        _match_window(w, a, b, squared, auction_from, matched, candidates, work)
+    a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
+    _match_windows(a, b, squared, auction_from, Matched(partner_a, partner_b, gap), candidates, work)
 
 
 @device
-def _match_window(w, a, b, squared, auction_from, matched, candidates, work):
-    """Match window w; the views of its rows are taken here, where they are not counted as references."""
+def _match_windows(a, b, squared, auction_from, matched, candidates, work):
+    """Match all windows; the loop is here, because views of rows are not counted as references."""
     all_rows, all_columns, rows, columns = candidates
-    side_a = Side(a.birth[w], a.death[w], matched.partner_a[w], a.count[w])
-    side_b = Side(b.birth[w], b.death[w], matched.partner_b[w], b.count[w])
-    # The side with fewer points becomes the rows.
-    swapped = count_finite(side_b) < count_finite(side_a)
-    few, many = (side_b, side_a) if swapped else (side_a, side_b)
-    n, most_n = collect(few, all_rows)
-    m, most_m = collect(many, all_columns)
-    scale = scale_of(max(most_n, most_m), work.keys) if squared else 1.0
-    rescale(all_rows, n, squared, scale)
-    rescale(all_columns, m, squared, scale)
-    if n < few.count and m < many.count:
-        match_essential(few, many, rows, columns, work.keys)
-    n_kept, gap = _solve(all_rows, n, rows, all_columns, m, columns, squared, auction_from, work)
-    write(rows, n_kept, columns, few.partner, many.partner)
-    matched.gap[w] = gap / scale / scale
+    for w in range(len(a.count)):
+        if halted(work.sweep.halt):
+            return
+        side_a = Side(a.birth[w], a.death[w], matched.partner_a[w], a.count[w])
+        side_b = Side(b.birth[w], b.death[w], matched.partner_b[w], b.count[w])
+        # The side with fewer points becomes the rows.
+        swapped = count_finite(side_b) < count_finite(side_a)
+        few, many = (side_b, side_a) if swapped else (side_a, side_b)
+        n, most_n = collect(few, all_rows)
+        m, most_m = collect(many, all_columns)
+        scale = scale_of(max(most_n, most_m), work.keys) if squared else 1.0
+        rescale(all_rows, n, squared, scale)
+        rescale(all_columns, m, squared, scale)
+        if n < few.count and m < many.count:
+            match_essential(few, many, rows, columns, work.keys)
+        n_kept, gap = _solve(all_rows, n, rows, all_columns, m, columns, squared, auction_from, work)
+        write(rows, n_kept, columns, few.partner, many.partner)
+        matched.gap[w] = gap / scale / scale
 
 
 @device

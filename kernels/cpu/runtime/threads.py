@@ -112,7 +112,7 @@ def on_threads(most: int, run: Callable[[], _T], others: Callable[[], _T] | None
     The calls share work that each of them claims piece by piece, so a thread that is busy elsewhere may not be called.
     others : called by threads other than the caller's, instead of `run`.
     """
-    threads, halt = min(number_of_threads(), most), current.halt
+    threads, halt = min(number_of_threads(), most) if most > 1 else 1, current.halt
     calls = _helpers.call(others or run, threads - 1) if threads > 1 else []
     results = [run()]
     for call in calls:

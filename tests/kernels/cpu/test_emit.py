@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from gpuph.kernels.cpu.image.emit import Sorting, read_levels, sort_pairs
-from gpuph.kernels.cpu.records import Windows
 from gpuph.kernels.cpu.runtime.sort import radix_buckets
-from gpuph.kernels.cpu.windows import fill
+from gpuph.kernels.cpu.windows import fill_whole
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 257, 3000])
@@ -32,9 +31,7 @@ def test_fill_keeps_the_first_pairs_and_pads_the_rest(k: int) -> None:
     pairs = [(7, 9), (2, -1), (0, 11)]
     codes = np.array([birth << 32 | death + 1 for birth, death in pairs], np.int64)
     index, value = np.zeros((2, k), np.int64), np.ones((2, k), np.float32)
-    levels, image = np.empty(0, np.float32), np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4) / 2
-    sizes = (1, 3, 4), (1, 3, 4), (1, 1, 1), (0, 0, 0)
-    fill(Windows(image, image[:0], image[:0], np.zeros((0, 3)), *sizes, False), 0, codes, levels, index, value)
+    fill_whole(np.arange(12, dtype=np.float32) / 2, codes, index, value)
     assert index.T.tolist() == [list(pair) for pair in [*pairs, (-1, -1), (-1, -1)][:k]]
     assert value.T.tolist() == [[3.5, 4.5], [1.0, np.inf], [0.0, 5.5], [0.0, 0.0], [0.0, 0.0]][:k]
 
