@@ -38,11 +38,10 @@ def fill_columns(
     fields, dtype, unwanted = tuple(windows), windows.pred.dtype, _NO_PAIRS[windows.pred.dtype]
     n_dims, n, k = counts.shape
     pairs = [unwanted] * n_dims
-    if capacity is None:
-        # `ndarray.max` takes longer than this, and a call for each dimension longer still.
-        columns = np.maximum.reduce(counts, axis=(1, 2), initial=0).tolist()
-    else:
-        columns = [capacity] * n_dims
+    # `ndarray.max` takes longer than this, and a call for each dimension longer still.
+    columns = (
+        [capacity] * n_dims if capacity is not None else np.maximum.reduce(counts, axis=(1, 2), initial=0).tolist()
+    )
     for dim in dims:
         shape = n * k, 2, columns[dim]
         pairs[dim] = Pairs(np.empty(shape, np.int64), np.empty(shape, dtype), in_order_of_result(counts[dim]))

@@ -1,7 +1,7 @@
-"""Sort: write pairs to the columns of their diagrams, the longest first, then by birth and by death; see `emit`.
+"""Sort: write pairs that are keys to the columns of their diagrams; see `emit`.
 
 Lists of keys come in sorted runs. A pair's column is the number of keys that come before its own, which a binary search
-finds in each of the other runs. Lists whose keys do not hold the lengths are sorted by PyTorch instead.
+finds in each of the other runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor
 from ...records import Pairs, Tiling
 from ..counters import COUNTERS, MAXIMA, MINIMA, OK, PAIRS, STATUS
 from ..runtime.launch import INTERPRETED
-from ..windows import corner_of, pixel_of_image, translate_pixels
+from ..sort import write_none, write_values
+from ..windows import corner_of, pixel_of_image
 
 LOG_BLOCK = 10 if INTERPRETED else 6  # of the keys that a program takes at a time, and of the shortest runs
 LOG_RUN = max(9, LOG_BLOCK)  # of the longest runs: a warp has registers for no more
@@ -32,7 +33,6 @@ class KeyLists(NamedTuple):
     v_dims: Sequence[int]  # in order
     slots: Sequence[int]  # of each dimension: a bound on its pairs
     keys: Tensor  # (N, sum of slots) int64
-    lengths: Tensor | None  # (N, sum of slots): their persistence, or None where keys hold it
 
     @property
     def grid(self) -> tuple[int]:
@@ -54,50 +54,22 @@ class KeyLists(NamedTuple):
         return triton.cdiv(max(self.slots), 1 << LOG_RUN)
 
 
-def sort(x: Tensor, counters: Tensor, lists: KeyLists, pairs: Sequence[Pairs[Tensor]], tiling: Tiling | None) -> None:
+def sort_keys(
+    x: Tensor, counters: Tensor, lists: KeyLists, pairs: Sequence[Pairs[Tensor]], tiling: Tiling | None
+) -> None:
     """Write the pairs of sorted runs, as many as fit, into the columns of `pairs`, for each dimension; see `emit`."""
     n, height, width = x.shape
-    if lists.lengths is None:
-        first, last = pairs[0], pairs[-1]
-        outputs = first.index, last.index, first.value, last.value, first.count, last.count
-        columns = first.index.shape[2], last.index.shape[2]
-        geometry: tuple[int, ...] = (1,) * 8
-        if tiling is not None:
-            geometry = n // 2, *tiling.window, *tiling.image, *tiling.stride, int(tiling.border)
-        if n:
-            _merge_runs[lists.grid](
-                x, counters, lists.keys, *outputs, *lists.sizes, height, width, *columns, *geometry,
-                TO_IMAGE=tiling is not None, **lists.constants, num_warps=1,
-            )  # fmt: skip
-        return
-    parts = zip(
-        lists.v_dims, lists.keys.split([*lists.slots], 1), lists.lengths.split([*lists.slots], 1), pairs, strict=True
-    )
-    for dim, keys, lengths, of_dim in parts:
-        _sort_by_torch(keys, lengths, x, of_dim)
-        of_dim.count.copy_(counters[:, PAIRS.value + dim])
-        if tiling is not None:
-            translate_pixels(of_dim, tiling)
-
-
-def _sort_by_torch(keys: Tensor, lengths: Tensor, x: Tensor, pairs: Pairs[Tensor]) -> None:
-    """Order pairs, the longest first, then by key, and write as many as fit into the index and value of `pairs`.
-
-    keys, lengths : (N, slots), with negative lengths where there is no pair.
-    """
-    keys, by_key = keys.sort(dim=1)
-    lengths, by_length = lengths.gather(1, by_key).sort(dim=1, descending=True, stable=True)
-    keys = keys.gather(1, by_length)
-    index, value, _ = pairs
-    k = min(index.shape[2], keys.shape[1])
-    none = lengths[:, :k] < 0
-    index[:, :, k:] = -1
-    index[:, 0, :k] = (keys[:, :k] >> 32).masked_fill(none, -1)
-    index[:, 1, :k] = ((keys[:, :k] & 0xFFFFFFFF) - 1).masked_fill(none, -1)
-    value.copy_(x.flatten(1).gather(1, index.flatten(1).clamp(min=0)).view(index.shape))
-    none = index < 0
-    value.masked_fill_(none, 0.0)
-    value[:, 1].masked_fill_(none[:, 1] & ~none[:, 0], float("inf"))
+    first, last = pairs[0], pairs[-1]
+    outputs = first.index, last.index, first.value, last.value, first.count, last.count
+    columns = first.index.shape[2], last.index.shape[2]
+    geometry: tuple[int, ...] = (1,) * 8
+    if tiling is not None:
+        geometry = n // 2, *tiling.window, *tiling.image, *tiling.stride, int(tiling.border)
+    if n:
+        _merge_runs[lists.grid](
+            x, counters, lists.keys, *outputs, *lists.sizes, height, width, *columns, *geometry,
+            TO_IMAGE=tiling is not None, **lists.constants, num_warps=1,
+        )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=[*_SIZES, *_GEOMETRY], do_not_specialize_on_alignment=["x"])
@@ -184,31 +156,6 @@ def _merge_runs(
         for start in range(program % programs * BLOCK, k, programs * BLOCK):
             column = start + lane
             write_none(index, values, births + column, deaths + column, (column >= count) & (column < k))
-
-
-@triton.jit
-def write_pairs(index, values, births, deaths, birth, death, there, x):
-    """Write the births and deaths of pairs and their values at these offsets; a death of -1 is essential."""
-    tl.store(index + births, birth, mask=there)
-    tl.store(index + deaths, death, mask=there)
-    write_values(values, births, deaths, birth, death, there, x)
-
-
-@triton.jit
-def write_values(values, births, deaths, birth, death, there, x):
-    """Write the values of births and deaths at these offsets, +inf for a death of -1."""
-    tl.store(values + births, tl.load(x + birth, mask=there), mask=there)
-    value_death = tl.load(x + death, mask=there & (death >= 0), other=float("inf"))
-    tl.store(values + deaths, value_death, mask=there)
-
-
-@triton.jit
-def write_none(index, values, births, deaths, there):
-    """Write -1 and 0 at the offsets of columns without a pair."""
-    tl.store(index + births, -1, mask=there)
-    tl.store(index + deaths, -1, mask=there)
-    tl.store(values + births, 0.0, mask=there)
-    tl.store(values + deaths, 0.0, mask=there)
 
 
 @triton.jit

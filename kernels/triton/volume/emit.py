@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from ...records import Pairs, Query
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, OK, PAIRS, STATUS
-from ..image.emit import new_pairs
+from ..sort import RUN, SHARES, append, new_lists, new_pairs, share_of, sort
 from ..tree import Trees, unpacked
 from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, loops_of
-from .sort import RUN, SHARES, CodeLists, Shares, code_type, coded, share_of, sort
-
-_RUNS_PER_PROGRAM = 32  # of the bound on pairs; most windows have few, and a program with more takes them in turn
-_PROGRAMS = 1024  # the most programs for a list
 
 
 def emit(
@@ -53,13 +48,8 @@ def emit(
         1: loops_of(depth, height, width),
         2: triton.cdiv(depth, 2) * triton.cdiv(height, 2) * triton.cdiv(width, 2),  # no two maxima share a cube
     }
-    slots = [triton.cdiv(bounds[dim], RUN) * RUN for dim in v_dims]
-    lengths = torch.empty((n, sum(slots)), dtype=x.dtype, device=x.device)
-    lists = CodeLists(lengths, torch.empty(lengths.shape, dtype=code_type(voxels), device=x.device))
+    lists, shares = new_lists(x, [bounds[dim] for dim in v_dims], v_dims)
     pairs = [new_pairs(x, query.capacity or bounds[dim]) for dim in v_dims]
-    programs = min(triton.cdiv(max(slots), RUN * _RUNS_PER_PROGRAM), _PROGRAMS)
-    order = sum(dim << 2 * part for part, dim in enumerate(v_dims))
-    shares = Shares(slots[0], sum(slots[:2]), sum(slots), programs, len(v_dims), order)
     if n:
         cells = (
             *critical,
@@ -69,9 +59,8 @@ def emit(
             trees.counters,
         )
         sizes = voxels, critical.edges.shape[1], *shares
-        grid = (n * programs * len(v_dims),)
-        _pairs[grid](x, *cells, *lists, *sizes, query.min_persistence, TOP=query.top, RUN=RUN, num_warps=1)
-        sort(x, trees.counters, lists, shares, pairs, max(slots))
+        _pairs[shares.grid(n)](x, *cells, *lists, *sizes, query.min_persistence, TOP=query.top, RUN=RUN, num_warps=1)
+    sort(x, trees.counters, lists, shares, pairs)
     return pairs
 
 
@@ -100,8 +89,7 @@ def _pairs(
 ):
     """List the pairs of every `programs`-th run of extrema or edges of one window, in one dimension, in any order.
 
-    A pair is its length and a code; see `coded`. Programs share nothing but a counter of pairs, by which each reserves
-    the slots that it writes. Relaxed additions are enough, because no program reads a list before the launch is over.
+    Programs share nothing but the lists and their counters; see `append`.
     """
     dim, _, window, out, program = share_of(slots_0, slots_1, all_slots, programs, n_dims, order)
     x += window * voxels
@@ -135,7 +123,4 @@ def _pairs(
         length = tl.where(essential, float("inf"), length)
         m_pair |= essential
         death = tl.where(essential, -1, death)
-        wanted = m_pair.to(tl.int32)
-        slot = tl.atomic_add(counters + PAIRS + dim, tl.sum(wanted, 0), sem="relaxed") + tl.cumsum(wanted, 0) - wanted
-        tl.store(lengths + out + slot, length, mask=m_pair)
-        tl.store(codes + out + slot, coded(birth, death, codes), mask=m_pair)
+        append(lengths + out, codes + out, counters + PAIRS + dim, length, birth, death, m_pair)

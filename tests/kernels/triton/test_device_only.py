@@ -89,19 +89,24 @@ def test_launches_of_volumes_do_not_depend_on_the_batch(n: int, size: int) -> No
         with stubbed() as launches, Counted() as counted:
             diagrams = gpuph.persistence(x, dims, construction)
         names = [launch.stage for launch in launches]
-        first = CELLS + (LOOPS if 1 in dims else []) + ["volume pairs", "volume sort_runs"]
+        first = CELLS + (LOOPS if 1 in dims else []) + ["volume pairs", "sort_runs"]
         assert names[: len(first)] == first
-        assert set(names[len(first) :]) == {"volume merge_runs"} and len(names) <= len(first) + merges
+        assert set(names[len(first) :]) == {"merge_runs"} and len(names) <= len(first) + merges
         assert counted.names == ["aten::zeros"] + ["aten::clone"] * (1 + len(dims))  # a copy for each gradient
         assert all(diagram.birth.shape[0] == n and diagram.birth.requires_grad for diagram in diagrams.values())
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((2048, 2048), torch.float32), ((64, 64), torch.float64)])
-def test_pairs_that_exceed_a_sort_key_are_sorted_on_the_device(shape: tuple[int, int], dtype: torch.dtype) -> None:
-    x = torch.empty(3, *shape, device="meta", dtype=dtype)
-    with stubbed() as launches:
+@pytest.mark.parametrize(("shape", "dtype", "merges"), [((2048, 2048), torch.float32, 6), ((64, 64), torch.float64, 2)])
+@pytest.mark.parametrize("n", [1, 64])
+def test_pairs_that_exceed_a_sort_key_are_sorted_like_those_of_volumes(
+    n: int, shape: tuple[int, int], dtype: torch.dtype, merges: int
+) -> None:
+    x = torch.empty(n, *shape, device="meta", dtype=dtype)
+    with stubbed() as launches, Counted() as counted:
         gpuph.persistence(x, dims=(1,))
-    assert [launch.stage for launch in launches] == stages((1,))[:-1]
+    lists = ["image list_pairs", "sort_runs"] + ["merge_runs"] * merges
+    assert [launch.stage for launch in launches] == stages((1,))[:-2] + lists
+    assert counted.names == ["aten::zeros", "aten::clone"]
 
 
 def test_empty_batch_launches_nothing() -> None:
@@ -177,8 +182,8 @@ def test_loss_of_volumes_and_backward_stay_on_the_device(batch: int, dims: tuple
     with stubbed() as backward, Counted() as counted_backward:
         loss.backward()
     names = [launch.stage for launch in forward]
-    merges = ["volume merge_runs"] * names.count("volume merge_runs")
-    pairs = [*CELLS, *LOOPS, "volume pairs", "volume sort_runs", *merges, *["translate_pixels"] * len(dims)]
+    merges = ["merge_runs"] * names.count("merge_runs")
+    pairs = [*CELLS, *LOOPS, "volume pairs", "sort_runs", *merges, *["translate_pixels"] * len(dims)]
     matching = ["matching matched_cost"] * 2  # diagrams are wide enough for thousands of points
     assert names == ["copy_windows", "fill_frames", *pairs] + matching * len(dims)
     assert [launch.stage for launch in backward] == ["scatter_slopes"] * len(dims)

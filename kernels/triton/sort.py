@@ -1,4 +1,4 @@
-"""Sort: lists of pairs, whose lengths only the device knows; the longest pair first, then by code.
+"""Sort: lists of pairs, whose lengths only the device knows; the longest pair first, then by birth and by death.
 
 Runs of pairs are sorted, and then _WAYS runs at a time are merged to longer ones, until the longest list that there
 could be is one run. The work of each launch is proportional to the number of pairs. A pair's place in a merged run
@@ -15,13 +15,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ...records import Pairs
-from ..counters import COUNTERS, PAIRS
-from ..image.sort import write_none, write_pairs
-from ..runtime.launch import INTERPRETED
+from ..records import Pairs
+from .counters import COUNTERS, PAIRS
+from .runtime.launch import INTERPRETED
 
 RUN = 1024 if INTERPRETED else 32  # a power of two
 _WAYS = 8
+_RUNS_PER_PROGRAM = 32  # of the bound on pairs; most windows have few, and a program with more takes them in turn
+_PROGRAMS = 1024  # the most programs for a list
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
@@ -29,7 +30,7 @@ class CodeLists(NamedTuple):
     """The pairs of N windows, in one list per dimension of V."""
 
     lengths: Tensor  # (N, all_slots) of the windows' dtype: persistence
-    codes: Tensor  # (N, all_slots) int32 or int64: births and deaths; see `coded`
+    codes: Tensor  # (N, all_slots) int32 or int64: births and deaths; see `_coded`
 
 
 class Shares(NamedTuple):
@@ -42,21 +43,44 @@ class Shares(NamedTuple):
     n_dims: int  # number of lists
     order: int  # their dimensions of V, two bits each
 
+    def grid(self, n: int) -> tuple[int]:
+        """Return the grid of a kernel whose programs take their shares of the lists of n windows."""
+        return (n * self.programs * self.n_dims,)
+
 
 SHARES = [*Shares._fields]
 
 
-def sort(
-    x: Tensor, counters: Tensor, lists: CodeLists, shares: Shares, pairs: Sequence[Pairs[Tensor]], longest: int
-) -> None:
+def new_lists(x: Tensor, bounds: Sequence[int], v_dims: Sequence[int]) -> tuple[CodeLists, Shares]:
+    """Allocate the lists of windows x, one per dimension of V, with room for a bound on its pairs."""
+    slots = [triton.cdiv(bound, RUN) * RUN for bound in bounds]
+    pixels = x.shape[1:].numel()
+    lengths = torch.empty((len(x), sum(slots)), dtype=x.dtype, device=x.device)
+    codes = torch.empty(lengths.shape, dtype=torch.int32 if pixels < 2**16 else torch.int64, device=x.device)
+    programs = min(triton.cdiv(max(slots), RUN * _RUNS_PER_PROGRAM), _PROGRAMS)
+    order = sum(dim << 2 * part for part, dim in enumerate(v_dims))
+    return CodeLists(lengths, codes), Shares(slots[0], sum(slots[:2]), sum(slots), programs, len(v_dims), order)
+
+
+def new_pairs(x: Tensor, columns: int) -> Pairs[Tensor]:
+    """Allocate pairs with that number of columns for each of the windows x."""
+    index = torch.empty((len(x), 2, columns), dtype=torch.int64, device=x.device)
+    value = torch.empty(index.shape, dtype=x.dtype, device=x.device)
+    return Pairs(index, value, torch.empty(len(x), dtype=torch.int64, device=x.device))
+
+
+def sort(x: Tensor, counters: Tensor, lists: CodeLists, shares: Shares, pairs: Sequence[Pairs[Tensor]]) -> None:
     """Sort the pairs of one to three lists, and write as many as fit into `pairs`, which has one entry per list.
 
-    lists : changed. longest : a bound on the pairs of a list.
+    x : windows (N, *window). lists : changed.
     """
+    if len(x) == 0:
+        return
     three = pairs[0], pairs[len(pairs) // 2], pairs[-1]  # some are repeated if there are fewer than three
     outputs = [part for parts in zip(*three, strict=True) for part in parts]
     columns = [part.index.shape[2] for part in three]
-    grid = (len(x) * shares.programs * shares.n_dims,)
+    grid = shares.grid(len(x))
+    longest = max(shares.slots_0, shares.slots_1 - shares.slots_0, shares.all_slots - shares.slots_1)
     spare = CodeLists(*map(torch.empty_like, lists))
     _sort_runs[grid](*lists, *spare, counters, *shares, RUN=RUN, num_warps=1)
     run, last = RUN, False
@@ -68,20 +92,15 @@ def sort(
         run *= _WAYS
 
 
-def code_type(voxels: int) -> torch.dtype:
-    """Return the dtype of codes of pairs in windows with that number of voxels."""
-    return torch.int32 if voxels < 2**16 else torch.int64
-
-
 @triton.jit
-def coded(birth, death, p_code):
+def _coded(birth, death, p_code):
     """Return codes of the dtype of p_code: signed numbers in the order of births, and then of deaths from -1 on."""
     is_short: tl.constexpr = p_code.dtype.element_ty == tl.int32
     return (birth - 32768) << 16 | (death + 1) if is_short else birth.to(tl.int64) << 32 | (death + 1).to(tl.int64)
 
 
 @triton.jit
-def decoded(code):
+def _decoded(code):
     """Return the births and deaths of codes."""
     if code.dtype == tl.int32:
         birth, death = (code >> 16) + 32768, (code & 0xFFFF) - 1
@@ -102,6 +121,19 @@ def share_of(slots_0, slots_1, all_slots, programs, n_dims, order):
     window = (program // programs).to(tl.int64)
     begin = tl.where(part == 0, 0, tl.where(part == 1, slots_0, slots_1))
     return (order >> (2 * part)) & 3, part, window, window * all_slots + begin, program % programs
+
+
+@triton.jit
+def append(lengths, codes, count, length, birth, death, m_pair):
+    """Append pairs to a list and to its count, in any order.
+
+    Each program reserves the slots that it writes by one addition. Relaxed additions are enough, because no program
+    reads a list before the launch is over.
+    """
+    wanted = m_pair.to(tl.int32)
+    slot = tl.atomic_add(count, tl.sum(wanted, 0), sem="relaxed") + tl.cumsum(wanted, 0) - wanted
+    tl.store(lengths + slot, length, mask=m_pair)
+    tl.store(codes + slot, _coded(birth, death, codes), mask=m_pair)
 
 
 @triton.jit(do_not_specialize=SHARES)
@@ -140,9 +172,9 @@ def _before(length_a, code_a, length_b, code_b, equal):
     return (length_a > length_b) | (length_a == length_b) & ((code_a < code_b) | (code_a == code_b) & equal)
 
 
-@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "voxels", *SHARES, "run"], do_not_specialize_on_alignment=["x"])
+@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "pixels", *SHARES, "run"], do_not_specialize_on_alignment=["x"])
 def _merge_runs(
-    x,  # [N, D, H, W] float32 or float64
+    x,  # [N, pixels] float32 or float64
     counters,  # [N, COUNTERS] int32
     lengths,  # [N, all_slots] of x's dtype, in sorted runs
     codes,  # [N, all_slots] int32 or int64, likewise
@@ -160,7 +192,7 @@ def _merge_runs(
     k_0,
     k_1,
     k_2,
-    voxels,
+    pixels,  # of a window
     slots_0,
     slots_1,
     all_slots,
@@ -186,7 +218,7 @@ def _merge_runs(
         k, index, values, count = k_1, index_1, values_1, count_1
     births = window * 2 * k
     deaths = births + k
-    x += window * voxels
+    x += window * pixels
     lengths += begin
     codes += begin
     lane = tl.arange(0, RUN)
@@ -203,7 +235,7 @@ def _merge_runs(
                 size = tl.minimum(run, n - other)
                 place += _pairs_before(length, code, lengths + other, codes + other, size, run, other < own)
         if LAST:
-            birth, death = decoded(code)
+            birth, death = _decoded(code)
             write_pairs(index, values, births + place, deaths + place, birth, death, there & (place < k), x)
         else:
             tl.store(lengths_out + begin + place, length, mask=there)
@@ -232,3 +264,28 @@ def _pairs_before(length, code, lengths, codes, size, run, equal):
         before += tl.where(there & _before(length_i, code_i, length, code, equal), step, 0)
         step = step >> 1
     return before
+
+
+@triton.jit
+def write_pairs(index, values, births, deaths, birth, death, there, x):
+    """Write the births and deaths of pairs and their values at these offsets; a death of -1 is essential."""
+    tl.store(index + births, birth, mask=there)
+    tl.store(index + deaths, death, mask=there)
+    write_values(values, births, deaths, birth, death, there, x)
+
+
+@triton.jit
+def write_values(values, births, deaths, birth, death, there, x):
+    """Write the values of births and deaths at these offsets, +inf for a death of -1."""
+    tl.store(values + births, tl.load(x + birth, mask=there), mask=there)
+    value_death = tl.load(x + death, mask=there & (death >= 0), other=float("inf"))
+    tl.store(values + deaths, value_death, mask=there)
+
+
+@triton.jit
+def write_none(index, values, births, deaths, there):
+    """Write -1 and 0 at the offsets of columns without a pair."""
+    tl.store(index + births, -1, mask=there)
+    tl.store(index + deaths, -1, mask=there)
+    tl.store(values + births, 0.0, mask=there)
+    tl.store(values + deaths, 0.0, mask=there)
