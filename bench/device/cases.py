@@ -204,6 +204,8 @@ class Maps(NamedTuple):
             pred = (truth + windows("roads", self.batch + 1, self.shape, torch.float64)[:-1, None]) / 2 + errors / 4
         else:
             pred = windows(self.kind, self.batch, self.shape, torch.float64)[:, None]
+        if self.loss == "ConnectivityLoss":
+            truth = truth.floor()  # 0 on some pixels, which divide the others
         if self.loss in ("TopoLoss", "LikelihoodPHLoss", "BettiPriorLoss"):
             return (pred / 64).clamp(0, 1).to(self.dtype), (truth < 8).to(self.dtype)
         return pred.to(self.dtype), truth.to(self.dtype)
@@ -216,6 +218,8 @@ class Maps(NamedTuple):
             return gpuph.LocalizedPHLoss(window=size, dims=(0, 1), height=gpuph.Linear(slopes))
         if self.loss == "BettiPriorLoss":
             return gpuph.BettiPriorLoss({0: 1, 1: 2})
+        if self.loss == "ConnectivityLoss":
+            return gpuph.ConnectivityLoss(window=size, dilation=1)
         loss_class: type[torch.nn.Module] = getattr(gpuph, self.loss)
         return loss_class(window=size)
 
@@ -233,7 +237,7 @@ LARGE_IMAGES = ((1, 300), (31, 33), (64, 64), (127, 65))
 SMALL_VOLUMES = ((1, 1, 1), (1, 5, 4), (5, 6, 4))
 LARGE_VOLUMES = ((1, 1, 90), (16, 17, 15), (32, 32, 32))
 MANY = 1024  # windows
-LOSSES = ("LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss", "TopoLoss", "BettiPriorLoss")
+LOSSES = ("LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss", "TopoLoss", "BettiPriorLoss", "ConnectivityLoss")
 
 
 def diagrams(rank: int, small: bool) -> list[Windows]:

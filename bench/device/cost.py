@@ -137,20 +137,21 @@ def matching_cost(short: bool, pairs: int = PAIRS, points: int = POINTS) -> dict
     return cost(run, coordinates, sum(side.birth.numel() for side in sides), pairs, EXTRAPOLATED_PAIRS)
 
 
-def loss_cost(pred: Tensor, target: Tensor) -> dict[str, Any]:
+def loss_cost(pred: Tensor, target: Tensor, loss_fn: torch.nn.Module | None = None, size: int = SIZE) -> dict[str, Any]:
     """Return the cost of the loss of maps (B, 1, H, W) and of its gradient, which is the result.
 
-    Windows of 64 x 64 are counted in both maps. Operators without a Triton kernel run on the CPU and are not counted.
+    Windows of size x size are counted in both maps. Operators without a Triton kernel run on the CPU and are not
+    counted.
     """
     pred = pred.clone().requires_grad_()
-    loss_fn = gpuph.LocalizedPHLoss(window=SIZE).eval()
+    loss_fn = loss_fn or gpuph.LocalizedPHLoss(window=size).eval()
     loss_fn(pred, target)  # draws the height function once
 
     def run() -> list[Tensor]:
         return list(torch.autograd.grad(loss_fn(pred, target), pred))
 
     pixels = pred.numel() + target.numel()
-    return cost(run, [pred, target], pixels, pixels // SIZE**2)
+    return cost(run, [pred, target], pixels, pixels // size**2)
 
 
 def show(title: str, case: dict[str, Any]) -> None:
@@ -224,7 +225,18 @@ def matchings() -> dict[str, list[dict[str, Any]]]:
     return {f"matching of pairs of {POINTS} points, {kind}": [matching_cost(short)] for kind, short in kinds.items()}
 
 
-GROUPS = {"images": images, "volumes": volumes, "matchings": matchings}
+def other_losses() -> dict[str, list[dict[str, Any]]]:
+    """Return the cases of losses with kernels of their own."""
+    size = gpuph.ConnectivityLoss.default_window[2]
+    maps = predictions(1, MAPS[0])
+    return {
+        f"ConnectivityLoss and its gradient, maps of {MAPS[0]} x {MAPS[0]}": [
+            loss_cost(*maps, gpuph.ConnectivityLoss(), size)
+        ]
+    }
+
+
+GROUPS = {"images": images, "volumes": volumes, "matchings": matchings, "other losses": other_losses}
 
 
 def main() -> None:

@@ -45,7 +45,6 @@ class ConnectivityLoss(WindowLoss):
     Warns
     -----
     UserWarning
-        Once, if maps are on a device other than the CPU: the weights of pixels are computed on the CPU.
         Once in a process, if `target` looks like a mask instead of a distance map; see `LocalizedPHLoss`.
 
     Notes

@@ -13,8 +13,9 @@ from .framed_persistence import framed_persistence
 from .gather import gather, scatter
 from .match import match
 from .matched_cost import matched_cost, scatter_slopes
-from .maximin import maximin, regions
+from .maximin import maximin
 from .persistence import persistence
+from .regions import regions
 from .skeleton import skeleton
 
 __all__ = [

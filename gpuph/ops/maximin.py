@@ -1,4 +1,4 @@
-"""`regions` and `maximin`: parts of windows, and the edges that decide whether their pixels are connected."""
+"""`maximin`: the edges that decide whether pixels are connected."""
 
 from __future__ import annotations
 
@@ -7,49 +7,23 @@ from torch import Tensor
 
 from gpuph.kernels import cpu
 
-from .backend import array, warn_of_detour
+from . import backend
+from .backend import array, by_triton, current_device
 from .define import define
 
 
-def _fake_regions(mask: Tensor, radius: int) -> Tensor:
-    return mask.new_empty(mask.shape, dtype=torch.int32)
-
-
-def _run_regions(mask: Tensor, radius: int) -> Tensor:
-    warn_of_detour(mask, "regions")
-    return torch.from_numpy(cpu.regions(array(mask), radius)).to(mask.device)
-
-
-def _fake_maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
+def _fake(cost: Tensor, region: Tensor, same: bool) -> Tensor:
     return cost.new_empty(cost.shape, dtype=torch.int64)
 
 
-def _run_maximin(cost: Tensor, region: Tensor, same: bool) -> Tensor:
-    warn_of_detour(cost, "maximin edges")
-    return torch.from_numpy(cpu.maximin(array(cost), array(region), same=same)).to(cost.device)
+def _run(cost: Tensor, region: Tensor, same: bool) -> Tensor:
+    if not by_triton(cost):
+        return torch.from_numpy(cpu.maximin(array(cost), array(region), same=same)).to(cost.device)
+    with current_device(cost):
+        return backend.triton.maximin(cost, region, same=same)
 
 
-define("regions(Tensor mask, int radius) -> Tensor", _fake_regions, _run_regions)
-define("maximin(Tensor cost, Tensor region, bool same) -> Tensor", _fake_maximin, _run_maximin)
-
-
-def regions(mask: Tensor, radius: int) -> Tensor:
-    """Number the regions into which a mask divides windows.
-
-    Parameters
-    ----------
-    mask : Tensor, shape (N, *window), bool
-        True on the pixels that divide.
-    radius : int
-        By how many pixels the mask is dilated first, along the axes.
-
-    Returns
-    -------
-    Tensor, shape (N, *window), int32
-        0 on the dilated mask; elsewhere, the number of the region. Pixels that touch at corners belong to one region,
-        and no two regions of the batch have the same number. Computed on the CPU, wherever the mask is.
-    """
-    return torch.ops.gpuph.regions(mask, radius)
+define("maximin(Tensor cost, Tensor region, bool same) -> Tensor", _fake, _run)
 
 
 def maximin(cost: Tensor, region: Tensor, *, same: bool) -> Tensor:
@@ -68,6 +42,6 @@ def maximin(cost: Tensor, region: Tensor, *, same: bool) -> Tensor:
     Returns
     -------
     Tensor, shape (N, axes, *window), int64
-        Numbers of pairs, 0 for edges that decide none. Computed on the CPU, wherever the costs are.
+        Numbers of pairs, 0 for edges that decide none.
     """
     return torch.ops.gpuph.maximin(cost, region, same)

@@ -6,7 +6,9 @@ from .gather import gather, scatter, scatter_slopes
 from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
+from .maximin import maximin
 from .persistence import persistence
+from .regions import regions
 
 __all__ = [
     "cost",
@@ -15,7 +17,9 @@ __all__ = [
     "gather",
     "match",
     "matched_cost",
+    "maximin",
     "persistence",
+    "regions",
     "scatter",
     "scatter_slopes",
 ]

@@ -41,13 +41,17 @@ def new_trees(n: int, pixels: int, saddles: int, device: torch.device) -> Trees:
 
     Extrema and words are not initialised. Hints and counters are 0, and share memory, so that one launch clears both.
     """
-    short = pixels <= _ELDER.value and saddles * pixels <= _SADDLE.value
     extrema = torch.empty((n, pixels), dtype=torch.int32, device=device)
-    words = torch.empty((n, pixels + 1), dtype=torch.int32 if short else torch.int64, device=device)
+    words = torch.empty((n, pixels + 1), dtype=word_type(pixels, saddles * pixels), device=device)
     slots = pixels // _SHARING.value + 1
     zeros = torch.zeros(n * (COUNTERS.value + 2 * slots), dtype=torch.int32, device=device)
     counters, hints = zeros.split([n * COUNTERS.value, 2 * n * slots])
     return Trees(extrema, words, hints.view(torch.int64).view(n, slots), counters.view(n, COUNTERS.value))
+
+
+def word_type(pixels: int, saddles: int) -> torch.dtype:
+    """Return the dtype of words of windows with that number of pixels and a bound on the numbers of their saddles."""
+    return torch.int32 if pixels <= _ELDER.value and saddles <= _SADDLE.value else torch.int64
 
 
 @triton.jit

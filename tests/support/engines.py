@@ -147,6 +147,25 @@ def assert_same_distances(mask: Tensor, truncation: float, spacing: Sequence[flo
     assert found.dtype == torch.float32 and torch.equal(found, expected)
 
 
+def assert_same_regions(mask: Tensor, radius: int) -> None:
+    """Assert that Triton's regions of masks are the CPU's, with the same numbers."""
+    _assert_equal(torch.ops.gpuph.regions, mask, radius)
+
+
+def assert_same_maximin(cost: Tensor, region: Tensor) -> None:
+    """Assert that Triton's counts of pairs are the CPU's, within regions and between them."""
+    for same in (True, False):
+        _assert_equal(torch.ops.gpuph.maximin, cost, region, same)
+
+
+def _assert_equal(operator: Any, *arguments: Any) -> None:
+    with gpuph.use_kernels("cpu"):
+        expected = operator(*arguments)
+    with gpuph.use_kernels("triton"):
+        found = operator(*arguments)
+    assert found.dtype == expected.dtype and torch.equal(found, expected)
+
+
 class Launch(NamedTuple):
     """A launch that was recorded instead of made."""
 

@@ -68,6 +68,26 @@ DISTANCES: tuple[tuple[tuple[int, ...], float, float, tuple[float, ...]], ...] =
     ((0, 4, 5), 0.5, 3.0, (1.0, 1.0)),
 )
 
+# Windows of losses on connectivity.
+CONNECTED = ((1, 1), (1, 6), (5, 1), (2, 2), (13, 9), (31, 18), (1, 1, 1), (3, 3, 4), (1, 5, 6), (7, 8, 9))
+
+
+def costs(kind: str, window: tuple[int, ...], seed: int = 0, dtype: type = np.float32) -> np.ndarray:
+    """Return the costs (2, axes, *window) of the edges of two windows: ties of zeros of both signs, NaNs, and so on."""
+    rng = np.random.default_rng([seed, *window])
+    values = rng.standard_normal((2, len(window), *window)).astype(dtype)
+    if kind in ("ties", "special"):
+        values = np.round(2 * values) * rng.choice(np.array([-1, 1], dtype), values.shape)
+    if kind == "plateau":
+        values[:] = 3
+    if kind == "special":
+        values.flat[::3], values.flat[1::5], values.flat[2::7] = np.inf, -np.inf, np.nan
+        values.flat[3::11] = -values.flat[2]  # a NaN of the other sign
+    return values
+
+
+COSTS = ("noise", "ties", "plateau", "special")
+
 VOLUMES = (
     (1, 1, 1),
     (1, 1, 7),

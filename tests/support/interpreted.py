@@ -17,7 +17,9 @@ from .engines import (
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
+    assert_same_maximin,
     assert_same_pairs,
+    assert_same_regions,
     assert_same_slopes,
 )
 from .reduce_inputs import inputs_of, pairs_of
@@ -129,6 +131,17 @@ def test_distances_equal_the_cpu() -> None:
     for shape, density, truncation, spacing in inputs.DISTANCES:
         if np.prod(shape) < 1500:  # the interpreter scans one pixel at a time
             assert_same_distances(torch.from_numpy(inputs.masks(shape, density)), truncation, spacing)
+
+
+def test_regions_and_pairs_of_edges_equal_the_cpu() -> None:
+    for i, window in enumerate(((1, 1), (1, 6), (7, 5), (2, 3, 3))):
+        mask = torch.from_numpy(inputs.masks((2, *window), 0.15, i))
+        assert_same_regions(mask, i % 3)
+        for kind, dtype in (("noise", np.float64), ("special", np.float32)):
+            region = torch.randint(0, 4, (2, *window), dtype=torch.int32)
+            assert_same_maximin(torch.from_numpy(inputs.costs(kind, window, i, dtype)), region)
+    assert_same_regions(torch.zeros(0, 3, 4, dtype=torch.bool), 1)
+    assert_same_maximin(torch.zeros(0, 2, 3, 4), torch.zeros(0, 3, 4, dtype=torch.int32))
 
 
 @pytest.mark.parametrize(

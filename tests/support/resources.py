@@ -81,6 +81,12 @@ def launches() -> dict[str, Launch]:
         for shape, truncation in (((4, 512, 512), 20.0), ((4, 512, 512), 1e9), ((2, 32, 32, 32), 8.0)):
             mask = torch.empty(shape, dtype=torch.bool, device="meta")
             engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))
+        for window in ((32, 32), (181, 182), (48, 48, 48)):
+            for dtype in (torch.float32, torch.float64):
+                cost = torch.empty((2, len(window), *window), dtype=dtype, device="meta")
+                region = engine.regions(torch.empty((2, *window), dtype=torch.bool, device="meta"), 5)
+                for same in (False, True):
+                    engine.maximin(cost, region, same=same)
     by_variant = {}
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -153,6 +154,28 @@ def test_distance_maps_take_one_launch_per_axis(n: int, image: tuple[int, ...]) 
             len(image) - 1
         )
         assert counted.names == [] and found.shape == mask.shape and found.dtype == torch.float32
+
+
+REGIONS = ["unite", "find", "number"]
+MAXIMIN = ["order", "join", "find_parents", "add_up", "lay_out", "position", "count"]
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("image", [(256, 200), (96, 50, 48)])
+def test_connectivity_loss_stays_on_the_device(batch: int, image: tuple[int, ...]) -> None:
+    pred, target = (torch.empty(batch, 1, *image, device="meta") for _ in range(2))
+    pred.requires_grad_()
+    with stubbed() as forward, Counted() as counted_forward, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss = gpuph.ConnectivityLoss()(pred, target)
+    with stubbed() as backward, Counted() as counted_backward:
+        loss.backward()
+    names = [launch.stage for launch in forward]
+    assert names == ["spread"] * len(image) + REGIONS + 2 * MAXIMIN
+    assert backward == [] and not {"aten::_to_copy"} & {*counted_backward.names}
+    assert not any("cpu" in name or "item" in name or "nonzero" in name for name in counted_forward.names)
+    assert counted_forward.names.count("aten::sort.stable") + counted_forward.names.count("aten::sort") == 6
+    assert pred.grad is not None and pred.grad.shape == pred.shape
 
 
 @pytest.mark.parametrize("batch", [1, 16])

@@ -16,7 +16,9 @@ from support.engines import (
     assert_same_gather,
     assert_same_localized,
     assert_same_matching,
+    assert_same_maximin,
     assert_same_pairs,
+    assert_same_regions,
     assert_same_slopes,
 )
 
@@ -130,6 +132,16 @@ def test_distances_equal_the_cpu() -> None:
             mask = torch.from_numpy(inputs.masks(shape, density, seed)).cuda()
             assert_same_distances(mask, truncation, spacing)
             assert_same_distances(mask.transpose(1, 2), truncation, spacing)
+
+
+def test_regions_and_pairs_of_edges_equal_the_cpu() -> None:
+    for window in (*inputs.CONNECTED, (64, 64), (300, 257), (48, 48, 48)):
+        for radius in (0, 2, 5):
+            assert_same_regions(torch.from_numpy(inputs.masks((5, *window), 0.01, radius)).cuda(), radius)
+        for seed, kind in enumerate(inputs.COSTS):
+            for dtype in (np.float32, np.float64):
+                region = torch.randint(0, (2, 900)[seed % 2], (2, *window), dtype=torch.int32).cuda()
+                assert_same_maximin(torch.from_numpy(inputs.costs(kind, window, seed, dtype)).cuda(), region)
 
 
 def test_cuda_graph_of_distance_maps_replays_on_new_masks() -> None:

@@ -1,0 +1,193 @@
+"""Regions: the parts into which a thick mask divides windows.
+
+The mask is dilated along one axis after another: the distance of a pixel from the mask, counted along the axes, is the
+least sum of a distance along this axis and one along the axes before. A lock-free union-find then joins the pixels that
+are left: the parent of a pixel is an earlier pixel of its region, or itself, and only ever becomes an earlier one.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .runtime.launch import INTERPRETED, WARP
+
+_PIXELS = 1024 if INTERPRETED else 128  # that a program dilates
+_BLOCK = 1024 if INTERPRETED else WARP  # pixels of a program, one per lane, as each lane climbs on its own
+_FAR = tl.constexpr(2**30)  # farther than any distance
+
+# The neighbours that come before a pixel, by their numbers dx + 1 + 3 (dy + 1) + 9 (dz + 1), the nearest ones first.
+_EARLIER = sorted(range(13), key=lambda i: (sum(abs(part) for part in (i % 3 - 1, i // 3 % 3 - 1, i // 9 - 1)), i))
+_IN_PLANE = [i for i in _EARLIER if i >= 9]
+_ORDER3, _ORDER2 = (tl.constexpr(sum(i << 4 * k for k, i in enumerate(order))) for order in (_EARLIER, _IN_PLANE))
+# For each of them, a mask of 13 bits of those that are its own neighbours.
+_BESIDE = tl.constexpr(
+    sum(
+        1 << 13 * i + j
+        for i in range(13)
+        for j in range(13)
+        if all(abs(i // step % 3 - j // step % 3) <= 1 for step in (1, 3, 9))
+    )
+)
+
+
+def regions(mask: Tensor, radius: int) -> Tensor:
+    """Number the parts into which a mask divides N windows; see `gpuph.ops.regions`."""
+    region = torch.empty(mask.shape, dtype=torch.int32, device=mask.device)
+    if mask.numel() == 0:
+        return region
+    n, *window = mask.shape
+    pixels, rank = mask[0].numel(), len(window)
+    depth, height, width = (*[1] * (3 - rank), *window)
+    parent = _dilate(mask.contiguous().view(torch.uint8), radius)
+    blocks = triton.cdiv(pixels, _BLOCK)
+    sizes = depth, height, width, blocks
+    _unite[(n * blocks,)](parent, *sizes, RANK=rank, BLOCK=_BLOCK, num_warps=1)
+    root, first = torch.empty_like(parent), torch.empty_like(parent)
+    _find[(n * blocks,)](parent, root, first, pixels, blocks, BLOCK=_BLOCK, num_warps=1)
+    number = first.view(-1).cumsum(0, dtype=torch.int32)
+    _number[(n * blocks,)](root, number, region, pixels, blocks, BLOCK=_BLOCK, num_warps=1)
+    return region
+
+
+def _dilate(mask: Tensor, radius: int) -> Tensor:
+    """Return the pixel itself where the distance from a mask (N, *window) exceeds the radius, else -1."""
+    window, pixels = mask.shape[1:], mask[0].numel()
+    grid = (triton.cdiv(mask.numel(), _PIXELS),)
+    values, last = mask, False
+    for axis, size in enumerate(window):
+        last = axis == len(window) - 1 or radius == 0
+        out = torch.empty(mask.shape, dtype=torch.int32, device=mask.device)
+        step = mask.stride(axis + 1)
+        sizes = mask.numel(), pixels, size, step, radius, min(radius, size - 1)
+        _spread[grid](values, out, *sizes, MASK=axis == 0, LAST=last, BLOCK=_PIXELS, num_warps=4)
+        values = out
+        if last:
+            break
+    return values
+
+
+@triton.jit(
+    do_not_specialize=["total", "pixels", "size", "step", "radius", "reach"],
+    do_not_specialize_on_alignment=["values"],
+)
+def _spread(
+    values,  # [total] uint8 mask if MASK, else int32 distances along the axes before
+    out,  # [total] int32, written: distances, or the pixel itself or -1 if LAST
+    total,  # pixels of all windows
+    pixels,  # of a window
+    size,  # of the axis
+    step,  # from one pixel to the next along it
+    radius,
+    reach,  # how far along the axis pixels matter
+    MASK: tl.constexpr,
+    LAST: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Compute the distances of BLOCK pixels from those on their lines. Programs write different pixels."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    place = (i // step % size).to(tl.int32)
+    least = tl.full((BLOCK,), _FAR, tl.int32)
+    for offset in range(-reach, reach + 1):
+        there = (i < total) & (place + offset >= 0) & (place + offset < size)
+        value = tl.load(values + i + offset * step, mask=there, other=0)
+        far = tl.where(value != 0, 0, _FAR) if MASK else value
+        least = tl.where(there, tl.minimum(least, far + (offset if offset > 0 else -offset)), least)
+    if LAST:
+        least = tl.where(least > radius, (i % pixels).to(tl.int32), -1)
+    tl.store(out + i, least, mask=i < total)
+
+
+@triton.jit(do_not_specialize=["depth", "height", "width", "blocks"])
+def _unite(
+    parent,  # [N, D * H * W] int32, changed: -1 outside of regions
+    depth,
+    height,
+    width,
+    blocks,
+    RANK: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Unite BLOCK pixels of one window with neighbours that come before them.
+
+    A neighbour that is beside one with which the pixel has been united is left out, because these two are united
+    anyway. To unite two pixels, a lane climbs from both to roots, and lowers the parent of the later root to the
+    earlier one. If another lane has linked it meanwhile, the lane goes on with that link. Programs share nothing but
+    `parent`, by volatile reads and atomic minima; what was connected stays connected, so relaxed order is enough.
+    """
+    pixels = depth * height * width
+    parent += (tl.program_id(0) // blocks).to(tl.int64) * pixels
+    pixel = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
+    z, y, x = pixel // (height * width), pixel // width % height, pixel % width
+    there = pixel < pixels
+    there &= tl.load(parent + pixel, mask=there, other=-1, volatile=True) >= 0
+    united = tl.zeros_like(pixel)
+    for k in tl.static_range(13 if RANK == 3 else 4):
+        dz, dy, dx, bit, beside = _neighbour(k, RANK)
+        active = there & (z + dz >= 0) & (y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width)
+        active &= (united & beside) == 0
+        v = pixel + (dz * height + dy) * width + dx
+        active &= tl.load(parent + v, mask=active, other=-1, volatile=True) >= 0
+        united |= tl.where(active, bit, 0)
+        u = pixel + 0
+        while tl.max(active.to(tl.int32), 0) != 0:
+            p_u = tl.load(parent + u, mask=active, other=0, volatile=True)
+            p_v = tl.load(parent + v, mask=active, other=0, volatile=True)
+            m_roots = active & (p_u == u) & (p_v == v)
+            first, last = tl.minimum(u, v), tl.maximum(u, v)
+            before = tl.atomic_min(parent + last, first, mask=m_roots, sem="relaxed")
+            u = tl.where(m_roots, first, p_u)
+            v = tl.where(m_roots, tl.where(before == last, first, before), p_v)
+            active &= u != v
+
+
+@triton.jit
+def _neighbour(k: tl.constexpr, RANK: tl.constexpr):
+    """Return the steps to a neighbour, its bit, and the mask of those that are beside it."""
+    number: tl.constexpr = (_ORDER3 if RANK == 3 else _ORDER2) >> (4 * k) & 15
+    beside: tl.constexpr = (_BESIDE >> (13 * number)) & 0x1FFF
+    bit: tl.constexpr = 2**number
+    return number // 9 - 1, number // 3 % 3 - 1, number % 3 - 1, bit, beside
+
+
+@triton.jit(do_not_specialize=["pixels", "blocks"])
+def _find(
+    parent,  # [N, pixels] int32
+    root,  # [N, pixels] int32, written: the first pixel of the region, -1 outside of regions
+    first,  # [N, pixels] int32, written: 1 for the first pixel of a region, else 0
+    pixels,
+    blocks,
+    BLOCK: tl.constexpr,
+):
+    """Find the roots of BLOCK pixels of one window."""
+    window = (tl.program_id(0) // blocks).to(tl.int64) * pixels
+    pixel = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
+    there = pixel < pixels
+    at = tl.load(parent + window + pixel, mask=there, other=-1)
+    climbs = there & (at >= 0)
+    while tl.max(climbs.to(tl.int32), 0) != 0:
+        above = tl.load(parent + window + at, mask=climbs, other=0)
+        climbs &= above != at
+        at = tl.where(climbs, above, at)
+    tl.store(root + window + pixel, at, mask=there)
+    tl.store(first + window + pixel, (at == pixel).to(tl.int32), mask=there)
+
+
+@triton.jit(do_not_specialize=["pixels", "blocks"])
+def _number(
+    root,  # [N, pixels] int32
+    number,  # [N * pixels] int32: how many regions begin up to each pixel
+    region,  # [N, pixels] int32, written
+    pixels,
+    blocks,
+    BLOCK: tl.constexpr,
+):
+    """Write the numbers of BLOCK pixels of one window."""
+    window = (tl.program_id(0) // blocks).to(tl.int64) * pixels
+    pixel = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
+    there = pixel < pixels
+    at = tl.load(root + window + pixel, mask=there, other=-1)
+    found = tl.load(number + window + at, mask=there & (at >= 0), other=0)
+    tl.store(region + window + pixel, found, mask=there)
