@@ -151,7 +151,7 @@ def _list_pairs(
     TOP: tl.constexpr,
     RUN: tl.constexpr,
 ):
-    """List the pairs of every `programs`-th run of extrema of one window, in one dimension, in any order; see `append`."""
+    """List the pairs of every `programs`-th run of extrema of one window and dimension, in any order; see `append`."""
     dim, _, window, out, program = share_of(slots_0, slots_1, all_slots, programs, n_dims, order)
     x += window * pixels
     extrema += window * pixels

@@ -1,6 +1,6 @@
 """Merge: the elder rule over critical edges and minima, and over critical squares and maxima.
 
-The trees are those of images, see `image.merge`, but the two trees of a window take different cells: an edge that does
+The trees are those of images, but the two trees of a window take different cells: an edge that does
 not join two classes of minima closes a loop, and a square that does not join two classes of maxima ends one. A second
 launch marks the others.
 """
@@ -16,9 +16,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, OK, SQUARES, STATUS
-from ..image.merge import climb, join
 from ..runtime.launch import INTERPRETED, WARP, registers
-from ..tree import Trees, slots_of, unpacked
+from ..tree import Tree, Trees, climb, join, slots_of, unpacked
 from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, Stars
 from .trace import edge_bit, maxima_above, minima_below, parts_of, square_bit
 
@@ -123,6 +122,7 @@ def _merge(
     # This tree's order is that of values, reversed in T and for maxima, and then of positions, reversed for maxima.
     turn = 1 - 2 * of_maxima
     mirror = -turn if TOP else turn
+    of_window = Tree(values, tree, hints, first_slot, voxels, turn, mirror)
 
     if LOOPS:
         tl.store(used + window, 0, mask=(of_maxima == 0) & (program % programs == 0))
@@ -170,11 +170,9 @@ def _merge(
         while tl.sum(active.to(tl.int32), 0) > tl.where(head < end, FEW, 0):
             patience -= 1
             if patience < 0:
-                u = climb(u, saddle, value, active, values, tree, hints, first_slot, turn, mirror, False, EACH)
-                v = climb(v, saddle, value, active, values, tree, hints, first_slot, turn, mirror, False, EACH)
-            u, v, saddle, value, active = join(
-                u, v, saddle, value, active, values, tree, voxels, turn, mirror, False, EACH
-            )
+                u = climb(u, saddle, value, active, of_window, EACH)
+                v = climb(v, saddle, value, active, of_window, EACH)
+            u, v, saddle, value, active = join(u, v, saddle, value, active, of_window, EACH)
         busy = tl.max(active.to(tl.int32), 0)
 
 
