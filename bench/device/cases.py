@@ -206,7 +206,7 @@ class Maps(NamedTuple):
             pred = windows(self.kind, self.batch, self.shape, torch.float64)[:, None]
         if self.loss == "ConnectivityLoss":
             truth = truth.floor()  # 0 on some pixels, which divide the others
-        if self.loss in ("TopoLoss", "LikelihoodPHLoss", "BettiPriorLoss"):
+        if self.loss in ("TopoLoss", "LikelihoodPHLoss", "BettiPriorLoss", "MorseSkeletonLoss"):
             return (pred / 64).clamp(0, 1).to(self.dtype), (truth < 8).to(self.dtype)
         return pred.to(self.dtype), truth.to(self.dtype)
 
@@ -220,6 +220,8 @@ class Maps(NamedTuple):
             return gpuph.BettiPriorLoss({0: 1, 1: 2})
         if self.loss == "ConnectivityLoss":
             return gpuph.ConnectivityLoss(window=size, dilation=1)
+        if self.loss == "MorseSkeletonLoss":
+            return gpuph.MorseSkeletonLoss(window=size, min_persistence=1 / 128)
         loss_class: type[torch.nn.Module] = getattr(gpuph, self.loss)
         return loss_class(window=size)
 
@@ -237,7 +239,15 @@ LARGE_IMAGES = ((1, 300), (31, 33), (64, 64), (127, 65))
 SMALL_VOLUMES = ((1, 1, 1), (1, 5, 4), (5, 6, 4))
 LARGE_VOLUMES = ((1, 1, 90), (16, 17, 15), (32, 32, 32))
 MANY = 1024  # windows
-LOSSES = ("LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss", "TopoLoss", "BettiPriorLoss", "ConnectivityLoss")
+LOSSES = (
+    "LocalizedPHLoss",
+    "DistancePHLoss",
+    "LikelihoodPHLoss",
+    "TopoLoss",
+    "BettiPriorLoss",
+    "ConnectivityLoss",
+    "MorseSkeletonLoss",
+)
 
 
 def diagrams(rank: int, small: bool) -> list[Windows]:

@@ -227,12 +227,12 @@ def matchings() -> dict[str, list[dict[str, Any]]]:
 
 def other_losses() -> dict[str, list[dict[str, Any]]]:
     """Return the cases of losses with kernels of their own."""
-    size = gpuph.ConnectivityLoss.default_window[2]
-    maps = predictions(1, MAPS[0])
+    pred, target = predictions(1, MAPS[0])
+    size, title = gpuph.ConnectivityLoss.default_window[2], f"and its gradient, maps of {MAPS[0]} x {MAPS[0]}"
+    near = (1 - pred / pred.amax()).clamp(1e-3, 1 - 1e-3), (target == 0).to(pred.dtype)
     return {
-        f"ConnectivityLoss and its gradient, maps of {MAPS[0]} x {MAPS[0]}": [
-            loss_cost(*maps, gpuph.ConnectivityLoss(), size)
-        ]
+        f"ConnectivityLoss {title}": [loss_cost(pred, target, gpuph.ConnectivityLoss(), size)],
+        f"MorseSkeletonLoss {title}": [loss_cost(*near, gpuph.MorseSkeletonLoss(window=SIZE))],
     }
 
 

@@ -44,7 +44,7 @@ class MorseSkeletonLoss(WindowLoss):
     Warns
     -----
     UserWarning
-        Once, if maps are on a device other than the CPU: skeletons are computed on the CPU.
+        Once, if maps are volumes on a device other than the CPU: their skeletons are computed on the CPU.
         Once in a process, if `base` is the cross entropy and `pred` has values outside [0, 1], like logits, or `target`
         has, like a mask of 0 and 255. Checked on the CPU, outside of tracing, in the first batch.
 

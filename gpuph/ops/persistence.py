@@ -36,12 +36,13 @@ def rounded(number: float, dtype: torch.dtype) -> float:
     return ctypes.c_float(number).value if dtype == torch.float32 else number
 
 
-def check_cells(window: Sequence[int]) -> None:
+def check_cells(window: Sequence[int], *, of_skeleton: bool = False) -> None:
     """Raise if windows of that size have more cells than the Triton kernels can number.
 
     Saddles have numbers of 31 bits, 4 for each pixel or 12 for each voxel: enough for 23,170^2 pixels or 563^3 voxels.
+    In skeletons of images, there are 16 for each pixel.
     """
-    each, name, cells = {2: (4, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]
+    each, name, cells = {2: (16 if of_skeleton else 4, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]
     if each * math.prod(window) >= 2**31:
         raise ValueError(
             f"{name} on the GPU must have windows of less than 2^31 / {each} {cells}, border included, got"

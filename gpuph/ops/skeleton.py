@@ -9,9 +9,10 @@ from torch import Tensor
 
 from gpuph.kernels import cpu
 
-from .backend import array, warn_of_detour
+from . import backend
+from .backend import array, by_triton, current_device, warn_of_detour
 from .define import define
-from .persistence import rounded
+from .persistence import check_cells, rounded
 
 
 def _fake(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
@@ -19,8 +20,13 @@ def _fake(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor
 
 
 def _run(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
-    warn_of_detour(x, "skeletons")
-    mask = cpu.skeleton(array(x), rounded(min_persistence, x.dtype), manifolds)
+    least = rounded(min_persistence, x.dtype)
+    if by_triton(x) and x.dim() == 3:
+        check_cells(x.shape[1:], of_skeleton=True)
+        with current_device(x):
+            return backend.triton.skeleton(x, least)
+    warn_of_detour(x, "skeletons of volumes")
+    mask = cpu.skeleton(array(x), least, manifolds)
     return torch.from_numpy(mask).to(x.device)
 
 
@@ -46,6 +52,6 @@ def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Ten
     Returns
     -------
     Tensor, shape (N, *window), bool
-        False everywhere in a window that holds a NaN. Computed on the CPU, wherever the windows are.
+        False everywhere in a window that holds a NaN. Of volumes it is computed on the CPU, wherever they are.
     """
     return torch.ops.gpuph.skeleton(x, min_persistence, manifolds)

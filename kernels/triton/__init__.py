@@ -3,6 +3,7 @@
 from .distance_map import distance_map
 from .framed import framed_persistence
 from .gather import gather, scatter, scatter_slopes
+from .image.skeleton import skeleton
 from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
@@ -22,4 +23,5 @@ __all__ = [
     "regions",
     "scatter",
     "scatter_slopes",
+    "skeleton",
 ]

@@ -153,7 +153,9 @@ def _trace_alone(ways, edges, ends, counters, height, width, programs, BLOCK: tl
     n = tl.load(counters + EDGES)
     share = tl.maximum(tl.cdiv(n, programs), BLOCK)  # distributed as in `merge`
     head = tl.program_id(0) * share
-    trace(edges, ends, head, tl.minimum(head + share, n), tl.arange(0, BLOCK), ways, height, width, True, 0)
+    trace(
+        ways, edges, ends, head, tl.minimum(head + share, n), tl.arange(0, BLOCK), ways, height, width, True, 0, False
+    )
 
 
 def test_scratch_is_the_peak_of_memory_that_is_freed_again() -> None:

@@ -158,6 +158,11 @@ def assert_same_maximin(cost: Tensor, region: Tensor) -> None:
         _assert_equal(torch.ops.gpuph.maximin, cost, region, same)
 
 
+def assert_same_skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int] = (1,)) -> None:
+    """Assert that Triton's skeletons are the CPU's."""
+    _assert_equal(torch.ops.gpuph.skeleton, x, min_persistence, list(manifolds))
+
+
 def _assert_equal(operator: Any, *arguments: Any) -> None:
     with gpuph.use_kernels("cpu"):
         expected = operator(*arguments)

@@ -20,6 +20,7 @@ from .engines import (
     assert_same_maximin,
     assert_same_pairs,
     assert_same_regions,
+    assert_same_skeleton,
     assert_same_slopes,
 )
 from .reduce_inputs import inputs_of, pairs_of
@@ -142,6 +143,15 @@ def test_regions_and_pairs_of_edges_equal_the_cpu() -> None:
             assert_same_maximin(torch.from_numpy(inputs.costs(kind, window, i, dtype)), region)
     assert_same_regions(torch.zeros(0, 3, 4, dtype=torch.bool), 1)
     assert_same_maximin(torch.zeros(0, 2, 3, 4), torch.zeros(0, 3, 4, dtype=torch.int32))
+
+
+@pytest.mark.parametrize("kind", ["noise", "integers", "infinities"])
+def test_skeletons_equal_the_cpu(kind: str) -> None:
+    for i, shape in enumerate(((1, 1), (1, 7), (7, 9))):
+        assert_same_skeleton(batch(kind, shape, dtype=(np.float32, np.float64)[i % 2]), 0.3)
+    x = batch(kind, (5, 6), 2)
+    x[1, 2, 3] = float("nan")
+    assert_same_skeleton(x, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,10 @@ def launches() -> dict[str, Launch]:
         for shape, truncation in (((4, 512, 512), 20.0), ((4, 512, 512), 1e9), ((2, 32, 32, 32), 8.0)):
             mask = torch.empty(shape, dtype=torch.bool, device="meta")
             engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))
-        for window in ((32, 32), (181, 182), (48, 48, 48)):
-            for dtype in (torch.float32, torch.float64):
+        for dtype in (torch.float32, torch.float64):
+            for size in (64, 200):
+                engine.skeleton(torch.empty((2, size, size), dtype=dtype, device="meta"), 0.1)
+            for window in ((32, 32), (181, 182), (48, 48, 48)):
                 cost = torch.empty((2, len(window), *window), dtype=dtype, device="meta")
                 region = engine.regions(torch.empty((2, *window), dtype=torch.bool, device="meta"), 5)
                 for same in (False, True):

@@ -21,6 +21,7 @@ from ..counters import COUNTERS, EDGES, OK, STATUS
 from ..runtime.launch import INTERPRETED, WARP
 from ..tree import Tree, Trees, climb, join, slots_of, unpacked
 from .gradient import EACH, EACH_LOG2, ROWS, Gradient
+from .steepest import STEEPEST_EACH, STEEPEST_LOG2, Steepest
 from .trace import ascents, trace
 
 _BLOCK = 1024 if INTERPRETED else WARP  # edges that a program joins at a time: one per lane, so loops need no barrier
@@ -29,15 +30,16 @@ _SHARE = 2  # least number of edges per lane: a block goes on until its slowest 
 _PIXELS_PER_PROGRAM = 16 * _SHARE * _BLOCK  # one edge in 16 pixels is usual; a program with more takes them in turn
 
 
-def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, v_dims: Sequence[int]) -> None:
+def merge(x: Tensor, found: Gradient | Steepest, trees: Trees, top: bool, v_dims: Sequence[int]) -> None:
     """Grow the merge trees of images in the dimensions of V that are wanted: 0 for the minima, 1 for the maxima.
 
     Parameters
     ----------
     x : Tensor, shape (N, H, W)
     found, trees
-        The results of `gradient`. The words of `trees` are changed: that of an extremum holds its edge and its elder,
-        or the extremum itself if its class never dies. If both are wanted, the edges of `found` are changed too.
+        The results of `gradient`, or of `steepest_gradient` if not `top`. The words of `trees` are changed: that of an
+        extremum holds its edge and its elder, or the extremum itself if its class never dies. If both are wanted, the
+        edges of `found` are changed too.
     """
     n, height, width = x.shape
     edges, both = found.edges, len(v_dims) == 2
@@ -45,17 +47,21 @@ def merge(x: Tensor, found: Gradient, trees: Trees, top: bool, v_dims: Sequence[
     ends = torch.empty_like(edges, dtype=trees.words.dtype)
     for dim in sorted(v_dims):
         if n:
-            ways = ascents(found.squares, height) if dim == 1 else found.descents
+            if isinstance(found, Steepest):
+                ways = found.ascents if dim == 1 else found.descents
+            else:
+                ways = ascents(found.squares, height) if dim == 1 else found.descents
             lists = x, ways, edges, ends, trees.words, trees.hints, trees.counters
             sizes = height, width, edges.shape[1], programs
-            meta = {"TOP": top, "DIM": dim, "BOTH": both, "BLOCK": _BLOCK, "SHARE": _SHARE}
+            meta = {"TOP": top, "DIM": dim, "BOTH": both, "STEEPEST": isinstance(found, Steepest)}
+            meta |= {"BLOCK": _BLOCK, "SHARE": _SHARE}
             _merge[(n * programs,)](*lists, *sizes, **meta, num_warps=1)
 
 
 @triton.jit(do_not_specialize=["height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])
 def _merge(
     values,  # [N, H, W] float32 or float64
-    ways,  # [N, strips, W] or [N, strips, W + 1] int32: descents or ascents
+    ways,  # [N, strips, W] or [N, strips, W + 1] int32: descents or ascents; a word for each cell if STEEPEST
     edges,  # [N, most] int32, changed if BOTH: -1 for those that are of no use to the maxima
     ends,  # [N, most] int32 or int64, scratch: the extrema where the two paths of an edge end
     tree,  # [N, H * W + 1] int32 or int64, changed
@@ -68,6 +74,7 @@ def _merge(
     TOP: tl.constexpr,
     DIM: tl.constexpr,
     BOTH: tl.constexpr,
+    STEEPEST: tl.constexpr,
     BLOCK: tl.constexpr,
     SHARE: tl.constexpr,
 ):
@@ -84,13 +91,15 @@ def _merge(
     pixels = height * width
     rows, columns = height + DIM, width + DIM  # of the cells that paths go through
     values += window * pixels
-    ways += window * (tl.cdiv(rows, ROWS) * columns)
+    ways += window * ((rows if STEEPEST else tl.cdiv(rows, ROWS)) * columns)
     edges += window * most
     ends += window * most
     tree += window * (pixels + 1)
     # The order here is that of values, reversed in T and for maxima, and then of positions, reversed for maxima.
     turn: tl.constexpr = 1 - 2 * DIM
     mirror: tl.constexpr = -turn if TOP else turn
+    each: tl.constexpr = STEEPEST_EACH if STEEPEST else EACH
+    LOG2: tl.constexpr = STEEPEST_LOG2 if STEEPEST else EACH_LOG2
 
     n = tl.load(counters + window * COUNTERS + EDGES)
     n = tl.where(tl.load(counters + window * COUNTERS + STATUS) == OK, n, 0)
@@ -100,7 +109,7 @@ def _merge(
     lane = tl.arange(0, BLOCK)
     if BOTH and DIM == 1:
         end = _compact(edges, head, end, lane)
-    trace(edges, ends, head, end, lane, ways, height, width, TOP, DIM)
+    trace(values, edges, ends, head, end, lane, ways, height, width, TOP, DIM, STEEPEST)
     tl.debug_barrier()  # a warp may have more threads than a block has lanes, and another thread has written `ends`
 
     i = head + lane - BLOCK
@@ -119,15 +128,15 @@ def _merge(
             saddle = tl.where(m_next, tl.load(edges + i, mask=m_next, other=0), saddle)
             a, b = unpacked(tl.load(ends + i, mask=m_next, other=0))
             u, v = tl.where(m_next, a, u), tl.where(m_next, b, v)
-            own_value = tl.load(values + (saddle >> EACH_LOG2), mask=m_next, other=0.0) * mirror
+            own_value = tl.load(values + (saddle >> LOG2), mask=m_next, other=0.0) * mirror
             value = tl.where(m_next, own_value, value)
             active |= m_next
         m_joins = active
         patience -= 1
         if patience < 0:
-            u = climb(u, saddle, value, active, of_window, EACH)
-            v = climb(v, saddle, value, active, of_window, EACH)
-        u, v, saddle, value, active = join(u, v, saddle, value, active, of_window, EACH)
+            u = climb(u, saddle, value, active, of_window, each)
+            v = climb(v, saddle, value, active, of_window, each)
+        u, v, saddle, value, active = join(u, v, saddle, value, active, of_window, each)
         if BOTH and DIM == 0:
             tl.store(edges + i, tl.where(u == v, saddle, -1), mask=m_joins & (active == 0))
         busy = tl.max(tl.where(active, 1, tl.where(i + BLOCK < end, 2, 0)), 0)

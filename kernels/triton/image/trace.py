@@ -15,7 +15,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..tree import packed
-from .gradient import EACH, EACH_LOG2, NORTH, ROWS, ROWS_LOG2, SOUTH, WEST
+from .gradient import EACH, EACH_LOG2, NORTH, ROWS, ROWS_LOG2, SOUTH, WEST, lower
+from .steepest import EAST, STEEPEST_LOG2
 
 _BLOCK = 128  # words of ascents that a program writes
 _CELLS = tl.constexpr(0x01010101)  # a pixel's cells in a word of planes that is shifted by its row; see `gradient`
@@ -85,35 +86,43 @@ def _row_above(word, above):
 
 @triton.jit
 def trace(
+    values,  # [H, W] float32 or float64, read if STEEPEST
     edges,  # [most] int32
     ends,  # [most] int32 or int64, written: both extrema of an edge, packed like a link
     head,
     end,
     lane,  # [BLOCK] int32
-    ways,  # [strips, W] or [strips, W + 1] int32: descents or ascents
+    ways,  # [strips, W] or [strips, W + 1] int32: descents or ascents; a word for each cell if STEEPEST
     height,
     width,
     TOP: tl.constexpr,
     DIM: tl.constexpr,
+    STEEPEST: tl.constexpr,
 ):
     """Trace the edges from head to end of one window to minima (DIM 0) or to maxima (DIM 1)."""
     for start in range(head, end, lane.shape[0]):
         i = start + lane
         edge = tl.load(edges + i, mask=i < end, other=0)
-        owner, direction = edge >> EACH_LOG2, edge & (EACH - 1)
+        owner, direction = edge >> (STEEPEST_LOG2 if STEEPEST else EACH_LOG2), edge & (EACH - 1)
         y, x = owner // width, owner % width
         if DIM == 0:
             y_b = y + tl.where(direction == NORTH, -1, tl.where(direction == SOUTH, 1, 0))
             x_b = x + tl.where(direction == WEST, -1, 0)
+            if STEEPEST:
+                x_b += (direction == EAST).to(tl.int32)
         else:
             # The squares on both sides of the edge: one to the pixel's north-west or west, the other across the edge.
             y_b, x_b = tl.where(direction == NORTH, y, y + 1), tl.where(direction == WEST, x, x + 1)
             y = tl.where(direction == SOUTH, y + 1, y)
+            if STEEPEST:
+                x += (direction == EAST).to(tl.int32)
         # Descending paths in V stay inside, and ascents cover the squares that are partly outside.
         leaves: tl.constexpr = DIM == 0 and TOP
-        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + DIM, width + DIM, leaves)
+        y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + DIM, width + DIM, leaves, STEEPEST)
         a = _extremum(y_a, x_a, height, width, TOP, DIM)
         b = _extremum(y_b, x_b, height, width, TOP, DIM)
+        if STEEPEST and DIM == 1:
+            a, b = _owner(values, a, i < end, height, width), _owner(values, b, i < end, height, width)
         tl.store(ends + i, packed(a, b, ends.dtype.element_ty), mask=i < end)
 
 
@@ -128,25 +137,42 @@ def _extremum(y, x, height, width, TOP: tl.constexpr, DIM: tl.constexpr):
 
 
 @triton.jit
-def follow(y_a, x_a, y_b, x_b, walks, ways, height, width, LEAVES: tl.constexpr):
+def _owner(values, square, there, height, width):
+    """Return the latest corners of squares, given by their south-eastern corners, in V; the outside stays H * W."""
+    there &= square < height * width
+    p = values + square
+    nw, ne = tl.load(p - width - 1, mask=there, other=0.0), tl.load(p - width, mask=there, other=0.0)
+    sw, se = tl.load(p - 1, mask=there, other=0.0), tl.load(p, mask=there, other=0.0)
+    # Of equal corners the one with the larger index is later.
+    north = tl.where(lower(nw, ne, True, False), square - width, square - width - 1)
+    south = tl.where(lower(sw, se, True, False), square, square - 1)
+    later = lower(tl.where(north == square - width, ne, nw), tl.where(south == square, se, sw), True, False)
+    return tl.where(there, tl.where(later, south, north), square)
+
+
+@triton.jit
+def follow(y_a, x_a, y_b, x_b, walks, ways, height, width, LEAVES: tl.constexpr, STEEPEST: tl.constexpr):
     """Follow the paths of two cells at the same time to their ends.
 
     walks : the lanes that have cells. ways : [strips, width] int32, planes of a grid of height * width cells, which
-    paths leave only if LEAVES.
+    paths leave only if LEAVES; [height, width] if STEEPEST.
     """
     walks_a, walks_b = walks, walks
     while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
-        y_a, x_a, walks_a = _step(y_a, x_a, walks_a, ways, height, width, LEAVES)
-        y_b, x_b, walks_b = _step(y_b, x_b, walks_b, ways, height, width, LEAVES)
+        y_a, x_a, walks_a = step(y_a, x_a, walks_a, ways, height, width, LEAVES, STEEPEST)
+        y_b, x_b, walks_b = step(y_b, x_b, walks_b, ways, height, width, LEAVES, STEEPEST)
     return y_a, x_a, y_b, x_b
 
 
 @triton.jit
-def _step(y, x, walks, ways, height, width, LEAVES: tl.constexpr):
+def step(y, x, walks, ways, height, width, LEAVES: tl.constexpr, STEEPEST: tl.constexpr):
     """Take a step, and return the position and whether the path may go on. All paths end outside the grid."""
     if LEAVES:
         walks &= inside(y, x, height, width)
-    way = (tl.load(ways + (y >> ROWS_LOG2) * width + x, mask=walks, other=0) >> (y & (ROWS - 1))) & _CELLS
+    if STEEPEST:
+        way = tl.load(ways + y * width + x, mask=walks, other=0)
+    else:
+        way = (tl.load(ways + (y >> ROWS_LOG2) * width + x, mask=walks, other=0) >> (y & (ROWS - 1))) & _CELLS
     return y + ((way * _IN_Y) >> 24), x + ((way * _IN_X) >> 24), way != 0
 
 

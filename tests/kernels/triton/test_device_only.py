@@ -178,6 +178,24 @@ def test_connectivity_loss_stays_on_the_device(batch: int, image: tuple[int, ...
     assert pred.grad is not None and pred.grad.shape == pred.shape
 
 
+SKELETON = ["steepest_gradient", "merge", "merge", "select", "prune", "mark_paths"]
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_morse_skeleton_loss_of_images_stays_on_the_device(batch: int) -> None:
+    pred, target = (torch.empty(batch, 1, 256, 200, device="meta") for _ in range(2))
+    pred.requires_grad_()
+    with stubbed() as forward, Counted() as counted_forward, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss = gpuph.MorseSkeletonLoss(base=lambda p, t: (p - t) ** 2)(pred, target)
+    with stubbed() as backward:
+        loss.backward()
+    assert [launch.stage for launch in forward] == [f"image {stage}" for stage in SKELETON]
+    assert backward == []
+    assert not any("cpu" in name or "item" in name or "nonzero" in name for name in counted_forward.names)
+    assert pred.grad is not None and pred.grad.shape == pred.shape
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize("dims", [(1,), (0, 1)])
 def test_loss_and_backward_stay_on_the_device(batch: int, dims: tuple[int, ...]) -> None:

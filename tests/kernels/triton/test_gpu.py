@@ -19,6 +19,7 @@ from support.engines import (
     assert_same_maximin,
     assert_same_pairs,
     assert_same_regions,
+    assert_same_skeleton,
     assert_same_slopes,
 )
 
@@ -142,6 +143,14 @@ def test_regions_and_pairs_of_edges_equal_the_cpu() -> None:
             for dtype in (np.float32, np.float64):
                 region = torch.randint(0, (2, 900)[seed % 2], (2, *window), dtype=torch.int32).cuda()
                 assert_same_maximin(torch.from_numpy(inputs.costs(kind, window, seed, dtype)).cuda(), region)
+
+
+@pytest.mark.parametrize("kind", inputs.KINDS)
+def test_skeletons_equal_the_cpu(kind: str) -> None:
+    for shape in (*inputs.SIZES, (64, 64), (300, 257)):
+        for dtype in (np.float32, np.float64):
+            for threshold in (0.0, 0.1, 1.0):
+                assert_same_skeleton(batch(kind, shape, 5, dtype), threshold)
 
 
 def test_cuda_graph_of_distance_maps_replays_on_new_masks() -> None:
