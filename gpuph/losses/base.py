@@ -17,7 +17,7 @@ from gpuph.kernels import Tiling
 
 from .. import checks, debug
 from ..windows import cut_windows, tile
-from . import inputs
+from . import inputs, region
 
 
 class Maps(NamedTuple):
@@ -69,11 +69,16 @@ class WindowLoss(torch.nn.Module, ABC):
     ------
     TypeError, ValueError
         If a setting is not one of those above. In a call: if `pred` and `target` are not floating-point tensors of the
-        same shape, (B, 1, H, W) or (B, 1, D, H, W), on the same device, or hold a NaN. On devices other than the CPU,
-        errors in values are deferred: a NaN makes the loss NaN, and raises only with `gpuph.set_debug(True)`.
+        same shape, (B, 1, H, W) or (B, 1, D, H, W), on the same device, or hold a NaN inside `mask`; or if `mask` is
+        not a bool tensor that broadcasts to their shape. On devices other than the CPU, errors in values are deferred:
+        a NaN makes the loss NaN, and raises only with `gpuph.set_debug(True)`.
 
     Notes
     -----
+    A sum over pixels can leave some of them out, but topology cannot: cutting them out would make holes. So prediction
+    and truth are made equal outside of a region of interest. Curves that continue there as the truth has them connect
+    both in the same way. A window that is wholly outside compares the truth with itself, and counts in the mean.
+
     Losses and gradients are in the dtype of the maps, but in float32 for half precision.
 
     Examples
@@ -124,7 +129,7 @@ class WindowLoss(torch.nn.Module, ABC):
         """
         return True
 
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+    def forward(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute the loss.
 
         Parameters
@@ -133,24 +138,33 @@ class WindowLoss(torch.nn.Module, ABC):
             Predicted maps.
         target : Tensor, of pred's shape
             True maps, floating point; also bool or integers if `takes_masks`.
+        mask : Tensor, of pred's shape or one that broadcasts to it, bool, optional
+            The region of interest: True on the pixels that count. Elsewhere, the truth replaces the prediction, so that
+            the loss does not depend on the prediction and the gradient is 0. Values that no truth has, which are NaN
+            and integers other than 0 and 1, are background there: 0 if `takes_masks`, and otherwise the largest value
+            of the image.
 
         Returns
         -------
         Tensor
             A scalar, or shape (B, windows) if reduction="none".
         """
-        return reduce_windows(self._per_window(pred, target), self.reduction)
+        return reduce_windows(self._per_window(pred, target, mask), self.reduction)
 
-    def _per_window(self, pred: Tensor, target: Tensor) -> Tensor:
+    def _per_window(self, pred: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Check the maps, and return the losses of their windows, shape (B, windows)."""
         inputs.pair(pred, target, masks=self.takes_masks)
+        if mask is not None:
+            mask = region.checked(mask, pred)
+            target = region.fill_unknown(target, mask, masks=self.takes_masks)
         if debug.checks_now(target):
             inputs.binary("target", target)
+        pred, target = promote(pred, target)
+        if mask is not None:
+            pred = region.replace_outside(pred, target, mask)
         if not self._hinted and debug.is_eager_cpu(pred):
             self._hinted = self._hint(pred, target)
-        tiling = self._tiling(pred.shape[2:])
-        pred, target = promote(pred, target)
-        maps = Maps(pred.flatten(0, 1), target.flatten(0, 1), tiling)
+        maps = Maps(pred.flatten(0, 1), target.flatten(0, 1), self._tiling(pred.shape[2:]))
         loss, status, capacity = self.compare(maps)
         if status is None:
             status = nan_status(*maps.windows())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import checks, debug, hints
 from ..persistence import diagrams_of
-from . import inputs
+from . import inputs, region
 from .base import checked_windows, promote, reduce_windows, show_settings, sum_bars
 
 
@@ -36,8 +36,9 @@ class BettiPriorLoss(torch.nn.Module):
     ------
     TypeError, ValueError
         If a setting is not one of those above. In a call: if `pred` is not a floating-point tensor of shape
-        (B, 1, H, W) or (B, 1, D, H, W), does not have the dimensions of `betti`, or holds a NaN. On other devices than
-        the CPU, a NaN makes the loss NaN, and raises only with `gpuph.set_debug(True)`.
+        (B, 1, H, W) or (B, 1, D, H, W), does not have the dimensions of `betti`, or holds a NaN inside `mask`; or if
+        `mask` is not a bool tensor that broadcasts to its shape. On other devices than the CPU, a NaN makes the loss
+        NaN, and raises only with `gpuph.set_debug(True)`.
 
     Warns
     -----
@@ -101,28 +102,33 @@ class BettiPriorLoss(torch.nn.Module):
         self.reduction = checks.reduction(reduction)
         self.capacity = checks.capacity(capacity)
 
-    def forward(self, pred: Tensor) -> Tensor:
+    def forward(self, pred: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute the loss.
 
         Parameters
         ----------
         pred : Tensor, shape (B, 1, H, W) or (B, 1, D, H, W), floating point
             Predicted probabilities, from 0 to 1.
+        mask : Tensor, of pred's shape or one that broadcasts to it, bool, optional
+            The region of interest: True on the pixels that count. The others are background, of probability 0, and the
+            Betti numbers are those of the object inside the region.
 
         Returns
         -------
         Tensor
             A scalar, or shape (B,) if reduction="none"; in squared probabilities.
         """
-        return reduce_windows(self._per_window(pred), self.reduction)
+        return reduce_windows(self._per_window(pred, mask), self.reduction)
 
-    def _per_window(self, pred: Tensor) -> Tensor:
+    def _per_window(self, pred: Tensor, mask: Tensor | None = None) -> Tensor:
         """Check the maps, and return the losses of the images, each of which is one window, shape (B,)."""
         inputs.maps("pred", pred)
         dims = checks.dims([*self.betti], pred.dim() - 2, "betti's dimensions")
-        if debug.is_eager_cpu(pred) and not self._hinted:
-            self._hinted = hints.probabilities("pred", pred)
         (x,) = promote(pred)
+        if mask is not None:
+            x = x.masked_fill(~region.checked(mask, pred), 0.0)
+        if debug.is_eager_cpu(x) and not self._hinted:
+            self._hinted = hints.probabilities("pred", x)
         diagrams = diagrams_of(-x[:, 0], dims, self.construction, capacity=self.capacity)
         loss = x.new_zeros(len(x))
         for dim, bars in diagrams.items():

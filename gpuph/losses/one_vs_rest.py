@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from .. import checks, debug, hints
-from . import inputs
+from .. import checks, hints
+from . import inputs, labels, region
 from .base import WindowLoss, promote, reduce_windows, show_settings
 from .betti import BettiPriorLoss
 
@@ -139,7 +138,7 @@ class OneVsRest(torch.nn.Module):
             if is_set and not (isinstance(loss, WindowLoss) and loss.takes_masks):
                 raise ValueError(f"{name} needs a loss that takes masks, got {type(loss).__name__}")
 
-    def forward(self, pred: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(self, pred: Tensor, target: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Compute the loss.
 
         Parameters
@@ -149,6 +148,9 @@ class OneVsRest(torch.nn.Module):
         target : Tensor, of pred's shape, or shape (B, 1, ...) with `to_onehot_y`
             Masks or distance maps of the classes, or labels. Masks and labels may be floating point, bool or integers,
             distance maps floating point. None for `BettiPriorLoss`.
+        mask : Tensor, shape (B, 1, ...) or one that broadcasts to it, bool, optional
+            The region of interest of all classes: True on the pixels that count. The others are ignored as those of
+            `ignore_index` are; see the loss for values that no truth has. They may have unknown labels.
 
         Returns
         -------
@@ -163,20 +165,24 @@ class OneVsRest(torch.nn.Module):
             without = ", without the background" if first else ""
             raise ValueError(f"weight must have one number for each of {classes} classes{without}, got {self.weight}")
 
+        if mask is not None:
+            mask = region.checked(mask, pred)
+
         if isinstance(self.loss, BettiPriorLoss):
             if target is not None:
                 raise TypeError(f"target must be None for BettiPriorLoss, got {checks.shown(target)}")
-            values = self.loss._per_window(_fold(self._activate(pred, None)[:, first:]))
+            pred = self._activate(pred, None if mask is None else ~mask)[:, first:]
+            values = self.loss._per_window(_fold(pred), None if mask is None else _fold(mask.expand(pred.shape)))
         else:
-            masks, ignored = self._separate(pred, target)
+            masks, ignored = self._separate(pred, target, mask)
             masks, pred = masks[:, first:], self._activate(pred, ignored)[:, first:]
             if ignored is not None:
                 pred, truth = promote(pred, masks)
-                pred = truth.detach().where(ignored, pred)
+                pred = region.replace_outside(pred, truth, ~ignored)
             values = self.loss._per_window(_fold(pred), _fold(masks))
         return reduce_windows(self._weigh(values.view(images, classes, *values.shape[1:])), self.reduction)
 
-    def _separate(self, pred: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _separate(self, pred: Tensor, target: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return the truth of each class, shape (B, C, *image), and which pixels are ignored, shape (B, 1, *image)."""
         assert isinstance(self.loss, WindowLoss)
         if target is None:
@@ -190,12 +196,16 @@ class OneVsRest(torch.nn.Module):
             hint = "; labels need to_onehot_y=True" if target.shape[1:2] == (1,) and not self.to_onehot_y else ""
             raise ValueError(f"target must have the shape {expected}, {what} pred, got {tuple(target.shape)}{hint}")
 
-        ignored = None if self.ignore_index is None else _equal_to(target, self.ignore_index)
-        if labelled:
-            return _one_hot(target, channels, ignored), ignored
-        if ignored is not None and channels == 1:
-            target = target.masked_fill(ignored, 0)
-        return target, ignored
+        labelled_ignored = None if self.ignore_index is None else labels.equal_to(target, self.ignore_index)
+        if labelled_ignored is not None and channels == 1:
+            target = target.masked_fill(labelled_ignored, 0)
+        if mask is None:
+            ignored = labelled_ignored
+        else:
+            ignored = ~mask if labelled_ignored is None else labelled_ignored | ~mask
+            if not labelled:
+                target = region.fill_unknown(target, mask, masks=self.loss.takes_masks)
+        return (labels.one_hot(target, channels, ignored) if labelled else target), ignored
 
     def _activate(self, pred: Tensor, ignored: Tensor | None) -> Tensor:
         """Return the activated prediction."""
@@ -236,29 +246,3 @@ def _applies(setting: str, is_set: bool, channels: int) -> bool:
 def _fold(x: Tensor) -> Tensor:
     """Fold the classes of maps (B, C, *image) into the batch, shape (B C, 1, *image)."""
     return x.flatten(0, 1).unsqueeze(1)
-
-
-def _equal_to(target: Tensor, label: int) -> Tensor:
-    """Return which pixels have a label, shape (B, 1, *image), in labels (B, 1, *image) or masks (B, C, *image)."""
-    channels = target.shape[1]
-    if channels == 1:
-        # Compare with a tensor of int64, since a number is converted to the dtype of `target`: -1 to 255 for bytes.
-        return target == torch.full((1,), label, device=target.device)
-    if 0 <= label < channels:
-        return target[:, label, None] > 0.5
-    return (target == 0).all(dim=1, keepdim=True)
-
-
-def _one_hot(labels: Tensor, classes: int, ignored: Tensor | None) -> Tensor:
-    """Return the masks (B, C, *image) of labels (B, 1, *image), with NaN at unknown labels; on the CPU, those raise."""
-    numbers = torch.arange(classes, device=labels.device).view(-1, *[1] * (labels.dim() - 2))
-    masks = labels == numbers
-    known = masks.any(dim=1, keepdim=True)
-    if ignored is not None:
-        known = known | ignored
-    if not debug.checks_now(labels):
-        return masks.float().masked_fill(~known, math.nan)
-    if not known.all():
-        found = labels[~known][0].item()
-        raise ValueError(f"target must hold the labels of {classes} classes, from 0 to {classes - 1}, got {found}")
-    return masks

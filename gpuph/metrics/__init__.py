@@ -13,6 +13,10 @@ bounding box. Positions are in pixels. Two graphs may also be in another unit, s
 origin; distances are then in that unit. Where points are drawn at random, the result depends on the order of nodes and
 edges, but not on the names of nodes.
 
+All metrics take a region of interest, `mask`: a mask that is True where the inputs count, for one image or each. What
+lies outside is background in both inputs, and graphs are clipped, with new nodes where edges leave the region. A metric
+adds up lengths, junctions or windows, and those outside must not count. Two graphs with a region are in pixels of it.
+
 All metrics raise TypeError if an input is neither a bool tensor nor an undirected graph. They raise ValueError if the
 masks differ in shape or device, a mask has another shape than those above, a node has no valid position, a path does
 not lead from one node of its edge to the other, or the graphs differ in their number of axes.

@@ -35,6 +35,8 @@ def apls(
     metres_per_pixel: float = 1.0,
     points: int | None = 500,
     seed: int = 0,
+    *,
+    mask: Tensor | None = None,
 ) -> APLS:
     """Compare the lengths of shortest paths in two graphs.
 
@@ -57,6 +59,8 @@ def apls(
         The largest number of control points. If there are more, this number is drawn at random; None uses all.
     seed : int
         The seed of the random generator.
+    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+        The region of interest: see `gpuph.metrics`.
 
     Returns
     -------
@@ -89,7 +93,8 @@ def apls(
     >>> [round(value, 3) for value in result]
     [0.5, 0.333, 1.0]
     """
-    return measure(pred, target, APLSSettings.checked(spacing, snap, metres_per_pixel, points, seed)).result()
+    settings = APLSSettings.checked(spacing, snap, metres_per_pixel, points, seed)
+    return measure(pred, target, settings, mask).result()
 
 
 class APLSSettings(NamedTuple):
@@ -134,11 +139,13 @@ class APLSTotals(NamedTuple):
         )
 
 
-def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: APLSSettings) -> APLSTotals:
+def measure(
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: APLSSettings, mask: Tensor | None = None
+) -> APLSTotals:
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
     sums = np.zeros(len(APLSTotals._fields))
-    for graphs in as_graphs(pred, target):
+    for graphs in as_graphs(pred, target, mask):
         sums += _compare(*networks(*graphs, settings.metres_per_pixel), settings, rng)
     return APLSTotals(*sums.tolist())
 

@@ -24,6 +24,8 @@ def betti_error(
     border: bool = True,
     construction: str = "T",
     generator: torch.Generator | None = None,
+    *,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Compute the mean absolute difference of the Betti numbers of two masks in random windows.
 
@@ -53,6 +55,8 @@ def betti_error(
         6-connected; "V" swaps object and background.
     generator : torch.Generator, optional
         The random generator that draws the windows, on the device of the masks.
+    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+        The region of interest: see `gpuph.metrics`.
 
     Returns
     -------
@@ -82,7 +86,8 @@ def betti_error(
     >>> betti_error(pred, target)
     tensor(1.)
     """
-    return measure(pred, target, BettiSettings.checked(dim, window, patches, trials, border, construction), generator)
+    settings = BettiSettings.checked(dim, window, patches, trials, border, construction)
+    return measure(pred, target, settings, generator, mask)
 
 
 class BettiSettings(NamedTuple):
@@ -111,11 +116,15 @@ class BettiSettings(NamedTuple):
 
 
 def measure(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: BettiSettings, generator: torch.Generator | None
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    settings: BettiSettings,
+    generator: torch.Generator | None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Compute the metric with checked settings."""
     checks.generator(generator)
-    pred, target = as_drawn_masks(pred, target)
+    pred, target = as_drawn_masks(pred, target, mask)
     checks.integer("dim", settings.dim, 0, pred.dim() - 2)
     checks.generator_on(pred.device, generator)
     if len(pred) == 0:

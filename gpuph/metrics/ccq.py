@@ -26,7 +26,9 @@ class CCQ(NamedTuple):
     """The matched predicted length, as a share of the predicted and the missed true length together."""
 
 
-def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5.0) -> CCQ:
+def ccq(
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5.0, *, mask: Tensor | None = None
+) -> CCQ:
     """Compare the skeletons of two masks, or two graphs, up to small displacements.
 
     A piece of a skeleton is matched if the other skeleton comes within `tolerance` of it:
@@ -47,6 +49,8 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
         Masks or graphs: see `gpuph.metrics`.
     tolerance : float
         The largest distance between a piece and the other skeleton at which the piece is matched, in pixels.
+    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+        The region of interest: see `gpuph.metrics`.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def ccq(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5
     >>> ccq(pred, target, tolerance=2.0)
     CCQ(correctness=1.0, completeness=0.75, quality=0.75)
     """
-    return measure(pred, target, check_tolerance(tolerance)).result()
+    return measure(pred, target, check_tolerance(tolerance), mask).result()
 
 
 class CCQTotals(NamedTuple):
@@ -103,13 +107,15 @@ def check_tolerance(tolerance: float) -> float:
     return checks.number("tolerance", tolerance, 0.0)
 
 
-def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float) -> CCQTotals:
+def measure(
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float, mask: Tensor | None = None
+) -> CCQTotals:
     """Compute the sums over a pair of inputs."""
     if isinstance(pred, nx.Graph) or isinstance(target, nx.Graph):
-        parts = [_compare_networks(*networks(*graphs), tolerance) for graphs in as_graphs(pred, target)]
+        parts = [_compare_networks(*networks(*graphs), tolerance) for graphs in as_graphs(pred, target, mask)]
     else:
-        masks = zip(*(mask.cpu().numpy() for mask in as_masks(pred, target)), strict=True)
-        parts = [_compare_masks(mask, true_mask, tolerance) for mask, true_mask in masks]
+        masks = zip(*(images.cpu().numpy() for images in as_masks(pred, target, mask)), strict=True)
+        parts = [_compare_masks(image, true_image, tolerance) for image, true_image in masks]
     sums = np.zeros(len(CCQTotals._fields))
     for part in parts:
         sums += part

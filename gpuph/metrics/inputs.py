@@ -7,34 +7,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .clip_graph import clip_graph
 from .draw_graph import draw_graph
 from .skeleton_graph import skeleton_graph
 
 
-def as_masks(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Check a pair of masks, shape (*spatial) or (B, 1, *spatial), and return them with shape (B, *spatial)."""
+def as_masks(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Check a pair of masks, shape (*spatial) or (B, 1, *spatial), and return them with shape (B, *spatial).
+
+    Outside of the region of interest `mask`, if there is one, both are False.
+    """
     masks = _as_batch("pred", pred), _as_batch("target", target)
     if pred.shape != target.shape:
         raise ValueError(f"pred and target must have the same shape, got {tuple(pred.shape)} and {tuple(target.shape)}")
     if pred.device != target.device:
         raise ValueError(f"pred and target must be on the same device, got {pred.device} and {target.device}")
-    return masks
+    return _inside(masks[0], mask), _inside(masks[1], mask)
 
 
-def as_graphs(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> list[tuple[nx.Graph, nx.Graph]]:
-    """Check a pair of masks or graphs, and return a pair of graphs for each image. Masks are replaced by skeletons."""
+def as_graphs(
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None
+) -> list[tuple[nx.Graph, nx.Graph]]:
+    """Check a pair of masks or graphs, and return a pair of graphs for each image. Masks are replaced by skeletons.
+
+    If there is a region of interest, they are the graphs of what lies inside.
+    """
     if not isinstance(pred, nx.Graph) and not isinstance(target, nx.Graph):
-        masks, true_masks = as_masks(pred, target)
-        return [(skeleton_graph(mask), skeleton_graph(true)) for mask, true in zip(masks, true_masks, strict=True)]
-    graph = pred if isinstance(pred, nx.Graph) else skeleton_graph(_as_image("pred", pred))
-    true_graph = target if isinstance(target, nx.Graph) else skeleton_graph(_as_image("target", target))
-    return [(graph, true_graph)]
+        masks, true_masks = as_masks(pred, target, mask)
+        return [(skeleton_graph(one), skeleton_graph(true)) for one, true in zip(masks, true_masks, strict=True)]
+    return [(_as_graph("pred", pred, mask), _as_graph("target", target, mask))]
 
 
-def as_drawn_masks(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> tuple[Tensor, Tensor]:
+def as_drawn_masks(
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Check a pair of masks, one of which may be a graph, and return them with shape (B, *spatial).
 
-    A graph is drawn on the grid of the mask.
+    A graph is drawn on the grid of the mask. Outside of a region of interest, both are False.
     """
     if isinstance(pred, nx.Graph) and isinstance(target, nx.Graph):
         raise ValueError(
@@ -42,12 +51,34 @@ def as_drawn_masks(pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> tuple[
             "draw them with gpuph.metrics.draw_graph"
         )
     if isinstance(pred, nx.Graph):
-        mask = _as_image("target", target)
-        return _draw_on(mask, pred)[None], mask[None]
+        image = _as_image("target", target)
+        return _inside(_draw_on(image, pred)[None], mask), _inside(image[None], mask)
     if isinstance(target, nx.Graph):
-        mask = _as_image("pred", pred)
-        return mask[None], _draw_on(mask, target)[None]
-    return as_masks(pred, target)
+        image = _as_image("pred", pred)
+        return _inside(image[None], mask), _inside(_draw_on(image, target)[None], mask)
+    return as_masks(pred, target, mask)
+
+
+def _inside(images: Tensor, mask: Tensor | None) -> Tensor:
+    """Return masks (B, *spatial) that are False outside of a region, which is that of one image or of each."""
+    if mask is None:
+        return images
+    region = _as_batch("mask", mask)
+    if region.shape[1:] != images.shape[1:] or len(region) not in (1, len(images)):
+        raise ValueError(
+            f"mask must have the shape {tuple(images.shape[1:])} of one image, or {(len(images), 1, *images.shape[1:])}"
+            f" of all, got {tuple(mask.shape)}"
+        )
+    if region.device != images.device:
+        raise ValueError(f"mask must be on the device of pred and target, {images.device}, got {region.device}")
+    return images & region
+
+
+def _as_graph(name: str, value: Tensor | nx.Graph, mask: Tensor | None) -> nx.Graph:
+    """Return what lies inside of a region, as a graph."""
+    if not isinstance(value, nx.Graph):
+        return skeleton_graph(_inside(_as_image(name, value)[None], mask)[0])
+    return value if mask is None else clip_graph(value, _as_image("mask", mask).cpu().numpy())
 
 
 def _as_batch(name: str, mask: Tensor) -> Tensor:

@@ -30,7 +30,12 @@ class JunctionScore(NamedTuple):
 
 
 def junction_score(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, radius: float = 25.0, merge: float = 5.0
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    radius: float = 25.0,
+    merge: float = 5.0,
+    *,
+    mask: Tensor | None = None,
 ) -> JunctionScore:
     """Match junctions, and the edges that leave them.
 
@@ -68,6 +73,8 @@ def junction_score(
     merge : float
         The distance from the centre of a junction within which other nodes belong to it, in pixels. The skeleton of a
         skewed crossing, for example, has two nodes.
+    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+        The region of interest: see `gpuph.metrics`.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def junction_score(
     >>> score.recall, score.precision, score.error_rate
     (0.75, 1.0, 0.0)
     """
-    return measure(pred, target, JunctionSettings.checked(radius, merge)).result()
+    return measure(pred, target, JunctionSettings.checked(radius, merge), mask).result()
 
 
 class JunctionSettings(NamedTuple):
@@ -139,10 +146,12 @@ class JunctionTotals(NamedTuple):
         return JunctionScore(recall, precision, f1, error_rate)
 
 
-def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: JunctionSettings) -> JunctionTotals:
+def measure(
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: JunctionSettings, mask: Tensor | None = None
+) -> JunctionTotals:
     """Compute the sums over a pair of inputs."""
     sums = np.zeros(len(JunctionTotals._fields))
-    for graphs in as_graphs(pred, target):
+    for graphs in as_graphs(pred, target, mask):
         sums += _compare(*networks(*graphs), settings)
     return JunctionTotals(*sums.tolist())
 

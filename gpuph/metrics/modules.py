@@ -62,9 +62,9 @@ class _TotalsMetric(Metric):
         self._measure, self._record = measure, record
         self.add_state("totals", torch.zeros(len(record._fields), dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> None:
-        """Add a pair of inputs, as the function of this metric takes them."""
-        totals = self._measure(pred, target)
+    def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None) -> None:
+        """Add a pair of inputs, as the function of this metric takes them, perhaps with a region of interest."""
+        totals = self._measure(pred, target, mask=mask)
         self.totals += torch.tensor(totals, dtype=torch.float64, device=self.totals.device)
 
     def compute(self) -> dict[str, Tensor]:
@@ -180,15 +180,15 @@ class BettiErrorMetric(Metric):
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph) -> None:
+    def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None) -> None:
         """Add a pair of inputs, as `betti_error` takes them. No data leaves the device if masks and metric share it."""
-        mask = target if isinstance(pred, nx.Graph) else pred
+        one = target if isinstance(pred, nx.Graph) else pred
         generator = None
         images = 1
-        if isinstance(mask, Tensor):
-            generator = torch.Generator(mask.device).manual_seed(self._seed)
-            images = len(mask) if mask.dim() in (4, 5) else 1
-        error = measure_betti(pred, target, self._settings, generator)
+        if isinstance(one, Tensor):
+            generator = torch.Generator(one.device).manual_seed(self._seed)
+            images = len(one) if one.dim() in (4, 5) else 1
+        error = measure_betti(pred, target, self._settings, generator, mask)
         self.total += error.to(self.total.device) * images
         self.images += images
 

@@ -33,6 +33,8 @@ def too_long_too_short(
     tolerance: float = 0.05,
     paths: int = 1000,
     seed: int = 0,
+    *,
+    mask: Tensor | None = None,
 ) -> TooLongTooShort:
     """Compare the lengths of random shortest paths in the truth with those in the prediction.
 
@@ -51,6 +53,8 @@ def too_long_too_short(
         The number of paths to draw in each image.
     seed : int
         The seed of the random generator.
+    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+        The region of interest: see `gpuph.metrics`.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def too_long_too_short(
     >>> {name: round(share, 1) for name, share in too_long_too_short(pred, target)._asdict().items()}
     {'correct': 0.5, 'too_long': 0.1, 'too_short': 0.0, 'infeasible': 0.4}
     """
-    return measure(pred, target, PathSettings.checked(radius, tolerance, paths, seed)).result()
+    return measure(pred, target, PathSettings.checked(radius, tolerance, paths, seed), mask).result()
 
 
 class PathSettings(NamedTuple):
@@ -120,11 +124,13 @@ class PathTotals(NamedTuple):
         return TooLongTooShort(*(counts / counts.sum()).tolist())
 
 
-def measure(pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: PathSettings) -> PathTotals:
+def measure(
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: PathSettings, mask: Tensor | None = None
+) -> PathTotals:
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
     sums = np.zeros(len(PathTotals._fields))
-    for graphs in as_graphs(pred, target):
+    for graphs in as_graphs(pred, target, mask):
         sums += _count(*networks(*graphs), settings, rng)
     return PathTotals(*sums.tolist())
 

@@ -38,6 +38,7 @@ LONG_SIGNATURES = {
             "gpuph.losses.localized.LocalizedPHLoss.__init__",
             "gpuph.losses.one_vs_rest.OneVsRest.__init__",
             "gpuph.losses.topo.TopoLoss.__init__",
+            "gpuph.metrics.apls.apls",
             "gpuph.metrics.betti.betti_error",
             "gpuph.metrics.modules.BettiErrorMetric.__init__",
         ),

@@ -61,6 +61,7 @@ KINDS: dict[str, str] = {
         for name in ("LikelihoodPHLoss", "TopoLoss", "MorseSkeletonLoss", "OneVsRest")
     },
     "truncated_distance_map.mask": "mask",
+    "mask": "region or None",
     **{f"{name}.{which}": "mask or graph" for which in ("pred", "target") for name in ("apls", "ccq", "betti_error")},
     **{
         f"{name}.{which}": "mask or graph"

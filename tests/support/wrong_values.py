@@ -85,6 +85,7 @@ RIGHT: dict[str, list[Any]] = {
     "label or None": [None, 255, -1, 0, np.int64(3), torch.tensor(7)],
     "mask": [ROAD],
     "mask or graph": [ROAD],
+    "region or None": [None, ROAD, ROAD[0, 0]],
     "graph": [LINE, nx.MultiGraph(LINE)],
     "image": [ROAD[0, 0], ROAD[0, 0].numpy()],
     "shape": [(12, 12), [12, 12], torch.Size((12, 12)), (np.int64(12), 0)],
@@ -106,6 +107,10 @@ WRONG_MAPS: list[Any] = [
 ]
 WRONG_TARGETS = [value for value in WRONG_MAPS if value is not ROAD and getattr(value, "dtype", 0) != torch.int32]
 WRONG_MASKS: list[Any] = [None, 1, "mask", True, [[True]], Nothing(), MAP, ROAD.int(), ROAD[0, 0, 0], ROAD.numpy()]
+WRONG_REGIONS: list[Any] = [
+    *(1, "mask", True, [[True]], Nothing(), MAP, ROAD.int(), ROAD.numpy(), ROAD[..., :5], ROAD.expand(3, 1, 12, 12)),
+    *(ROAD.expand(1, 3, 12, 12), ROAD.to("meta"), ROAD[None, None]),
+]
 NOT_CHOICES: list[Any] = [
     None,
     0,
@@ -187,6 +192,7 @@ WRONG: dict[str, list[Any]] = {
         *({0: 1.0}, np.ones((1, 1)), np.array("a"), *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
     ],
     "label": [HUGE, -HUGE, *NOT_WHOLE, *NOT_NUMBERS],
+    "region": WRONG_REGIONS,
     "mask": [*WRONG_MASKS, ROAD[0], ROAD[0, 0], ROAD.expand(1, 2, 12, 12), ROAD[None, None]],
     "mask or graph": [*WRONG_MASKS, ROAD[..., :0], ROAD.expand(1, 2, 12, 12), ROAD.expand(2, 2, 12, 12)],
     "graph": [None, 1, "graph", [(0, 1)], ROAD, nx.DiGraph(), {0: (1.0, 2.0)}, Nothing()],

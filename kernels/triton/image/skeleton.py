@@ -22,7 +22,7 @@ from .steepest import EAST, STEEPEST_LOG2, steepest_gradient
 from .trace import follow, step
 
 _BLOCK = 1024 if INTERPRETED else WARP  # edges of a program, one per lane, as each lane walks on its own
-_PIXELS_A_PROGRAM = 16 * _BLOCK  # a program with more edges than lanes takes them in turn
+_PIXELS_PER_PROGRAM = 16 * _BLOCK  # a program with more edges than lanes takes them in turn
 _LOW = tl.constexpr(0xFFFFFFFF)
 # Bits of a minimum: whether its own edge is cancelled, and whether it is an end of an edge that lasts.
 _CANCELLED, _END = tl.constexpr(1), tl.constexpr(2)
@@ -37,7 +37,7 @@ def skeleton(x: Tensor, min_persistence: float) -> Tensor:
     merge(x, found, trees, False, (0, 1))
     ends, joined = (torch.zeros((n, pixels), dtype=torch.int64, device=x.device) for _ in range(2))
     kept, state, marked = (torch.zeros((n, pixels), dtype=torch.int32, device=x.device) for _ in range(3))
-    programs = triton.cdiv(pixels, _PIXELS_A_PROGRAM)
+    programs = triton.cdiv(pixels, _PIXELS_PER_PROGRAM)
     grid, sizes, settings = (n * programs,), (height, width, programs), {"BLOCK": _BLOCK, "num_warps": 1}
     if n:
         lists = trees.extrema, trees.words, trees.counters
