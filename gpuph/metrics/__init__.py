@@ -10,12 +10,14 @@ axes of the image. An edge is straight unless it has `path`, its vertices from o
 in the graphs that `skeleton_graph` returns. Nodes of degree 2 are points of an edge, not nodes. A path may start at
 either end of its edge, and its ends may differ from the positions of the nodes by up to 1 % of the diagonal of its
 bounding box. Positions are in pixels. Two graphs may also be in another unit, such as metres or degrees, and have any
-origin; distances are then in that unit. Where points are drawn at random, the result depends on the order of nodes and
-edges, but not on the names of nodes.
+origin; distances are then in that unit. With `spacing`, the size of a pixel (a number, or one per axis), masks are in
+units of length too: the first pixel is at 0, and graphs, radii and tolerances are in that unit. Where points are drawn
+at random, the result depends on the order of nodes and edges, but not on the names of nodes.
 
 All metrics take a region of interest, `mask`: a mask that is True where the inputs count, for one image or each. What
 lies outside is background in both inputs, and graphs are clipped, with new nodes where edges leave the region. A metric
-adds up lengths, junctions or windows, and those outside must not count. Two graphs with a region are in pixels of it.
+adds up lengths, junctions or windows, and those outside must not count. Two graphs with a region are in pixels of it,
+or in units of `spacing`.
 
 All metrics raise TypeError if an input is neither a bool tensor nor an undirected graph. They raise ValueError if the
 masks differ in shape or device, a mask has another shape than those above, a node has no valid position, a path does

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -9,8 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from .. import checks
+from .. import spacing as sizes
 from .inputs import as_graphs
 from .network import Network, networks
+from .road_graph import load, to_networkx
 
 # How many control points are searched from at once, so that memory does not grow with the square of their number.
 BLOCK = 256
@@ -32,7 +35,7 @@ def apls(
     target: Tensor | nx.Graph,
     spacing: float = 50.0,
     snap: float = 4.0,
-    metres_per_pixel: float = 1.0,
+    metres_per_pixel: float | Sequence[float] = 1.0,
     points: int | None = 500,
     seed: int = 0,
     *,
@@ -53,8 +56,9 @@ def apls(
         The largest distance between neighbouring control points on an edge, in metres. They are evenly spaced.
     snap : float
         The largest distance between a control point and the other graph, in metres.
-    metres_per_pixel : float
-        The size of a pixel, in metres. By default a pixel is a metre, so that all lengths are in pixels.
+    metres_per_pixel : float or sequence of float, one per axis
+        The size of a pixel, in metres. By default a pixel is a metre, so that all lengths are in pixels. This is the
+        `spacing` of the other metrics, except that graphs are given in pixels, and not in metres.
     points : int, optional
         The largest number of control points. If there are more, this number is drawn at random; None uses all.
     seed : int
@@ -72,7 +76,7 @@ def apls(
     ------
     TypeError, ValueError
         As for all metrics: see `gpuph.metrics`. ValueError also if `spacing`, `snap` or `metres_per_pixel` is not
-        positive, or `points` is below 2.
+        positive, `metres_per_pixel` does not have one number for each axis, or `points` is below 2.
 
     References
     ----------
@@ -102,19 +106,19 @@ class APLSSettings(NamedTuple):
 
     spacing: float
     snap: float
-    metres_per_pixel: float
+    metres_per_pixel: sizes.Spacing
     points: int | None
     seed: int
 
     @classmethod
     def checked(
-        cls, spacing: float, snap: float, metres_per_pixel: float, points: int | None, seed: int
+        cls, spacing: float, snap: float, metres_per_pixel: float | Sequence[float], points: int | None, seed: int
     ) -> APLSSettings:
         """Return the settings in the types of the fields; raise unless they are as documented."""
         return cls(
             spacing=checks.number("spacing", spacing, positive=True),
             snap=checks.number("snap", snap, positive=True),
-            metres_per_pixel=checks.number("metres_per_pixel", metres_per_pixel, positive=True),
+            metres_per_pixel=sizes.checked(metres_per_pixel, "metres_per_pixel"),
             points=None if points is None else checks.integer("points", points, 2),
             seed=checks.seed(seed),
         )
@@ -145,9 +149,26 @@ def measure(
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
     sums = np.zeros(len(APLSTotals._fields))
-    for graphs in as_graphs(pred, target, mask):
-        sums += _compare(*networks(*graphs, settings.metres_per_pixel), settings, rng)
+    scale = settings.metres_per_pixel
+    if isinstance(scale, tuple):
+        pairs = as_graphs(_in_metres(pred, scale), _in_metres(target, scale), mask, scale)
+        scale = 1.0
+    else:
+        pairs = as_graphs(pred, target, mask)
+    for graphs in pairs:
+        sums += _compare(*networks(*graphs, scale), settings, rng)
     return APLSTotals(*sums.tolist())
+
+
+def _in_metres(value: Tensor | nx.Graph, scale: tuple[float, ...]) -> Tensor | nx.Graph:
+    """Return a graph whose positions are multiplied by the size of a pixel, or a mask as it is."""
+    if not isinstance(value, nx.Graph):
+        return value
+    lines = load(value)
+    if lines.nodes:
+        sizes.per_axis(scale, lines.position.shape[1], "metres_per_pixel")
+        lines = lines._replace(position=lines.position * scale, vertices=lines.vertices * scale)
+    return to_networkx(lines)
 
 
 def _compare(network: Network, true_network: Network, settings: APLSSettings, rng: np.random.Generator) -> APLSTotals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -11,6 +12,8 @@ from torch.nn.functional import pad
 
 from .. import checks
 from ..persistence import check_windows, diagrams_of
+from ..spacing import Spacing, per_axis
+from ..spacing import checked as checked_spacing
 from .inputs import as_drawn_masks
 
 
@@ -18,7 +21,7 @@ def betti_error(
     pred: Tensor | nx.Graph,
     target: Tensor | nx.Graph,
     dim: int = 1,
-    window: int = 64,
+    window: float = 64,
     patches: int | None = None,
     trials: int = 10,
     border: bool = True,
@@ -26,6 +29,7 @@ def betti_error(
     generator: torch.Generator | None = None,
     *,
     mask: Tensor | None = None,
+    spacing: float | Sequence[float] = 1.0,
 ) -> Tensor:
     """Compute the mean absolute difference of the Betti numbers of two masks in random windows.
 
@@ -39,8 +43,9 @@ def betti_error(
         lines one pixel wide.
     dim : int
         The homology dimension: 0 counts components, 1 loops and, in 3D, 2 cavities.
-    window : int
-        The size of a window, in pixels. Along axes where the image is smaller, it is the size of the image.
+    window : int, or float with `spacing`
+        The size of a window, in pixels, or in units of `spacing`, rounded to at least one pixel. Along axes where the
+        image is smaller, it is the size of the image.
     patches : int, optional
         The number of windows in a trial; by default as many as cover the batch next to each other.
     trials : int
@@ -57,6 +62,8 @@ def betti_error(
         The random generator that draws the windows, on the device of the masks.
     mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
+    spacing : float or sequence of float, one per axis
+        Size of a pixel: see `gpuph.metrics`.
 
     Returns
     -------
@@ -67,7 +74,8 @@ def betti_error(
     ------
     TypeError, ValueError
         As for all metrics: see `gpuph.metrics`. ValueError also if both inputs are graphs, the batch is empty,
-        `window`, `patches` or `trials` is below 1, or `dim` or `construction` is not one of the values above.
+        `window`, `patches` or `trials` is below 1, `dim` or `construction` is not one of the values above, or `spacing`
+        is not positive or does not have one number for each axis.
 
     References
     ----------
@@ -86,7 +94,7 @@ def betti_error(
     >>> betti_error(pred, target)
     tensor(1.)
     """
-    settings = BettiSettings.checked(dim, window, patches, trials, border, construction)
+    settings = BettiSettings.checked(dim, window, patches, trials, border, construction, spacing=spacing)
     return measure(pred, target, settings, generator, mask)
 
 
@@ -94,24 +102,36 @@ class BettiSettings(NamedTuple):
     """Settings of `betti_error`."""
 
     dim: int
-    window: int
+    window: float
     patches: int | None
     trials: int
     border: bool
     construction: str
+    spacing: Spacing
 
     @classmethod
     def checked(
-        cls, dim: int, window: int, patches: int | None, trials: int, border: bool, construction: str
+        cls,
+        dim: int,
+        window: float,
+        patches: int | None,
+        trials: int,
+        border: bool,
+        construction: str,
+        *,
+        spacing: float | Sequence[float],
     ) -> BettiSettings:
         """Return the settings in the types of the fields; raise unless they are as documented."""
+        size = checked_spacing(spacing)
+        in_pixels = size == 1.0
         return cls(
             dim=checks.integer("dim", dim, 0, 2),
-            window=checks.integer("window", window, 1),
+            window=checks.integer("window", window, 1) if in_pixels else checks.number("window", window, positive=True),
             patches=None if patches is None else checks.integer("patches", patches, 1),
             trials=checks.integer("trials", trials, 1),
             border=checks.boolean("border", border),
             construction=checks.construction(construction),
+            spacing=size,
         )
 
 
@@ -124,12 +144,14 @@ def measure(
 ) -> Tensor:
     """Compute the metric with checked settings."""
     checks.generator(generator)
-    pred, target = as_drawn_masks(pred, target, mask)
+    pred, target = as_drawn_masks(pred, target, mask, settings.spacing)
     checks.integer("dim", settings.dim, 0, pred.dim() - 2)
     checks.generator_on(pred.device, generator)
     if len(pred) == 0:
         raise ValueError("pred and target must hold at least one image, got none")
-    sizes = [min(settings.window, size) for size in pred.shape[1:]]
+    each = per_axis(settings.spacing, pred.dim() - 1) or (1.0,) * (pred.dim() - 1)
+    pixels = [max(1, round(settings.window / size)) for size in each]
+    sizes = [min(window, size) for window, size in zip(pixels, pred.shape[1:], strict=True)]
     patches = settings.patches
     if patches is None:
         patches = len(pred)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -10,6 +11,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .. import checks
+from .. import spacing as sizes
+from .fine_grid import resample
 from .inputs import as_graphs, as_masks
 from .network import Network, networks
 from .skeletons import curves, pixel_counts
@@ -27,7 +30,12 @@ class CCQ(NamedTuple):
 
 
 def ccq(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float = 5.0, *, mask: Tensor | None = None
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    tolerance: float = 5.0,
+    *,
+    mask: Tensor | None = None,
+    spacing: float | Sequence[float] = 1.0,
 ) -> CCQ:
     """Compare the skeletons of two masks, or two graphs, up to small displacements.
 
@@ -38,19 +46,22 @@ def ccq(
     - quality: matched predicted length / (predicted length + length of the true skeleton that is not matched).
 
     If both inputs are masks, the length of a skeleton is its number of pixels; where a skeleton runs between pixels, it
-    is the number of pixels along it. If one input is a graph, the length is that of the edges. They are cut into pieces
-    of at most a fifth of the tolerance (by default one pixel), and a piece is matched if its middle is; isolated nodes
-    have no length. The lengths of all images of a batch are added up. The computation runs on the CPU, for masks on
-    any device.
+    is the number of pixels along it. Long pixels, see `spacing` of `skeleton_graph`, count as several. If one input is
+    a graph, the length is that of the edges. They are cut into pieces of at most a fifth of the tolerance (by default
+    one pixel), and a piece is matched if its middle is; isolated nodes have no length. The lengths of all images of a
+    batch are added up. The computation runs on the CPU, for masks on any device.
 
     Parameters
     ----------
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Masks or graphs: see `gpuph.metrics`.
     tolerance : float
-        The largest distance between a piece and the other skeleton at which the piece is matched, in pixels.
+        The largest distance between a piece and the other skeleton at which the piece is matched, in pixels or units of
+        `spacing`.
     mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
+    spacing : float or sequence of float, one per axis
+        Size of a pixel: see `gpuph.metrics`.
 
     Returns
     -------
@@ -60,7 +71,8 @@ def ccq(
     Raises
     ------
     TypeError, ValueError
-        As for all metrics: see `gpuph.metrics`. ValueError also if `tolerance` is negative.
+        As for all metrics: see `gpuph.metrics`. ValueError also if `tolerance` is negative, or `spacing` is not
+        positive or does not have one number for each axis.
 
     References
     ----------
@@ -80,11 +92,23 @@ def ccq(
     >>> ccq(pred, target, tolerance=2.0)
     CCQ(correctness=1.0, completeness=0.75, quality=0.75)
     """
-    return measure(pred, target, check_tolerance(tolerance), mask).result()
+    return measure(pred, target, CCQSettings.checked(tolerance, spacing), mask).result()
+
+
+class CCQSettings(NamedTuple):
+    """Settings of `ccq`."""
+
+    tolerance: float
+    spacing: sizes.Spacing
+
+    @classmethod
+    def checked(cls, tolerance: float, spacing: float | Sequence[float]) -> CCQSettings:
+        """Return the settings as floats; raise unless they are as documented."""
+        return cls(tolerance=checks.number("tolerance", tolerance, 0.0), spacing=sizes.checked(spacing))
 
 
 class CCQTotals(NamedTuple):
-    """Lengths, summed over images, in pixels."""
+    """Lengths, summed over images, in pixels or units."""
 
     pred: float
     target: float
@@ -102,37 +126,46 @@ class CCQTotals(NamedTuple):
         )
 
 
-def check_tolerance(tolerance: float) -> float:
-    """Return the tolerance as a float; raise unless it is as documented in `ccq`."""
-    return checks.number("tolerance", tolerance, 0.0)
-
-
 def measure(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, tolerance: float, mask: Tensor | None = None
+    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: CCQSettings, mask: Tensor | None = None
 ) -> CCQTotals:
     """Compute the sums over a pair of inputs."""
+    tolerance = settings.tolerance
     if isinstance(pred, nx.Graph) or isinstance(target, nx.Graph):
-        parts = [_compare_networks(*networks(*graphs), tolerance) for graphs in as_graphs(pred, target, mask)]
+        graphs = as_graphs(pred, target, mask, settings.spacing)
+        parts = [_compare_networks(*networks(*pair), tolerance) for pair in graphs]
     else:
-        masks = zip(*(images.cpu().numpy() for images in as_masks(pred, target, mask)), strict=True)
-        parts = [_compare_masks(image, true_image, tolerance) for image, true_image in masks]
+        masks = [images.cpu().numpy() for images in as_masks(pred, target, mask)]
+        each = sizes.per_axis(settings.spacing, masks[0].ndim - 1)
+        parts = [_compare_masks(one, true, tolerance, each) for one, true in zip(*masks, strict=True)]
     sums = np.zeros(len(CCQTotals._fields))
     for part in parts:
         sums += part
     return CCQTotals(*sums.tolist())
 
 
-def _compare_masks(mask: np.ndarray, true_mask: np.ndarray, tolerance: float) -> CCQTotals:
-    curve, true_curve = curves(mask), curves(true_mask)
-    count, true_count = pixel_counts(curve), pixel_counts(true_curve)
-    near = _near(curve.places, true_curve.places, tolerance)
-    true_near = _near(true_curve.places, curve.places, tolerance)
+def _compare_masks(
+    mask: np.ndarray, true_mask: np.ndarray, tolerance: float, spacing: tuple[float, ...] | None
+) -> CCQTotals:
+    (places, count), (true_places, true_count) = (_pieces(each, spacing) for each in (mask, true_mask))
+    near = _near(places, true_places, tolerance)
+    true_near = _near(true_places, places, tolerance)
     return CCQTotals(
         pred=float(count.sum()),
         target=float(true_count.sum()),
         pred_matched=float(count[near].sum()),
         target_matched=float(true_count[true_near].sum()),
     )
+
+
+def _pieces(mask: np.ndarray, spacing: tuple[float, ...] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the pieces of a skeleton (n, ndim), and their lengths (n,)."""
+    if spacing is None:
+        curve = curves(mask)
+        return curve.places, pixel_counts(curve)
+    grid = resample(mask, spacing)
+    curve = curves(grid.mask)
+    return grid.in_units(curve.places), pixel_counts(curve) * grid.fine_size()
 
 
 def _near(points: np.ndarray, others: np.ndarray, tolerance: float) -> np.ndarray:

@@ -14,7 +14,7 @@ from .road_graph import RoadGraph, load
 _SLIVER = 1e-12
 
 
-def clip_graph(graph: nx.Graph, mask: np.ndarray) -> nx.MultiGraph:
+def clip_graph(graph: nx.Graph, mask: np.ndarray, spacing: tuple[float, ...] | None = None) -> nx.MultiGraph:
     """Return the parts of a graph that lie on the True pixels of a mask.
 
     Edges are cut where they cross the border of a pixel on one side of which the mask ends, and get a new node there.
@@ -22,9 +22,11 @@ def clip_graph(graph: nx.Graph, mask: np.ndarray) -> nx.MultiGraph:
     Parameters
     ----------
     graph : networkx.Graph or MultiGraph
-        Nodes have `pos`, in pixels, and edges may have `path`: see `gpuph.metrics`.
+        Nodes have `pos`, and edges may have `path`: see `gpuph.metrics`.
     mask : ndarray, shape (H, W) or (D, H, W), bool
         True in the region, which ends with the image.
+    spacing : tuple of float, one per axis, optional
+        Size of a pixel, in the unit of the positions; by default, positions are in pixels.
 
     Returns
     -------
@@ -43,9 +45,10 @@ def clip_graph(graph: nx.Graph, mask: np.ndarray) -> nx.MultiGraph:
     axes = lines.position.shape[1]
     if axes != mask.ndim:
         raise ValueError(f"mask must have the {axes} axes of the graph, got the shape {mask.shape}")
-    inside = _is_inside(lines.position, mask)
+    size = 1.0 if spacing is None else np.array(spacing)
+    inside = _is_inside(lines.position / size, mask)
     new.add_nodes_from((lines.nodes[i], {"pos": lines.position[i]}) for i in np.flatnonzero(inside).tolist())
-    chains = _chains(lines, mask)
+    chains = _chains(lines, mask, size)
     for edge, (first, stop), at_ends in zip(
         chains.edge.tolist(), pairwise(chains.first.tolist()), chains.at_ends.tolist(), strict=True
     ):
@@ -80,20 +83,20 @@ class _Chains(NamedTuple):
     """Whether it begins with the first node of the edge, and ends with the second, shape (n, 2), bool."""
 
 
-def _chains(lines: RoadGraph, mask: np.ndarray) -> _Chains:
+def _chains(lines: RoadGraph, mask: np.ndarray, size: np.ndarray | float) -> _Chains:
     """Cut edges at the borders of pixels, and join the pieces on True pixels."""
     within_edge = np.ones(len(lines.vertices), bool)  # whether the next vertex is of the same edge
     within_edge[lines.first[1:] - 1] = False
     index = np.flatnonzero(within_edge)
     edge = np.searchsorted(lines.first, index, side="right") - 1
     start, stop = lines.vertices[index], lines.vertices[index + 1]
-    segment, share = _cuts(start, stop, mask.shape)
+    segment, share = _cuts(start / size, stop / size, mask.shape)
     # Pieces between neighbouring cuts of a segment.
     piece = np.flatnonzero(np.diff(segment) == 0)
     length = share[piece + 1] - share[piece]
     piece = piece[length > _SLIVER]
     segment, begin, end = segment[piece], share[piece], share[piece + 1]
-    kept = np.flatnonzero(_is_inside(_points(start, stop, segment, (begin + end) / 2), mask))
+    kept = np.flatnonzero(_is_inside(_points(start, stop, segment, (begin + end) / 2) / size, mask))
 
     # A chain goes on where the next piece is kept as well and belongs to the same edge.
     goes_on = (np.diff(kept) == 1) & (np.diff(edge[segment[kept]]) == 0)

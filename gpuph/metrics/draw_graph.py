@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import networkx as nx
 import numpy as np
 
 from .. import checks
+from .. import spacing as sizes
 from .road_graph import cut, load
 
 
-def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
+def draw_graph(graph: nx.Graph, shape: tuple[int, ...], *, spacing: float | Sequence[float] = 1.0) -> np.ndarray:
     """Draw a graph with lines one pixel wide, whose pixels touch at least across corners.
 
     Parameters
@@ -21,6 +23,8 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
         drawn on the higher one.
     shape : tuple of int
         (H, W) or (D, H, W), with as many axes as the positions have coordinates. What lies outside is not drawn.
+    spacing : float or sequence of float, one per axis
+        Size of a pixel, in the unit of the positions; 0 is the centre of the first pixel.
 
     Returns
     -------
@@ -31,7 +35,8 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
     ------
     TypeError, ValueError
         As for the graphs that metrics take: see `gpuph.metrics`. TypeError also if `shape` is not a sequence of ints;
-        ValueError also if `shape` is not 2 or 3 ints of 0 or more, or not as many as the positions have coordinates.
+        ValueError also if `shape` is not 2 or 3 ints of 0 or more, or not as many as the positions have coordinates;
+        or if `spacing` is not positive or does not have one number for each axis.
 
     Examples
     --------
@@ -45,6 +50,7 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
            [0, 0, 0, 1, 1]])
     """
     shape = checks.shape(shape)
+    each = sizes.per_axis(sizes.checked(spacing), len(shape))
     lines = load(graph)
     mask = np.zeros(shape, bool)
     if not lines.nodes:
@@ -52,6 +58,8 @@ def draw_graph(graph: nx.Graph, shape: tuple[int, ...]) -> np.ndarray:
     axes = lines.position.shape[1]
     if axes != len(shape):
         raise ValueError(f"a graph with {axes} coordinates cannot be drawn in the shape {shape}")
+    if each is not None:
+        lines = lines._replace(position=lines.position / each, vertices=lines.vertices / each)
     within_edge = np.ones(len(lines.vertices), bool)  # whether the next vertex is of the same edge
     within_edge[lines.first[1:] - 1] = False
     index = np.flatnonzero(within_edge)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import spacing as sizes
 from .clip_graph import clip_graph
 from .draw_graph import draw_graph
 from .skeleton_graph import skeleton_graph
@@ -26,24 +27,31 @@ def as_masks(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> tuple[
 
 
 def as_graphs(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    mask: Tensor | None = None,
+    spacing: sizes.Spacing = 1.0,
 ) -> list[tuple[nx.Graph, nx.Graph]]:
     """Check a pair of masks or graphs, and return a pair of graphs for each image. Masks are replaced by skeletons.
 
-    If there is a region of interest, they are the graphs of what lies inside.
+    The skeletons are in units of `spacing`, in which graphs are given. If there is a region of interest, they are the
+    graphs of what lies inside.
     """
     if not isinstance(pred, nx.Graph) and not isinstance(target, nx.Graph):
-        masks, true_masks = as_masks(pred, target, mask)
-        return [(skeleton_graph(one), skeleton_graph(true)) for one, true in zip(masks, true_masks, strict=True)]
-    return [(_as_graph("pred", pred, mask), _as_graph("target", target, mask))]
+        pairs = zip(*as_masks(pred, target, mask), strict=True)
+        return [(skeleton_graph(one, spacing=spacing), skeleton_graph(true, spacing=spacing)) for one, true in pairs]
+    return [(_as_graph("pred", pred, mask, spacing), _as_graph("target", target, mask, spacing))]
 
 
 def as_drawn_masks(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None
+    pred: Tensor | nx.Graph,
+    target: Tensor | nx.Graph,
+    mask: Tensor | None = None,
+    spacing: sizes.Spacing = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Check a pair of masks, one of which may be a graph, and return them with shape (B, *spatial).
 
-    A graph is drawn on the grid of the mask. Outside of a region of interest, both are False.
+    A graph, in units of `spacing`, is drawn on the grid of the mask. Outside of a region of interest, both are False.
     """
     if isinstance(pred, nx.Graph) and isinstance(target, nx.Graph):
         raise ValueError(
@@ -52,10 +60,10 @@ def as_drawn_masks(
         )
     if isinstance(pred, nx.Graph):
         image = _as_image("target", target)
-        return _inside(_draw_on(image, pred)[None], mask), _inside(image[None], mask)
+        return _inside(_draw_on(image, pred, spacing)[None], mask), _inside(image[None], mask)
     if isinstance(target, nx.Graph):
         image = _as_image("pred", pred)
-        return _inside(image[None], mask), _inside(_draw_on(image, target)[None], mask)
+        return _inside(image[None], mask), _inside(_draw_on(image, target, spacing)[None], mask)
     return as_masks(pred, target, mask)
 
 
@@ -74,11 +82,14 @@ def _inside(images: Tensor, mask: Tensor | None) -> Tensor:
     return images & region
 
 
-def _as_graph(name: str, value: Tensor | nx.Graph, mask: Tensor | None) -> nx.Graph:
-    """Return what lies inside of a region, as a graph."""
+def _as_graph(name: str, value: Tensor | nx.Graph, mask: Tensor | None, spacing: sizes.Spacing) -> nx.Graph:
+    """Return what lies inside of a region, as a graph in units of `spacing`."""
     if not isinstance(value, nx.Graph):
-        return skeleton_graph(_inside(_as_image(name, value)[None], mask)[0])
-    return value if mask is None else clip_graph(value, _as_image("mask", mask).cpu().numpy())
+        return skeleton_graph(_inside(_as_image(name, value)[None], mask)[0], spacing=spacing)
+    if mask is None:
+        return value
+    region = _as_image("mask", mask)
+    return clip_graph(value, region.cpu().numpy(), sizes.per_axis(spacing, region.dim()))
 
 
 def _as_batch(name: str, mask: Tensor) -> Tensor:
@@ -105,5 +116,5 @@ def _as_image(name: str, mask: Tensor) -> Tensor:
     return masks[0]
 
 
-def _draw_on(mask: Tensor, graph: nx.Graph) -> Tensor:
-    return torch.from_numpy(draw_graph(graph, mask.shape)).to(mask.device)
+def _draw_on(mask: Tensor, graph: nx.Graph, spacing: sizes.Spacing) -> Tensor:
+    return torch.from_numpy(draw_graph(graph, mask.shape, spacing=spacing)).to(mask.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -11,6 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from .. import checks
+from .. import spacing as sizes
 from .inputs import as_graphs
 from .junction_clusters import Cluster, predicted_clusters, true_clusters
 from .network import Network, Places, networks
@@ -36,6 +38,7 @@ def junction_score(
     merge: float = 5.0,
     *,
     mask: Tensor | None = None,
+    spacing: float | Sequence[float] = 1.0,
 ) -> JunctionScore:
     """Match junctions, and the edges that leave them.
 
@@ -69,12 +72,14 @@ def junction_score(
         Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     radius : float
         The largest distance between paired junctions, and the distance along an edge at which its direction is taken,
-        in pixels.
+        in pixels or units of `spacing`.
     merge : float
-        The distance from the centre of a junction within which other nodes belong to it, in pixels. The skeleton of a
-        skewed crossing, for example, has two nodes.
+        The distance from the centre of a junction within which other nodes belong to it, in pixels or units of
+        `spacing`. The skeleton of a skewed crossing, for example, has two nodes.
     mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
+    spacing : float or sequence of float, one per axis
+        Size of a pixel: see `gpuph.metrics`.
 
     Returns
     -------
@@ -86,7 +91,8 @@ def junction_score(
     Raises
     ------
     TypeError, ValueError
-        As for all metrics: see `gpuph.metrics`. ValueError also if `radius` is not positive, or `merge` is negative.
+        As for all metrics: see `gpuph.metrics`. ValueError also if `radius` is not positive, `merge` is negative,
+        or `spacing` is not positive or does not have one number for each axis.
 
     References
     ----------
@@ -108,7 +114,7 @@ def junction_score(
     >>> score.recall, score.precision, score.error_rate
     (0.75, 1.0, 0.0)
     """
-    return measure(pred, target, JunctionSettings.checked(radius, merge), mask).result()
+    return measure(pred, target, JunctionSettings.checked(radius, merge, spacing), mask).result()
 
 
 class JunctionSettings(NamedTuple):
@@ -116,11 +122,16 @@ class JunctionSettings(NamedTuple):
 
     radius: float
     merge: float
+    spacing: sizes.Spacing
 
     @classmethod
-    def checked(cls, radius: float, merge: float) -> JunctionSettings:
+    def checked(cls, radius: float, merge: float, spacing: float | Sequence[float]) -> JunctionSettings:
         """Return the settings as floats; raise unless they are as documented."""
-        return cls(radius=checks.number("radius", radius, positive=True), merge=checks.number("merge", merge, 0.0))
+        return cls(
+            radius=checks.number("radius", radius, positive=True),
+            merge=checks.number("merge", merge, 0.0),
+            spacing=sizes.checked(spacing),
+        )
 
 
 class JunctionTotals(NamedTuple):
@@ -151,7 +162,7 @@ def measure(
 ) -> JunctionTotals:
     """Compute the sums over a pair of inputs."""
     sums = np.zeros(len(JunctionTotals._fields))
-    for graphs in as_graphs(pred, target, mask):
+    for graphs in as_graphs(pred, target, mask, settings.spacing):
         sums += _compare(*networks(*graphs), settings)
     return JunctionTotals(*sums.tolist())
 

@@ -13,7 +13,7 @@ tensor(0.6000, dtype=torch.float64)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -26,7 +26,7 @@ from .apls import APLSSettings, APLSTotals
 from .apls import measure as measure_apls
 from .betti import BettiSettings
 from .betti import measure as measure_betti
-from .ccq import CCQTotals, check_tolerance
+from .ccq import CCQSettings, CCQTotals
 from .ccq import measure as measure_ccq
 from .junctions import JunctionSettings, JunctionTotals
 from .junctions import measure as measure_junctions
@@ -88,7 +88,7 @@ class APLSMetric(_TotalsMetric):
         self,
         spacing: float = 50.0,
         snap: float = 4.0,
-        metres_per_pixel: float = 1.0,
+        metres_per_pixel: float | Sequence[float] = 1.0,
         points: int | None = 500,
         seed: int = 0,
         **options: Any,
@@ -102,16 +102,23 @@ class TooLongTooShortMetric(_TotalsMetric):
 
     Parameters
     ----------
-    radius, tolerance, paths, seed
+    radius, tolerance, paths, seed, spacing
         See `gpuph.metrics.too_long_too_short`. Each update starts from the seed.
     **options
         Options of `torchmetrics.Metric`.
     """
 
     def __init__(
-        self, radius: float = 25.0, tolerance: float = 0.05, paths: int = 1000, seed: int = 0, **options: Any
+        self,
+        radius: float = 25.0,
+        tolerance: float = 0.05,
+        paths: int = 1000,
+        seed: int = 0,
+        *,
+        spacing: float | Sequence[float] = 1.0,
+        **options: Any,
     ) -> None:
-        settings = PathSettings.checked(radius, tolerance, paths, seed)
+        settings = PathSettings.checked(radius, tolerance, paths, seed, spacing)
         super().__init__(partial(measure_paths, settings=settings), PathTotals, **options)
 
 
@@ -120,14 +127,21 @@ class JunctionScoreMetric(_TotalsMetric):
 
     Parameters
     ----------
-    radius, merge
+    radius, merge, spacing
         See `gpuph.metrics.junction_score`.
     **options
         Options of `torchmetrics.Metric`.
     """
 
-    def __init__(self, radius: float = 25.0, merge: float = 5.0, **options: Any) -> None:
-        settings = JunctionSettings.checked(radius, merge)
+    def __init__(
+        self,
+        radius: float = 25.0,
+        merge: float = 5.0,
+        *,
+        spacing: float | Sequence[float] = 1.0,
+        **options: Any,
+    ) -> None:
+        settings = JunctionSettings.checked(radius, merge, spacing)
         super().__init__(partial(measure_junctions, settings=settings), JunctionTotals, **options)
 
 
@@ -136,14 +150,15 @@ class CCQMetric(_TotalsMetric):
 
     Parameters
     ----------
-    tolerance
+    tolerance, spacing
         See `gpuph.metrics.ccq`.
     **options
         Options of `torchmetrics.Metric`.
     """
 
-    def __init__(self, tolerance: float = 5.0, **options: Any) -> None:
-        super().__init__(partial(measure_ccq, tolerance=check_tolerance(tolerance)), CCQTotals, **options)
+    def __init__(self, tolerance: float = 5.0, *, spacing: float | Sequence[float] = 1.0, **options: Any) -> None:
+        settings = CCQSettings.checked(tolerance, spacing)
+        super().__init__(partial(measure_ccq, settings=settings), CCQTotals, **options)
 
 
 class BettiErrorMetric(Metric):
@@ -151,7 +166,7 @@ class BettiErrorMetric(Metric):
 
     Parameters
     ----------
-    dim, window, patches, trials, border, construction
+    dim, window, patches, trials, border, construction, spacing
         See `gpuph.metrics.betti_error`.
     seed : int
         The seed of the generator that draws the windows. Each update starts from it.
@@ -166,17 +181,19 @@ class BettiErrorMetric(Metric):
     def __init__(
         self,
         dim: int = 1,
-        window: int = 64,
+        window: float = 64,
         patches: int | None = None,
         trials: int = 10,
         border: bool = True,
         construction: str = "T",
         seed: int = 0,
+        *,
+        spacing: float | Sequence[float] = 1.0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._seed = checks.seed(seed)
-        self._settings = BettiSettings.checked(dim, window, patches, trials, border, construction)
+        self._settings = BettiSettings.checked(dim, window, patches, trials, border, construction, spacing=spacing)
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 

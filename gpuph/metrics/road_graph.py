@@ -66,6 +66,15 @@ def load(graph: nx.Graph) -> RoadGraph:
     return RoadGraph(nodes, position, ends, _directed(names, straight, vertices, first), first)
 
 
+def to_networkx(lines: RoadGraph) -> nx.MultiGraph:
+    """Return the graph whose positions and paths are in such arrays."""
+    graph = nx.MultiGraph()
+    graph.add_nodes_from((node, {"pos": pos}) for node, pos in zip(lines.nodes, lines.position, strict=True))
+    for (u, v), (start, stop) in zip(lines.ends.tolist(), pairwise(lines.first.tolist()), strict=True):
+        graph.add_edge(lines.nodes[u], lines.nodes[v], path=lines.vertices[start:stop])
+    return graph
+
+
 def _edges(graph: nx.Graph, nodes: list[Any]) -> tuple[np.ndarray, list[Any]]:
     """Return the nodes at the ends of each edge, shape (m, 2), and its `path` or None; faster than `graph.edges`."""
     number = {node: index for index, node in enumerate(nodes)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import networkx as nx
@@ -9,12 +10,16 @@ import numpy as np
 from torch import Tensor
 
 from .. import checks
+from .. import spacing as sizes
 from ..ops import thinning
+from .fine_grid import FineGrid, resample
 from .road_graph import cut
 from .skeletons import curves
 
 
-def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -> nx.MultiGraph:
+def skeleton_graph(
+    image: Tensor | np.ndarray, threshold: float | None = None, *, spacing: float | Sequence[float] = 1.0
+) -> nx.MultiGraph:
     """Return the skeleton of an object as a graph.
 
     The graph has the components and the loops of the object, whose pixels touch across corners: its Betti numbers 0
@@ -33,6 +38,10 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
         A bool mask, True on the object; or a distance map of real numbers, which is cut at `threshold`.
     threshold : float, optional
         The object is where the distance map is below this value. Required for distance maps, and only for them.
+    spacing : float or sequence of float, one per axis
+        Size of a pixel, as for `gpuph.truncated_distance_map`. Pixels that are longer along an axis than along another
+        are thinned as several, as many as their sides are closest to, so that "the middle" and "thick" above refer to
+        space and not to the grid. This takes as many times the memory.
 
     Returns
     -------
@@ -40,16 +49,17 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
         The nodes are the junctions, ends and isolated points of the skeleton, and one point of each ring that has
         none of these. A node has `pos`, shape (ndim,), float64. An edge has `path`, shape (n, ndim), float64: points
         from one end to the other, at most a pixel apart along each axis. It also has `length`, the length of the path.
-        All are in pixels. Nodes and bends are at multiples of one half. Stairs with steps of one pixel are
-        straightened.
+        All are in pixels, or in the unit of `spacing`; the first pixel of the image is at 0. In pixels, nodes and bends
+        are at multiples of one half. Stairs with steps of one pixel are straightened.
 
     Raises
     ------
     TypeError
-        If `image` is not an array of bools or real numbers, or `threshold` is not a number.
+        If `image` is not an array of bools or real numbers, or `threshold` or `spacing` does not consist of numbers.
     ValueError
-        If `image` is not 2D or 3D, if `threshold` is not finite, if a threshold is given for a mask or missing for a
-        distance map, or if a distance map contains a NaN.
+        If `image` is not 2D or 3D, if `spacing` is not positive or does not have one number for each axis, if
+        `threshold` is not finite, if a threshold is given for a mask or missing for a distance map, or if a distance
+        map contains a NaN.
 
     References
     ----------
@@ -76,6 +86,7 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
         raise TypeError(f"image must be an array of bools or real numbers, got {checks.shown(image)}")
     if array.ndim not in (2, 3):
         raise ValueError(f"image must have the shape (H, W) or (D, H, W), got {array.shape}")
+    each = sizes.per_axis(sizes.checked(spacing), array.ndim)
     threshold = None if threshold is None else checks.number("threshold", threshold)
     if array.dtype == bool and threshold is not None:
         raise ValueError(f"threshold must be None for a bool mask, got {threshold}")
@@ -83,15 +94,16 @@ def skeleton_graph(image: Tensor | np.ndarray, threshold: float | None = None) -
         raise ValueError(f"threshold must be a number for a distance map, got None for an image of {array.dtype}")
     if threshold is None:
         # A bool array that is a view of bytes may hold any byte.
-        return _curve_graph(np.ascontiguousarray(array).view(np.uint8) != 0)
+        return _curve_graph(np.ascontiguousarray(array).view(np.uint8) != 0, each)
     if np.isnan(array).any():
         raise ValueError("image must not contain NaN, which is neither object nor background")
-    return _curve_graph(array < threshold)
+    return _curve_graph(array < threshold, each)
 
 
-def _curve_graph(mask: np.ndarray) -> nx.MultiGraph:
+def _curve_graph(mask: np.ndarray, spacing: tuple[float, ...] | None) -> nx.MultiGraph:
     """Return the graph of the curves of a bool mask."""
-    places, links = curves(mask)
+    grid = None if spacing is None else resample(mask, spacing)
+    places, links = curves(mask if grid is None else grid.mask)
     degree = np.bincount(links.ravel(), minlength=len(places))
     both = np.concatenate((links, links[:, ::-1]))
     both = both[np.lexsort((both[:, 1], both[:, 0]))]
@@ -101,21 +113,25 @@ def _curve_graph(mask: np.ndarray) -> nx.MultiGraph:
     kept = _bends(places[walked], start)
     start = np.append(0, np.cumsum(kept))[start]
     line = places[walked[kept]]
-    steps = np.linalg.norm(np.diff(line, axis=0, append=line[-1:]), axis=1)
+    steps = np.linalg.norm(np.diff(_in_units(line, grid), axis=0, append=_in_units(line[-1:], grid)), axis=1)
     steps[start[1:] - 1] = 0
     lengths = np.add.reduceat(steps, start[:-1]) if len(ends) else steps
     # Points from bend to bend, at most a pixel apart along each axis.
     pieces = np.ceil(np.abs(np.diff(line, axis=0, append=line[-1:])).max(1)).astype(int)
     pieces[start[1:] - 1] = 1
-    line = cut(line, np.append(line[1:], line[-1:], 0), pieces)
+    line = _in_units(cut(line, np.append(line[1:], line[-1:], 0), pieces), grid)
     start = np.append(0, np.cumsum(pieces))[start]
 
     graph = nx.MultiGraph()
-    graph.add_nodes_from((number, {"pos": pos}) for number, pos in enumerate(places[nodes]))
+    graph.add_nodes_from((number, {"pos": pos}) for number, pos in enumerate(_in_units(places[nodes], grid)))
     numbers = np.searchsorted(nodes, ends).tolist()
     for (u, v), (first, stop), length in zip(numbers, pairwise(start.tolist()), lengths.tolist(), strict=True):
         graph.add_edge(u, v, path=line[first:stop], length=length)
     return graph
+
+
+def _in_units(points: np.ndarray, grid: FineGrid | None) -> np.ndarray:
+    return points if grid is None else grid.in_units(points)
 
 
 def _bends(line: np.ndarray, start: np.ndarray) -> np.ndarray:

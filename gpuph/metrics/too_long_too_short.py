@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -9,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from .. import checks
+from .. import spacing as sizes
 from .inputs import as_graphs
 from .network import Network, networks
 
@@ -35,6 +37,7 @@ def too_long_too_short(
     seed: int = 0,
     *,
     mask: Tensor | None = None,
+    spacing: float | Sequence[float] = 1.0,
 ) -> TooLongTooShort:
     """Compare the lengths of random shortest paths in the truth with those in the prediction.
 
@@ -46,7 +49,7 @@ def too_long_too_short(
     pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     radius : float
-        The largest distance at which an end point is matched with the prediction, in pixels.
+        The largest distance at which an end point is matched with the prediction, in pixels or units of `spacing`.
     tolerance : float
         How much longer or shorter than the true path a correct path may be, as a share of the length of the true path.
     paths : int
@@ -55,6 +58,8 @@ def too_long_too_short(
         The seed of the random generator.
     mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
+    spacing : float or sequence of float, one per axis
+        Size of a pixel: see `gpuph.metrics`.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def too_long_too_short(
     ------
     TypeError, ValueError
         As for all metrics: see `gpuph.metrics`. ValueError also if `radius` is not positive, `tolerance` is negative,
-        or `paths` is below 1.
+        `paths` is below 1, or `spacing` is not positive or does not have one number for each axis.
 
     References
     ----------
@@ -86,7 +91,7 @@ def too_long_too_short(
     >>> {name: round(share, 1) for name, share in too_long_too_short(pred, target)._asdict().items()}
     {'correct': 0.5, 'too_long': 0.1, 'too_short': 0.0, 'infeasible': 0.4}
     """
-    return measure(pred, target, PathSettings.checked(radius, tolerance, paths, seed), mask).result()
+    return measure(pred, target, PathSettings.checked(radius, tolerance, paths, seed, spacing), mask).result()
 
 
 class PathSettings(NamedTuple):
@@ -96,15 +101,19 @@ class PathSettings(NamedTuple):
     tolerance: float
     paths: int
     seed: int
+    spacing: sizes.Spacing
 
     @classmethod
-    def checked(cls, radius: float, tolerance: float, paths: int, seed: int) -> PathSettings:
+    def checked(
+        cls, radius: float, tolerance: float, paths: int, seed: int, spacing: float | Sequence[float]
+    ) -> PathSettings:
         """Return the settings in the types of the fields; raise unless they are as documented."""
         return cls(
             radius=checks.number("radius", radius, positive=True),
             tolerance=checks.number("tolerance", tolerance, 0.0),
             paths=checks.integer("paths", paths, 1),
             seed=checks.seed(seed),
+            spacing=sizes.checked(spacing),
         )
 
 
@@ -130,7 +139,7 @@ def measure(
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
     sums = np.zeros(len(PathTotals._fields))
-    for graphs in as_graphs(pred, target, mask):
+    for graphs in as_graphs(pred, target, mask, settings.spacing):
         sums += _count(*networks(*graphs), settings, rng)
     return PathTotals(*sums.tolist())
 

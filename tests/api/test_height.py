@@ -67,6 +67,70 @@ def test_slope_must_be_positive(slope: float) -> None:
         gpuph.RandomLinear(slope)
 
 
+HEIGHTS = {
+    "Linear": lambda **spacing: gpuph.Linear((0.3, -0.2, 0.1), **spacing),
+    "RandomLinear": lambda **spacing: gpuph.RandomLinear(0.2, **spacing),
+    "RandomLinear, fixed": lambda **spacing: gpuph.RandomLinear(0.2, **spacing).fixed(3),
+    "Radial": lambda **spacing: gpuph.Radial(0.5, (1.0, -2.0, 0.5), **spacing),
+    "Radial from the first pixel": lambda **spacing: gpuph.Radial(0.5, **spacing),
+    "Quadratic": lambda **spacing: gpuph.Quadratic((0.3, -0.2, 0.1), **spacing),
+}
+
+
+@pytest.mark.parametrize("name", HEIGHTS)
+def test_spacing_of_one_changes_no_bit(name: str) -> None:
+    expected = at(HEIGHTS[name](), (4, 5, 6), n=3)
+    for spacing in (1, 1.0, (1.0, 1.0, 1.0)):
+        assert torch.equal(at(HEIGHTS[name](spacing=spacing), (4, 5, 6), n=3), expected)
+
+
+@pytest.mark.parametrize("name", HEIGHTS)
+def test_slopes_are_per_unit_of_spacing(name: str) -> None:
+    """Along each axis, a step of one pixel changes the height as a step of so many units does."""
+    fine = at(HEIGHTS[name](), (17, 17, 17), n=2)
+    coarse = at(HEIGHTS[name](spacing=(4.0, 2.0, 1.0)), (5, 9, 17), n=2)  # with the same centre
+    torch.testing.assert_close(coarse, fine[:, ::4, ::2])
+    torch.testing.assert_close(
+        at(HEIGHTS[name](spacing=2.0), (9, 9, 9), n=2), at(HEIGHTS[name](), (17, 17, 17), n=2)[:, ::2, ::2, ::2]
+    )
+
+
+def test_height_of_repeated_slices_is_that_of_long_voxels_within_a_voxel() -> None:
+    height = {"spacing": (4.0, 1.0, 1.0)}
+    for name in HEIGHTS.keys() - {"Radial from the first pixel"}:
+        long, repeated = at(HEIGHTS[name](**height), (4, 5, 6), n=2), at(HEIGHTS[name](), (16, 5, 6), n=2)
+        difference = (long.repeat_interleave(4, dim=1) - repeated).abs().amax()
+        step = repeated.diff(dim=1).abs().amax() * 2  # voxels are two from the middle of their four, or less
+        assert difference <= step
+
+
+@pytest.mark.parametrize("spacing", [0.0, (1.0, -1.0), (1.0, math.nan)], ids=str)
+def test_spacing_must_be_positive(spacing: object) -> None:
+    with pytest.raises(ValueError, match="spacing must be"):
+        gpuph.RandomLinear(spacing=spacing)  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"spacing must be a number, or have one for each of 2 axes, got \(4.0, 1.0, 1.0"
+    ):
+        at(gpuph.Radial(1.0, spacing=(4.0, 1.0, 1.0)), (4, 4))
+
+
+def test_loss_of_long_voxels_is_that_of_repeated_slices_within_a_voxel() -> None:
+    """The loss sees the same loop, born where the gap is, whatever the voxels."""
+    road = torch.zeros(1, 1, 6, 24, 24, dtype=torch.bool)
+    road[0, 0, 2, 12] = True
+    broken = road.clone()
+    broken[..., 8:14] = False
+    values = []
+    for masks, spacing in (
+        ((broken, road), (4.0, 1.0, 1.0)),
+        ([x.repeat_interleave(4, 2) for x in (broken, road)], 1.0),
+    ):
+        maps = [gpuph.truncated_distance_map(x, 15.0, spacing=spacing) for x in masks]
+        height = gpuph.Linear((0.05, 0.1, 0.02), spacing=spacing)
+        values.append(float(gpuph.LocalizedPHLoss(window=24, dims=(1,), height=height)(*maps)))
+    assert values[0] > 1.0 and math.isclose(*values, rel_tol=0.2)
+
+
 def test_invalid_numbers_raise_an_error_that_names_them() -> None:
     with pytest.raises(ValueError, match="w must be finite"):
         gpuph.Linear((math.nan, 0.0))

@@ -17,9 +17,17 @@ LONGEST_FILE, MOST_PARAMETERS = 300, 7
 LAYERS = (
     ("gpuph.kernels",),
     ("gpuph.kernels.cpu", "gpuph.kernels.triton"),
-    ("gpuph.checks", "gpuph.hints", "gpuph.debug"),
+    ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.spacing"),
     ("gpuph.ops",),
-    ("gpuph.persistence", "gpuph.matching", "gpuph.diagram", "gpuph.height", "gpuph.distance", "gpuph.windows"),
+    (
+        "gpuph.persistence",
+        "gpuph.matching",
+        "gpuph.diagram",
+        "gpuph.height",
+        "gpuph.distance",
+        "gpuph.windows",
+        "gpuph.spacing",
+    ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
     ("gpuph",),
 )
@@ -41,6 +49,7 @@ LONG_SIGNATURES = {
             "gpuph.metrics.apls.apls",
             "gpuph.metrics.betti.betti_error",
             "gpuph.metrics.modules.BettiErrorMetric.__init__",
+            "gpuph.metrics.too_long_too_short.too_long_too_short",
         ),
         "public; settings with defaults, which are given by name",
     ),

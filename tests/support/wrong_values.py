@@ -61,6 +61,7 @@ RIGHT: dict[str, list[Any]] = {
     "vector": [(1.0, 2.0), [1, 2], np.ones(2), torch.ones(2), range(2)],
     "vector or None": [None, (1.0, 2.0), np.ones(2)],
     "spacing": [1.0, 2, (1.0, 2.0), np.array([1.0, 4.0]), np.float32(2.0)],
+    "spacing of any rank": [1.0, 2, (1.0, 2.0), np.array([1.0, 4.0]), np.float32(2.0)],
     "sizes from 2": [8, (8, 9), [8, 9], np.int64(8), np.array([8, 9]), torch.Size((8, 9))],
     "sizes from 2 or None": [None, 8, (8, 9)],
     "sizes from 1 or None": [None, 1, (8, 1), np.int64(8)],
@@ -146,6 +147,10 @@ WRONG: dict[str, list[Any]] = {
     "spacing": [
         *(0, -1.0, (1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, -1.0), (1.0, math.nan), (), ("a", 1.0), (True, 1.0)),
         *({1.0, 2.0}, {1: 1.0, 2: 1.0}, None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "spacing of any rank": [
+        *(0, -1.0, (1.0, 0.0), (1.0, -1.0), (1.0, math.nan), (), ("a", 1.0), (True, 1.0), {1.0, 2.0}, {1: 1.0, 2: 1.0}),
+        *(None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
     ],
     "sizes from 2": [
         *(0, 1, -1, 1.5, HUGE, (), (8, 0), (8, -1), (8, 1.5), (8, "a"), (8, True), (8, None), (8, HUGE), ((8, 8),)),
