@@ -7,7 +7,7 @@ from . import _checkout  # noqa: F401 -- before anything that imports the kernel
 from .debug import set_debug
 from .diagram import Diagram, Diagrams
 from .distance import truncated_distance_map
-from .height import Linear, Quadratic, Radial, RandomLinear
+from .height import Linear, Quadratic, Radial, RandomLinear, RandomQuadratic, RandomRadial
 from .losses import (
     BettiPriorLoss,
     ConnectivityLoss,
@@ -38,6 +38,8 @@ __all__ = [
     "Quadratic",
     "Radial",
     "RandomLinear",
+    "RandomQuadratic",
+    "RandomRadial",
     "TopoLoss",
     "WindowLoss",
     "match",

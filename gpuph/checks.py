@@ -21,7 +21,7 @@ from torch import Tensor
 
 LARGEST = 2**31 - 1  # of sizes and counts: kernels number pixels with 32 bits
 CONSTRUCTIONS = ("T", "V")
-REDUCTIONS = ("mean", "sum", "none")
+REDUCTIONS = ("mean", "sum", "image", "none")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _short = reprlib.Repr()

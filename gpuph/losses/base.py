@@ -8,16 +8,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Tiling
+from gpuph.kernels import Pairs, Tiling
 
 from .. import checks, debug
 from ..windows import cut_windows, tile
 from . import inputs, region
+from .precision import promote
 
 
 class Maps(NamedTuple):
@@ -56,8 +57,9 @@ class WindowLoss(torch.nn.Module, ABC):
     stride : int or sequence of int, optional
         Distance between windows, in pixels; by default the window's size. The last window is shifted inwards where it
         would leave the image.
-    reduction : {"mean", "sum", "none"}
-        Over windows; "none" gives the windows' values, shape (B, windows).
+    reduction : {"mean", "sum", "image", "none"}
+        Over windows. "image" adds up the windows of an image and averages over images, which gives the scale that the
+        paper's weight of 0.01 fits. "none" gives the windows' values, shape (B, windows).
 
     Attributes
     ----------
@@ -168,7 +170,7 @@ class WindowLoss(torch.nn.Module, ABC):
         loss, status, capacity = self.compare(maps)
         if status is None:
             status = nan_status(*maps.windows())
-        return checked_windows(loss.view(len(pred), tiling.windows()), status, ("pred", "target"), capacity)
+        return checked_windows(loss.view(len(pred), maps.tiling.windows()), status, ("pred", "target"), capacity)
 
     def _tiling(self, image: Sequence[int]) -> Tiling:
         """Return how images of that size are cut into windows."""
@@ -184,37 +186,6 @@ class WindowLoss(torch.nn.Module, ABC):
 def nan_status(*windows: Tensor) -> Tensor:
     """Return which windows hold a NaN, first for the first of the tensors (N, *window), then for the next."""
     return torch.cat([x.detach().flatten(1).isnan().any(dim=1) for x in windows])
-
-
-def promote(*maps: Tensor) -> list[Tensor]:
-    """Return maps in their common dtype, or in float32 for half precision.
-
-    A gradient that exceeds the range of a map's own dtype becomes the largest number there: 1 / p of a small
-    probability p is above 65504, the largest float16, and an infinite gradient would be of no use.
-    """
-    dtype = torch.float32
-    for x in maps:
-        dtype = torch.promote_types(dtype, x.dtype)
-    return [x if x.dtype == dtype else _Promote.apply(x, dtype) for x in maps]  # type: ignore[no-untyped-call]
-
-
-class _Promote(torch.autograd.Function):
-    """Convert to a wider dtype; the gradient, on its way back, is clamped to the range of the narrower one."""
-
-    @staticmethod
-    def forward(x: Tensor, dtype: torch.dtype) -> Tensor:
-        return x.to(dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, _ = inputs
-        ctx.dtype = x.dtype
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        most = torch.finfo(ctx.dtype).max
-        # An infinite gradient stays infinite: a GradScaler looks for it, to lower its scale.
-        return grad.clamp(-most, most).where(grad.isfinite(), grad).to(ctx.dtype), None
 
 
 def sum_pixels(values: Tensor) -> Tensor:
@@ -237,6 +208,17 @@ def sum_bars(values: Tensor) -> Tensor:
     if not debug.is_eager_cpu(values) or values.shape[1] == 0:
         return values.sum(dim=1)
     return values.cumsum(dim=1)[:, -1]
+
+
+def lasting(pairs: Pairs[Tensor], min_persistence: float) -> Pairs[Tensor]:
+    """Return pairs without those that last no longer, which are the last ones."""
+    if min_persistence == 0:
+        return pairs
+    birth, death = pairs.value.unbind(dim=1)
+    columns = torch.arange(birth.shape[1], device=birth.device)
+    kept = ((columns < pairs.count[:, None]) & (death - birth > min_persistence)).sum(dim=1)
+    # Where all columns are kept, there may be more pairs than columns: an overflow remains visible.
+    return pairs._replace(count=kept.where(kept < birth.shape[1], pairs.count))
 
 
 def checked_windows(loss: Tensor, status: Tensor, names: Sequence[str], capacity: int = 0) -> Tensor:
@@ -262,7 +244,9 @@ def checked_windows(loss: Tensor, status: Tensor, names: Sequence[str], capacity
 
 
 def reduce_windows(loss: Tensor, reduction: str) -> Tensor:
-    """Reduce per-window losses, of any shape."""
+    """Reduce per-window losses, of any shape; for "image", the last axis is that of an image's windows."""
+    if reduction == "image":
+        return loss.sum(dim=-1).mean()
     if reduction == "mean":
         return loss.mean()
     return loss.sum() if reduction == "sum" else loss

@@ -10,7 +10,8 @@ from torch import Tensor
 from .. import checks, debug, hints
 from ..persistence import diagrams_of
 from . import inputs, region
-from .base import checked_windows, promote, reduce_windows, show_settings, sum_bars
+from .base import checked_windows, reduce_windows, show_settings, sum_bars
+from .precision import promote
 
 
 class BettiPriorLoss(torch.nn.Module):
@@ -27,8 +28,10 @@ class BettiPriorLoss(torch.nn.Module):
         Weights of the dimensions; 1 where none is given.
     construction : {"T", "V"}
         See `gpuph.persistence`.
-    reduction : {"mean", "sum", "none"}
-        Over images; "none" gives the images' values, shape (B,).
+    min_persistence : float
+        Bars that last no longer do not exist: they cost nothing, and do not count as one of the k longest.
+    reduction : {"mean", "sum", "image", "none"}
+        Over images, which are one window each; "image" is "mean". "none" gives the images' values, shape (B,).
     capacity : int, optional
         See `LocalizedPHLoss`.
 
@@ -80,6 +83,7 @@ class BettiPriorLoss(torch.nn.Module):
         *,
         weights: Mapping[int, float] | None = None,
         construction: str = "T",
+        min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
     ) -> None:
@@ -99,6 +103,7 @@ class BettiPriorLoss(torch.nn.Module):
             if weights:
                 self.weights.update(checks.weights(weights, "weights"))
         self.construction = checks.construction(construction)
+        self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.reduction = checks.reduction(reduction)
         self.capacity = checks.capacity(capacity)
 
@@ -118,7 +123,7 @@ class BettiPriorLoss(torch.nn.Module):
         Tensor
             A scalar, or shape (B,) if reduction="none"; in squared probabilities.
         """
-        return reduce_windows(self._per_window(pred, mask), self.reduction)
+        return reduce_windows(self._per_window(pred, mask), "mean" if self.reduction == "image" else self.reduction)
 
     def _per_window(self, pred: Tensor, mask: Tensor | None = None) -> Tensor:
         """Check the maps, and return the losses of the images, each of which is one window, shape (B,)."""
@@ -129,7 +134,7 @@ class BettiPriorLoss(torch.nn.Module):
             x = x.masked_fill(~region.checked(mask, pred), 0.0)
         if debug.is_eager_cpu(x) and not self._hinted:
             self._hinted = hints.probabilities("pred", x)
-        diagrams = diagrams_of(-x[:, 0], dims, self.construction, capacity=self.capacity)
+        diagrams = diagrams_of(-x[:, 0], dims, self.construction, self.min_persistence, self.capacity)
         loss = x.new_zeros(len(x))
         for dim, bars in diagrams.items():
             wanted = self.betti[dim]
@@ -144,4 +149,4 @@ class BettiPriorLoss(torch.nn.Module):
         return checked_windows(loss, diagrams.status, ("pred",), diagrams.capacity)
 
     def extra_repr(self) -> str:
-        return show_settings(self, ("betti", "weights", "construction", "reduction", "capacity"))
+        return show_settings(self, ("betti", "weights", "construction", "min_persistence", "reduction", "capacity"))

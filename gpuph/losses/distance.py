@@ -15,7 +15,7 @@ class DistancePHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, reduction, capacity
+    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity
         As for `LocalizedPHLoss`.
 
     Raises
@@ -54,6 +54,7 @@ class DistancePHLoss(LocalizedPHLoss):
         border: bool = True,
         construction: str = "T",
         unmatched: str = "half_squared",
+        min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
     ) -> None:
@@ -66,6 +67,7 @@ class DistancePHLoss(LocalizedPHLoss):
             construction=construction,
             superlevel=False,
             unmatched=unmatched,
+            min_persistence=min_persistence,
             reduction=reduction,
             capacity=capacity,
         )

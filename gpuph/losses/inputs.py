@@ -13,11 +13,21 @@ WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.in
 def maps(name: str, x: Tensor, *, channels: str = "1") -> None:
     """Raise unless x is a batch of maps of one channel, or of one or more if `channels` is "C"."""
     checks.floats(name, x)
+    untransformed(name, x)
     if x.dim() not in (4, 5) or not (x.shape[1] == 1 or (channels == "C" and x.shape[1] > 1)):
         shapes = f"(B, {channels}, H, W) or (B, {channels}, D, H, W)"
         raise ValueError(f"{name} must have the shape {shapes}, got {tuple(x.shape)}")
     if 0 in x.shape[2:]:
         raise ValueError(f"{name} must have images of at least one pixel, got the shape {tuple(x.shape)}")
+
+
+def untransformed(name: str, x: Tensor) -> None:
+    """Raise if x belongs to a function transform of `torch.func`, which cannot look into the kernels."""
+    if not torch.compiler.is_compiling() and torch._C._functorch.is_functorch_wrapped_tensor(x):
+        raise RuntimeError(
+            f"{name} must not belong to a transform of torch.func, such as grad, vmap or jvp, which the losses do not"
+            " support; got a transformed tensor. Use loss.backward() or torch.autograd.grad, and a batch for vmap"
+        )
 
 
 def pair(pred: Tensor, target: Tensor, *, masks: bool = False) -> None:
@@ -39,6 +49,7 @@ def truth(target: Tensor, pred: Tensor, *, masks: bool) -> None:
             f"target must be float16, bfloat16, float32 or float64, got {target.dtype}; a distance map is expected, and"
             " gpuph.truncated_distance_map makes one of a mask"
         )
+    untransformed("target", target)
     if target.device != pred.device:
         raise ValueError(f"target must be on pred's device {pred.device}, got {target.device}")
 

@@ -18,7 +18,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, reduction, capacity
+    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity
         As for `LocalizedPHLoss`. The frame is at the highest probability of prediction and truth.
 
     Raises
@@ -57,6 +57,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         border: bool = True,
         construction: str = "T",
         unmatched: str = "half_squared",
+        min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
     ) -> None:
@@ -69,6 +70,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
             construction=construction,
             superlevel=True,
             unmatched=unmatched,
+            min_persistence=min_persistence,
             reduction=reduction,
             capacity=capacity,
         )

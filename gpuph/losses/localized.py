@@ -11,10 +11,10 @@ from torch import Tensor
 from gpuph.kernels import Pairs, Query
 
 from .. import checks, debug, hints, ops
-from ..height import Height, Linear, RandomLinear
+from ..height import Height, Linear, RandomHeight, RandomLinear
 from ..matching import UNMATCHED
 from ..persistence import capacity_of, columns_of
-from .base import Compared, Maps, WindowLoss
+from .base import Compared, Maps, WindowLoss, lasting
 
 _REMEMBERED = 8
 _T = TypeVar("_T")
@@ -35,9 +35,10 @@ class LocalizedPHLoss(WindowLoss):
     dims : sequence of int, or mapping of int to float
         Homology dimensions to compare: 0 for connected components, 1 for loops, in volumes 2 for cavities. A mapping
         gives each dimension a weight; all diagrams come from one computation.
-    height : RandomLinear, Linear, Radial, Quadratic or None
+    height : RandomLinear, RandomRadial, RandomQuadratic, Linear, Radial, Quadratic or None
         The height function g, or None for no height. A random one is drawn anew in each call in training mode, and is
-        fixed in evaluation mode, so that evaluations can be compared.
+        fixed in evaluation mode, so that evaluations can be compared. With several `draws`, a window's loss is the mean
+        over them.
     border : bool
         Put a frame around each window, at the common minimum of prediction and truth, so that a road that leaves the
         window closes a loop. Births on the frame have no gradient.
@@ -48,6 +49,8 @@ class LocalizedPHLoss(WindowLoss):
         integers.
     unmatched : {"half_squared", "distance"}
         See `gpuph.match`.
+    min_persistence : float
+        Pairs that last no longer are noise, and left out of both diagrams, in filtration values.
     generator : torch.Generator, optional
         The source of random heights, on the input's device.
     capacity : int, optional
@@ -92,7 +95,10 @@ class LocalizedPHLoss(WindowLoss):
     (True, 0.0)
     """
 
-    settings = ("weights", "height", "border", "construction", "superlevel", "unmatched", "capacity")
+    settings = (
+        *("weights", "height", "border", "construction", "superlevel", "unmatched"),
+        *("min_persistence", "capacity"),
+    )
 
     def __init__(
         self,
@@ -105,6 +111,7 @@ class LocalizedPHLoss(WindowLoss):
         construction: str = "T",
         superlevel: bool = False,
         unmatched: str = "half_squared",
+        min_persistence: float = 0.0,
         reduction: str = "mean",
         generator: torch.Generator | None = None,
         capacity: int | None = None,
@@ -119,6 +126,7 @@ class LocalizedPHLoss(WindowLoss):
         self.superlevel = checks.boolean("superlevel", superlevel)
         self.takes_masks = self.superlevel
         self.unmatched = checks.choice("unmatched", unmatched, UNMATCHED)
+        self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.generator = checks.generator(generator)
         self.capacity = checks.capacity(capacity)
         self._made: dict[tuple[object, ...], Any] = {}
@@ -133,6 +141,10 @@ class LocalizedPHLoss(WindowLoss):
         pred, target = (-x if self.superlevel else x for x in (maps.pred, maps.target))
         n = len(pred) * tiling.windows()
         height = None if self.height is None else self._draw(n, pred.detach(), tiling.window)
+        draws = self.height.draws if isinstance(self.height, RandomHeight) and self.training else 1
+        if draws > 1:
+            pred, target = (x.repeat(draws, *[1] * (x.dim() - 1)) for x in (pred, target))
+            n *= draws
         if height is not None and self.superlevel:
             height = -height
         dims = checks.dims([*self.weights], len(tiling.image))
@@ -143,6 +155,7 @@ class LocalizedPHLoss(WindowLoss):
         found = ops.framed_persistence(pred.detach(), target.detach(), height, tiling, query)
         loss = None
         for dim, pairs in zip(dims, found.pairs, strict=True):
+            pairs = lasting(pairs, self.min_persistence)
             of_pred, of_target = Pairs(*(part[:n] for part in pairs)), Pairs(*(part[n:] for part in pairs))
             squared = self.unmatched == "half_squared"
             cost = ops.matched_cost(pred.flatten(1), of_pred, target.flatten(1), of_target, squared=squared)
@@ -153,15 +166,19 @@ class LocalizedPHLoss(WindowLoss):
                 debug.warn_overflow(f"dimension {dim} of pred", of_pred.count, pairs.index.shape[2])
                 debug.warn_overflow(f"dimension {dim} of target", of_target.count, pairs.index.shape[2])
         assert loss is not None  # `dims` is not empty
-        return Compared(loss, found.status, capacity_of(self.capacity, tiling.framed()))
+        status = found.status
+        if draws > 1:
+            loss = loss.view(draws, -1).mean(dim=0)
+            status = status.view(2, draws, -1).amax(dim=1).flatten()
+        return Compared(loss, status, capacity_of(self.capacity, tiling.framed()))
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """Return the heights of n windows, or one height for all, in the form that `ops.framed_persistence` takes."""
         height = self.height
-        if isinstance(height, RandomLinear) and not self.training:
+        if isinstance(height, RandomHeight) and not self.training:
             height = height.fixed(len(window))
         assert height is not None
-        if not isinstance(height, RandomLinear):
+        if not isinstance(height, RandomHeight):
 
             def draw() -> Tensor:
                 made = height.slopes if isinstance(height, Linear) else height
@@ -169,7 +186,8 @@ class LocalizedPHLoss(WindowLoss):
 
             return self._once(draw, like.device, self.height, window, like.dtype)
         checks.generator_on(like.device, self.generator)
-        return height.slopes(n, window, like, self.generator)
+        made = height.slopes if isinstance(height, RandomLinear) else height
+        return made(n, window, like, self.generator)
 
     def _once(self, make: Callable[[], _T], device: torch.device, *settings: object) -> _T:
         """Return `make()`, which is the same in every call with these settings, and cache it for the last few kinds."""

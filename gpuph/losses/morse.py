@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from .. import checks, hints, ops
-from .base import Compared, Maps, WindowLoss, nan_status, promote, sum_pixels
+from .base import Compared, Maps, WindowLoss, nan_status, sum_pixels
+from .precision import promote
 
 
 class MorseSkeletonLoss(WindowLoss):

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from .. import checks, hints
 from . import inputs, labels, region
-from .base import WindowLoss, promote, reduce_windows, show_settings
+from .base import WindowLoss, reduce_windows, show_settings
 from .betti import BettiPriorLoss
+from .precision import promote
 
 
 class OneVsRest(torch.nn.Module):
@@ -41,8 +42,9 @@ class OneVsRest(torch.nn.Module):
         Weight of all classes, or one weight per class. If the background is dropped, it has no weight.
     ignore_index : int, optional
         Label of pixels to ignore. There, the truth replaces the prediction in all classes.
-    reduction : {"mean", "sum", "none"}
-        Over images, classes and windows, after weighting; "none" gives the weighted values, shape (B, C, windows), or
+    reduction : {"mean", "sum", "image", "none"}
+        Over images, classes and windows, after weighting. "image" adds up the windows of a class of an image, and
+        averages over images and classes. "none" gives the weighted values, shape (B, C, windows), or
         (B, C) for `BettiPriorLoss`. A dropped background has no values.
 
     Raises
@@ -180,7 +182,9 @@ class OneVsRest(torch.nn.Module):
                 pred, truth = promote(pred, masks)
                 pred = region.replace_outside(pred, truth, ~ignored)
             values = self.loss._per_window(_fold(pred), _fold(masks))
-        return reduce_windows(self._weigh(values.view(images, classes, *values.shape[1:])), self.reduction)
+        values = self._weigh(values.view(images, classes, *values.shape[1:]))
+        reduction = "mean" if self.reduction == "image" and values.dim() == 2 else self.reduction
+        return reduce_windows(values, reduction)
 
     def _separate(self, pred: Tensor, target: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return the truth of each class, shape (B, C, *image), and which pixels are ignored, shape (B, 1, *image)."""

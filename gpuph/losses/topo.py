@@ -39,7 +39,9 @@ class TopoLoss(WindowLoss):
         Bars to keep are ignored above this persistence.
     construction : {"T", "V"}
         See `gpuph.persistence`.
-    reduction : {"mean", "sum", "none"}
+    min_persistence : float
+        Bars that last no longer do not exist, in prediction and truth: those to keep are not counted either.
+    reduction : {"mean", "sum", "image", "none"}
         See `WindowLoss`. The authors sum.
     capacity : int, optional
         See `LocalizedPHLoss`.
@@ -84,7 +86,7 @@ class TopoLoss(WindowLoss):
     """
 
     default_window: ClassVar = {2: 100, 3: 100}
-    settings = ("weights", "border", "threshold", "perfect", "construction", "capacity")
+    settings = ("weights", "border", "threshold", "perfect", "construction", "min_persistence", "capacity")
     takes_masks = True
 
     def __init__(
@@ -96,6 +98,7 @@ class TopoLoss(WindowLoss):
         threshold: float = 0.03,
         perfect: float = 0.99,
         construction: str = "T",
+        min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
     ) -> None:
@@ -105,6 +108,7 @@ class TopoLoss(WindowLoss):
         self.threshold = checks.number("threshold", threshold, 0.0)
         self.perfect = checks.number("perfect", perfect, 0.0)
         self.construction = checks.construction(construction)
+        self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.capacity = checks.capacity(capacity)
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
@@ -117,7 +121,7 @@ class TopoLoss(WindowLoss):
         lowest, highest = torch.aminmax(tiles.detach().flatten(1), dim=1)
         varied = (lowest < highest).view(2, -1).all(dim=0)
         framed = frame(tiles, lowest) if self.border else tiles
-        diagrams = diagrams_of(framed, tuple(self.weights), self.construction, capacity=self.capacity)
+        diagrams = diagrams_of(framed, tuple(self.weights), self.construction, self.min_persistence, self.capacity)
         n = len(varied)
         loss = tiles.new_zeros(n)
         for dim, diagram in diagrams.items():

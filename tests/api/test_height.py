@@ -67,6 +67,96 @@ def test_slope_must_be_positive(slope: float) -> None:
         gpuph.RandomLinear(slope)
 
 
+RANDOM = {
+    "RandomLinear": gpuph.RandomLinear,
+    "RandomRadial": gpuph.RandomRadial,
+    "RandomQuadratic": gpuph.RandomQuadratic,
+}
+
+
+def slope_of(name: str, g: torch.Tensor) -> torch.Tensor:
+    """Return the slope of heights (n, *window)."""
+    flat = g.flatten(1)
+    if name == "RandomLinear":
+        steps = [g.diff(dim=axis)[(slice(None), *[0] * (g.dim() - 1))] for axis in range(1, g.dim())]
+        return torch.stack(steps, dim=1).norm(dim=1)
+    if name == "RandomRadial":  # along the longest side, far from the centre
+        return g.diff(dim=1).abs().flatten(1).amax(dim=1)
+    roots = flat.abs().sqrt().view_as(g)
+    steps = [roots.diff(dim=axis).abs().flatten(1).amax(dim=1) for axis in range(1, g.dim())]
+    return torch.stack(steps, dim=1).norm(dim=1)
+
+
+@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("window", [(80, 9), (40, 6, 7)])
+def test_slopes_are_drawn_from_a_range(name: str, window: tuple[int, ...]) -> None:
+    slopes = slope_of(name, at(RANDOM[name]((0.1, 0.4)), window, n=200))
+    assert 0.097 < slopes.min() < 0.13 and 0.37 < slopes.max() <= 0.4 + 1e-9
+    same = slope_of(name, at(RANDOM[name]((0.2, 0.2)), window, n=50))
+    torch.testing.assert_close(same, torch.full((50,), 0.2, dtype=torch.float64), rtol=0.02, atol=0.0)
+
+
+@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("per_window", [True, False])
+def test_half_of_the_draws_are_the_negatives_of_the_others(name: str, per_window: bool) -> None:
+    g = at(RANDOM[name](draws=4, per_window=per_window), (8, 9), n=5).view(4, 5, 8, 9)
+    assert torch.equal(g[2:], -g[:2])
+    assert len(g[:2].flatten(0, 1).unique(dim=0)) == (10 if per_window else 2)
+    assert at(RANDOM[name](per_window=False), (8, 9), n=5).shape == (1, 8, 9)
+    assert at(RANDOM[name](), (8, 9), n=5).shape == (5, 8, 9)
+
+
+@pytest.mark.parametrize("name", ["RandomRadial", "RandomQuadratic"])
+def test_signs_are_equally_likely(name: str) -> None:
+    sign = at(RANDOM[name](), (8, 9), n=400).flatten(1).sum(dim=1).sign()
+    assert sign.abs().all() and sign.mean().abs() < 0.15
+
+
+def test_random_radial_is_a_cone_around_a_point_of_the_window() -> None:
+    g = at(gpuph.RandomRadial(0.5, spacing=(4.0, 1.0)), (8, 20), n=300).abs()
+    assert (g.flatten(1).amin(dim=1) <= 0.5 * math.hypot(2.0, 0.5) + 1e-9).all()  # half a voxel from a centre
+    lowest = g.flatten(1).argmin(dim=1)
+    assert len(lowest.unique()) > 100
+    rows = (lowest // 20).bincount(minlength=8)
+    assert rows.min() > 5  # all over the window
+    torch.testing.assert_close(g.diff(dim=2).abs().amax(), torch.tensor(0.5, dtype=torch.float64), rtol=0.01, atol=0.0)
+    assert 1.9 < g.diff(dim=1).abs().amax() <= 2.0 + 1e-9
+
+
+def test_random_quadratic_is_the_square_of_a_random_slope() -> None:
+    g = at(gpuph.RandomQuadratic(0.1), (9, 9), n=50)
+    assert (g[:, 4, 4] == 0).all()
+    second = [g.diff(n=2, dim=axis) for axis in (1, 2)]
+    assert all((part - part[:, :1, :1]).abs().max() < 1e-12 for part in second)  # constant curvature
+    total = (second[0][:, 0, 0] + second[1][:, 0, 0]).abs()
+    torch.testing.assert_close(total, torch.full((50,), 2 * 0.01, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_fixed_height_has_no_ties_of_symmetry(name: str) -> None:
+    for axes, spacing in ((2, 1.0), (3, 1.0), (3, (4.0, 1.0, 1.0))):
+        g = at(RANDOM[name](spacing=spacing).fixed(axes), (6,) * axes)[0]
+        assert len(g.unique()) > 0.45 * g.numel()  # a quadratic is the same on both sides
+
+
+def test_settings_of_random_heights_are_shown() -> None:
+    assert repr(gpuph.RandomLinear()) == "RandomLinear(slope=0.2, per_window=True)"
+    height = gpuph.RandomRadial((0.1, 0.2), False, draws=2, spacing=(4, 1, 1))
+    assert repr(height) == "RandomRadial(slope=(0.1, 0.2), per_window=False, draws=2, spacing=(4.0, 1.0, 1.0))"
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_bad_settings_of_random_heights_are_named(name: str) -> None:
+    for slope in ((0.2, 0.1), (0.0, 0.1), (0.1, 0.2, 0.3), (-0.1, 0.2), (0.1,)):
+        with pytest.raises(ValueError, match=r"slope must be a positive number, or a range \(low, high\) of them, got"):
+            RANDOM[name](slope)
+    for draws in (3, 5):
+        with pytest.raises(ValueError, match=f"draws must be 1 or even, .*, got {draws}"):
+            RANDOM[name](draws=draws)
+    with pytest.raises(ValueError, match="draws must be an int of 1 or more, got 0"):
+        RANDOM[name](draws=0)
+
+
 HEIGHTS = {
     "Linear": lambda **spacing: gpuph.Linear((0.3, -0.2, 0.1), **spacing),
     "RandomLinear": lambda **spacing: gpuph.RandomLinear(0.2, **spacing),

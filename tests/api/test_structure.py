@@ -24,6 +24,8 @@ LAYERS = (
         "gpuph.matching",
         "gpuph.diagram",
         "gpuph.height",
+        "gpuph.fixed_height",
+        "gpuph.random_height",
         "gpuph.distance",
         "gpuph.windows",
         "gpuph.spacing",
