@@ -5,7 +5,7 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 
 from . import _checkout  # noqa: F401 -- before anything that imports the kernels
 from .debug import set_debug
-from .diagram import Diagram, Diagrams
+from .diagram import Diagram, Diagrams, SuperlevelDiagram
 from .distance import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear, RandomQuadratic, RandomRadial
 from .losses import (
@@ -40,6 +40,7 @@ __all__ = [
     "RandomLinear",
     "RandomQuadratic",
     "RandomRadial",
+    "SuperlevelDiagram",
     "TopoLoss",
     "WindowLoss",
     "match",

@@ -88,7 +88,7 @@ class Diagram:
         if not isinstance(windows, slice):
             windows = _window_numbers(windows)
         parts = (self.birth, self.death, self.birth_index, self.death_index, self.count)
-        return Diagram(*(part[windows] for part in parts))
+        return type(self)(*(part[windows] for part in parts))
 
     @property
     def mask(self) -> Tensor:
@@ -106,6 +106,10 @@ class Diagram:
         return [window[:n] for window, n in zip(points, self.count.tolist(), strict=True)]
 
 
+class SuperlevelDiagram(Diagram):
+    """The points of one dimension of superlevel sets: births are above deaths, and an essential class dies at -inf."""
+
+
 def _window_numbers(index: object) -> Tensor:
     """Return a mask or window numbers as a tensor of shape (n,); raise for anything else."""
     if isinstance(index, (Tensor, np.ndarray, list)):
@@ -117,6 +121,18 @@ def _window_numbers(index: object) -> Tensor:
         "a Diagram's index must be a slice, a mask of shape (N,) or a list of window numbers, got"
         f" {checks.shown(index)}; for window i, diagram[i : i + 1] is its diagram and diagram.to_list()[i] its points"
     )
+
+
+def is_superlevel(diagram: Diagram) -> bool:
+    """Return whether births are above deaths."""
+    return isinstance(diagram, SuperlevelDiagram)
+
+
+def sublevel(diagram: Diagram) -> tuple[Tensor, Tensor]:
+    """Return births and deaths, negated for superlevel sets, so that no death is below its birth."""
+    if is_superlevel(diagram):
+        return -diagram.birth, -diagram.death
+    return diagram.birth, diagram.death
 
 
 def check_diagram(name: str, diagram: object) -> None:

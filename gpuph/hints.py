@@ -2,7 +2,7 @@
 
 Each kind of warning is a UserWarning that is given once in a process, even if the filters of `warnings` would repeat
 it. The filter "ignore" silences it, and "error" raises it. None of these functions may be called under tracing; on
-devices other than the CPU, only `slices` and `one_channel` may, which read no data.
+devices other than the CPU, only `slices`, `signals` and `one_channel` may, which read no data.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _BEYOND = 1e-3  # how far rounding, or a resampled mask, may leave [0, 1]
 _CURVES = 0.25  # the largest part of a distance map in which it is 0
 _CHANNELS = 4  # as many slices or fewer are taken for channels
 _PIXELS = 256  # if they have as many pixels as this, or more
+_SIDE = 16  # signals are taken for an image if there are as many as this, of as many samples, or more
+_ASPECT = 4  # and if the longer side is at most so many times the shorter
 
 
 def probabilities(name: str, x: Tensor) -> bool:
@@ -64,14 +66,34 @@ def distances(target: Tensor) -> bool:
     return True
 
 
-def slices(name: str, shape: Sequence[int]) -> None:
-    """Warn if volumes of that shape (N, D, H, W) look like images with channels."""
-    if len(shape) == 4 and shape[1] <= _CHANNELS and shape[2] * shape[3] >= _PIXELS and "channels" not in _given:
+def slices(name: str, shape: Sequence[int], *, batched: bool = True) -> None:
+    """Warn if volumes of that shape, (N, D, H, W) or (D, H, W), look like images with channels."""
+    if len(shape) != 3 + batched or "channels" in _given:
+        return
+    slices, height, width = shape[-3:]
+    if slices <= _CHANNELS and height * width >= _PIXELS:
+        volumes = f"{shape[0]} volumes" if batched else "one volume"
+        advice = (
+            f"If the second axis holds channels, fold it into the batch: {name}.flatten(0, 1)."
+            if batched
+            else "If the first axis holds channels, leave out batched=False, so that they are a batch of images."
+        )
         _warn(
             "channels",
-            f"{name} has the shape {tuple(shape)}, which is read as {shape[0]} volumes of {shape[1]} slices. If the"
-            f" second axis holds channels, fold it into the batch: {name}.flatten(0, 1). If volumes are meant, silence"
-            f' this warning with warnings.filterwarnings("ignore", message="{name} has the shape").',
+            f"{name} has the shape {tuple(shape)}, which is read as {volumes} of {slices} slices. {advice}"
+            " If volumes are meant, silence this warning with"
+            f' warnings.filterwarnings("ignore", message="{name} has the shape").',
+        )
+
+
+def signals(name: str, shape: Sequence[int]) -> None:
+    """Warn if signals of that shape (N, L) look like one image."""
+    if len(shape) == 2 and min(shape) >= _SIDE and max(shape) <= _ASPECT * min(shape) and "signals" not in _given:
+        _warn(
+            "signals",
+            f"{name} has the shape {tuple(shape)}, which is read as {shape[0]} signals of {shape[1]} samples. For one"
+            " image, pass batched=False. If signals are meant, silence this warning with"
+            f' warnings.filterwarnings("ignore", message="{name} has the shape").',
         )
 
 

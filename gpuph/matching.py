@@ -11,7 +11,7 @@ from torch import Tensor
 from gpuph.kernels import Matched, Points
 
 from . import checks, debug, ops
-from .diagram import Diagram, check_diagram
+from .diagram import Diagram, check_diagram, is_superlevel, sublevel
 
 UNMATCHED = ("half_squared", "distance")
 SOLVERS = ("auto", "augment", "auction")
@@ -58,8 +58,8 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     Parameters
     ----------
     a, b : Diagram, shapes (N, K) and (N, L)
-        Diagrams of the same windows, of one dtype and on one device. Where one has overflowed, its remaining points are
-        matched.
+        Diagrams of the same windows, of one dtype and on one device, both of sublevel or both of superlevel sets. Where
+        one has overflowed, its remaining points are matched.
     unmatched : {"half_squared", "distance"}
         Cost of an unmatched point with birth b and death d: (d - b)^2 / 2, its squared distance to the diagonal, or
         |d - b| / sqrt(2), the distance itself.
@@ -159,7 +159,7 @@ def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
 
 def _points(diagram: Diagram) -> Points[Tensor]:
     """Return the points of a diagram, at least in float32, as no kernel computes in half precision."""
-    birth, death = diagram.birth, diagram.death
+    birth, death = sublevel(diagram)
     if birth.dtype not in (torch.float32, torch.float64):
         birth, death = birth.float(), death.float()
     return Points(birth, death, diagram.count)
@@ -174,6 +174,8 @@ def _match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) 
 def _check(a: Diagram, b: Diagram) -> None:
     check_diagram("a", a)
     check_diagram("b", b)
+    if is_superlevel(a) != is_superlevel(b):
+        raise TypeError(f"b must be a {type(a).__name__}, as a is, got {type(b).__name__}")
     if a.birth.dtype != b.birth.dtype:
         raise TypeError(f"b must have a's dtype {a.birth.dtype}, got {b.birth.dtype}")
     if a.birth.device != b.birth.device:

@@ -4,77 +4,100 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gpuph.kernels import Found, Query
 
-from . import checks, debug, hints, ops
-from .diagram import Diagram, Diagrams
+from . import arrays, checks, debug, hints, ops
+from .diagram import Diagram, Diagrams, SuperlevelDiagram
+
+ArrayLike: TypeAlias = Any  # of any library; see `arrays.as_tensor`
 
 
 def persistence(
-    x: Tensor,
-    dims: Sequence[int] | None = None,
+    x: ArrayLike,
+    dims: int | Sequence[int] | None = None,
     construction: str = "T",
     min_persistence: float = 0.0,
     capacity: int | None = None,
+    *,
+    batched: bool = True,
+    superlevel: bool = False,
 ) -> Diagrams:
-    """Compute the persistence diagrams of the sublevel sets of N windows, which are images or volumes.
+    """Compute the persistence diagrams of the sublevel sets of N windows: images, volumes or signals.
 
     Pixels of equal value are ordered by their flat index, ascending in the V construction and descending in T, so the
     result is unique and the same on every device.
 
     Parameters
     ----------
-    x : Tensor, shape (N, H, W) or (N, D, H, W), floating point
-        Windows, with any strides; N may be 0. Infinite values are allowed. Four axes mean volumes: pass images with
-        channels, (B, C, H, W), as `x.flatten(0, 1)`.
-    dims : sequence of int, optional
-        Homology dimensions: 0 for connected components, 1 for loops, 2 for the voids of volumes. All of them by
-        default.
+    x : array_like, shape (N, H, W), (N, D, H, W) or (N, L)
+        Windows, with any strides; N may be 0. The first axis always counts windows, unless `batched` is False. So two
+        axes mean signals: pass one image as `persistence(image, batched=False)`. Four axes mean volumes: pass images
+        with channels, (B, C, H, W), as `x.flatten(0, 1)`.
+
+        A tensor, an array of NumPy or of another library, on any device, that has `__dlpack__`,
+        `__cuda_array_interface__` or `__array__`, or nested lists, whose floats are float64. Infinite values are
+        allowed. Booleans and integers of up to 16 bits are promoted to float32, and all other integers to float64; all
+        their values stay exact, and those of 64 bits beyond 2^53 raise.
+    dims : int or sequence of int, optional
+        Homology dimensions: 0 for connected components, 1 for the loops of images and volumes, 2 for the voids of
+        volumes. All of them by default.
     construction : {"T", "V"}
         "T": pixels are top-dimensional cells, so that 8 neighbours connect, or 26 in a volume. "V": pixels are
-        vertices, so that 4 neighbours connect, or 6 in a volume.
+        vertices, so that 4 neighbours connect, or 6 in a volume. For signals, both are the same.
     min_persistence : float
-        Keep only pairs with death - birth > min_persistence, in filtration values.
+        Keep only pairs with abs(death - birth) > min_persistence, in filtration values.
     capacity : int, optional
         Columns K of each diagram. If a window has more pairs, the K longest are kept and `Diagram.overflow` is True.
         The default on the CPU is the largest count of the batch. On other devices, and under tracing, where shapes
         cannot depend on data, it is max(256, pixels // 4), but no more than the pairs that an image can have. On a GPU,
         the workspace for the loops of volumes is sized by the default, or by `capacity` if that is larger.
+    batched : bool
+        If False, `x` is one window, of shape (H, W), (D, H, W) or (L,), and N is 1.
+    superlevel : bool
+        Take the superlevel sets {x >= t}, for t that falls: classes are born at maxima, births are above deaths, and
+        the death of an essential class is -inf. Pixels are those of the diagrams of the sublevel sets of -x, and values
+        are the negated ones. The construction says how the pixels of a superlevel set connect.
 
     Returns
     -------
     Diagrams
-        `diagrams[k]` is the `Diagram` of dimension k: births and deaths (differentiable with respect to `x`), their
-        pixels, and counts. Pairs are sorted by persistence, the longest first, then by birth index, then by death
-        index. Each window has one essential class, in dimension 0.
+        `diagrams[k]` is the `Diagram` of dimension k, or the `SuperlevelDiagram`: births and deaths (differentiable
+        with respect to `x`, and in its dtype, after promotion), their pixels, and counts. Pairs are sorted by
+        persistence, the longest first, then by birth index, then by death index. Each window has one essential class,
+        in dimension 0.
 
     Raises
     ------
     TypeError
-        If `x` is not a floating-point tensor, or another argument has a wrong type.
+        If `x` is not an array of real numbers, or another argument has a wrong type.
     ValueError
-        If `x` has the wrong rank, an empty or too large window or a NaN, or another argument is not one of those above.
+        If `x` has the wrong rank, an empty or too large window, a NaN or an integer that float64 cannot hold, or
+        another argument is not one of those above.
     RuntimeError
         On a GPU, if the loops of a volume exceed their workspace; a larger `capacity` helps.
 
         On devices other than the CPU, errors in values are deferred: the diagrams of the window are empty, and
-        `Diagrams.check()` or `set_debug(True)` raises.
+        `Diagrams.check()` or `set_debug(True)` raises. An integer beyond 2^53 counts as a NaN there.
 
     Warns
     -----
     UserWarning
-        Once in a process, if volumes look like images with channels: at most 4 slices of at least 256 pixels.
+        Once in a process, if volumes look like images with channels (at most 4 slices of at least 256 pixels), or
+        signals look like one image (at least 16, of up to 4 times as many samples as there are signals, or the other
+        way round).
 
     Notes
     -----
     The pairs come from a discrete gradient, as in Guillou, Vidal, Tierny, "Discrete Morse Sandwich" (2022), and the
     elder rule, on devices by a triplet merge tree (Smirnov & Morozov 2017). The T construction of f is V of -f with
     reversed dimensions (Bleile, Garin, Heiss, Maggs, Robins, "The persistent homology of dual digital image
-    constructions", 2022). See kernels/README.md.
+    constructions", 2022). See kernels/README.md, and docs/arrays.md for arrays and shapes.
 
     Examples
     --------
@@ -85,16 +108,46 @@ def persistence(
     >>> loops = gpuph.persistence(x)[1]
     >>> loops.birth, loops.death, loops.death_index
     (tensor([[0.]]), tensor([[5.]]), tensor([[4]]))
+
+    A signal with two peaks: the lower one is born at 2 and dies at 1, where it meets the higher one.
+
+    >>> gpuph.persistence([0, 3, 1, 2, 0], batched=False, superlevel=True)[0].to_list()
+    [tensor([[3., -inf],
+            [2., 1.]], dtype=torch.float64)]
     """
-    check_windows(x)
-    if not torch.compiler.is_compiling():
-        hints.slices("x", x.shape)
-    diagrams = diagrams_of(x, dims, construction, min_persistence, capacity)
-    if debug.is_eager_cpu(x):
+    windows, dims = _windows(x, dims, batched=checks.boolean("batched", batched))
+    superlevel = checks.boolean("superlevel", superlevel)
+    diagrams = diagrams_of(windows, dims, construction, min_persistence, capacity, superlevel=superlevel)
+    if debug.is_eager_cpu(windows):
         debug.raise_status(diagrams.status, ("x",), diagrams.capacity)
     if debug.is_debugging():
         diagrams.check()
     return diagrams
+
+
+def _windows(x: ArrayLike, dims: int | Sequence[int] | None, *, batched: bool) -> tuple[Tensor, Sequence[int]]:
+    """Return the windows in x as images or volumes of a floating-point dtype, and the homology dimensions."""
+    windows = arrays.as_floats("x", x)
+    shape, rank = windows.shape, windows.dim() - batched
+    if rank not in (1, 2, 3):
+        expected = "(N, H, W), (N, D, H, W) or (N, L)" if batched else "(H, W), (D, H, W) or (L,) with batched=False"
+        advice = "; batched=False takes one window" if batched and rank == 0 else ""
+        raise ValueError(f"x must have the shape {expected}, got {tuple(shape)}{advice}")
+    one = isinstance(dims, (int, np.integer)) and not isinstance(dims, bool)
+    dims = list(range(rank)) if dims is None else (dims,) if one else dims  # type: ignore[assignment]
+    try:
+        found = checks.dims(dims, rank)
+    except ValueError as error:
+        advice = f"; x is read as {shape[0]} signals, for one image pass batched=False" if batched and rank == 1 else ""
+        raise ValueError(f"{error}{advice}") from None
+    if not torch.compiler.is_compiling():
+        hints.slices("x", shape, batched=batched)
+        if batched:
+            hints.signals("x", shape)
+    windows = windows if batched else windows.unsqueeze(0)
+    windows = windows.unsqueeze(1) if rank == 1 else windows  # a signal is an image with one row
+    check_windows(windows)
+    return windows, found
 
 
 def check_windows(x: Tensor) -> None:
@@ -114,17 +167,22 @@ def diagrams_of(
     construction: str,
     min_persistence: float = 0.0,
     capacity: int | None = None,
+    *,
+    superlevel: bool = False,
 ) -> Diagrams:
     """Compute the diagrams of windows that were checked except for NaN, which the status reports."""
     query = query_of(x, dims, construction, min_persistence, capacity)
-    found = pairs_of(x.detach(), query)
+    found = pairs_of(-x.detach() if superlevel else x.detach(), query)
+    kind = SuperlevelDiagram if superlevel else Diagram
     by_dim = {}
     for dim, pairs in zip(query.dims, found.pairs, strict=True):
+        if superlevel:
+            pairs = pairs._replace(value=0.0 - pairs.value)  # padding stays +0
         if pairs.value.dtype != x.dtype:  # half precision
             pairs = pairs._replace(value=pairs.value.to(x.dtype))
         birth, death = ops.attach(pairs, x)
         birth_index, death_index = pairs.index.unbind(1)
-        by_dim[dim] = Diagram(birth, death, birth_index, death_index, pairs.count)
+        by_dim[dim] = kind(birth, death, birth_index, death_index, pairs.count)
     return Diagrams(by_dim, found.status, capacity_of(capacity, x.shape[1:]))
 
 

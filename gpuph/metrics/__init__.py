@@ -2,8 +2,10 @@
 
 All metrics take two masks, or a mask and a graph; all except `betti_error` also take two graphs.
 
-A mask is a bool tensor, True on the object, of shape (*spatial) or (B, 1, *spatial), where `spatial` is (H, W) or
-(D, H, W). A mask that is compared with a graph must be a single one.
+A mask has the shape (*spatial) or (B, 1, *spatial), where `spatial` is (H, W) or (D, H, W). A mask that is compared
+with a graph must be a single one. It is a tensor or another array, and its dtype says how it is read: booleans are True
+on the object; integers are labels, so that every number but 0 is the object; floats are probabilities from 0 to 1, and
+the object is where they are above 0.5. `pred` and `target` may differ in dtype.
 
 A graph is an undirected networkx graph. Each node has `pos`, its position, with the coordinates in the order of the
 axes of the image. An edge is straight unless it has `path`, its vertices from one end to the other, shape (n, ndim), as
@@ -19,9 +21,10 @@ lies outside is background in both inputs, and graphs are clipped, with new node
 adds up lengths, junctions or windows, and those outside must not count. Two graphs with a region are in pixels of it,
 or in units of `spacing`.
 
-All metrics raise TypeError if an input is neither a bool tensor nor an undirected graph. They raise ValueError if the
-masks differ in shape or device, a mask has another shape than those above, a node has no valid position, a path does
-not lead from one node of its edge to the other, or the graphs differ in their number of axes.
+All metrics raise TypeError if an input is neither an array of real numbers nor an undirected graph. They raise
+ValueError if floats are not probabilities, the masks differ in shape or device, a mask has another shape than those
+above, a node has no valid position, a path does not lead from one node of its edge to the other, or the graphs differ
+in their number of axes.
 
 `gpuph.metrics.modules` has the metrics as subclasses of `torchmetrics.Metric`. It is not imported here, since it needs
 torchmetrics.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import networkx as nx
-import numpy as np
 import torch
 from torch import Tensor
 
 from .. import spacing as sizes
 from .clip_graph import clip_graph
 from .draw_graph import draw_graph
+from .masks import as_mask
 from .skeleton_graph import skeleton_graph
 
 
@@ -18,6 +18,7 @@ def as_masks(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> tuple[
 
     Outside of the region of interest `mask`, if there is one, both are False.
     """
+    pred, target = as_mask("pred", pred), as_mask("target", target)
     masks = _as_batch("pred", pred), _as_batch("target", target)
     if pred.shape != target.shape:
         raise ValueError(f"pred and target must have the same shape, got {tuple(pred.shape)} and {tuple(target.shape)}")
@@ -93,11 +94,7 @@ def _as_graph(name: str, value: Tensor | nx.Graph, mask: Tensor | None, spacing:
 
 
 def _as_batch(name: str, mask: Tensor) -> Tensor:
-    if not isinstance(mask, Tensor):
-        hint = "; torch.from_numpy makes a tensor of an array" if isinstance(mask, np.ndarray) else ""
-        raise TypeError(f"{name} must be a bool tensor, got {type(mask).__name__}{hint}")
-    if mask.dtype != torch.bool:
-        raise TypeError(f"{name} must be a bool tensor, got {mask.dtype}")
+    mask = as_mask(name, mask)
     batched = mask.dim() in (4, 5) and mask.shape[1] == 1
     spatial = mask.shape[2:] if batched else mask.shape
     if len(spatial) not in (2, 3) or 0 in spatial:
@@ -105,8 +102,7 @@ def _as_batch(name: str, mask: Tensor) -> Tensor:
             f"{name} must have the shape (H, W), (D, H, W), (B, 1, H, W) or (B, 1, D, H, W) "
             f"with sides of at least 1, got {tuple(mask.shape)}"
         )
-    # A bool tensor that is a view of bytes may hold any byte.
-    return (mask.view(torch.uint8) != 0).reshape(-1, *spatial)
+    return mask.reshape(-1, *spatial)
 
 
 def _as_image(name: str, mask: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ LONGEST_FILE, MOST_PARAMETERS = 300, 7
 LAYERS = (
     ("gpuph.kernels",),
     ("gpuph.kernels.cpu", "gpuph.kernels.triton"),
-    ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.spacing"),
+    ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.arrays", "gpuph.spacing"),
     ("gpuph.ops",),
     (
         "gpuph.persistence",
@@ -28,7 +28,6 @@ LAYERS = (
         "gpuph.random_height",
         "gpuph.distance",
         "gpuph.windows",
-        "gpuph.spacing",
     ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
     ("gpuph",),

@@ -302,11 +302,6 @@ def test_nan_in_a_distance_map_raises():
             skeleton_graph(image, threshold=0.5)
 
 
-def test_error_for_a_numpy_mask_says_how_to_convert_it():
-    with pytest.raises(TypeError, match=r"pred must be a bool tensor, got ndarray; torch\.from_numpy"):
-        ccq(np.ones((9, 9), bool), torch.ones(9, 9, dtype=torch.bool))
-
-
 def line_between(start: tuple[float, ...], stop: tuple[float, ...]) -> nx.Graph:
     graph = nx.Graph()
     graph.add_node(0, pos=start)

@@ -19,7 +19,7 @@ from support.wrong_values import HUGE, RIGHT, WRONG
 # The kind of each parameter, by "function.parameter" or by "parameter" alone. A kind that ends in "or None" has the
 # invalid values of the kind without that ending.
 KINDS: dict[str, str] = {
-    **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on"), "bool"),
+    **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on", "batched"), "bool"),
     **dict.fromkeys(("include_background", "to_onehot_y", "softmax", "sigmoid"), "bool"),
     **dict.fromkeys(("dilation", "Diagrams.capacity"), "int from 0"),
     **dict.fromkeys(("betti_error.window", "BettiErrorMetric.window", "trials", "paths"), "int from 1"),
@@ -47,7 +47,7 @@ KINDS: dict[str, str] = {
     "q": "vector or None",
     "window": "sizes from 2 or None",
     "stride": "sizes from 1 or None",
-    "persistence.dims": "dims",
+    "persistence.dims": "dims or one",
     "dims": "dims or weights",
     "betti": "Betti numbers",
     "weights": "weights or None",
@@ -81,13 +81,17 @@ KINDS: dict[str, str] = {
     "draw_graph.graph": "graph",
     "draw_graph.shape": "shape",
     "skeleton_graph.image": "image",
-    **{f"Diagram.{field}": "tensor" for field in ("birth", "death", "birth_index", "death_index", "count")},
+    **{
+        f"{name}.{field}": "tensor"
+        for name in ("Diagram", "SuperlevelDiagram")
+        for field in ("birth", "death", "birth_index", "death_index", "count")
+    },
     **{f"Matching.{field}": "tensor" for field in ("partner_a", "partner_b", "cost", "gap")},
     "Diagrams.by_dim": "diagrams",
     "Diagrams.status": "tensor",
     **dict.fromkeys(("match.a", "match.b", "wasserstein_distance.a", "wasserstein_distance.b"), "diagram"),
     "points": "points",
-    "Diagram.__getitem__.windows": "index",
+    **dict.fromkeys(("Diagram.__getitem__.windows", "SuperlevelDiagram.__getitem__.windows"), "index"),
 }
 # Parameters with a default that other parameters' defaults do not allow.
 NEEDED = ("OneVsRest.forward.target",)
