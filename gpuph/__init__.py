@@ -5,8 +5,10 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 
 from . import _checkout  # noqa: F401 -- before anything that imports the kernels
 from .debug import set_debug
-from .diagram import Diagram, Diagrams, SuperlevelDiagram
+from .diagram import Diagram, SuperlevelDiagram
+from .diagrams import Diagrams
 from .distance import truncated_distance_map
+from .distances import bottleneck_distance, wasserstein_distance
 from .height import Linear, Quadratic, Radial, RandomLinear, RandomQuadratic, RandomRadial
 from .losses import (
     BettiPriorLoss,
@@ -19,9 +21,10 @@ from .losses import (
     TopoLoss,
     WindowLoss,
 )
-from .matching import Matching, match, wasserstein_distance
+from .matching import Matching, match
 from .ops import use_kernels
 from .persistence import persistence
+from .vectorize import betti_curve, landscape, persistence_image, total_persistence
 
 __all__ = [
     "BettiPriorLoss",
@@ -43,9 +46,14 @@ __all__ = [
     "SuperlevelDiagram",
     "TopoLoss",
     "WindowLoss",
+    "betti_curve",
+    "bottleneck_distance",
+    "landscape",
     "match",
     "persistence",
+    "persistence_image",
     "set_debug",
+    "total_persistence",
     "truncated_distance_map",
     "use_kernels",
     "wasserstein_distance",

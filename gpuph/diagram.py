@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
+from typing_extensions import NamedTuple, Self
 
-from . import checks, debug
+from . import checks, debug, storage
+from .diagram_arguments import device_or_dtype, list_of_points, window_index
+
+A = TypeVar("A")
+
+
+class Parts(NamedTuple, Generic[A]):
+    """The fields of a `Diagram`, as tensors or as arrays."""
+
+    birth: A
+    death: A
+    birth_index: A
+    death_index: A
+    count: A  # type: ignore[assignment]  # hides tuple.count
 
 
 @dataclass(frozen=True)
 class Diagram:
     """The points of one dimension for N windows, padded to K columns.
 
-    `diagram[index]` selects windows by a slice, a mask of shape (N,) or window numbers of shape (M,), given as tensor,
-    array or list. A single number is not an index: `diagram[i : i + 1]` is the diagram of window i, and
-    `diagram.to_list()[i]` has its points.
+    A Diagram is a sequence of N diagrams of one window: `diagram[i]` is that of window i, with N = 1, and
+    `diagram.to_list()[i]` has its points. `diagram[index]` also selects windows by a slice, a mask of shape (N,) or
+    window numbers of shape (M,), given as tensor, array or list.
+
+    PyTorch's DataLoader joins diagrams to a batch, pins them and moves them; `torch.save` and `torch.load` take them.
 
     Attributes
     ----------
     birth, death : Tensor, shape (N, K)
         Filtration values, in the dtype of the input and differentiable with respect to it. The death of an
-        essential class is +inf. Padding has birth = death = 0.
+        essential class is +inf (-inf in a `SuperlevelDiagram`). Padding has birth = death = 0.
     birth_index, death_index : Tensor, shape (N, K), int64
         Flat index, within the window, of the pixel that has the value. -1 for padding and for the death of an essential
         class.
@@ -61,34 +80,122 @@ class Diagram:
         >>> Diagram.from_list([torch.tensor([[0.0, 2.0], [1.0, 4.0]]), torch.zeros(0, 2)]).count
         tensor([2, 0])
         """
-        listed = isinstance(points, Sequence) and not isinstance(points, (str, bytes))
-        if not listed and not (isinstance(points, Tensor) and points.dim() > 0):
-            raise TypeError(f"points must be a sequence of tensors of shape (n, 2), got {checks.shown(points)}")
-        for window in points:
-            if not isinstance(window, Tensor) or window.dtype not in checks.FLOATS:
-                came = f"one of {window.dtype}" if isinstance(window, Tensor) else f"with {checks.shown(window)}"
-                raise TypeError(f"points must be a sequence of floating-point tensors of shape (n, 2), got {came}")
-            if window.dim() != 2 or window.shape[1] != 2:
-                raise ValueError(f"points: every tensor must have the shape (n, 2), got {tuple(window.shape)}")
-        if len({window.dtype for window in points}) > 1:
-            raise TypeError(f"points must be of one dtype, got {sorted({str(window.dtype) for window in points})}")
-        if len({window.device for window in points}) > 1:
-            raise ValueError(f"points must be on one device, got {sorted({str(window.device) for window in points})}")
+        points = list_of_points(points)
         if len(points) == 0:
             empty = torch.zeros(0, 0)
             index = torch.zeros(0, 0, dtype=torch.int64)
             return cls(empty, empty, index, index, torch.zeros(0, dtype=torch.int64))
-        padded = torch.nn.utils.rnn.pad_sequence(list(points), batch_first=True)
+        padded = torch.nn.utils.rnn.pad_sequence(points, batch_first=True)
         index = torch.full(padded.shape[:2], -1, dtype=torch.int64, device=padded.device)
         count = torch.tensor([len(window) for window in points], device=padded.device)
         return cls(padded[..., 0], padded[..., 1], index, index, count)
 
-    def __getitem__(self, windows: slice | Tensor | np.ndarray | list[int] | list[bool]) -> Diagram:
-        """Return the diagram of the windows that a slice, a mask or a list of window numbers selects."""
-        if not isinstance(windows, slice):
-            windows = _window_numbers(windows)
-        parts = (self.birth, self.death, self.birth_index, self.death_index, self.count)
-        return type(self)(*(part[windows] for part in parts))
+    @classmethod
+    def cat(cls, diagrams: Sequence[Self]) -> Self:
+        """Join the windows of diagrams, which may differ in their number of columns.
+
+        Where the columns of some diagrams have to be padded, their counts are those of the points that they hold, and a
+        diagram that has overflowed warns on the CPU.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gpuph import Diagram
+        >>> a, b = (Diagram.from_list([torch.rand(n, 2)]) for n in (2, 3))
+        >>> Diagram.cat([a, b]).count
+        tensor([2, 3])
+        """
+        first, columns = check_several("diagrams", diagrams), max(each.birth.shape[1] for each in diagrams)
+        parts = []
+        for each in diagrams:
+            short = columns - each.birth.shape[1]
+            if short and debug.checks_now(each.count):
+                debug.warn_overflow("diagrams", each.count, each.birth.shape[1])
+            count = each.count.clamp(max=each.birth.shape[1]) if short else each.count
+            padding = zip(each._parts()[:4], (0.0, 0.0, -1, -1), strict=True)
+            parts.append([*(pad(part, (0, short), value=value) for part, value in padding), count])
+        return type(first)(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+    @classmethod
+    def load(cls, file: storage.File) -> Diagram:
+        """Read a diagram that `save` wrote, as tensors of the CPU; a SuperlevelDiagram stays one.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one that `save` wrote.
+        """
+        return storage.read(file, from_arrays)
+
+    def save(self, file: storage.File) -> None:
+        """Write a NumPy archive, without pickle, to a path or an open file.
+
+        It has the arrays `birth`, `death`, `birth_index`, `death_index` and `count`, and the names of the class and of
+        the dtype. bfloat16, which NumPy does not have, is written as float32.
+        """
+        storage.write(file, to_arrays(self))
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.count)
+
+    def __iter__(self) -> Iterator[Self]:
+        """Iterate over the diagrams of single windows."""
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, windows: int | slice | Tensor | np.ndarray | list[int] | list[bool]) -> Self:
+        """Return the diagram of one window, or of those that a slice, a mask or a list of window numbers selects."""
+        chosen = window_index(windows, len(self))
+        return self._map(lambda part: part[chosen])
+
+    def to(self, target: torch.device | str | int | torch.dtype, *, non_blocking: bool = False) -> Self:
+        """Move to a device, or convert births and deaths to a floating-point dtype."""
+        place = device_or_dtype(target)
+        move = partial(torch.Tensor.to, non_blocking=checks.boolean("non_blocking", non_blocking))
+        if isinstance(place, torch.device):
+            return self._map(lambda part: move(part, place))
+        return replace(self, birth=move(self.birth, place), death=move(self.death, place))
+
+    def cpu(self) -> Self:
+        """Move to the CPU."""
+        return self._map(torch.Tensor.cpu)
+
+    def detach(self) -> Self:
+        """Return the diagram without its gradients."""
+        return self._map(torch.Tensor.detach)
+
+    def pin_memory(self) -> Self:
+        """Copy to page-locked memory, from which copies to a GPU need not block."""
+        return self._map(torch.Tensor.pin_memory)
+
+    def numpy(self) -> Parts[NDArray[Any]]:
+        """Return NumPy arrays, without gradients, as a named tuple; waits for the device. bfloat16 becomes float32."""
+        return Parts(*(storage.as_array(part) for part in self._parts()))
+
+    def to_gudhi(self) -> list[NDArray[np.float64]]:
+        """Return an array of shape (n_i, 2) for each window, as GUDHI's distances and representations take them.
+
+        Superlevel diagrams keep their births above their deaths: GUDHI takes their negatives.
+        """
+        return [storage.as_array(window).astype(np.float64) for window in self.to_list()]
+
+    def finite(self) -> Self:
+        """Return the diagram without the points that have an infinite coordinate, such as essential classes.
+
+        The others keep their order and their gradients. Counts are those of the points that are left.
+        """
+        keep = self.mask & self.birth.isfinite() & self.death.isfinite()
+        order = keep.long().argsort(dim=1, descending=True, stable=True)
+        moved = self._map(lambda part: part.gather(1, order) if part.dim() == 2 else keep.sum(1))
+        return moved._map(
+            lambda part: part if part.dim() == 1 else part.where(moved.mask, 0.0 if part.is_floating_point() else -1)
+        )
+
+    def _parts(self) -> Parts[Tensor]:
+        return Parts(self.birth, self.death, self.birth_index, self.death_index, self.count)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(*(function(part) for part in self._parts()))
 
     @property
     def mask(self) -> Tensor:
@@ -110,17 +217,42 @@ class SuperlevelDiagram(Diagram):
     """The points of one dimension of superlevel sets: births are above deaths, and an essential class dies at -inf."""
 
 
-def _window_numbers(index: object) -> Tensor:
-    """Return a mask or window numbers as a tensor of shape (n,); raise for anything else."""
-    if isinstance(index, (Tensor, np.ndarray, list)):
-        with contextlib.suppress(TypeError, ValueError, RuntimeError):  # a list of something else
-            found = torch.as_tensor(index, dtype=None if len(index) else torch.int64)
-            if found.dtype in (torch.bool, torch.int32, torch.int64) and found.dim() == 1:
-                return found
-    raise TypeError(
-        "a Diagram's index must be a slice, a mask of shape (N,) or a list of window numbers, got"
-        f" {checks.shown(index)}; for window i, diagram[i : i + 1] is its diagram and diagram.to_list()[i] its points"
-    )
+D = TypeVar("D", bound="Diagram")
+
+
+def to_arrays(diagram: Diagram) -> dict[str, NDArray[Any]]:
+    """Return the fields, the class and the dtype of a diagram as arrays."""
+    names = {"kind": np.array(type(diagram).__name__), "dtype": np.array(str(diagram.birth.dtype))}
+    return names | diagram.numpy()._asdict()
+
+
+def from_arrays(arrays: storage.Arrays) -> Diagram:
+    """Return the diagram that `to_arrays` was given; raise if the arrays are not those of one."""
+    kind = {kind.__name__: kind for kind in (Diagram, SuperlevelDiagram)}[str(arrays["kind"])]
+    parts = Parts(*(torch.from_numpy(arrays[name]) for name in Parts._fields))
+    diagram = kind(*parts).to(getattr(torch, str(arrays["dtype"]).removeprefix("torch.")))
+    check_diagram("file", diagram)
+    if not parts.birth.shape == parts.birth_index.shape == parts.death_index.shape:
+        raise ValueError("births and their pixels differ in shape")
+    return diagram
+
+
+def check_several(name: str, diagrams: Sequence[D]) -> D:
+    """Return the first of several diagrams; raise unless they are of one kind, dtype and device."""
+    if not isinstance(diagrams, (list, tuple)) or not all(isinstance(each, Diagram) for each in diagrams):
+        raise TypeError(f"{name} must be a list of Diagrams, got {checks.shown(diagrams)}")
+    if not diagrams:
+        raise ValueError(f"{name} must hold at least one Diagram, got none")
+    first: D = diagrams[0]
+    for each in diagrams:
+        check_diagram(name, each)
+        if type(each) is not type(first):
+            raise TypeError(f"{name} must be of one kind, got {type(first).__name__} and {type(each).__name__}")
+        if each.birth.dtype != first.birth.dtype:
+            raise TypeError(f"{name} must be of one dtype, got {first.birth.dtype} and {each.birth.dtype}")
+        if each.birth.device != first.birth.device:
+            raise ValueError(f"{name} must be on one device, got {first.birth.device} and {each.birth.device}")
+    return first
 
 
 def is_superlevel(diagram: Diagram) -> bool:
@@ -159,59 +291,3 @@ def check_diagram(name: str, diagram: object) -> None:
     for field, other in (("death", death.device), ("count", count.device)):
         if other != device:
             raise ValueError(f"{name}.{field} must be on the device of the births, {device}, got {other}")
-
-
-class Diagrams(Mapping[int, Diagram]):
-    """The diagrams of a batch by dimension: `diagrams[1]` is the `Diagram` of its loops.
-
-    Attributes
-    ----------
-    status : Tensor, shape (N,), int32
-        0; or 1 where the window holds a NaN, so that its diagrams are empty; or 2 where the loops of a volume exceeded
-        their workspace on a GPU, so that the diagram of dimension 1 is empty.
-    capacity : int
-        The argument of `gpuph.persistence` that sizes this workspace, or its default.
-    """
-
-    def __init__(self, by_dim: dict[int, Diagram], status: Tensor, capacity: int) -> None:
-        if not isinstance(by_dim, dict) or not all(isinstance(diagram, Diagram) for diagram in by_dim.values()):
-            raise TypeError(f"by_dim must be a dict of dimensions to Diagrams, got {checks.shown(by_dim)}")
-        checks.tensors(status=status)
-        self._by_dim = by_dim
-        self.status = status
-        self.capacity = checks.integer("capacity", capacity)
-
-    def __getitem__(self, dim: int) -> Diagram:
-        try:
-            return self._by_dim[dim]
-        except KeyError:
-            raise KeyError(f"dimension {dim} was not computed; there are {tuple(self._by_dim)}") from None
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._by_dim)
-
-    def __len__(self) -> int:
-        return len(self._by_dim)
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{dim}: {tuple(diagram.birth.shape)}" for dim, diagram in self.items())
-        return f"Diagrams({{{shapes}}})"
-
-    def check(self) -> None:
-        """Raise deferred errors and warn about overflow; waits for the device.
-
-        Raises
-        ------
-        ValueError
-            If a window holds a NaN.
-        RuntimeError
-            If the loops of a volume exceeded their workspace; the message says how to enlarge it.
-
-        Warns
-        -----
-        RuntimeWarning
-            If a diagram overflowed its capacity, so that only the longest pairs were kept.
-        """
-        debug.raise_status(self.status, ("x",), self.capacity)
-        for dim, diagram in self.items():
-            debug.warn_overflow(f"dimension {dim} of x", diagram.count, diagram.birth.shape[1])

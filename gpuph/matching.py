@@ -1,4 +1,4 @@
-"""Optimal matching of persistence diagrams, batched, with a certificate, and the Wasserstein distance."""
+"""Optimal matching of persistence diagrams, batched, with a certificate."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ class Matching:
 
     def __post_init__(self) -> None:
         checks.tensors(partner_a=self.partner_a, partner_b=self.partner_b, cost=self.cost, gap=self.gap)
+
+
+torch.serialization.add_safe_globals([Matching])
 
 
 def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str = "auto") -> Matching:
@@ -113,51 +116,15 @@ def match(a: Diagram, b: Diagram, unmatched: str = "half_squared", solver: str =
     """
     squared = checks.choice("unmatched", unmatched, UNMATCHED) == "half_squared"
     checks.choice("solver", solver, SOLVERS)
-    _check(a, b)
-    points_a, points_b = _points(a), _points(b)
-    matched = _match(points_a, points_b, solver, squared=squared)
+    check_pair(a, b)
+    points_a, points_b = points_of(a), points_of(b)
+    matched = match_points(points_a, points_b, solver, squared=squared)
     cost = ops.cost(points_a, points_b, matched, squared=squared)
-    _check_numbers(cost, a, b)
+    check_numbers(cost, a, b)
     return Matching(matched.partner_a, matched.partner_b, cost, matched.gap)
 
 
-def wasserstein_distance(a: Diagram, b: Diagram) -> Tensor:
-    """Compute the Wasserstein distance of order 2, with the Euclidean ground norm, in every window of a batch.
-
-    Parameters
-    ----------
-    a, b : Diagram, shapes (N, K) and (N, L)
-        Diagrams of the same windows, of one dtype and on one device.
-
-    Returns
-    -------
-    Tensor, shape (N,)
-        The square root of the cost of `match(a, b)`, in filtration values, even where that cost overflows or underflows
-        its dtype; inf where the diagrams have different numbers of essential classes of some kind. Differentiable; the
-        gradient is 0 where the distance is 0 or inf.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `match` does.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from gpuph import Diagram, wasserstein_distance
-    >>> a = Diagram.from_list([torch.tensor([[0.0, 8.0]]), torch.tensor([[0.0, 8.0]])])
-    >>> b = Diagram.from_list([torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 11.0]])])
-    >>> wasserstein_distance(a, b)
-    tensor([5., 3.])
-    """
-    _check(a, b)
-    points_a, points_b = _points(a), _points(b)
-    distance = ops.distance(points_a, points_b, _match(points_a, points_b, "auto", squared=True))
-    _check_numbers(distance, a, b)
-    return distance
-
-
-def _points(diagram: Diagram) -> Points[Tensor]:
+def points_of(diagram: Diagram) -> Points[Tensor]:
     """Return the points of a diagram, at least in float32, as no kernel computes in half precision."""
     birth, death = sublevel(diagram)
     if birth.dtype not in (torch.float32, torch.float64):
@@ -165,13 +132,14 @@ def _points(diagram: Diagram) -> Points[Tensor]:
     return Points(birth, death, diagram.count)
 
 
-def _match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -> Matched[Tensor]:
+def match_points(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -> Matched[Tensor]:
     """Match points without their gradients; see `ops.match`."""
     a, b = Points(a.birth.detach(), a.death.detach(), a.count), Points(b.birth.detach(), b.death.detach(), b.count)
     return ops.match(a, b, solver, squared=squared)
 
 
-def _check(a: Diagram, b: Diagram) -> None:
+def check_pair(a: Diagram, b: Diagram, *, same_windows: bool = True) -> None:
+    """Raise unless two diagrams are of one kind, dtype and device, and of the same windows, with valid counts."""
     check_diagram("a", a)
     check_diagram("b", b)
     if is_superlevel(a) != is_superlevel(b):
@@ -180,16 +148,17 @@ def _check(a: Diagram, b: Diagram) -> None:
         raise TypeError(f"b must have a's dtype {a.birth.dtype}, got {b.birth.dtype}")
     if a.birth.device != b.birth.device:
         raise ValueError(f"b must be on a's device {a.birth.device}, got {b.birth.device}")
-    if len(a.count) != len(b.count):
+    if same_windows and len(a.count) != len(b.count):
         raise ValueError(f"b must have as many windows as a, {len(a.count)}, got {len(b.count)}")
-    if debug.checks_now(a.count) and len(a.count):
+    if debug.checks_now(a.count):
         for name, count in (("a", a.count), ("b", b.count)):
-            least = int(count.cpu().numpy().min())  # for so few numbers, PyTorch takes much longer
+            # For so few numbers, NumPy takes much less time than PyTorch.
+            least = int(count.cpu().numpy().min(initial=0))
             if least < 0:
                 raise ValueError(f"{name}.count must be 0 or more, got {least}")
 
 
-def _check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:
+def check_numbers(cost: Tensor, a: Diagram, b: Diagram) -> None:
     """Raise if a point has a NaN, which makes its window's cost NaN; on other devices, only when debugging."""
     if not debug.checks_now(cost) or not np.isnan(cost.detach().cpu().numpy()).any():
         return

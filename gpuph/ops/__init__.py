@@ -5,6 +5,7 @@ differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, 
 `matched_cost`. The functions in `thinning`, for metrics, take NumPy arrays and are not operators.
 """
 
+from .assignment import assign, bottleneck
 from .attach import attach
 from .backend import use_kernels
 from .cost import cost, distance
@@ -19,7 +20,9 @@ from .regions import regions
 from .skeleton import skeleton
 
 __all__ = [
+    "assign",
     "attach",
+    "bottleneck",
     "cost",
     "distance",
     "distance_map",

@@ -4,6 +4,8 @@ from . import thinning
 from .distance_map import distance_map
 from .framed import framed_persistence
 from .gather import gather, scatter, scatter_slopes
+from .matching.assignment import assign
+from .matching.bottleneck import bottleneck
 from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
@@ -13,6 +15,8 @@ from .runtime.interrupt import parked_at_exit
 from .skeleton import skeleton
 
 __all__ = [
+    "assign",
+    "bottleneck",
     "cost",
     "distance_map",
     "framed_persistence",

@@ -17,17 +17,12 @@ LONGEST_FILE, MOST_PARAMETERS = 300, 7
 LAYERS = (
     ("gpuph.kernels",),
     ("gpuph.kernels.cpu", "gpuph.kernels.triton"),
-    ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.arrays", "gpuph.spacing"),
+    ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.arrays", "gpuph.spacing", "gpuph.storage"),
     ("gpuph.ops",),
     (
-        "gpuph.persistence",
-        "gpuph.matching",
-        "gpuph.diagram",
-        "gpuph.height",
-        "gpuph.fixed_height",
-        "gpuph.random_height",
-        "gpuph.distance",
-        "gpuph.windows",
+        *("gpuph.persistence", "gpuph.matching", "gpuph.distances", "gpuph.vectorize"),
+        *("gpuph.diagram", "gpuph.diagrams", "gpuph.diagram_arguments"),
+        *("gpuph.height", "gpuph.fixed_height", "gpuph.random_height", "gpuph.distance", "gpuph.windows"),
     ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
     ("gpuph",),
@@ -56,6 +51,8 @@ LONG_SIGNATURES = {
     ),
     **dict.fromkeys(
         (
+            "gpuph.ops.assignment._fake_assign",
+            "gpuph.ops.assignment._run_assign",
             "gpuph.ops.cost._fake",
             "gpuph.ops.cost._run",
             "gpuph.ops.framed_persistence._fake",

@@ -89,7 +89,33 @@ KINDS: dict[str, str] = {
     **{f"Matching.{field}": "tensor" for field in ("partner_a", "partner_b", "cost", "gap")},
     "Diagrams.by_dim": "diagrams",
     "Diagrams.status": "tensor",
-    **dict.fromkeys(("match.a", "match.b", "wasserstein_distance.a", "wasserstein_distance.b"), "diagram"),
+    **{
+        f"{function}.{which}": "diagram"
+        for function in ("match", "wasserstein_distance", "bottleneck_distance")
+        for which in "ab"
+    },
+    **dict.fromkeys(("wasserstein_distance.order", "internal_p"), "order or norm"),
+    **{
+        f"{function}.diagram": "numbers of a diagram"
+        for function in ("total_persistence", "betti_curve", "persistence_image", "landscape")
+    },
+    "total_persistence.order": "number above 0",
+    "grid": "grid",
+    "levels": "int from 1",
+    "width": "number from 0",
+    "bandwidth": "number above 0",
+    "birth_range": "range",
+    "persistence_range": "range",
+    "resolution": "sizes from 1",
+    "persistence_image.weight": "weight or None",
+    **dict.fromkeys(("all_pairs", "non_blocking"), "bool"),
+    **{f"{name}.cat.diagrams": "list of a diagram" for name in ("Diagram", "SuperlevelDiagram")},
+    "Diagrams.cat.diagrams": "list of diagrams",
+    "Diagrams.select.index": "index",
+    **{f"{name}.to.target": "device or dtype" for name in ("Diagram", "SuperlevelDiagram", "Diagrams")},
+    **{f"{name}.save.file": "file to write" for name in ("Diagram", "SuperlevelDiagram", "Diagrams")},
+    **dict.fromkeys(("Diagram.load.file", "SuperlevelDiagram.load.file"), "file of a diagram"),
+    "Diagrams.load.file": "file of diagrams",
     "points": "points",
     **dict.fromkeys(("Diagram.__getitem__.windows", "SuperlevelDiagram.__getitem__.windows"), "index"),
 }

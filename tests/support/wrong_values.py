@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import io
 import math
+import shutil
+import tempfile
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -27,6 +32,13 @@ DIAGRAM = gpuph.Diagram.from_list([torch.tensor([[0.0, 2.0]]), torch.tensor([[1.
 
 def changed(**fields: torch.Tensor) -> gpuph.Diagram:
     return gpuph.Diagram(**{**vars(DIAGRAM), **fields})
+
+
+FOLDER = Path(tempfile.mkdtemp(prefix="gpuph-test-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+DIAGRAMS = gpuph.Diagrams({0: DIAGRAM}, torch.zeros(2, dtype=torch.int32), 1)
+DIAGRAM.save(FOLDER / "one.npz")
+DIAGRAMS.save(FOLDER / "all.npz")
 
 
 class Nothing:
@@ -99,7 +111,22 @@ RIGHT: dict[str, list[Any]] = {
     "diagram": [DIAGRAM, changed(count=torch.tensor([1, 7]))],
     "diagrams": [{0: DIAGRAM}],
     "points": [[torch.zeros(3, 2)], (torch.zeros(0, 2), torch.zeros(1, 2)), torch.zeros(2, 3, 2), []],
-    "index": [slice(1), slice(None), [0], [True, False], torch.tensor([True, False]), np.array([1, 0])],
+    "index": [
+        *(slice(1), slice(None), [0], [True, False], torch.tensor([True, False]), np.array([1, 0]), 0, -1, 1),
+        *(np.int64(0), torch.tensor(0)),
+    ],
+    "numbers of a diagram": [DIAGRAM, changed(count=torch.tensor([1, 7]))],
+    "order or norm": [1, 2, 2.0, np.float32(1.0), np.int64(2)],
+    "grid": [[0.0, 1.0], (1, 2), np.arange(3), torch.arange(2.0), range(4), [0]],
+    "range": [(0.0, 1.0), [0, 1], np.array([0.0, 2.0]), (1.0, 0.0)],
+    "sizes from 1": [8, (8, 9), np.int64(8)],
+    "weight or None": [None, lambda birth, persistence: birth * persistence],
+    "list of a diagram": [[DIAGRAM], (DIAGRAM, DIAGRAM)],
+    "list of diagrams": [[DIAGRAMS], (DIAGRAMS, DIAGRAMS)],
+    "device or dtype": ["cpu", torch.device("cpu"), torch.float64, torch.float16],
+    "file to write": [FOLDER / "new.npz", str(FOLDER / "new"), io.BytesIO()],
+    "file of a diagram": [FOLDER / "one.npz", str(FOLDER / "one.npz")],
+    "file of diagrams": [FOLDER / "all.npz", str(FOLDER / "all.npz")],
 }
 
 # Invalid values of each kind of parameter.
@@ -245,6 +272,11 @@ WRONG: dict[str, list[Any]] = {
         *(changed(count=DIAGRAM.count.float()), changed(count=DIAGRAM.count.to("meta")), changed(count=-DIAGRAM.count)),
         changed(count=torch.tensor([1, -(2**60)])),
     ],
+    "numbers of a diagram": [
+        *(None, 1, "a", [DIAGRAM], torch.zeros(1, 2), {0: DIAGRAM}, gpuph.Diagram, Nothing()),
+        *(changed(birth=DIAGRAM.birth[0]), changed(birth=DIAGRAM.count[:, None]), changed(count=DIAGRAM.count.int())),
+        *(changed(death=DIAGRAM.death[:1]), changed(death=DIAGRAM.death.double()), changed(count=DIAGRAM.count[:1])),
+    ],
     "diagrams": [None, 1, "x", [DIAGRAM], {0: torch.zeros(1)}, {0: None}, DIAGRAM],
     "points": [
         *(None, 1, "points", b"points", {0: torch.zeros(1, 2)}, {1}, iter([torch.zeros(1, 2)]), [None], [[0.0, 1.0]]),
@@ -253,7 +285,19 @@ WRONG: dict[str, list[Any]] = {
         [torch.zeros(1, 2), torch.zeros(1, 2, device="meta")],
     ],
     "index": [
-        *(0, -1, 1, np.int64(0), True, None, 0.5, "0", ..., (0,), (slice(1), 0), torch.tensor(0), torch.tensor([0.5])),
+        *(True, None, 0.5, "0", ..., (0,), (slice(1), 0), torch.tensor([0.5]), torch.tensor(True), np.array(1.5)),
         *(torch.zeros(1, 1, dtype=torch.int64), [0.5], ["a"], [None], [[0], [1, 2]], {0}, Nothing()),
     ],
+    "order or norm": [0, 3, -1, 1.5, True, False, "1", None, [1], torch.tensor([1.0]), Nothing(), *NOT_FINITE[:1]],
+    "grid": [None, 1, "x", b"x", True, Nothing(), [["a"]], [[0.0]], {0: 1.0}, {1.0}, torch.zeros(()), [[0.0], [0, 1]]],
+    "range": [
+        *(1, 0.5, (), (0.0,), (0, 1, 2), (math.nan, 0.0), (0.0, math.inf), ("a", 1), (True, 1.0), (None, 1)),
+        *({1.0, 2.0}, {1.0: 2.0}, None, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "weight": [1, 0.5, "one", b"x", True, [1.0], torch.ones(1), Nothing(), lambda birth, persistence: 1.0],
+    "list of a diagram": [None, 1, "x", True, [], [1], [None], {0: DIAGRAM}, Nothing(), [torch.zeros(1)]],
+    "list of diagrams": [None, 1, "x", True, [], [1], [None], {0: DIAGRAM}, Nothing(), [DIAGRAM]],
+    "device or dtype": [None, 0.5, True, "nowhere", b"cpu", [0], Nothing(), torch.int64, torch.complex64, torch.bool],
+    "file to write": [None, 1, 0.5, True, b"x", [], Nothing()],
+    **{f"file of {what}": [None, 1, 0.5, True, b"x", [], Nothing()] for what in ("a diagram", "diagrams")},
 }
