@@ -158,7 +158,7 @@ class LocalizedPHLoss(WindowLoss):
             pairs = lasting(pairs, self.min_persistence)
             of_pred, of_target = Pairs(*(part[:n] for part in pairs)), Pairs(*(part[n:] for part in pairs))
             squared = self.unmatched == "half_squared"
-            cost = ops.matched_cost(pred.flatten(1), of_pred, target.flatten(1), of_target, squared=squared)
+            cost = ops.matched_cost(pred.flatten(1), of_pred, target.flatten(1), of_target, tiling, squared=squared)
             if self.weights[dim] != 1:
                 cost = cost * self.weights[dim]
             loss = cost if loss is None else loss + cost

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Pairs, Points, cpu
+from gpuph.kernels import Pairs, Points, Tiling, cpu
 
 from . import backend
 from .backend import array, arrays, by_triton, current_device, tensor
@@ -44,16 +46,34 @@ def _run(
         return backend.triton.matched_cost(a, b, squared=squared)
 
 
-def _fake_scatter(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
-    return slopes.new_empty((images, size))
+def _fake_scatter(
+    slopes: Tensor,
+    index: Tensor,
+    count: Tensor,
+    grad: Tensor,
+    image: Sequence[int],
+    window: Sequence[int],
+    stride: Sequence[int],
+) -> Tensor:
+    tiling = Tiling(tuple(image), tuple(window), tuple(stride), border=False)
+    return slopes.new_empty((slopes.shape[0] // tiling.windows(), math.prod(image)))
 
 
-def _run_scatter(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+def _run_scatter(
+    slopes: Tensor,
+    index: Tensor,
+    count: Tensor,
+    grad: Tensor,
+    image: Sequence[int],
+    window: Sequence[int],
+    stride: Sequence[int],
+) -> Tensor:
+    tiling = Tiling(tuple(image), tuple(window), tuple(stride), border=False)
     if not by_triton(slopes):
         parts = array(slopes), array(index), array(count), array(grad)
-        return tensor(cpu.scatter_slopes(*parts, images, size), slopes.device)
+        return tensor(cpu.scatter_slopes(*parts, tiling), slopes.device)
     with current_device(slopes):
-        return backend.triton.scatter_slopes(slopes, index, count, grad, images, size)
+        return backend.triton.scatter_slopes(slopes, index, count, grad, tiling)
 
 
 define(
@@ -63,7 +83,8 @@ define(
     _run,
 )
 define(
-    "scatter_slopes(Tensor slopes, Tensor index, Tensor count, Tensor grad, int images, int size) -> Tensor",
+    "scatter_slopes(Tensor slopes, Tensor index, Tensor count, Tensor grad, int[] image, int[] window, int[] stride)"
+    " -> Tensor",
     _fake_scatter,
     _run_scatter,
 )
@@ -83,6 +104,7 @@ class _MatchedCost(torch.autograd.Function):
         index_b: Tensor,
         value_b: Tensor,
         count_b: Tensor,
+        tiling: Tiling,
         squared: bool,
     ) -> Tensor:
         (birth_a, death_a), (birth_b, death_b) = value_a.unbind(1), value_b.unbind(1)
@@ -93,7 +115,7 @@ class _MatchedCost(torch.autograd.Function):
         saved_a = (slopes_a, index_a, count_a) if needs_a else (None, None, None)
         saved_b = (slopes_b, index_b, count_b) if needs_b else (None, None, None)
         ctx.save_for_backward(*saved_a, *saved_b)
-        ctx.shapes = image_a.shape, image_b.shape
+        ctx.tiling = tiling
         return out
 
     @staticmethod
@@ -101,15 +123,13 @@ class _MatchedCost(torch.autograd.Function):
         forbid_second_derivative()
         # Read once: each read unpacks all tensors anew, which a checkpoint allows only once.
         slopes_a, index_a, count_a, slopes_b, index_b, count_b = ctx.saved_tensors
-        shape_a, shape_b = ctx.shapes
-        add_up = torch.ops.gpuph.scatter_slopes.default
-        of_a = None if slopes_a is None else add_up(slopes_a, index_a, count_a, grad, *shape_a)
-        of_b = None if slopes_b is None else add_up(slopes_b, index_b, count_b, grad, *shape_b)
-        return of_a, None, None, None, of_b, None, None, None, None
+        of_a = None if slopes_a is None else scatter_slopes(slopes_a, index_a, count_a, grad, ctx.tiling)
+        of_b = None if slopes_b is None else scatter_slopes(slopes_b, index_b, count_b, grad, ctx.tiling)
+        return of_a, None, None, None, of_b, None, None, None, None, None
 
 
 def matched_cost(
-    image_a: Tensor, pairs_a: Pairs[Tensor], image_b: Tensor, pairs_b: Pairs[Tensor], *, squared: bool
+    image_a: Tensor, pairs_a: Pairs[Tensor], image_b: Tensor, pairs_b: Pairs[Tensor], tiling: Tiling, *, squared: bool
 ) -> Tensor:
     """Match pairs that were read from images, and add up the cost.
 
@@ -122,6 +142,8 @@ def matched_cost(
         The images, each with its share of the N windows.
     pairs_a, pairs_b : Pairs, shapes (N, 2, K) and (N, 2, L)
         Pairs of the windows of each, as of `framed_persistence`.
+    tiling : Tiling
+        How the images were cut into these windows.
     squared : bool
         As for `match`.
 
@@ -130,26 +152,28 @@ def matched_cost(
     Tensor, shape (N,)
         Costs, differentiable once with respect to the images.
     """
-    return _MatchedCost.apply(image_a, *pairs_a, image_b, *pairs_b, squared)  # type: ignore[no-untyped-call]
+    return _MatchedCost.apply(image_a, *pairs_a, image_b, *pairs_b, tiling, squared)  # type: ignore[no-untyped-call]
 
 
-def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, tiling: Tiling) -> Tensor:
     """Add up the gradients of images, from those of the costs of their windows.
 
     Parameters
     ----------
     slopes, index : Tensor, shape (N, 2, K)
-        Slopes of a window's cost in its births and deaths, and their pixels, int64, negative for none.
+        Slopes of a window's cost in its births and deaths, and their pixels in the image, int64, negative for none.
+        Pixels are in the window; on devices other than the CPU, others may be skipped.
     count : Tensor, shape (N,), int64
         The number of columns to read.
     grad : Tensor, shape (N,), of slopes' dtype
         The factor of each window's slopes.
-    images, size : int
-        The number of images that share the windows, and the number of pixels of an image.
+    tiling : Tiling
+        How the images were cut into the N windows; `border` does not matter.
 
     Returns
     -------
-    Tensor, shape (images, size)
+    Tensor, shape (images, pixels of an image)
         Sums, in a fixed order; on the CPU, by windows, then births before deaths, then columns.
     """
-    return torch.ops.gpuph.scatter_slopes.default(slopes, index, count, grad, images, size)
+    image, window, stride, _ = tiling
+    return torch.ops.gpuph.scatter_slopes.default(slopes, index, count, grad, image, window, stride)

@@ -5,11 +5,13 @@ The slopes of births and deaths are scattered to the pixels that these were read
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..records import Tiling
 from .runtime.jit import kernel
 from .runtime.threads import over_windows
 
@@ -40,16 +42,17 @@ def scatter(values: Array, index: Array, size: int) -> Array:
     return out
 
 
-def scatter_slopes(slopes: Array, index: Array, count: Array, grad: Array, images: int, size: int) -> Array:
+def scatter_slopes(slopes: Array, index: Array, count: Array, grad: Array, tiling: Tiling) -> Array:
     """Add up the gradients of images from the slopes of their windows; see `gpuph.ops.scatter_slopes`."""
     if slopes.shape != index.shape:
         raise ValueError(f"index must have the shape of slopes, {slopes.shape}, got {index.shape}")
     if count.shape != index.shape[:1] or grad.shape != index.shape[:1]:
         raise ValueError(f"count and grad must have shape ({len(index)},), got {count.shape} and {grad.shape}")
-    if len(index) % max(images, 1) or (images == 0 and len(index)):
-        raise ValueError(f"images must divide the number of windows, {len(index)}, got {images}")
+    each, size = tiling.windows(), math.prod(tiling.image)
+    if len(index) % each:
+        raise ValueError(f"slopes must be those of all {each} windows of each image, got {len(index)} windows")
+    images = len(index) // each
     out = np.zeros((images, size), slopes.dtype)
-    each = len(index) // max(images, 1)
 
     def run(i: int, j: int) -> bool:
         rows = slice(i * each, j * each)

@@ -5,14 +5,17 @@ The slopes of births and deaths are scattered to the pixels that these were read
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..records import Tiling
 from .runtime.launch import INTERPRETED, registers
+from .windows import SIZES, three_axes
 
 _BLOCK = 1024  # values of a row that a program gathers
 _TILE = 16384  # columns of the result that a program of scatter writes; there are few rows
@@ -24,13 +27,40 @@ _SCATTER: dict[str, Any] = {
     "num_warps": 1,  # so that barriers are cheap
 }
 _SCATTER_SLOPES: dict[str, Any] = {
-    "TILE": _TILE,
-    "GROUP": 1024 if INTERPRETED else 128,  # only columns with a point are read, and these are few
-    "CHUNK": _CHUNK,
+    "ROWS": 64 if INTERPRETED else 8,  # a program clears ROWS x COLUMNS pixels at a time
+    "COLUMNS": 64,
+    "CHUNK": 64 if INTERPRETED else 32,
     "num_warps": 1,
     "enable_fp_fusion": False,  # a slope is then multiplied as PyTorch does it
     **registers(96),
 }
+_PART = 1024  # pixels of a cell that a program of scatter_slopes writes, in whole rows
+
+
+class _Cells(NamedTuple):
+    """How the programs of scatter_slopes divide an image: into cells, and these into parts."""
+
+    cell_z: int
+    cell_y: int
+    cell_x: int
+    part: int  # rows of a cell that a program writes
+    parts: int  # programs for each cell
+
+    @classmethod
+    def of(cls, tiling: Tiling) -> _Cells:
+        """Return cells into which few windows reach: see `_scatter_slopes`."""
+        cells = [-(-size // step) * step for size, step in zip(tiling.window, tiling.stride, strict=True)]
+        image, cell = three_axes(tiling.image), three_axes(cells)
+        # Offsets from the first pixel of a cell are below 2**31.
+        most = max(1, 2**30 // (image[1] * image[2])), max(1, 2**30 // image[2]), image[2]
+        z, y, x = (min(sizes) for sizes in zip(cell, image, most, strict=True))
+        part = max(1, _PART // x)
+        return cls(z, y, x, part, -(-z * y // part))
+
+    def programs(self, tiling: Tiling) -> int:
+        """Return the number of programs for each image."""
+        axes = zip(three_axes(tiling.image), (self.cell_z, self.cell_y, self.cell_x), strict=True)
+        return self.parts * math.prod([-(-length // size) for length, size in axes])
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -55,14 +85,16 @@ def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
     return out
 
 
-def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, images: int, size: int) -> Tensor:
+def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, tiling: Tiling) -> Tensor:
     """Add up the gradients of images from the slopes of their windows; see `gpuph.ops.scatter_slopes`."""
     slopes, index, count, grad = (x.contiguous() for x in (slopes, index, count, grad))
-    out = torch.empty((images, size), dtype=slopes.dtype, device=slopes.device)
-    if out.numel():
-        tiles = triton.cdiv(size, _TILE)
-        scalars = len(index) // images, index.shape[2], size, tiles
-        _scatter_slopes[(images * tiles,)](slopes, index, count, grad, out, *scalars, **_SCATTER_SLOPES)
+    images = len(index) // tiling.windows()
+    out = torch.empty((images, math.prod(tiling.image)), dtype=slopes.dtype, device=slopes.device)
+    if images:
+        cells = _Cells.of(tiling)
+        sizes = *three_axes(tiling.window), *three_axes(tiling.image), *three_axes(tiling.stride), *cells
+        programs = images * cells.programs(tiling)
+        _scatter_slopes[(programs,)](slopes, index, count, grad, out, index.shape[2], *sizes, **_SCATTER_SLOPES)
     return out
 
 
@@ -101,12 +133,22 @@ def _scatter(
     first = tl.program_id(0) % tiles * TILE
     columns = tl.minimum(size - first, TILE)
     out += row * size + first
-    _clear(out, columns, GROUP)
-    _add(values + row * k, index + row * k, k, 1.0, out, first, columns, GROUP, CHUNK)
+    group, lane = tl.arange(0, GROUP), tl.arange(0, CHUNK)
+    for start in range(0, columns, GROUP):
+        tl.store(out + start + group, tl.zeros((GROUP,), out.dtype.element_ty), mask=start + group < columns)
+    values += row * k
+    index += row * k
+    for start_group in range(0, k, GROUP):
+        far = tl.load(index + start_group + group, mask=start_group + group < k, other=-1) - first
+        if tl.max(((far >= 0) & (far < columns)).to(tl.int32), 0) != 0:
+            for start in range(start_group, tl.minimum(start_group + GROUP, k), CHUNK):
+                i = tl.load(index + start + lane, mask=start + lane < k, other=-1) - first
+                column = tl.where((i >= 0) & (i < columns), i, -1).to(tl.int32)
+                _add(values + start + lane, column, 1.0, out, CHUNK)
 
 
 @triton.jit(
-    do_not_specialize=["windows", "k", "size", "tiles"],
+    do_not_specialize=["k", *SIZES, "cell_z", "cell_y", "cell_x", "part", "parts"],
     do_not_specialize_on_alignment=["slopes", "index", "count", "grad"],  # see `launch.DIAGRAMS`
 )
 def _scatter_slopes(
@@ -114,57 +156,108 @@ def _scatter_slopes(
     index,  # [N, 2, K] int64
     count,  # [N] int64
     grad,  # [N] of slopes' dtype
-    out,  # [images, size] of slopes' dtype, written
-    windows,
+    out,  # [images, image_depth, image_rows, image_columns] of slopes' dtype, written
     k,
-    size,
-    tiles,
-    TILE: tl.constexpr,
-    GROUP: tl.constexpr,
+    depth,
+    rows,
+    columns,
+    image_depth,
+    image_rows,
+    image_columns,
+    stride_z,
+    stride_y,
+    stride_x,
+    cell_z,
+    cell_y,
+    cell_x,
+    part,  # rows of a cell that a program writes
+    parts,  # programs for each cell
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """Write TILE pixels of one image, which has `windows` windows. No other program writes these pixels."""
-    image = (tl.program_id(0) // tiles).to(tl.int64)
-    first = tl.program_id(0) % tiles * TILE
-    columns = tl.minimum(size - first, TILE)
-    out += image * size + first
-    _clear(out, columns, GROUP)
-    for window in range(image * windows, (image + 1) * windows):
-        n = tl.minimum(tl.load(count + window), k).to(tl.int32)
-        scale = tl.load(grad + window)
-        for end in range(2):
-            begin = (window * 2 + end) * k
-            _add(slopes + begin, index + begin, n, scale, out, first, columns, GROUP, CHUNK)
+    """Write `part` rows of one cell of one image, which no other program writes.
 
-
-@triton.jit
-def _clear(out, columns, GROUP: tl.constexpr):
-    """Write zeros into a tile."""
-    group = tl.arange(0, GROUP)
-    for start in range(0, columns, GROUP):
-        tl.store(out + start + group, tl.zeros((GROUP,), out.dtype.element_ty), mask=start + group < columns)
-
-
-@triton.jit
-def _add(values, index, n, scale, out, first, columns, GROUP: tl.constexpr, CHUNK: tl.constexpr):
-    """Add n values times a scale to a tile of columns from `first` on, CHUNK values at a time.
-
-    The values of a chunk for the same column are summed, and the first of their lanes adds the sum. So a column has one
-    writer at a time, and a barrier separates the chunks.
+    Cells divide an image. Their sizes are multiples of the strides, and no less than those of windows. So the only
+    window that reaches into a cell is the one that starts with it, unless strides are smaller than windows or the last
+    windows of an axis are shifted inwards. Windows are added one after the other, and births before deaths.
     """
-    group, lane = tl.arange(0, GROUP), tl.arange(0, CHUNK)
-    for start_group in range(0, n, GROUP):
-        far = tl.load(index + start_group + group, mask=start_group + group < n, other=-1) - first
-        if tl.max(((far >= 0) & (far < columns)).to(tl.int32), 0) != 0:
-            for start in range(start_group, tl.minimum(start_group + GROUP, n), CHUNK):
-                i = tl.load(index + start + lane, mask=start + lane < n, other=-1) - first
-                mine = (i >= 0) & (i < columns)
-                column = tl.where(mine, i, -1).to(tl.int32)
-                if tl.max(column, 0) >= 0:
-                    value = tl.load(values + start + lane, mask=mine, other=0.0) * scale
-                    same = column[:, None] == column[None, :]
-                    total = tl.sum(tl.where(same, value[:, None], 0.0), 0)
-                    leads = mine & (tl.min(tl.where(same, lane[:, None], CHUNK), 0) == lane)
-                    tl.debug_barrier()  # other threads have written zeros or the last chunk, which are read next
-                    present = tl.load(out + column, mask=leads, other=0.0)
-                    tl.store(out + column, present + total, mask=leads)
+    cells_z, cells_y = tl.cdiv(image_depth, cell_z), tl.cdiv(image_rows, cell_y)
+    cells_x = tl.cdiv(image_columns, cell_x)
+    cell = tl.program_id(0) // parts
+    x = cell % cells_x * cell_x
+    y = cell // cells_x % cells_y * cell_y
+    z = cell // (cells_x * cells_y) % cells_z * cell_z
+    image = (cell // (cells_x * cells_y * cells_z)).to(tl.int64)
+    # The last cells of an axis end with the image.
+    size_z, size_y = tl.minimum(cell_z, image_depth - z), tl.minimum(cell_y, image_rows - y)
+    size_x = tl.minimum(cell_x, image_columns - x)
+    first = tl.program_id(0) % parts * part
+    last = tl.minimum(first + part, size_z * size_y)
+    plane = image_rows.to(tl.int64) * image_columns
+    corner = z * plane + y.to(tl.int64) * image_columns + x
+    span = (size_z - 1) * plane + size_y * image_columns  # from the first pixel of a cell to its last one, at least
+    out += image * image_depth * plane + corner
+    for start in range(first, last, ROWS):
+        row = start + tl.arange(0, ROWS)
+        p_row = out + row // size_y * plane + row % size_y * image_columns
+        for left in range(0, size_x, COLUMNS):
+            column = (left + tl.arange(0, COLUMNS))[None]
+            zeros = tl.zeros((ROWS, COLUMNS), out.dtype.element_ty)
+            tl.store(p_row[:, None] + column, zeros, mask=(row < last)[:, None] & (column < size_x))
+    from_z, to_z, n_z = _windows_at(z, size_z, depth, image_depth, stride_z)
+    to_z = tl.where(first < last, to_z, from_z)
+    from_y, to_y, n_y = _windows_at(y, size_y, rows, image_rows, stride_y)
+    from_x, to_x, n_x = _windows_at(x, size_x, columns, image_columns, stride_x)
+    lane = tl.arange(0, CHUNK)
+    for w_z in range(from_z, to_z):
+        for w_y in range(from_y, to_y):
+            for w_x in range(from_x, to_x):
+                window = ((image * n_z + w_z) * n_y + w_y) * n_x + w_x
+                n = tl.minimum(tl.load(count + window), k).to(tl.int32)
+                scale = tl.load(grad + window)
+                for end in range(2):
+                    p_index = index + (window * 2 + end) * k
+                    i = tl.load(p_index + lane, mask=lane < n, other=-1)
+                    for start in range(0, n, CHUNK):
+                        offset = i - corner
+                        within = (i >= 0) & (offset >= 0) & (offset < span)
+                        offset = tl.where(within, offset, 0).to(tl.int32)
+                        row_of_image = offset // image_columns
+                        i_z, i_y, i_x = row_of_image // image_rows, row_of_image % image_rows, offset % image_columns
+                        row = i_z * size_y + i_y
+                        own = within & (i_y < size_y) & (i_x < size_x) & (row >= first) & (row < last)
+                        column = start + lane
+                        i = tl.load(p_index + CHUNK + column, mask=CHUNK + column < n, other=-1)  # of the next chunk
+                        _add(slopes + (window * 2 + end) * k + column, tl.where(own, offset, -1), scale, out, CHUNK)
+
+
+@triton.jit
+def _windows_at(start, size, window, image, step):
+    """Return the range of the windows of an axis that reach into a cell, and the number of all windows there."""
+    n = tl.cdiv(image - window, step) + 1
+    end = start + size
+    first = tl.minimum(tl.maximum(start - window + step, 0) // step, n - 1)
+    last = tl.where(image - window < end, n, tl.minimum(tl.cdiv(end, step), n))  # the last window may be shifted
+    return first, last, n
+
+
+@triton.jit
+def _add(values, column, scale, out, CHUNK: tl.constexpr):
+    """Add CHUNK values times a scale to columns of a tile; a negative column stands for no value.
+
+    The values for the same column are summed, and the first of their lanes adds the sum. So a column has one writer at
+    a time, and barriers separate the chunks.
+    """
+    lane = tl.arange(0, CHUNK)
+    if tl.max(column, 0) >= 0:
+        mine = column >= 0
+        total = tl.load(values, mask=mine, other=0.0) * scale
+        tl.debug_barrier()  # other threads have written zeros or the last chunk, which are read next
+        present = tl.load(out + column, mask=mine, other=0.0)
+        same = column[:, None] == column[None, :]
+        leads = mine & (tl.min(tl.where(same, lane[:, None], CHUNK), 0) == lane)
+        if tl.max((mine & (leads == 0)).to(tl.int32), 0) != 0:
+            total = tl.sum(tl.where(same, total[:, None], 0.0), 0)
+        tl.debug_barrier()  # lanes of other threads that share a column have read it
+        tl.store(out + column, present + total, mask=leads)

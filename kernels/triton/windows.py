@@ -22,7 +22,7 @@ _ROWS = 64 if INTERPRETED else 16
 _PROGRAMS = 64  # most programs of a window: each leaves a minimum, and all of these are read to fill a frame
 _EDGE = 4096 if INTERPRETED else 128  # pixels of a frame that a program fills at a time
 _BLOCK = 1024 if INTERPRETED else 32  # pairs that a program translates at a time
-_SIZES = ["depth", "rows", "columns", "image_depth", "image_rows", "image_columns", "stride_z", "stride_y", "stride_x"]
+SIZES = ["depth", "rows", "columns", "image_depth", "image_rows", "image_columns", "stride_z", "stride_y", "stride_x"]
 
 
 class _Geometry(NamedTuple):
@@ -43,7 +43,7 @@ class _Geometry(NamedTuple):
     @classmethod
     def of(cls, tiling: Tiling) -> _Geometry:
         """Return the geometry of a tiling, whose windows have a frame in z only if they have three axes."""
-        axes = (size for sizes in (tiling.window, tiling.image, tiling.stride) for size in _three_axes(sizes))
+        axes = (size for sizes in (tiling.window, tiling.image, tiling.stride) for size in three_axes(sizes))
         return cls._make((*axes, int(tiling.border and len(tiling.window) == 3), int(tiling.border)))
 
 
@@ -84,12 +84,13 @@ def translate_pixels(pairs: Pairs[Tensor], tiling: Tiling) -> None:
         _translate_pixels[(n,)](pairs.index, pairs.count, n // 2, k, *_Geometry.of(tiling), BLOCK=_BLOCK, num_warps=1)
 
 
-def _three_axes(sizes: Sequence[int]) -> tuple[int, ...]:
+def three_axes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes of two or three axes as those of three."""
     return (*[1] * (3 - len(sizes)), *sizes)
 
 
 @triton.jit(
-    do_not_specialize=["n", "per_window", "programs", "frame_z", "frame", *_SIZES],
+    do_not_specialize=["n", "per_window", "programs", "frame_z", "frame", *SIZES],
     do_not_specialize_on_alignment=["pred", "target", "heights"],
 )
 def _copy_windows(
@@ -208,7 +209,7 @@ def _fill_frames(
         tl.store(x + pixel, lowest, mask=i < pixels)
 
 
-@triton.jit(do_not_specialize=["n", "k", "frame_z", "frame", *_SIZES])
+@triton.jit(do_not_specialize=["n", "k", "frame_z", "frame", *SIZES])
 def _translate_pixels(
     index,  # [2 N, 2, K] int64, changed
     count,  # [2 N] int64

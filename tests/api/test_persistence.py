@@ -212,9 +212,8 @@ def test_operators_pass_opcheck(capacity: int | None) -> None:
         opcheck(torch.ops.gpuph.attach, (values[:, :3].detach(), values.detach(), index))
         opcheck(torch.ops.gpuph.scatter, (values[:, :3].detach().requires_grad_(), index, 5))
         slopes, count = values.detach().view(2, 2, 2), torch.tensor([2, 1])
-        opcheck(
-            torch.ops.gpuph.scatter_slopes, (slopes, index[:, :2, None].expand(2, 2, 2), count, slopes[:, 0, 0], 1, 5)
-        )
+        of_windows = slopes, index[:, :2, None].expand(2, 2, 2), count, slopes[:, 0, 0]
+        opcheck(torch.ops.gpuph.scatter_slopes, (*of_windows, [1, 5], [1, 4], [1, 1]))
 
 
 def test_torch_compile_has_no_graph_break() -> None:

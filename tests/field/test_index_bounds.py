@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gpuph import ops
-from gpuph.kernels import Matched, Pairs, Points
+from gpuph.kernels import Matched, Pairs, Points, Tiling
 
 DTYPES = [torch.float32, torch.float64, torch.float16]
 BEYOND = [5, 6, 1 << 20, 1 << 40, 2**63 - 1]
@@ -64,11 +64,12 @@ def test_single_invalid_index_among_many_raises(threads: int) -> None:
         torch.set_num_threads(before)
 
 
-def slopes(index: int, count: int = 2, images: int = 2, windows: int = 4) -> Tensor:
+def slopes(index: int, count: int = 2, windows: int = 4) -> Tensor:
     indices = torch.zeros(windows, 2, 3, dtype=torch.int64)
     indices[windows - 1, 1, 1] = index
     counts = torch.full((windows,), count)
-    return ops.scatter_slopes(torch.ones(windows, 2, 3), indices, counts, torch.ones(windows), images, 9)
+    tiling = Tiling((1, 9), (1, 8), (1, 1), border=False)  # two windows for each image
+    return ops.scatter_slopes(torch.ones(windows, 2, 3), indices, counts, torch.ones(windows), tiling)
 
 
 def test_scatter_slopes_raises_beyond_the_end_of_an_image() -> None:
@@ -81,11 +82,9 @@ def test_scatter_slopes_ignores_padding() -> None:
     assert slopes(9, count=1).sum() == 8.0
 
 
-def test_scatter_slopes_requires_equally_many_windows_per_image() -> None:
-    with pytest.raises(ValueError, match="images must divide the number of windows, 4, got 3"):
-        slopes(0, images=3)
-    with pytest.raises(ValueError, match="images must divide the number of windows, 4, got 0"):
-        slopes(0, images=0)
+def test_scatter_slopes_requires_all_windows_of_each_image() -> None:
+    with pytest.raises(ValueError, match="all 2 windows of each image, got 3"):
+        slopes(0, windows=3)
 
 
 def cost(partner_a: list[int], partner_b: list[int]) -> Tensor:

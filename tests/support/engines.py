@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from unittest import mock
@@ -12,6 +13,8 @@ from torch import Tensor
 
 import gpuph
 from gpuph import ops
+from gpuph.kernels import Tiling
+from gpuph.windows import cut_windows
 
 
 def assert_same_pairs(
@@ -75,24 +78,48 @@ def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, d
     assert torch.allclose(sums, scattered, rtol=tolerance, atol=tolerance)
 
 
+# Maps, windows and strides for `assert_same_slopes`: a single pixel, cells of several parts, maps that are no multiples
+# of their windows, gaps between windows, and windows that overlap.
+TILINGS = (
+    ((1, 1), (1, 1), (1, 1)),
+    ((40, 70), (40, 70), (40, 70)),
+    ((13, 18), (6, 9), (6, 9)),
+    ((13, 17), (5, 4), (5, 7)),
+    ((40, 9), (10, 5), (25, 30)),
+    ((11, 13), (5, 6), (3, 4)),
+    ((3, 70), (2, 5), (1, 90)),
+    ((9, 8, 13), (4, 4, 6), (4, 4, 6)),
+    ((9, 7, 13), (4, 5, 6), (3, 6, 9)),
+)
+
+
 def assert_same_slopes(
-    images: int, each: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu"
+    images: int,
+    sizes: tuple[Sequence[int], Sequence[int], Sequence[int]],
+    columns: int,
+    dtype: torch.dtype,
+    device: str = "cpu",
 ) -> None:
     """Assert that Triton's sums of slopes are the CPU's up to rounding, repeat bit for bit, and ignore padding."""
+    tiling = Tiling(*map(tuple, sizes), border=False)
+    each, pixels, size = tiling.windows(), math.prod(tiling.window), math.prod(tiling.image)
     generator = torch.Generator().manual_seed(images + each + size + columns)
     shape = images * each, 2, columns
-    index = torch.randint(-1, size, shape, generator=generator)
-    index[..., ::3] = size // 2  # a pixel that many slopes go to
+    pixel = torch.randint(-1, pixels, shape, generator=generator)
+    pixel[..., ::3] = pixels // 2  # a pixel that many slopes go to
+    windows = cut_windows(torch.arange(size).view(1, *tiling.image), tiling.window, tiling.stride).flatten(1)
+    index = windows.repeat(images, 1).gather(1, pixel.flatten(1).clamp(min=0)).view(shape).where(pixel >= 0, -1)
     count = torch.randint(0, columns + 3, shape[:1], generator=generator)
     slopes = torch.randn(shape, generator=generator).to(dtype)
     slopes[(torch.arange(columns) >= count[:, None, None]).expand(shape)] = float("nan")
     grad = torch.randn(shape[:1], generator=generator).to(dtype)
     parts = [x.to(device) for x in (slopes, index, count, grad)]
     with gpuph.use_kernels("cpu"):
-        expected = ops.scatter_slopes(*parts, images, size)
+        expected = ops.scatter_slopes(*parts, tiling)
     with gpuph.use_kernels("triton"):
-        sums = ops.scatter_slopes(*parts, images, size)
-        assert torch.equal(ops.scatter_slopes(*parts, images, size), sums)
+        sums = ops.scatter_slopes(*parts, tiling)
+        assert torch.equal(ops.scatter_slopes(*parts, tiling), sums)
+    assert sums.shape == expected.shape == (images, size)
     tolerance = 4 * (2 * each * columns) ** 0.5 * torch.finfo(dtype).eps
     assert torch.allclose(sums, expected, rtol=tolerance, atol=tolerance)
 

@@ -13,6 +13,7 @@ import gpuph
 from . import inputs
 from .diagrams import essential, mixed, pairs, real, with_outliers
 from .engines import (
+    TILINGS,
     assert_same_distances,
     assert_same_gather,
     assert_same_localized,
@@ -124,8 +125,10 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_scatter_slopes_equals_the_cpu(dtype: torch.dtype) -> None:
-    for sizes in ((1, 1, 1, 1), (2, 3, 40, 33), (2, 1, 20_000, 200), (0, 2, 4, 4), (3, 0, 5, 4), (2, 2, 5, 0)):
-        assert_same_slopes(*sizes, dtype)
+    for tiling in TILINGS:
+        assert_same_slopes(1, tiling, 33, dtype)
+    for images, tiling, columns in ((0, TILINGS[2], 4), (2, TILINGS[2], 0), (2, TILINGS[0], 1), (1, TILINGS[1], 200)):
+        assert_same_slopes(images, tiling, columns, dtype)
 
 
 def test_distances_equal_the_cpu() -> None:

@@ -53,7 +53,8 @@ def launches() -> dict[str, Launch]:
             index, _, count = engine.persistence(x, Query(dims, top, 0.0, 1089)).pairs[0]
             engine.gather(x.flatten(1), index.flatten(1))
             engine.scatter(x.flatten(1)[:, :2178], index.flatten(1), 66 * 66)
-            engine.scatter_slopes(torch.empty_like(index, dtype=dtype), index, count, x[:, 0, 0], 4, 128 * 128)
+            tiling = Tiling((128, 128), (64, 64), (64, 64), border=True)
+            engine.scatter_slopes(torch.empty_like(index, dtype=dtype), index, count, x[:, 0, 0], tiling)
         # The tables of the reduction grow with the windows.
         for size, dims, top, dtype in (
             (34, (0, 1, 2), True, torch.float32),

@@ -12,6 +12,7 @@ from gpuph.matching import SOLVERS
 from support import inputs
 from support.diagrams import KINDS, mixed, pairs
 from support.engines import (
+    TILINGS,
     assert_same_distances,
     assert_same_gather,
     assert_same_localized,
@@ -95,8 +96,11 @@ def test_gather_and_scatter_equal_the_cpu(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_scatter_slopes_equals_the_cpu(dtype: torch.dtype) -> None:
-    for sizes in ((1, 1, 1, 1), (8, 16, 65_536, 1089), (2, 1, 20_000, 200), (0, 2, 4, 4), (2, 2, 5, 0)):
-        assert_same_slopes(*sizes, dtype, "cuda")
+    maps = (256, 256), (64, 64), (64, 64)
+    for tiling in (*TILINGS, maps):
+        assert_same_slopes(8, tiling, 1089, dtype, "cuda")
+    for images, columns in ((0, 4), (2, 0), (1, 1)):
+        assert_same_slopes(images, maps, columns, dtype, "cuda")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
