@@ -13,7 +13,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..scale import Scale
-from .runtime.launch import WARP
+from .runtime.jit import kernel
+from .runtime.launch import WARP, cdiv
 
 _PIXELS = 16 * WARP  # of rows, that a program scans
 _GROUP = 16  # of them that a thread has: as many bytes as it loads at a time
@@ -43,10 +44,10 @@ def _scan(mask: Tensor, scale: Scale) -> Tensor:
     distances = torch.empty(mask.shape, dtype=torch.int16 if few else torch.float32, device=mask.device)
     count, taps = mask.numel() // width, math.floor(min(pixels + 1, width))
     columns = min(_PIXELS, max(_GROUP, triton.next_power_of_2(width)))
-    rows, tiles = _PIXELS // columns, triton.cdiv(width, columns)
+    rows, tiles = _PIXELS // columns, cdiv(width, columns)
     scalars = count, width, taps, scale.steps[-1], tiles
     meta = {"PIXELS": few, "ROWS": rows, "COLUMNS": columns, "GROUP": _GROUP, "num_warps": 1}
-    _distances_in_rows[(triton.cdiv(count, rows) * tiles,)](mask, distances, *scalars, **meta)
+    _distances_in_rows[(cdiv(count, rows) * tiles,)](mask, distances, *scalars, **meta)
     return distances
 
 
@@ -55,7 +56,7 @@ def _minimize(values: Tensor, axis: int, scale: Scale) -> Tensor:
     out = torch.empty(values.shape, dtype=torch.float32, device=values.device)
     depth, inner = values.shape[axis + 1], math.prod(values.shape[axis + 2 :])
     lines = min(_LINES, max(WARP, triton.next_power_of_2(inner)))
-    tiles = triton.cdiv(depth, _DEPTH), triton.cdiv(inner, lines)
+    tiles = cdiv(depth, _DEPTH), cdiv(inner, lines)
     grid = (out.numel() // (depth * inner) * math.prod(tiles),)
     scalars = scale.steps[axis], scale.steps[-1], scale.limit, scale.truncation, scale.unit
     sizes = {"DEPTH": _DEPTH, "LINES": lines, "STEPS": _STEPS, "num_warps": 1}
@@ -66,7 +67,7 @@ def _minimize(values: Tensor, axis: int, scale: Scale) -> Tensor:
     return out
 
 
-@triton.jit(do_not_specialize=["count", "taps", "tiles"])
+@kernel(do_not_specialize=["count", "taps", "tiles"])
 def _distances_in_rows(
     mask,  # [count, width] uint8, any byte but 0 is True
     distances,  # [count, width] written: int16 in pixels if PIXELS, else float32 squares
@@ -156,7 +157,7 @@ def _least_but_first(a, a_but_first, b, b_but_first):
     return tl.minimum(a, b), tl.minimum(a, b_but_first)
 
 
-@triton.jit(
+@kernel(
     # Otherwise a thread loads several neighbours at a time, and each row is laid out anew for the minima.
     do_not_specialize=["depth", "inner", "tiles", "tiles_across"],
     do_not_specialize_on_alignment=["values", "out"],

@@ -14,7 +14,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..records import Tiling
-from .runtime.launch import INTERPRETED, registers
+from .runtime.jit import kernel
+from .runtime.launch import INTERPRETED, cdiv, registers
 from .windows import SIZES, three_axes
 
 _BLOCK = 1024  # values of a row that a program gathers
@@ -68,7 +69,7 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     values, index = values.contiguous(), index.contiguous()
     out = torch.empty(index.shape, dtype=values.dtype, device=values.device)
     if out.numel():
-        tiles = triton.cdiv(index.shape[1], _BLOCK)
+        tiles = cdiv(index.shape[1], _BLOCK)
         grid = (len(index) * tiles,)
         _gather[grid](values, index, out, values.shape[1], index.shape[1], tiles, BLOCK=_BLOCK, num_warps=4)
     return out
@@ -79,7 +80,7 @@ def scatter(values: Tensor, index: Tensor, size: int) -> Tensor:
     values, index = values.contiguous(), index.contiguous()
     out = torch.empty((len(index), size), dtype=values.dtype, device=values.device)
     if out.numel():
-        tiles = triton.cdiv(size, _TILE)
+        tiles = cdiv(size, _TILE)
         grid = (len(index) * tiles,)
         _scatter[grid](values, index, out, size, index.shape[1], tiles, **_SCATTER)
     return out
@@ -98,7 +99,7 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, t
     return out
 
 
-@triton.jit(do_not_specialize=["p", "k", "tiles"], do_not_specialize_on_alignment=["values", "index"])
+@kernel(do_not_specialize=["p", "k", "tiles"], do_not_specialize_on_alignment=["values", "index"])
 def _gather(
     values,  # [N, P] any dtype
     index,  # [N, K] int64
@@ -116,7 +117,7 @@ def _gather(
     tl.store(out + row * k + column, tl.load(values + row * p + i, mask=(i >= 0) & (i < p), other=0), mask=there)
 
 
-@triton.jit(do_not_specialize=["size", "k", "tiles"], do_not_specialize_on_alignment=["values", "index"])
+@kernel(do_not_specialize=["size", "k", "tiles"], do_not_specialize_on_alignment=["values", "index"])
 def _scatter(
     values,  # [N, K] float32 or float64
     index,  # [N, K] int64
@@ -147,7 +148,7 @@ def _scatter(
                 _add(values + start + lane, column, 1.0, out, CHUNK)
 
 
-@triton.jit(
+@kernel(
     do_not_specialize=["k", *SIZES, "cell_z", "cell_y", "cell_x", "part", "parts"],
     do_not_specialize_on_alignment=["slopes", "index", "count", "grad"],  # see `launch.DIAGRAMS`
 )

@@ -24,7 +24,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .runtime.launch import INTERPRETED, WARP
+from .runtime.jit import kernel
+from .runtime.launch import INTERPRETED, WARP, cdiv
 from .spanning_tree import spanning_tree
 
 _BLOCK = 1024 if INTERPRETED else WARP  # pixels of a program, one per lane, as each lane climbs on its own
@@ -40,7 +41,7 @@ def maximin(cost: Tensor, region: Tensor, *, same: bool) -> Tensor:
     region = region.contiguous()
     n, pixels = len(region), region[0].numel()
     order, links = spanning_tree(cost.contiguous())
-    blocks = triton.cdiv(pixels, _BLOCK)
+    blocks = cdiv(pixels, _BLOCK)
     grid, sizes, settings = (n * blocks,), (pixels, blocks), {"BLOCK": _BLOCK, "num_warps": 1}
     size = torch.zeros((n, pixels), dtype=torch.int32, device=cost.device)
     _add_up[grid](links, region, size, *sizes, **settings)
@@ -54,7 +55,7 @@ def maximin(cost: Tensor, region: Tensor, *, same: bool) -> Tensor:
     return counts
 
 
-@triton.jit(do_not_specialize=["pixels", "blocks"])
+@kernel(do_not_specialize=["pixels", "blocks"])
 def _add_up(
     links,  # [N, pixels] int64
     region,  # [N, pixels] int32
@@ -73,7 +74,7 @@ def _add_up(
         climbs &= u < pixels
 
 
-@triton.jit(do_not_specialize=["pixels", "blocks"])
+@kernel(do_not_specialize=["pixels", "blocks"])
 def _lay_out(
     sorted_links,  # [N, pixels] int64: children by parent and rank
     child,  # [N, pixels] int64: the pixels that have these links
@@ -97,7 +98,7 @@ def _lay_out(
     tl.store(start + window + parent, found, mask=there & (parent < pixels) & (parent != last_parent))
 
 
-@triton.jit(do_not_specialize=["pixels", "blocks"])
+@kernel(do_not_specialize=["pixels", "blocks"])
 def _position(
     links,  # [N, pixels] int64
     region,  # [N, pixels] int32
@@ -130,7 +131,7 @@ def _position(
     tl.store(in_region + window + pixel, tl.where(label != 0, label << 32 | place, _LAST), mask=there)
 
 
-@triton.jit(do_not_specialize=["pixels", "blocks"])
+@kernel(do_not_specialize=["pixels", "blocks"])
 def _count(
     links,  # [N, pixels] int64
     sorted_keys,  # [N, pixels] int64: positions by region

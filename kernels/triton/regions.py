@@ -12,7 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .runtime.launch import INTERPRETED, WARP
+from .runtime.jit import kernel
+from .runtime.launch import INTERPRETED, WARP, cdiv
 
 _PIXELS = 1024 if INTERPRETED else 128  # that a program dilates
 _BLOCK = 1024 if INTERPRETED else WARP  # pixels of a program, one per lane, as each lane climbs on its own
@@ -42,7 +43,7 @@ def regions(mask: Tensor, radius: int) -> Tensor:
     pixels, rank = mask[0].numel(), len(window)
     depth, height, width = (*[1] * (3 - rank), *window)
     parent = _dilate(mask.contiguous().view(torch.uint8), radius)
-    blocks = triton.cdiv(pixels, _BLOCK)
+    blocks = cdiv(pixels, _BLOCK)
     sizes = depth, height, width, blocks
     _unite[(n * blocks,)](parent, *sizes, RANK=rank, BLOCK=_BLOCK, num_warps=1)
     root, first = torch.empty_like(parent), torch.empty_like(parent)
@@ -55,7 +56,7 @@ def regions(mask: Tensor, radius: int) -> Tensor:
 def _dilate(mask: Tensor, radius: int) -> Tensor:
     """Return the pixel itself where the distance from a mask (N, *window) exceeds the radius, else -1."""
     window, pixels = mask.shape[1:], mask[0].numel()
-    grid = (triton.cdiv(mask.numel(), _PIXELS),)
+    grid = (cdiv(mask.numel(), _PIXELS),)
     values, last = mask, False
     for axis, size in enumerate(window):
         last = axis == len(window) - 1 or radius == 0
@@ -69,7 +70,7 @@ def _dilate(mask: Tensor, radius: int) -> Tensor:
     return values
 
 
-@triton.jit(
+@kernel(
     do_not_specialize=["total", "pixels", "size", "step", "radius", "reach"],
     do_not_specialize_on_alignment=["values"],
 )
@@ -100,7 +101,7 @@ def _spread(
     tl.store(out + i, least, mask=i < total)
 
 
-@triton.jit(do_not_specialize=["depth", "height", "width", "blocks"])
+@kernel(do_not_specialize=["depth", "height", "width", "blocks"])
 def _unite(
     parent,  # [N, D * H * W] int32, changed: -1 outside of regions
     depth,
@@ -152,7 +153,7 @@ def _neighbour(k: tl.constexpr, RANK: tl.constexpr):
     return number // 9 - 1, number // 3 % 3 - 1, number % 3 - 1, bit, beside
 
 
-@triton.jit(do_not_specialize=["pixels", "blocks"])
+@kernel(do_not_specialize=["pixels", "blocks"])
 def _find(
     parent,  # [N, pixels] int32
     root,  # [N, pixels] int32, written: the first pixel of the region, -1 outside of regions
@@ -175,7 +176,7 @@ def _find(
     tl.store(first + window + pixel, (at == pixel).to(tl.int32), mask=there)
 
 
-@triton.jit(do_not_specialize=["pixels", "blocks"])
+@kernel(do_not_specialize=["pixels", "blocks"])
 def _number(
     root,  # [N, pixels] int32
     number,  # [N * pixels] int32: how many regions begin up to each pixel

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ..records import Pairs
 from .counters import COUNTERS, PAIRS
-from .runtime.launch import INTERPRETED
+from .runtime.jit import kernel
+from .runtime.launch import INTERPRETED, cdiv
 
 RUN = 1024 if INTERPRETED else 32  # a power of two
 _WAYS = 8
@@ -53,11 +54,11 @@ SHARES = [*Shares._fields]
 
 def new_lists(x: Tensor, bounds: Sequence[int], v_dims: Sequence[int]) -> tuple[CodeLists, Shares]:
     """Allocate the lists of windows x, one per dimension of V, with room for a bound on its pairs."""
-    slots = [triton.cdiv(bound, RUN) * RUN for bound in bounds]
+    slots = [cdiv(bound, RUN) * RUN for bound in bounds]
     pixels = x.shape[1:].numel()
     lengths = torch.empty((len(x), sum(slots)), dtype=x.dtype, device=x.device)
     codes = torch.empty(lengths.shape, dtype=torch.int32 if pixels < 2**16 else torch.int64, device=x.device)
-    programs = min(triton.cdiv(max(slots), RUN * _RUNS_PER_PROGRAM), _PROGRAMS)
+    programs = min(cdiv(max(slots), RUN * _RUNS_PER_PROGRAM), _PROGRAMS)
     order = sum(dim << 2 * part for part, dim in enumerate(v_dims))
     return CodeLists(lengths, codes), Shares(slots[0], sum(slots[:2]), sum(slots), programs, len(v_dims), order)
 
@@ -136,7 +137,7 @@ def append(lengths, codes, count, length, birth, death, m_pair):
     tl.store(codes + slot, _coded(birth, death, codes), mask=m_pair)
 
 
-@triton.jit(do_not_specialize=SHARES)
+@kernel(do_not_specialize=SHARES)
 def _sort_runs(
     lengths,  # [N, all_slots] float32 or float64
     codes,  # [N, all_slots] int32 or int64
@@ -172,7 +173,7 @@ def _before(length_a, code_a, length_b, code_b, equal):
     return (length_a > length_b) | (length_a == length_b) & ((code_a < code_b) | (code_a == code_b) & equal)
 
 
-@triton.jit(do_not_specialize=["k_0", "k_1", "k_2", "pixels", *SHARES, "run"], do_not_specialize_on_alignment=["x"])
+@kernel(do_not_specialize=["k_0", "k_1", "k_2", "pixels", *SHARES, "run"], do_not_specialize_on_alignment=["x"])
 def _merge_runs(
     x,  # [N, pixels] float32 or float64
     counters,  # [N, COUNTERS] int32

@@ -10,7 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .runtime.launch import INTERPRETED, WARP
+from .runtime.jit import kernel
+from .runtime.launch import INTERPRETED, WARP, cdiv
 from .tree import packed, rank, unpacked, word_type
 
 _BLOCK = 1024 if INTERPRETED else WARP  # edges or pixels of a program, one per lane, as each lane climbs on its own
@@ -35,7 +36,7 @@ def spanning_tree(cost: Tensor) -> tuple[Tensor, Tensor]:
     _, height, width = (*[1] * (3 - axes), *window)
     pixels = cost[0, 0].numel()
     edges = axes * pixels
-    over_edges, over_pixels = triton.cdiv(edges, _BLOCK), triton.cdiv(pixels, _BLOCK)
+    over_edges, over_pixels = cdiv(edges, _BLOCK), cdiv(pixels, _BLOCK)
     sizes, settings = (pixels, height, width, over_edges), {"AXES": axes, "BLOCK": _BLOCK, "num_warps": 1}
     keys = torch.empty((n, edges), dtype=torch.int32 if cost.element_size() == 4 else torch.int64, device=cost.device)
     words = torch.empty((n, pixels), dtype=word_type(pixels, edges), device=cost.device)
@@ -48,7 +49,7 @@ def spanning_tree(cost: Tensor) -> tuple[Tensor, Tensor]:
     return order, links
 
 
-@triton.jit(do_not_specialize=["pixels", "height", "width", "blocks"], do_not_specialize_on_alignment=["cost"])
+@kernel(do_not_specialize=["pixels", "height", "width", "blocks"], do_not_specialize_on_alignment=["cost"])
 def _order(
     cost,  # [N, AXES * pixels] float32 or float64
     keys,  # [N, AXES * pixels] int32 or int64, written
@@ -84,7 +85,7 @@ def _ends(edge, pixels, height, width, AXES: tl.constexpr):
     return u, u + step, (axis < 3) & (place + 1 < size)
 
 
-@triton.jit(do_not_specialize=["pixels", "height", "width", "blocks"])
+@kernel(do_not_specialize=["pixels", "height", "width", "blocks"])
 def _join(
     order,  # [N, AXES * pixels] int64: the edges by rank
     words,  # [N, pixels] int32 or int64, changed
@@ -125,7 +126,7 @@ def _join(
         active = (active & (ready == 0) | linked) & (u != v)
 
 
-@triton.jit(do_not_specialize=["pixels", "blocks"])
+@kernel(do_not_specialize=["pixels", "blocks"])
 def _find_parents(
     words,  # [N, pixels] int32 or int64
     links,  # [N, pixels] int64, written: parent * 2^32 + rank of the edge; pixels * 2^32 for the eldest

@@ -15,7 +15,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..records import Pairs, Tiling
-from .runtime.launch import INTERPRETED
+from .runtime.jit import kernel
+from .runtime.launch import INTERPRETED, cdiv
 
 _COLUMNS = 64  # a program copies a tile of _ROWS rows and _COLUMNS columns at a time
 _ROWS = 64 if INTERPRETED else 16
@@ -58,7 +59,7 @@ def copy_windows(pred: Tensor, target: Tensor, height: Tensor | None, tiling: Ti
     geometry, rank = _Geometry.of(tiling), len(tiling.window)
     n = len(pred) * tiling.windows()
     x = torch.empty((2 * n, *tiling.framed()), dtype=pred.dtype, device=pred.device)
-    programs = min(_PROGRAMS, triton.cdiv(geometry.depth * geometry.rows, _ROWS))
+    programs = min(_PROGRAMS, cdiv(geometry.depth * geometry.rows, _ROWS))
     minima = torch.empty((2 * n, programs), dtype=pred.dtype, device=pred.device)
     heights = pred if height is None else height
     per_window = 0 if height is None or len(height) == 1 else height[0].numel()
@@ -70,7 +71,7 @@ def copy_windows(pred: Tensor, target: Tensor, height: Tensor | None, tiling: Ti
         )  # fmt: skip
     if n and tiling.border:
         pixels = math.prod(x.shape[1:]) - math.prod(tiling.window)
-        writers = min(_PROGRAMS, triton.cdiv(pixels, _EDGE))
+        writers = min(_PROGRAMS, cdiv(pixels, _EDGE))
         part = triton.next_power_of_2(programs)
         sizes = geometry.depth, geometry.rows, geometry.columns, geometry.frame_z, geometry.frame
         _fill_frames[(2 * n * writers,)](x, minima, n, programs, writers, *sizes, PART=part, BLOCK=_EDGE, num_warps=1)
@@ -89,7 +90,7 @@ def three_axes(sizes: Sequence[int]) -> tuple[int, ...]:
     return (*[1] * (3 - len(sizes)), *sizes)
 
 
-@triton.jit(
+@kernel(
     do_not_specialize=["n", "per_window", "programs", "frame_z", "frame", *SIZES],
     do_not_specialize_on_alignment=["pred", "target", "heights"],
 )
@@ -165,7 +166,7 @@ def _from_centre(i, size, x):
     return i.to(x.dtype.element_ty) - (size - 1).to(x.dtype.element_ty) / 2
 
 
-@triton.jit(do_not_specialize=["n", "programs", "writers", "depth", "rows", "columns", "frame_z", "frame"])
+@kernel(do_not_specialize=["n", "programs", "writers", "depth", "rows", "columns", "frame_z", "frame"])
 def _fill_frames(
     x,  # [2 N, *framed window] float32 or float64, written on the frames
     minima,  # [2 N, programs] likewise
@@ -209,7 +210,7 @@ def _fill_frames(
         tl.store(x + pixel, lowest, mask=i < pixels)
 
 
-@triton.jit(do_not_specialize=["n", "k", "frame_z", "frame", *SIZES])
+@kernel(do_not_specialize=["n", "k", "frame_z", "frame", *SIZES])
 def _translate_pixels(
     index,  # [2 N, 2, K] int64, changed
     count,  # [2 N] int64

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ...records import Pairs, Query, Tiling
 from ..counters import COUNTERS, MAXIMA, MINIMA, OK, PAIRS, STATUS
-from ..runtime.launch import registers
+from ..runtime.jit import kernel
+from ..runtime.launch import cdiv, registers
 from ..sort import RUN, SHARES, append, new_lists, new_pairs, share_of, sort
 from ..tree import Trees, unpacked
 from ..windows import translate_pixels
@@ -48,7 +49,7 @@ def emit(x: Tensor, trees: Trees, query: Query, v_dims: Sequence[int], tiling: T
     """
     n, height, width = x.shape
     # No two minima share an edge of the grid, and no two maxima a square.
-    bounds = triton.cdiv(height * width, 2), triton.cdiv(height, 2) * triton.cdiv(width, 2)
+    bounds = cdiv(height * width, 2), cdiv(height, 2) * cdiv(width, 2)
     pairs = {dim: new_pairs(x, query.capacity or bounds[dim]) for dim in sorted(v_dims)}
     slots = [bounds[dim] for dim in pairs]
     if x.dtype == torch.float32 and height * width < 2**16 - 1:
@@ -73,7 +74,7 @@ def emit(x: Tensor, trees: Trees, query: Query, v_dims: Sequence[int], tiling: T
     return [pairs[dim] for dim in v_dims]
 
 
-@triton.jit(
+@kernel(
     do_not_specialize=["height", "width", "slots", "all_slots", "programs", "min_persistence"],
     do_not_specialize_on_alignment=["x"],
 )
@@ -132,7 +133,7 @@ def _pairs(
             left = 0
 
 
-@triton.jit(do_not_specialize=["pixels", *SHARES, "min_persistence"], do_not_specialize_on_alignment=["x"])
+@kernel(do_not_specialize=["pixels", *SHARES, "min_persistence"], do_not_specialize_on_alignment=["x"])
 def _list_pairs(
     x,  # [N, pixels] float32 or float64
     extrema,  # [N, pixels] int32

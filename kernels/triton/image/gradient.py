@@ -24,7 +24,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, STATUS
-from ..runtime.launch import INTERPRETED
+from ..runtime.jit import kernel
+from ..runtime.launch import INTERPRETED, cdiv
 from ..tree import Trees, new_trees
 
 ROWS_LOG2 = tl.constexpr(3)
@@ -64,17 +65,17 @@ def gradient(x: Tensor, top: bool) -> tuple[Gradient, Trees]:
         but stay within their bounds.
     """
     n, height, width = x.shape
-    pixels, strips = height * width, triton.cdiv(height, ROWS.value)
+    pixels, strips = height * width, cdiv(height, ROWS.value)
     # No two minima share an edge of the grid, no two maxima a square, and there are fewer critical edges than extrema,
     # by Euler's formula.
-    most = triton.cdiv(pixels, 2) + triton.cdiv(height, 2) * triton.cdiv(width, 2)
+    most = cdiv(pixels, 2) + cdiv(height, 2) * cdiv(width, 2)
     shapes = (n, strips, width), (n, strips, width), (n, most)
     found = Gradient(*(torch.empty(shape, dtype=torch.int32, device=x.device) for shape in shapes))
     trees = new_trees(n, pixels, EACH.value, x.device)
     # The first lane of a program has no lane before it to get comparisons from. None are needed if it begins a row;
     # otherwise, it only serves the second lane, and writes no strip.
     lanes, own = strips * width, _BLOCK if _BLOCK % width == 0 else _BLOCK - 1
-    tiles = triton.cdiv(lanes, own)
+    tiles = cdiv(lanes, own)
     if n:
         outputs = *found, trees.extrema, trees.words, trees.counters
         sizes = height, width, most, lanes, own, tiles
@@ -82,9 +83,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Gradient, Trees]:
     return found, trees
 
 
-@triton.jit(
-    do_not_specialize=["height", "width", "most", "lanes", "own", "tiles"], do_not_specialize_on_alignment=["x"]
-)
+@kernel(do_not_specialize=["height", "width", "most", "lanes", "own", "tiles"], do_not_specialize_on_alignment=["x"])
 def _gradient(
     x,  # [N, H, W] float32 or float64
     descents,  # [N, strips, W] int32, written

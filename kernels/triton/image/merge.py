@@ -18,7 +18,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..counters import COUNTERS, EDGES, OK, STATUS
-from ..runtime.launch import INTERPRETED, WARP
+from ..runtime.jit import kernel
+from ..runtime.launch import INTERPRETED, WARP, cdiv
 from ..tree import Tree, Trees, climb, join, slots_of, unpacked
 from .gradient import EACH, EACH_LOG2, ROWS, Gradient
 from .steepest import STEEPEST_EACH, STEEPEST_LOG2, Steepest
@@ -43,7 +44,7 @@ def merge(x: Tensor, found: Gradient | Steepest, trees: Trees, top: bool, v_dims
     """
     n, height, width = x.shape
     edges, both = found.edges, len(v_dims) == 2
-    programs = triton.cdiv(height * width, _PIXELS_PER_PROGRAM)
+    programs = cdiv(height * width, _PIXELS_PER_PROGRAM)
     ends = torch.empty_like(edges, dtype=trees.words.dtype)
     for dim in sorted(v_dims):
         if n:
@@ -58,7 +59,7 @@ def merge(x: Tensor, found: Gradient | Steepest, trees: Trees, top: bool, v_dims
             _merge[(n * programs,)](*lists, *sizes, **meta, num_warps=1)
 
 
-@triton.jit(do_not_specialize=["height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])
+@kernel(do_not_specialize=["height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])
 def _merge(
     values,  # [N, H, W] float32 or float64
     ways,  # [N, strips, W] or [N, strips, W + 1] int32: descents or ascents; a word for each cell if STEEPEST

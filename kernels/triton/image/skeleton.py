@@ -14,7 +14,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..counters import COUNTERS, MAXIMA, MINIMA, OK, STATUS
-from ..runtime.launch import INTERPRETED, WARP
+from ..runtime.jit import kernel
+from ..runtime.launch import INTERPRETED, WARP, cdiv
 from ..tree import unpacked
 from .gradient import EACH, NORTH, SOUTH, WEST
 from .merge import merge
@@ -37,7 +38,7 @@ def skeleton(x: Tensor, min_persistence: float) -> Tensor:
     merge(x, found, trees, False, (0, 1))
     ends, joined = (torch.zeros((n, pixels), dtype=torch.int64, device=x.device) for _ in range(2))
     kept, state, marked = (torch.zeros((n, pixels), dtype=torch.int32, device=x.device) for _ in range(3))
-    programs = triton.cdiv(pixels, _PIXELS_PER_PROGRAM)
+    programs = cdiv(pixels, _PIXELS_PER_PROGRAM)
     grid, sizes, settings = (n * programs,), (height, width, programs), {"BLOCK": _BLOCK, "num_warps": 1}
     if n:
         lists = trees.extrema, trees.words, trees.counters
@@ -47,7 +48,7 @@ def skeleton(x: Tensor, min_persistence: float) -> Tensor:
     return marked.view(x.shape) != 0
 
 
-@triton.jit(do_not_specialize=["height", "width", "programs", "min_persistence"], do_not_specialize_on_alignment=["x"])
+@kernel(do_not_specialize=["height", "width", "programs", "min_persistence"], do_not_specialize_on_alignment=["x"])
 def _select(
     x,  # [N, H, W] float32 or float64
     descents,  # [N, H, W] int32
@@ -128,7 +129,7 @@ def _ends(edge, width):
     return y, x, y_b, x_b
 
 
-@triton.jit(do_not_specialize=["height", "width", "programs"])
+@kernel(do_not_specialize=["height", "width", "programs"])
 def _prune(
     extrema,  # [N, H * W] int32
     counters,  # [N, COUNTERS] int32
@@ -174,7 +175,7 @@ def _prune(
             is_leaf &= tl.load(state + u, mask=is_leaf, other=0) == _CANCELLED
 
 
-@triton.jit(do_not_specialize=["height", "width", "programs"])
+@kernel(do_not_specialize=["height", "width", "programs"])
 def _mark_paths(
     descents,  # [N, H, W] int32
     extrema,  # [N, H * W] int32

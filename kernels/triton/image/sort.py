@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ...records import Pairs, Tiling
 from ..counters import COUNTERS, MAXIMA, MINIMA, OK, PAIRS, STATUS
-from ..runtime.launch import INTERPRETED
+from ..runtime.jit import kernel
+from ..runtime.launch import INTERPRETED, cdiv
 from ..sort import write_none, write_values
 from ..windows import corner_of, pixel_of_image
 
@@ -51,7 +52,7 @@ class KeyLists(NamedTuple):
 
     @property
     def _programs(self) -> int:
-        return triton.cdiv(max(self.slots), 1 << LOG_RUN)
+        return cdiv(max(self.slots), 1 << LOG_RUN)
 
 
 def sort_keys(
@@ -72,7 +73,7 @@ def sort_keys(
         )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=[*_SIZES, *_GEOMETRY], do_not_specialize_on_alignment=["x"])
+@kernel(do_not_specialize=[*_SIZES, *_GEOMETRY], do_not_specialize_on_alignment=["x"])
 def _merge_runs(
     x,  # [N, H, W] float32
     counters,  # [N, COUNTERS] int32

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ...cells import NE, NO_X, NO_Y, NW, SE, SW, VERTEX, E, N, S, W
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, STATUS
-from ..runtime.launch import INTERPRETED
+from ..runtime.jit import kernel
+from ..runtime.launch import INTERPRETED, cdiv
 from ..tree import Trees, new_trees
 from .gradient import NORTH, SOUTH, WEST, lower
 
@@ -47,19 +48,19 @@ def steepest_gradient(x: Tensor) -> tuple[Steepest, Trees]:
     n, height, width = x.shape
     pixels = height * width
     # As for `gradient`; a square is critical only in a star that has all four.
-    most = triton.cdiv(pixels, 2) + triton.cdiv(height, 2) * triton.cdiv(width, 2)
+    most = cdiv(pixels, 2) + cdiv(height, 2) * cdiv(width, 2)
     descents = torch.empty(x.shape, dtype=torch.int32, device=x.device)
     ascents = torch.zeros((n, height + 1, width + 1), dtype=torch.int32, device=x.device)
     found = Steepest(descents, ascents, torch.empty((n, most), dtype=torch.int32, device=x.device))
     trees = new_trees(n, pixels, STEEPEST_EACH.value, x.device)
-    blocks = triton.cdiv(pixels, _BLOCK)
+    blocks = cdiv(pixels, _BLOCK)
     if n:
         outputs = *found, trees.extrema, trees.words, trees.counters
         _steepest_gradient[(n * blocks,)](x, *outputs, height, width, most, blocks, BLOCK=_BLOCK, num_warps=4)
     return found, trees
 
 
-@triton.jit(do_not_specialize=["height", "width", "most", "blocks"], do_not_specialize_on_alignment=["x"])
+@kernel(do_not_specialize=["height", "width", "most", "blocks"], do_not_specialize_on_alignment=["x"])
 def _steepest_gradient(
     x,  # [N, H, W] float32 or float64
     descents,  # [N, H, W] int32, written

@@ -14,6 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..runtime.jit import kernel
+from ..runtime.launch import cdiv
 from ..tree import packed
 from .gradient import EACH, EACH_LOG2, NORTH, ROWS, ROWS_LOG2, SOUTH, WEST, lower
 from .steepest import EAST, STEEPEST_LOG2
@@ -40,13 +42,13 @@ def ascents(squares: Tensor, height: int) -> Tensor:
     """
     n, strips, width = squares.shape
     out = torch.empty((n, height // ROWS.value + 1, width + 1), dtype=torch.int32, device=squares.device)
-    programs = triton.cdiv(out.shape[1] * out.shape[2], _BLOCK)
+    programs = cdiv(out.shape[1] * out.shape[2], _BLOCK)
     if n:
         _ascents[(n * programs,)](squares, out, strips, width, out.shape[1], BLOCK=_BLOCK, num_warps=4)
     return out
 
 
-@triton.jit(do_not_specialize=["strips", "width", "strips_out"])
+@kernel(do_not_specialize=["strips", "width", "strips_out"])
 def _ascents(
     squares,  # [N, strips, W] int32
     ascents,  # [N, strips_out, W + 1] int32, written

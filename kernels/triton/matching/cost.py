@@ -9,6 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ...records import Costs, Points
+from ..runtime.jit import kernel
 from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows, layout
 from .workspace import Side
 
@@ -39,7 +40,7 @@ def empty_costs(a: Points[Tensor], b: Points[Tensor]) -> Costs[Tensor]:
     return Costs(new((n,)), new((n, 2, a.birth.shape[1])), new((n, 2, b.birth.shape[1])))
 
 
-@triton.jit(do_not_specialize=["row_a", "row_b", "size_a", "size_b"], do_not_specialize_on_alignment=DIAGRAMS)
+@kernel(do_not_specialize=["row_a", "row_b", "size_a", "size_b"], do_not_specialize_on_alignment=DIAGRAMS)
 def _cost(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
     death_a,  # [N, size_a] of birth_a's dtype, likewise

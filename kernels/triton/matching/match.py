@@ -20,6 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ...records import Matched, Points
+from ..runtime.jit import kernel
 from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows, layout, registers
 from .auction import auction
 from .candidates import (
@@ -77,7 +78,7 @@ def launch_options(size: int, solver: str) -> list[dict[str, Any]]:
     return [{"AUCTION": auction, "BLOCK": _BLOCK[auction], **_OPTIONS} for auction in needed]
 
 
-@triton.jit(
+@kernel(
     do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"],
     do_not_specialize_on_alignment=DIAGRAMS,
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
 from ...records import Costs, Points
+from ..runtime.jit import kernel
 from ..runtime.launch import DIAGRAMS, in_rows, layout
 from .cost import cost_window, empty_costs
 from .match import AUCTION_FROM, launch_options, match_window, may_match
@@ -26,7 +26,7 @@ def matched_cost(a: Points[Tensor], b: Points[Tensor], *, squared: bool) -> Cost
     return out
 
 
-@triton.jit(
+@kernel(
     do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"],
     do_not_specialize_on_alignment=DIAGRAMS,
 )

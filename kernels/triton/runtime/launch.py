@@ -36,6 +36,11 @@ WARP = 64 if torch.version.hip else 32
 DIAGRAMS = ["birth_a", "death_a", "count_a", "birth_b", "death_b", "count_b"]
 
 
+def cdiv(a: int, b: int) -> int:
+    """Return a / b, rounded up; `triton.cdiv` takes several microseconds."""
+    return -(-a // b)
+
+
 def registers(most: int) -> dict[str, int]:
     """Return the option that limits the registers of a thread.
 

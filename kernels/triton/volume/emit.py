@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
 from ...records import Pairs, Query
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, OK, PAIRS, STATUS
+from ..runtime.jit import kernel
+from ..runtime.launch import cdiv
 from ..sort import RUN, SHARES, append, new_lists, new_pairs, share_of, sort
 from ..tree import Trees, unpacked
 from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, loops_of
@@ -44,9 +45,9 @@ def emit(
     n, depth, height, width = x.shape
     voxels = depth * height * width
     bounds = {
-        0: triton.cdiv(voxels, 2),  # no two minima share an edge of the grid
+        0: cdiv(voxels, 2),  # no two minima share an edge of the grid
         1: loops_of(depth, height, width),
-        2: triton.cdiv(depth, 2) * triton.cdiv(height, 2) * triton.cdiv(width, 2),  # no two maxima share a cube
+        2: cdiv(depth, 2) * cdiv(height, 2) * cdiv(width, 2),  # no two maxima share a cube
     }
     lists, shares = new_lists(x, [bounds[dim] for dim in v_dims], v_dims)
     pairs = [new_pairs(x, query.capacity or bounds[dim]) for dim in v_dims]
@@ -64,7 +65,7 @@ def emit(
     return pairs
 
 
-@triton.jit(do_not_specialize=["voxels", "most", *SHARES, "min_persistence"], do_not_specialize_on_alignment=["x"])
+@kernel(do_not_specialize=["voxels", "most", *SHARES, "min_persistence"], do_not_specialize_on_alignment=["x"])
 def _pairs(
     x,  # [N, D, H, W] float32 or float64
     edges,  # [N, most] int32

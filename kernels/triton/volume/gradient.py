@@ -18,7 +18,8 @@ from torch import Tensor
 from ...cells import DIRECTIONS3, EDGES3, NO_X3, NO_Y3, NO_Z3, SQUARES3, VERTEX3
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, SQUARES, STATUS
 from ..image.gradient import lower, ones
-from ..runtime.launch import INTERPRETED
+from ..runtime.jit import kernel
+from ..runtime.launch import INTERPRETED, cdiv
 from ..tree import Trees, new_trees
 
 DEPTH = tl.constexpr(8)  # voxels of a strip: each has a bit in a mask, and its own loop in the program
@@ -84,7 +85,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Stars, Critical, Trees]:
     voxels = depth * height * width
     # Each critical edge closes a loop or ends the class of a minimum, each critical square ends a loop or opens a void
     # for a maximum. No two minima share an edge of the grid, and no two maxima a cube.
-    most = loops_of(depth, height, width) + triton.cdiv(voxels, 2)
+    most = loops_of(depth, height, width) + cdiv(voxels, 2)
 
     def new(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.int32, device=x.device)
@@ -92,7 +93,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Stars, Critical, Trees]:
     stars = Stars(new(*x.shape), new(n, voxels), new(n, voxels))
     critical = Critical(new(n, most), new(n, most))
     trees = new_trees(n, voxels, EACH.value, x.device)
-    tiles = triton.cdiv(triton.cdiv(depth, DEPTH.value) * height * width, _BLOCK)
+    tiles = cdiv(cdiv(depth, DEPTH.value) * height * width, _BLOCK)
     if n:
         lists = *critical, stars.first_edge, stars.first_square, trees.extrema, trees.words
         sizes = depth, height, width, most
@@ -100,7 +101,7 @@ def gradient(x: Tensor, top: bool) -> tuple[Stars, Critical, Trees]:
     return stars, critical, trees
 
 
-@triton.jit(do_not_specialize=["depth", "height", "width", "most"], do_not_specialize_on_alignment=["x"])
+@kernel(do_not_specialize=["depth", "height", "width", "most"], do_not_specialize_on_alignment=["x"])
 def _gradient(
     x,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32, written

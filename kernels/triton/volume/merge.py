@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, OK, SQUARES, STATUS
-from ..runtime.launch import INTERPRETED, WARP, registers
+from ..runtime.jit import kernel
+from ..runtime.launch import INTERPRETED, WARP, cdiv, registers
 from ..tree import Tree, Trees, climb, join, slots_of, unpacked
 from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, Stars
 from .trace import edge_bit, maxima_above, minima_below, parts_of, square_bit
@@ -65,7 +65,7 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
     claims = torch.empty(left, dtype=torch.int64, device=x.device)
     opened = torch.empty(left, dtype=torch.int8, device=x.device)
     used = torch.empty(n, dtype=torch.int64, device=x.device)
-    programs = triton.cdiv(voxels, _VOXELS_PER_PROGRAM)
+    programs = cdiv(voxels, _VOXELS_PER_PROGRAM)
     if n:
         outputs = claims, opened, used, trees.words, trees.hints
         _merge[(n * programs * (minima + maxima),)](
@@ -80,9 +80,7 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
     return Loops(stars.star, stars.first_edge, critical.squares, claims, opened, used)
 
 
-@triton.jit(
-    do_not_specialize=["depth", "height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"]
-)
+@kernel(do_not_specialize=["depth", "height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])
 def _merge(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32
@@ -176,7 +174,7 @@ def _merge(
         busy = tl.max(active.to(tl.int32), 0)
 
 
-@triton.jit(do_not_specialize=["voxels", "most", "programs"])
+@kernel(do_not_specialize=["voxels", "most", "programs"])
 def _mark(
     edges,  # [N, most] int32
     squares,  # [N, most] int32

@@ -24,7 +24,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..counters import COUNTERS, LOOPS_LOST, OK, SQUARES, STATUS
-from ..runtime.launch import registers
+from ..runtime.jit import kernel
+from ..runtime.launch import cdiv, registers
 from .gradient import SQUARES_PER_VOXEL
 from .merge import KILLER, Loops
 from .reduce_chain import (
@@ -88,21 +89,21 @@ def reduce(x: Tensor, loops: Loops, counters: Tensor, top: bool, capacity: int) 
     slots = min(max(_SLOTS[0], triton.next_power_of_2(voxels // _VOXELS_PER_SLOT)), _SLOTS[1])
     enough = max(_SLOTS[0], triton.next_power_of_2(4 * voxels))  # as no chain has more owners than there are voxels
     slots = min(slots * triton.next_power_of_2(int(more)), enough, _TILES * _TILE[1])
-    programs = triton.cdiv(memory * _SLOTS_PER_VOXEL, slots)
+    programs = cdiv(memory * _SLOTS_PER_VOXEL, slots)
     table = x.new_empty((n * programs, 2, slots), dtype=torch.int32)
     keys = x.new_empty((n * programs, slots), dtype=torch.int32 if x.dtype == torch.float32 else torch.int64)
     tensors = x, star, squares, first_edge, opened, counters, claims, pool, used, table, keys
     sizes = depth, height, width, claims.shape[1], squares.shape[1], room
     if n:
         few, many = _REGISTERS
-        in_registers = triton.cdiv(voxels, _VOXELS_PER_PROGRAM)
+        in_registers = cdiv(voxels, _VOXELS_PER_PROGRAM)
         _reduce[(n * in_registers,)](*tensors, *sizes, in_registers, TOP=top, BLOCK=_BLOCK, TABLE=0, num_warps=1, **few)
         tiles = min(slots // _TILE[0], _TILES)
         _reduce[(n * programs,)](*tensors, *sizes, programs, TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **many)
     return claims.view(torch.int32)[:, ::2]
 
 
-@triton.jit(
+@kernel(
     do_not_specialize=["depth", "height", "width", "most_edges", "most_squares", "room", "programs"],
     do_not_specialize_on_alignment=["values"],
 )
