@@ -21,7 +21,7 @@ from ..runtime.launch import INTERPRETED, cdiv
 from ..tree import Trees, new_trees
 from .gradient import NORTH, SOUTH, WEST, lower
 
-_BLOCK = 1024 if INTERPRETED else 128  # pixels of a program
+_BLOCK = 512 if INTERPRETED else 128  # pixels of a program, whose counts fit into one word
 EAST = tl.constexpr(3)  # a direction of a critical edge, after those of `gradient`
 # The number of an edge is STEEPEST_EACH * owner + 4 * place + direction; `place` is that of its other end among the
 # neighbours of the owner. So edges of one owner come in the order of their other ends.
@@ -29,7 +29,6 @@ STEEPEST_EACH, STEEPEST_LOG2 = tl.constexpr(16), tl.constexpr(4)
 _N, _W, _E, _S, _VERTEX = (tl.constexpr(cell) for cell in (N, W, E, S, VERTEX))
 _NW, _NE, _SW, _SE = (tl.constexpr(cell) for cell in (NW, NE, SW, SE))
 _NO_X, _NO_Y = tl.constexpr(NO_X), tl.constexpr(NO_Y)
-_EASTWARDS, _WESTWARDS, _SOUTHWARDS, _NORTHWARDS = (tl.constexpr(1 << 8 * i) for i in range(4))
 
 
 class Steepest(NamedTuple):
@@ -113,35 +112,41 @@ def _steepest_gradient(
     place_n, place_w = 3 - n_w - n_e - n_s, 2 + n_w - w_e - w_s
     place_e, place_s = 1 + n_e + w_e - e_s, n_s + w_s + e_s
 
-    left = star
-    to_n, to_w, to_e, to_s = tl.zeros_like(star), tl.zeros_like(star), tl.zeros_like(star), tl.zeros_like(star)
+    # The numbers of the edges' bits, in this order. Along each edge in turn, cells are matched with those a shift away.
+    order = 1 << 4 * place_n | 3 << 4 * place_w | 5 << 4 * place_e | 7 << 4 * place_s
+    left, along_x, upwards = star, tl.zeros_like(star), tl.zeros_like(star)
     for turn in tl.static_range(4):
-        low_n = tl.where(place_n == turn, left & _NO_Y & (left << 3), 0)
-        low_w = tl.where(place_w == turn, left & _NO_X & (left << 1), 0)
-        low_e = tl.where(place_e == turn, left & _NO_X & (left >> 1), 0)
-        low_s = tl.where(place_s == turn, left & _NO_Y & (left >> 3), 0)
-        to_n |= low_n | low_n >> 3
-        to_w |= low_w | low_w >> 1
-        to_e |= low_e | low_e << 1
-        to_s |= low_s | low_s << 3
-        left = star & ~(to_n | to_w | to_e | to_s)
+        shift = (order >> 4 * turn & 15) - 4
+        forth, back = tl.maximum(shift, 0), tl.maximum(-shift, 0)
+        is_x = (forth | back) == 1
+        low = left & tl.where(is_x, _NO_X, _NO_Y) & (left >> forth << back)
+        both = low | low << forth >> back
+        along_x |= tl.where(is_x, both, 0)
+        upwards |= tl.where(shift > 0, both, 0)
+        left &= ~both
 
-    down = _word(to_e, to_w, to_s, to_n, _VERTEX)
-    tl.store(descents + window * pixels + pixel, down, mask=there)
+    matched = star ^ left
+    tl.store(descents + window * pixels + pixel, _word(matched, along_x, upwards, _VERTEX), mask=there)
     # A square is led across the edge that it is matched with, against the direction of the matching.
     ascents += window * ((height + 1) * (width + 1)) + row * (width + 1) + column
-    tl.store(ascents, _word(to_w, to_e, to_n, to_s, _NW), mask=m_nw)
-    tl.store(ascents + 1, _word(to_w, to_e, to_n, to_s, _NE), mask=m_ne)
-    tl.store(ascents + width + 1, _word(to_w, to_e, to_n, to_s, _SW), mask=m_sw)
-    tl.store(ascents + width + 2, _word(to_w, to_e, to_n, to_s, _SE), mask=m_se)
+    upwards = ~upwards
+    tl.store(ascents, _word(matched, along_x, upwards, _NW), mask=m_nw)
+    tl.store(ascents + 1, _word(matched, along_x, upwards, _NE), mask=m_ne)
+    tl.store(ascents + width + 1, _word(matched, along_x, upwards, _SW), mask=m_sw)
+    tl.store(ascents + width + 2, _word(matched, along_x, upwards, _SE), mask=m_se)
 
     tl.atomic_max(counters + STATUS, NAN, mask=tl.max((here != here).to(tl.int32), 0) != 0, sem="relaxed")
     c_n, c_w, c_e, c_s = (left & _N) != 0, (left & _W) != 0, (left & _E) != 0, (left & _S) != 0
-    is_minimum, is_maximum = (left & _VERTEX) != 0, (left & (_NW | _NE | _SW | _SE)) != 0
+    is_minimum = (left & _VERTEX) != 0
+    is_maximum = ((left & (_NW | _NE | _SW | _SE)) != 0) & (is_minimum == 0)  # both only next to a NaN
     n_edges = c_n.to(tl.int32) + c_w.to(tl.int32) + c_e.to(tl.int32) + c_s.to(tl.int32)
-    i_edge = _reserve(counters + EDGES, n_edges)
-    i_minimum = _reserve(counters + MINIMA, is_minimum.to(tl.int32))
-    i_maximum = pixels - 1 - _reserve(counters + MAXIMA, is_maximum.to(tl.int32))
+    # Three counts in one word, so that one scan is enough: 11, 11 and 10 bits, for up to 512 pixels.
+    count = n_edges | is_minimum.to(tl.int32) << 11 | is_maximum.to(tl.int32) << 22
+    before, total = tl.cumsum(count, 0) - count, tl.sum(count, 0)
+    i_edge = tl.atomic_add(counters + EDGES, total & 0x7FF, sem="relaxed") + (before & 0x7FF)
+    i_minimum = tl.atomic_add(counters + MINIMA, total >> 11 & 0x7FF, sem="relaxed") + (before >> 11 & 0x7FF)
+    i_maximum = tl.atomic_add(counters + MAXIMA, total >> 22, sem="relaxed") + (before >> 22)
+    i_maximum = pixels - 1 - i_maximum  # from the back
     fits = i_edge + n_edges <= most  # where there is a NaN, more edges can be critical
     edges += window * most + i_edge
     number = STEEPEST_EACH * pixel
@@ -162,13 +167,7 @@ def _steepest_gradient(
 
 
 @triton.jit
-def _word(east, west, south, north, cell: tl.constexpr):
-    """Return the word of a cell that goes on where it is in one of these masks."""
-    word = tl.where((east & cell) != 0, _EASTWARDS, 0) | tl.where((west & cell) != 0, _WESTWARDS, 0)
-    return word | tl.where((south & cell) != 0, _SOUTHWARDS, 0) | tl.where((north & cell) != 0, _NORTHWARDS, 0)
-
-
-@triton.jit
-def _reserve(counter, count):
-    """Reserve a range of a list for all lanes, and return where those of each lane begin."""
-    return tl.atomic_add(counter, tl.sum(count, 0), sem="relaxed") + tl.cumsum(count, 0) - count
+def _word(matched, along_x, upwards, cell: tl.constexpr):
+    """Return the word of a cell from masks of those that are matched, along x, and towards higher indices."""
+    place = tl.where((along_x & cell) != 0, 0, 16) + tl.where((upwards & cell) != 0, 0, 8)
+    return tl.where((matched & cell) != 0, 1 << place, 0)
