@@ -48,6 +48,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
     add("--weight", type=float, help="of the localized loss (default: the preset's)")
     add("--slope", type=float, default=0.2, help="of the height function, per pixel (default: %(default)s)")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
+    add("--threads", type=int, help="of PyTorch (default: all or one, whichever is faster, as other processes allow)")
     add("--out", type=Path, default=Path("runs/train"), metavar="DIR", help="output directory (default: %(default)s)")
     add("--resume", type=Path, metavar="FILE", help="continue from a checkpoint that was made with the same settings")
     args = parser.parse_args(argv)
@@ -62,6 +63,8 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
         parser.error("--warmup and --weight must be at least 0, and --steps at least 1")
     if args.rows is not None and args.rows < 1:
         parser.error("--rows must be at least 1")
+    if args.threads is not None and args.threads < 1:
+        parser.error("--threads must be at least 1")
     try:
         torch.zeros(1, device=args.device).item()
     except (AssertionError, RuntimeError, NotImplementedError) as error:  # PyTorch has no single error for this
@@ -81,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the command, and return what it writes to result.json."""
     parser, args = parse(argv)
     started = time.perf_counter()
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
     try:
         training, held_out = load(args)
         run = Run(args, channels=len(held_out[0].image))

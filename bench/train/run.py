@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from bench.train.crops import WINDOW, Crops
 from bench.train.network import PRESETS, Branch, plus
+from bench.train.threads import Threads
 from gpuph import LocalizedPHLoss, RandomLinear
 
 SAVE_EVERY = 100  # steps
@@ -58,6 +60,7 @@ class Run:
         warmup, last = self.args.warmup, self.args.warmup + self.args.steps
         updates = warmup + 2 * self.args.steps  # both branches, because each update takes time
         done = min(self.step, warmup) + 2 * max(0, self.step - warmup)
+        threads = None if self.args.threads is not None or self.device.type != "cpu" else Threads(self.trial(crops))
         with tqdm(total=updates, initial=done, unit="update", dynamic_ncols=True) as bar:
             while self.step < last:
                 if self.step == warmup:
@@ -66,12 +69,20 @@ class Run:
                 for name, branch in self.branches.items():
                     loss = branch.update(images, target, self.losses[name])
                     bar.update()
+                    if threads is not None:
+                        threads.after_update()
                     if self.step % 10 == 0:
                         bar.set_description(f"{name}, loss of the batch {float(loss):.2f}")
                 self.step += 1
                 if self.step % SAVE_EVERY == 0:
                     self.save(checkpoint)
         self.save(checkpoint)
+
+    def trial(self, crops: Crops) -> Callable[[], object]:
+        """Return a function that makes an update like those of the training, of a copy of a network."""
+        branch = copy.deepcopy(next(iter(self.branches.values())))
+        images, target = crops.batch(self.step)
+        return lambda: branch.update(images, target)
 
     def save(self, path: Path) -> None:
         """Save a checkpoint. If saving is interrupted, the previous checkpoint remains."""

@@ -160,7 +160,8 @@ def test_unusable_folder_raises_and_names_the_file(tmp_path, scene):
 
 
 def command(out: Path, *more: object) -> dict:
-    fixed = ("--rows", ROWS, "--warmup", 2, "--weight", 0.1, "--out", out)
+    threads = ("--threads", torch.get_num_threads())  # sums depend on the number of threads, in the last bits
+    fixed = ("--rows", ROWS, "--warmup", 2, "--weight", 0.1, *threads, "--out", out)
     return demo.main([str(word) for word in (*fixed, *more)])
 
 
@@ -238,6 +239,7 @@ def test_invalid_arguments_end_the_command_with_one_line(tmp_path, capsys):
     for words, message in (
         (("--device", "abacus"), "--device abacus cannot be used: "),
         (("--rows", 0), "--rows must be at least 1"),
+        (("--threads", 0), "--threads must be at least 1"),
         (("--weight", -1), "--warmup and --weight must be at least 0"),
     ):
         with pytest.raises(SystemExit):
