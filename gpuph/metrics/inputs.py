@@ -72,7 +72,7 @@ def _inside(images: Tensor, mask: Tensor | None) -> Tensor:
     """Return masks (B, *spatial) that are False outside of a region, which is that of one image or of each."""
     if mask is None:
         return images
-    region = _as_batch("mask", mask)
+    region = _as_region(mask)
     if region.shape[1:] != images.shape[1:] or len(region) not in (1, len(images)):
         raise ValueError(
             f"mask must have the shape {tuple(images.shape[1:])} of one image, or {(len(images), 1, *images.shape[1:])}"
@@ -89,8 +89,19 @@ def _as_graph(name: str, value: Tensor | nx.Graph, mask: Tensor | None, spacing:
         return skeleton_graph(_inside(_as_image(name, value)[None], mask)[0], spacing=spacing)
     if mask is None:
         return value
-    region = _as_image("mask", mask)
-    return clip_graph(value, region.cpu().numpy(), sizes.per_axis(spacing, region.dim()))
+    regions = _as_region(mask)
+    if len(regions) != 1:
+        raise ValueError(f"mask must hold one mask if an input is a graph, got {len(regions)}")
+    region = regions[0].cpu().numpy()
+    return clip_graph(value, region, sizes.per_axis(spacing, region.ndim))
+
+
+def _as_region(mask: Tensor) -> Tensor:
+    """Check a region of interest and return it with shape (B, *spatial). Unlike other masks, it must hold booleans."""
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(f"mask must be a bool tensor, True on the pixels that count, got {got}")
+    return _as_batch("mask", mask)
 
 
 def _as_batch(name: str, mask: Tensor) -> Tensor:
