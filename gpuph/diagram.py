@@ -68,7 +68,7 @@ class Diagram:
         )
 
     @classmethod
-    def from_list(cls, points: Sequence[Tensor]) -> Diagram:
+    def from_list(cls, points: Sequence[Tensor]) -> Self:
         """Make a diagram from N tensors of shape (n_i, 2) with births and deaths; the inverse of `to_list`.
 
         Pixels are unknown: every index is -1. Gradients flow back to `points`.

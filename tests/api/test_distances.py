@@ -180,6 +180,27 @@ def test_distances_are_right_where_their_squares_leave_the_dtype(scale: float) -
     assert found == pytest.approx([7.0 * scale, 5.0 * scale, 4.0 * scale], rel=1e-6)
 
 
+@pytest.mark.parametrize("internal_p", NORMS)
+@pytest.mark.parametrize("length", [1e3, 1e9, 1e12])
+def test_long_bars_in_both_diagrams_do_not_change_the_distance(length: float, internal_p: float) -> None:
+    """Equal points cancel in the distance of order 1, and what they cost alone must not round what the others pay."""
+    rng = np.random.default_rng(13)
+    left, right = (np.round(64 * real(n, rng)) / 64 for n in (9, 7))
+    bars = np.array([[0.0, length], [1.0, length], [0.0, length + 3.0]])
+    plain = wasserstein_distance(batch([left]), batch([right]), order=1, internal_p=internal_p).item()
+    joined = (batch([np.concatenate((points, bars))]) for points in (left, right))
+    assert wasserstein_distance(*joined, order=1, internal_p=internal_p).item() == pytest.approx(plain, rel=1e-12)
+
+
+@pytest.mark.parametrize("internal_p", [1.0, np.inf])
+def test_order_2_pairs_long_bars_with_their_nearest(internal_p: float) -> None:
+    early = np.array([0.0, 1.0, 2.0, 3.0])
+    a = np.stack((early, np.full(4, 1e12)), axis=1)
+    b = np.stack((early[::-1] + 0.25, np.full(4, 1e12)), axis=1)
+    found = wasserstein_distance(batch([a]), batch([b]), internal_p=internal_p)
+    assert found.item() == 0.5  # four differences of 1/4
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_gives_float32(dtype: torch.dtype) -> None:
     a, b = batch([np.array([[0.0, 8.0]])], dtype), batch([np.array([[1.0, 8.0]])], dtype)

@@ -11,6 +11,8 @@ from ...records import Points
 
 Array = NDArray[Any]
 
+_COARSE = 1e6  # the cost of a point alone, relative to what a matching costs, from which on digits are lost
+
 
 class Finite(NamedTuple):
     """The points of a diagram with finite coordinates."""
@@ -27,25 +29,43 @@ def assign(a: Points[Array], b: Points[Array], order: float, internal_p: float) 
     partner_a, partner_b : array, shapes (N, K) and (N, L)
         Columns of partners, or -1.
     """
-    from scipy.optimize import linear_sum_assignment  # the import is slow, and few need it
-
     partner_a, partner_b = np.full(a.birth.shape, -1), np.full(b.birth.shape, -1)
     for w in range(len(a.count)):
         one, other = finite_points(a, w), finite_points(b, w)
         scale = _power_of_two(one, other)
         x, y = scale * one.points, scale * other.points
-        # What a pair saves over leaving both unmatched; see `match`.
-        alone = to_diagonal(x, internal_p)[:, None] ** order + to_diagonal(y, internal_p) ** order
-        saving = alone - distances(x, y, internal_p) ** order
-        rows, columns = (saving > 0).any(1).nonzero()[0], (saving > 0).any(0).nonzero()[0]
-        saving = np.maximum(saving[np.ix_(rows, columns)], 0)
-        i, j = linear_sum_assignment(saving, maximize=True)
-        gains = saving[i, j] > 0
-        i, j = one.columns[rows[i[gains]]], other.columns[columns[j[gains]]]
+        alone_x, alone_y = to_diagonal(x, internal_p) ** order, to_diagonal(y, internal_p) ** order
+        i, j = _least(distances(x, y, internal_p) ** order, alone_x, alone_y)
+        i, j = one.columns[i], other.columns[j]
         partner_a[w, i], partner_b[w, j] = j, i
-        for i, j in essential_pairs(a, b, w):
-            partner_a[w, i], partner_b[w, j] = j, i
+        for left, right in essential_pairs(a, b, w):
+            partner_a[w, left], partner_b[w, right] = right, left
     return partner_a, partner_b
+
+
+def _least(costs: Array, alone_x: Array, alone_y: Array) -> tuple[Array, Array]:
+    """Return the rows and columns of the pairs of a matching that costs least.
+
+    Savings lose the digits of the small costs where points would cost far more alone. No optimal matching leaves a
+    point alone that costs more than all of another matching, so such points may count less in a second search.
+    """
+    while True:
+        i, j = _most(alone_x[:, None] + alone_y - costs)
+        paid = costs[i, j].sum() + np.delete(alone_x, i).sum() + np.delete(alone_y, j).sum()
+        if max(alone_x.max(initial=0.0), alone_y.max(initial=0.0)) <= _COARSE * paid or paid == 0.0:
+            return i, j
+        alone_x, alone_y = np.minimum(alone_x, 2.0 * paid), np.minimum(alone_y, 2.0 * paid)
+
+
+def _most(saving: Array) -> tuple[Array, Array]:
+    """Return the rows and columns of the pairs of a matching that saves most over leaving all points alone."""
+    from scipy.optimize import linear_sum_assignment  # the import is slow, and few need it
+
+    rows, columns = (saving > 0).any(1).nonzero()[0], (saving > 0).any(0).nonzero()[0]
+    saving = np.maximum(saving[np.ix_(rows, columns)], 0.0)
+    i, j = linear_sum_assignment(saving, maximize=True)
+    gains = saving[i, j] > 0
+    return rows[i[gains]], columns[j[gains]]
 
 
 def finite_points(points: Points[Array], window: int) -> Finite:
