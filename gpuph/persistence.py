@@ -89,9 +89,8 @@ def persistence(
     Warns
     -----
     UserWarning
-        Once in a process, if volumes look like images with channels (at most 4 slices of at least 256 pixels), or
-        signals look like one image (at least 16, of up to 4 times as many samples as there are signals, or the other
-        way round).
+        Once in a process, if volumes look like images with channels: at most 4 slices of at least 256 pixels. Also if
+        signals look like one image: both sides are at least 16, and the longer is at most 4 times the shorter.
 
     Notes
     -----
