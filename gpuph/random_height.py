@@ -235,7 +235,8 @@ def _directions(
     k, source = height._drawn_apart(n), _source(generator)
     # Normal deviates give directions that are uniform on the sphere, whatever the number of axes.
     w = torch.randn((k, len(window)), dtype=like.dtype, device=like.device, **source)
-    directions: Tensor = w * (height._lengths(like, k, source) / w.norm(dim=1, keepdim=True).clamp_min(1e-12))
+    norm = torch.linalg.vector_norm(w, dim=1, keepdim=True)  # `Tensor.norm` takes three times as long on the host
+    directions: Tensor = w * (height._lengths(like, k, source) / norm.clamp_min(1e-12))
     return directions
 
 

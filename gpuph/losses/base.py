@@ -13,11 +13,11 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Pairs, Tiling
+from gpuph.kernels import Tiling
 
 from .. import checks, debug
 from ..windows import cut_windows, tile
-from . import inputs, region
+from . import graphs, inputs, region
 from .precision import promote
 
 
@@ -60,6 +60,9 @@ class WindowLoss(torch.nn.Module, ABC):
     reduction : {"mean", "sum", "image", "none"}
         Over windows. "image" adds up the windows of an image and averages over images, which gives the scale that the
         paper's weight of 0.01 fits. "none" gives the windows' values, shape (B, windows).
+    graphed : bool
+        On a GPU, record what a call launches as a CUDA graph, and replay it in later calls with maps of the same shape
+        and dtype; see Notes.
 
     Attributes
     ----------
@@ -83,6 +86,15 @@ class WindowLoss(torch.nn.Module, ABC):
 
     Losses and gradients are in the dtype of the maps, but in float32 for half precision.
 
+    With `graphed`, the CPU's part of a call is a few launches, whatever the loss launches itself; values and gradients
+    are the same. The second call with maps of a kind captures a graph, which then keeps the memory of a call. A loss
+    has up to 8 graphs; maps of one kind need as many as there are losses whose backward pass is still to come.
+    Everything else is computed as without `graphed`: maps of further kinds, on the CPU or of a subclass of Tensor, a
+    target that requires a gradient, calls in autocast, `torch.compile`, a checkpoint, another capture or debug mode,
+    heights drawn by a `generator`, and losses that are computed on the CPU. With a graph, every loss is differentiable
+    once. Copies of the module have no graphs. Height functions, and settings of a subclass that are not in `settings`,
+    must not change after a call.
+
     Examples
     --------
     A loss that compares the total persistence of the loops of each window:
@@ -104,6 +116,8 @@ class WindowLoss(torch.nn.Module, ABC):
 
     default_window: ClassVar[Mapping[int, int]] = {2: 64, 3: 64}  # by the number of axes
     settings: ClassVar[tuple[str, ...]] = ()  # attributes that `repr` shows besides those of this class
+    capturable: ClassVar[bool] = True  # whether `compare` never waits for a GPU, so that a CUDA graph can record it
+    graphed: bool = False
 
     takes_masks: bool = False
     _hinted = False  # whether `_hint` has judged an input
@@ -114,11 +128,14 @@ class WindowLoss(torch.nn.Module, ABC):
         window: int | Sequence[int] | None = None,
         stride: int | Sequence[int] | None = None,
         reduction: str = "mean",
+        graphed: bool = False,
     ) -> None:
         super().__init__()
         self.window = None if window is None else checks.sizes("window", window, 2)
         self.stride = None if stride is None else checks.sizes("stride", stride, 1)
         self.reduction = checks.reduction(reduction)
+        self.graphed = checks.boolean("graphed", graphed)
+        self._graphs = graphs.Graphs()
 
     @abstractmethod
     def compare(self, maps: Maps) -> Compared:
@@ -166,11 +183,26 @@ class WindowLoss(torch.nn.Module, ABC):
             pred = region.replace_outside(pred, target, mask)
         if not self._hinted and debug.is_eager_cpu(pred):
             self._hinted = self._hint(pred, target)
+        if self.graphed and self._is_capturable():
+            return self._graphs.run(self._values, pred, target, self._state())
+        return self._values(pred, target)
+
+    def _values(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the losses of the windows of maps that were checked and promoted, shape (B, windows)."""
         maps = Maps(pred.flatten(0, 1), target.flatten(0, 1), self._tiling(pred.shape[2:]))
         loss, status, capacity = self.compare(maps)
         if status is None:
             status = nan_status(*maps.windows())
         return checked_windows(loss.view(len(pred), maps.tiling.windows()), status, ("pred", "target"), capacity)
+
+    def _is_capturable(self) -> bool:
+        """Return whether a CUDA graph can record `compare` with the present settings."""
+        return self.capturable
+
+    def _state(self) -> tuple[object, ...]:
+        """Return the settings that decide what is launched, in a form that can be compared."""
+        values = [getattr(self, name) for name in ("window", "stride", *self.settings)]
+        return (self.training, *[tuple(x.items()) if isinstance(x, Mapping) else x for x in values])
 
     def _tiling(self, image: Sequence[int]) -> Tiling:
         """Return how images of that size are cut into windows."""
@@ -180,7 +212,8 @@ class WindowLoss(torch.nn.Module, ABC):
         return tile(image, window, stride)
 
     def extra_repr(self) -> str:
-        return show_settings(self, ("window", "stride", *self.settings, "reduction"))
+        graphed = ("graphed",) if self.graphed else ()
+        return show_settings(self, ("window", "stride", *self.settings, "reduction", *graphed))
 
 
 def nan_status(*windows: Tensor) -> Tensor:
@@ -208,17 +241,6 @@ def sum_bars(values: Tensor) -> Tensor:
     if not debug.is_eager_cpu(values) or values.shape[1] == 0:
         return values.sum(dim=1)
     return values.cumsum(dim=1)[:, -1]
-
-
-def lasting(pairs: Pairs[Tensor], min_persistence: float) -> Pairs[Tensor]:
-    """Return pairs without those that last no longer, which are the last ones."""
-    if min_persistence == 0:
-        return pairs
-    birth, death = pairs.value.unbind(dim=1)
-    columns = torch.arange(birth.shape[1], device=birth.device)
-    kept = ((columns < pairs.count[:, None]) & (death - birth > min_persistence)).sum(dim=1)
-    # Where all columns are kept, there may be more pairs than columns: an overflow remains visible.
-    return pairs._replace(count=kept.where(kept < birth.shape[1], pairs.count))
 
 
 def checked_windows(loss: Tensor, status: Tensor, names: Sequence[str], capacity: int = 0) -> Tensor:

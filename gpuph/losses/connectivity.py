@@ -86,6 +86,7 @@ class ConnectivityLoss(WindowLoss):
     """
 
     default_window: ClassVar = {2: 32, 3: 48}
+    capturable: ClassVar = False
     settings = ("truncation", "dilation", "disconnections", "connections")
 
     def __init__(
@@ -98,8 +99,9 @@ class ConnectivityLoss(WindowLoss):
         disconnections: float = 1.0,
         connections: float = 1.0,
         reduction: str = "mean",
+        graphed: bool = False,
     ) -> None:
-        super().__init__(window=window, stride=stride, reduction=reduction)
+        super().__init__(window=window, stride=stride, reduction=reduction, graphed=graphed)
         self.truncation = None if truncation is None else checks.number("truncation", truncation, positive=True)
         self.dilation = checks.integer("dilation", dilation)
         self.disconnections = checks.number("disconnections", disconnections, 0.0)

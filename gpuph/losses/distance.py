@@ -57,6 +57,7 @@ class DistancePHLoss(LocalizedPHLoss):
         min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        graphed: bool = False,
     ) -> None:
         super().__init__(
             window=window,
@@ -70,4 +71,5 @@ class DistancePHLoss(LocalizedPHLoss):
             min_persistence=min_persistence,
             reduction=reduction,
             capacity=capacity,
+            graphed=graphed,
         )

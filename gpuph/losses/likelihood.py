@@ -60,6 +60,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        graphed: bool = False,
     ) -> None:
         super().__init__(
             window=window,
@@ -73,6 +74,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
             min_persistence=min_persistence,
             reduction=reduction,
             capacity=capacity,
+            graphed=graphed,
         )
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Pairs, Query
+from gpuph.kernels import Query
 
 from .. import checks, debug, hints, ops
 from ..height import Height, Linear, RandomHeight, RandomLinear
 from ..matching import UNMATCHED
 from ..persistence import capacity_of, columns_of
-from .base import Compared, Maps, WindowLoss, lasting
+from .base import Compared, Maps, WindowLoss
+from .graphs import is_capturing
 
 _REMEMBERED = 8
 _T = TypeVar("_T")
@@ -30,7 +31,7 @@ class LocalizedPHLoss(WindowLoss):
 
     Parameters
     ----------
-    window, stride, reduction
+    window, stride, reduction, graphed
         See `WindowLoss`.
     dims : sequence of int, or mapping of int to float
         Homology dimensions to compare: 0 for connected components, 1 for loops, in volumes 2 for cavities. A mapping
@@ -115,8 +116,9 @@ class LocalizedPHLoss(WindowLoss):
         reduction: str = "mean",
         generator: torch.Generator | None = None,
         capacity: int | None = None,
+        graphed: bool = False,
     ) -> None:
-        super().__init__(window=window, stride=stride, reduction=reduction)
+        super().__init__(window=window, stride=stride, reduction=reduction, graphed=graphed)
         self.weights = checks.weights(dims)
         if height is not None and not isinstance(height, Height):
             raise TypeError(f"height must be one of gpuph's height functions or None, got {checks.shown(height)}")
@@ -130,6 +132,7 @@ class LocalizedPHLoss(WindowLoss):
         self.generator = checks.generator(generator)
         self.capacity = checks.capacity(capacity)
         self._made: dict[tuple[object, ...], Any] = {}
+        self._captured: list[Any] = []  # what CUDA graphs read, which must outlive them
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if `target` looks like a mask instead of a distance map."""
@@ -140,7 +143,7 @@ class LocalizedPHLoss(WindowLoss):
         tiling = maps.tiling._replace(border=self.border)
         pred, target = (-x if self.superlevel else x for x in (maps.pred, maps.target))
         n = len(pred) * tiling.windows()
-        height = None if self.height is None else self._draw(n, pred.detach(), tiling.window)
+        height = None if self.height is None else self._draw(n, pred, tiling.window)
         draws = self.height.draws if isinstance(self.height, RandomHeight) and self.training else 1
         if draws > 1:
             pred, target = (x.repeat(draws, *[1] * (x.dim() - 1)) for x in (pred, target))
@@ -151,26 +154,23 @@ class LocalizedPHLoss(WindowLoss):
         columns = columns_of(self.capacity, pred, tiling.framed())
         query = Query(tuple(dims), self.construction == "T", 0.0, columns)
 
-        # The gradient only needs to know which pixels gave which values.
-        found = ops.framed_persistence(pred.detach(), target.detach(), height, tiling, query)
-        loss = None
-        for dim, pairs in zip(dims, found.pairs, strict=True):
-            pairs = lasting(pairs, self.min_persistence)
-            of_pred, of_target = Pairs(*(part[:n] for part in pairs)), Pairs(*(part[n:] for part in pairs))
-            squared = self.unmatched == "half_squared"
-            cost = ops.matched_cost(pred.flatten(1), of_pred, target.flatten(1), of_target, tiling, squared=squared)
-            if self.weights[dim] != 1:
-                cost = cost * self.weights[dim]
-            loss = cost if loss is None else loss + cost
-            if debug.is_debugging():
-                debug.warn_overflow(f"dimension {dim} of pred", of_pred.count, pairs.index.shape[2])
-                debug.warn_overflow(f"dimension {dim} of target", of_target.count, pairs.index.shape[2])
-        assert loss is not None  # `dims` is not empty
-        status = found.status
+        matching = ops.Matching(
+            tuple([self.weights[dim] for dim in dims]), self.unmatched == "half_squared", self.min_persistence
+        )
+        found = ops.window_costs(pred, target, height, tiling, query, matching)
+        if debug.is_debugging() and columns is not None:
+            for dim, count in zip(dims, found.counts, strict=True):
+                debug.warn_overflow(f"dimension {dim} of pred", count[:n], columns)
+                debug.warn_overflow(f"dimension {dim} of target", count[n:], columns)
+        cost, status = found.cost, found.status
         if draws > 1:
-            loss = loss.view(draws, -1).mean(dim=0)
+            cost = cost.view(draws, -1).mean(dim=0)
             status = status.view(2, draws, -1).amax(dim=1).flatten()
-        return Compared(loss, status, capacity_of(self.capacity, tiling.framed()))
+        return Compared(cost, status, capacity_of(self.capacity, tiling.framed()))
+
+    def _is_capturable(self) -> bool:
+        """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only."""
+        return self.generator is None or not self.training or not isinstance(self.height, RandomHeight)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """Return the heights of n windows, or one height for all, in the form that `ops.framed_persistence` takes."""
@@ -191,15 +191,17 @@ class LocalizedPHLoss(WindowLoss):
 
     def _once(self, make: Callable[[], _T], device: torch.device, *settings: object) -> _T:
         """Return `make()`, which is the same in every call with these settings, and cache it for the last few kinds."""
-        key = device, *settings
+        key, capturing = (device, *settings), is_capturing(device)
         if key not in self._made:
-            if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+            if capturing:
                 return make()  # its memory belongs to the graph, and may be reused outside of it
             if len(self._made) >= _REMEMBERED:
                 self._made.clear()
             self._made[key] = make()
         made: _T = self._made[key]
+        if capturing:
+            self._captured.append(made)
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}}  # cached tensors of a device should not go into a file
+        return {**self.__dict__, "_made": {}, "_captured": []}  # cached tensors of a device should not go into a file

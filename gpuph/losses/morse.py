@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class MorseSkeletonLoss(WindowLoss):
         The pixel-wise loss, from windows of prediction and truth (N, *window) to values of the same shape; by default
         the binary cross entropy of probabilities. For distances, take `functools.partial(mse_loss, reduction="none")`.
         Off the skeleton, both inputs are 0 and the result is ignored.
-    window, stride, reduction
+    window, stride, reduction, graphed
         See `WindowLoss`. A window's value is the sum over its skeleton divided by the number of all its pixels.
 
     Raises
@@ -91,6 +92,7 @@ class MorseSkeletonLoss(WindowLoss):
     tensor(0.5625)
     """
 
+    capturable: ClassVar = False
     settings = ("min_persistence", "manifolds", "superlevel", "base")
 
     def __init__(
@@ -103,8 +105,9 @@ class MorseSkeletonLoss(WindowLoss):
         window: int | Sequence[int] | None = None,
         stride: int | Sequence[int] | None = None,
         reduction: str = "mean",
+        graphed: bool = False,
     ) -> None:
-        super().__init__(window=window, stride=stride, reduction=reduction)
+        super().__init__(window=window, stride=stride, reduction=reduction, graphed=graphed)
         self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.manifolds = checks.manifolds(manifolds)
         self.superlevel = checks.boolean("superlevel", superlevel)

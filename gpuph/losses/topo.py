@@ -101,8 +101,9 @@ class TopoLoss(WindowLoss):
         min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        graphed: bool = False,
     ) -> None:
-        super().__init__(window=window, reduction=reduction)
+        super().__init__(window=window, reduction=reduction, graphed=graphed)
         self.weights = checks.weights(dims)
         self.border = checks.boolean("border", border)
         self.threshold = checks.number("threshold", threshold, 0.0)

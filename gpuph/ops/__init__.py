@@ -2,7 +2,7 @@
 
 The device of the tensors chooses the implementation, unless the caller does: see `use_kernels`. Only four operators are
 differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, with its relatives `distance` and
-`matched_cost`. The functions in `thinning`, for metrics, take NumPy arrays and are not operators.
+`window_costs`. The functions in `thinning`, for metrics, take NumPy arrays and are not operators.
 """
 
 from .assignment import assign, bottleneck
@@ -13,13 +13,16 @@ from .distance_map import distance_map
 from .framed_persistence import framed_persistence
 from .gather import gather, scatter
 from .match import match
-from .matched_cost import matched_cost, scatter_slopes
+from .matched_cost import scatter_slopes
 from .maximin import maximin
 from .persistence import persistence
 from .regions import regions
 from .skeleton import skeleton
+from .window_costs import Matching, WindowCosts, window_costs
 
 __all__ = [
+    "Matching",
+    "WindowCosts",
     "assign",
     "attach",
     "bottleneck",
@@ -29,7 +32,6 @@ __all__ = [
     "framed_persistence",
     "gather",
     "match",
-    "matched_cost",
     "maximin",
     "persistence",
     "regions",
@@ -37,4 +39,5 @@ __all__ = [
     "scatter_slopes",
     "skeleton",
     "use_kernels",
+    "window_costs",
 ]

@@ -1,19 +1,19 @@
-"""`matched_cost`: match pairs that were read from images and add up the cost, with the gradient of the pixels."""
+"""`matched_cost`, which is `match` and `cost` in one, and `scatter_slopes`, which gives the gradients of images."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Pairs, Points, Tiling, cpu
+from gpuph.kernels import Points, Tiling, cpu
 
 from . import backend
 from .backend import array, arrays, by_triton, current_device, tensor
-from .cost import fake_costs, forbid_second_derivative
+from .cost import fake_costs
 from .define import define
 
 
@@ -72,8 +72,10 @@ def _run_scatter(
     if not by_triton(slopes):
         parts = array(slopes), array(index), array(count), array(grad)
         return tensor(cpu.scatter_slopes(*parts, tiling), slopes.device)
+    inputs = slopes, index, count, grad
     with current_device(slopes):
-        return backend.triton.scatter_slopes(slopes, index, count, grad, tiling)
+        run = partial(backend.triton.scatter_slopes, *inputs, tiling)
+        return backend.triton.replayed(run, inputs, ("scatter_slopes", *tiling))
 
 
 define(
@@ -88,71 +90,6 @@ define(
     _fake_scatter,
     _run_scatter,
 )
-
-
-class _MatchedCost(torch.autograd.Function):
-    """`matched_cost`, which saves slopes and pixels."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        image_a: Tensor,
-        index_a: Tensor,
-        value_a: Tensor,
-        count_a: Tensor,
-        image_b: Tensor,
-        index_b: Tensor,
-        value_b: Tensor,
-        count_b: Tensor,
-        tiling: Tiling,
-        squared: bool,
-    ) -> Tensor:
-        (birth_a, death_a), (birth_b, death_b) = value_a.unbind(1), value_b.unbind(1)
-        a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
-        out: Tensor
-        out, slopes_a, slopes_b = torch.ops.gpuph.matched_cost.default(*a, *b, squared)
-        needs_a, _, _, _, needs_b, *_ = ctx.needs_input_grad
-        saved_a = (slopes_a, index_a, count_a) if needs_a else (None, None, None)
-        saved_b = (slopes_b, index_b, count_b) if needs_b else (None, None, None)
-        ctx.save_for_backward(*saved_a, *saved_b)
-        ctx.tiling = tiling
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        forbid_second_derivative()
-        # Read once: each read unpacks all tensors anew, which a checkpoint allows only once.
-        slopes_a, index_a, count_a, slopes_b, index_b, count_b = ctx.saved_tensors
-        of_a = None if slopes_a is None else scatter_slopes(slopes_a, index_a, count_a, grad, ctx.tiling)
-        of_b = None if slopes_b is None else scatter_slopes(slopes_b, index_b, count_b, grad, ctx.tiling)
-        return of_a, None, None, None, of_b, None, None, None, None, None
-
-
-def matched_cost(
-    image_a: Tensor, pairs_a: Pairs[Tensor], image_b: Tensor, pairs_b: Pairs[Tensor], tiling: Tiling, *, squared: bool
-) -> Tensor:
-    """Match pairs that were read from images, and add up the cost.
-
-    This is `attach`, `match` and `cost` in one, without what only the public diagrams need: the columns after the last
-    pair may hold anything, and no step reads them.
-
-    Parameters
-    ----------
-    image_a, image_b : Tensor, shape (B, P)
-        The images, each with its share of the N windows.
-    pairs_a, pairs_b : Pairs, shapes (N, 2, K) and (N, 2, L)
-        Pairs of the windows of each, as of `framed_persistence`.
-    tiling : Tiling
-        How the images were cut into these windows.
-    squared : bool
-        As for `match`.
-
-    Returns
-    -------
-    Tensor, shape (N,)
-        Costs, differentiable once with respect to the images.
-    """
-    return _MatchedCost.apply(image_a, *pairs_a, image_b, *pairs_b, tiling, squared)  # type: ignore[no-untyped-call]
 
 
 def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, tiling: Tiling) -> Tensor:

@@ -45,6 +45,20 @@ def narrowed(found: Found[Tensor]) -> Found[Tensor]:
     return Found(found.status, pairs)
 
 
+def lasting(value: Tensor, count: Tensor, min_persistence: float) -> Tensor:
+    """Return the number of pairs in each window without those that last no longer, which are the last ones.
+
+    value, count : (N, 2, K) and (N,), as in `Pairs`.
+    """
+    if min_persistence == 0:
+        return count
+    birth, death = value.unbind(dim=1)
+    columns = torch.arange(birth.shape[1], device=birth.device)
+    kept = ((columns < count[:, None]) & (death - birth > min_persistence)).sum(dim=1)
+    # Where all columns are kept, there may be more pairs than columns: an overflow remains visible.
+    return kept.where(kept < birth.shape[1], count)
+
+
 def fake_pairs(like: Tensor, n: int, dims: Sequence[int], capacity: int | None) -> Flat:
     """Return the status and pairs of n windows without data, for tracing; pairs have the dtype of `like`."""
     pairs = []

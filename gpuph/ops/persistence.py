@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,8 +28,12 @@ def _run(x: Tensor, dims: Sequence[int], top: bool, min_persistence: float, capa
         return flat_on(x.device, cpu.persistence(array(x), query))
     check_cells(x.shape[1:])
     with current_device(x):
-        found = backend.triton.persistence(x, query)
-    return flat(narrowed(found) if capacity is None and x.is_cpu else found)
+        return backend.triton.replayed(partial(_by_triton, x, query), (x,), ("persistence", *query))
+
+
+def _by_triton(x: Tensor, query: Query) -> Flat:
+    found = backend.triton.persistence(x, query)
+    return flat(narrowed(found) if query.capacity is None and x.is_cpu else found)
 
 
 def rounded(number: float, dtype: torch.dtype) -> float:

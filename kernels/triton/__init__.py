@@ -10,6 +10,7 @@ from .matching.matched_cost import matched_cost
 from .maximin import maximin
 from .persistence import persistence
 from .regions import regions
+from .runtime.replay import replayed
 
 __all__ = [
     "cost",
@@ -21,6 +22,7 @@ __all__ = [
     "maximin",
     "persistence",
     "regions",
+    "replayed",
     "scatter",
     "scatter_slopes",
     "skeleton",

@@ -63,10 +63,11 @@ def new_trees(n: int, pixels: int, saddles: int, device: torch.device) -> Trees:
     """
     extrema = torch.empty((n, pixels), dtype=torch.int32, device=device)
     words = torch.empty((n, pixels + 1), dtype=word_type(pixels, saddles * pixels), device=device)
-    slots = pixels // _SHARING.value + 1
-    zeros = torch.zeros(n * (COUNTERS.value + 2 * slots), dtype=torch.int32, device=device)
-    counters, hints = zeros.split([n * COUNTERS.value, 2 * n * slots])
-    return Trees(extrema, words, hints.view(torch.int64).view(n, slots), counters.view(n, COUNTERS.value))
+    slots, columns = pixels // _SHARING.value + 1, COUNTERS.value
+    zeros = torch.zeros(n * (columns + 2 * slots), dtype=torch.int32, device=device)
+    counters = zeros.as_strided((n, columns), (columns, 1))
+    hints = zeros.view(torch.int64).as_strided((n, slots), (slots, 1), n * columns // 2)
+    return Trees(extrema, words, hints, counters)
 
 
 def word_type(pixels: int, saddles: int) -> torch.dtype:

@@ -133,14 +133,14 @@ def test_nan_point_raises_in_debug_mode(device: None, debug: None) -> None:
 )
 def test_losses_name_the_capacity_to_increase(device: None, debug: None, make: Any) -> None:
     def losing(found: Any) -> Any:
-        def find(*arguments: Any) -> Found[torch.Tensor]:
-            status, pairs = found(*arguments)
-            return Found(status.fill_(Status.LOOPS_LOST), pairs)
+        def find(*arguments: Any) -> Any:
+            result = found(*arguments)
+            return result._replace(status=torch.full_like(result.status, Status.LOOPS_LOST))
 
         return find
 
     maps = torch.rand(1, 1, 6, 6, 6), torch.rand(1, 1, 6, 6, 6)
-    ops = {name: losing(getattr(gpuph.ops, name)) for name in ("persistence", "framed_persistence")}
+    ops = {name: losing(getattr(gpuph.ops, name)) for name in ("persistence", "window_costs")}
     for capacity, named in ((None, 256), (50, 256), (300, 300)):
         loss_fn = make(capacity)
         with (

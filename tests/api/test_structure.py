@@ -37,9 +37,11 @@ COMPILED = {"kernel", "device", "inlined", "allocating", "jit", "overload"}
 LONG_SIGNATURES = {
     **dict.fromkeys(
         (
+            "gpuph.losses.connectivity.ConnectivityLoss.__init__",
             "gpuph.losses.distance.DistancePHLoss.__init__",
             "gpuph.losses.likelihood.LikelihoodPHLoss.__init__",
             "gpuph.losses.localized.LocalizedPHLoss.__init__",
+            "gpuph.losses.morse.MorseSkeletonLoss.__init__",
             "gpuph.losses.one_vs_rest.OneVsRest.__init__",
             "gpuph.losses.topo.TopoLoss.__init__",
             "gpuph.metrics.apls.apls",
@@ -59,7 +61,8 @@ LONG_SIGNATURES = {
             "gpuph.ops.framed_persistence._run",
             "gpuph.ops.match._fake",
             "gpuph.ops.match._run",
-            "gpuph.ops.matched_cost._MatchedCost.forward",
+            "gpuph.ops.window_costs._fake",
+            "gpuph.ops.window_costs._run",
         ),
         "called by PyTorch with an operator's schema, which is flat",
     ),

@@ -11,7 +11,9 @@ from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
 from .launch import INTERPRETED
+from .replay import launched
 
+_hooks = triton.knobs.runtime  # such as a profiler's
 _LEAST, _MOST = -(2**31), 2**31 - 1
 
 
@@ -51,39 +53,48 @@ class _Kernel(JITFunction):  # type: ignore[misc]
         self._variants: dict[tuple[object, ...], tuple[Any, tuple[object, ...]]] = {}
         self._devices: set[torch.device] = set()  # of the tensors of these variants
 
-    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+    def __getitem__(self, grid: tuple[int]) -> Callable[..., None]:
         def launch(*arguments: Any, **constants: Any) -> None:
-            self._launch(grid, arguments, constants)
+            kinds = self._kinds(arguments)
+            if kinds is None or self.pre_run_hooks:
+                self.run(*arguments, grid=grid, warmup=False, **constants)
+                return
+            first, *_ = arguments
+            on = first.device
+            # Asking for the current device fails where there is none, as it may be for tensors without data.
+            device = driver.active.get_current_device() if on in self._devices else None
+            key = device, on, *kinds, *constants, *constants.values()
+            if device is None or (found := self._variants.get(key)) is None:
+                compiled = self.run(*arguments, grid=grid, warmup=False, **constants)
+                if compiled is not None:  # a hook of Triton can prevent that
+                    found = self._add_variant(compiled, key, arguments, constants)
+                    launched(compiled, grid, arguments + found[1])
+                return
+            compiled, rest = found
+            arguments += rest
+            stream = driver.active.get_current_stream(device)
+            enter, leave, data = _hooks.launch_enter_hook, _hooks.launch_exit_hook, None
+            if enter.calls or leave.calls:
+                data = compiled.launch_metadata(grid, stream, *arguments)
+            else:
+                enter = leave = None  # calling them would take as long as the launch
+            compiled.run(
+                grid[0], 1, 1, stream, compiled.function, compiled.packed_metadata, data, enter, leave, *arguments
+            )
+            launched(compiled, grid, arguments)
 
         return launch
 
-    def _launch(self, grid: tuple[int, ...], arguments: tuple[Any, ...], constants: dict[str, Any]) -> None:
-        kinds = self._kinds(arguments)
-        if kinds is None or self.pre_run_hooks:
-            self.run(*arguments, grid=grid, warmup=False, **constants)
-            return
-        tensors_on = arguments[0].device
-        # Asking for the current device fails where there is none, such as for tensors without data.
-        device = driver.active.get_current_device() if tensors_on in self._devices else None
-        key = device, tensors_on, *kinds, *constants.items()
-        found = self._variants.get(key) if device is not None else None
-        if found is None:
-            compiled = self.run(*arguments, grid=grid, warmup=False, **constants)
-            if compiled is not None:  # by its hooks, Triton can be told not to compile
-                rest = tuple([constants[name] for name in self.arg_names[len(arguments) :]])
-                key = driver.active.get_current_device(), *key[1:]
-                self._variants[key] = compiled, rest
-                self._devices.add(tensors_on)
-            return
-        compiled, rest = found
-        arguments += rest
-        stream = driver.active.get_current_stream(device)
-        hooks = triton.knobs.runtime
-        compiled.run(
-            *grid, 1, 1, stream, compiled.function, compiled.packed_metadata,
-            compiled.launch_metadata(grid, stream, *arguments), hooks.launch_enter_hook, hooks.launch_exit_hook,
-            *arguments,
-        )  # fmt: skip
+    def _add_variant(
+        self, compiled: Any, key: tuple[object, ...], arguments: tuple[Any, ...], constants: dict[str, Any]
+    ) -> tuple[Any, tuple[object, ...]]:
+        """Remember a variant, and return it with the constants that follow the arguments of a launch."""
+        found = compiled, tuple([constants[name] for name in self.arg_names[len(arguments) :]])
+        first, *_ = arguments
+        self._devices.add(first.device)
+        key = driver.active.get_current_device(), *key[1:]
+        self._variants[key] = found
+        return found
 
     def _kinds(self, arguments: tuple[Any, ...]) -> list[torch.dtype] | None:
         """Return the dtypes of tensors, or None if the variant depends on more than these."""
@@ -92,8 +103,10 @@ class _Kernel(JITFunction):  # type: ignore[misc]
             if type(x) is int:
                 if specialized or not _LEAST <= x <= _MOST:
                     return None
-            elif type(x) is not float:
-                if specialized and x.data_ptr() % 16:
+            elif isinstance(x, torch.Tensor):
+                if specialized and x.data_ptr() & 15:
                     return None
                 kinds.append(x.dtype)
+            elif type(x) is not float:
+                return None
         return kinds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,13 @@ def test_nan_affects_only_its_window() -> None:
         x.flatten(1)[1, 538], x[2] = float("nan"), -float("nan")
         for construction in "TV":
             assert_same_pairs(x, dims, construction, capacity=900)
+
+
+def test_repeated_launches_equal_the_cpu() -> None:
+    """An operator repeats the launches of its first call with inputs of a kind."""
+    for seed in range(4):
+        assert_same_pairs(batch("noise", (33, 40), 3, seed=seed), capacity=500)
+        assert_same_pairs(batch("noise", (9, 10, 11), 3, seed=seed), (0, 1, 2), capacity=500)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -211,3 +220,38 @@ def test_cuda_graph_of_the_loss_replays_on_new_data(roads: torch.Tensor, volumes
     graph.replay()
     for replayed, expected in zip(results, training_step(pred, target), strict=True):
         assert torch.equal(replayed, expected)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **s: gpuph.LocalizedPHLoss(height=gpuph.Linear((0.2, 0.1)), dims={0: 0.5, 1: 1.0}, **s),
+        lambda **s: gpuph.LocalizedPHLoss(stride=48, reduction="none", **s).eval(),
+        lambda **s: gpuph.LikelihoodPHLoss(**s),
+        lambda **s: gpuph.TopoLoss(**s),
+    ],
+    ids=["localized", "overlapping", "likelihood", "topo"],
+)
+def test_graphed_losses_equal_those_without_a_graph(make: Callable[..., torch.nn.Module]) -> None:
+    plain, graphed = make(), make(graphed=True)
+    pairs = []
+    for seed in range(4):
+        pred, target = torch.rand(2, 3, 1, 160, 160, generator=torch.Generator().manual_seed(seed)).cuda()
+        pairs.append((pred.requires_grad_(), (target > 0.5).float()))
+    losses = [graphed(*pair) for pair in pairs]  # all before their backward passes
+    for pair, loss in zip(pairs, losses, strict=True):
+        expected = plain(*pair)
+        assert torch.equal(loss, expected)
+        ours, theirs = (torch.autograd.grad(0.3 * x.sum(), pair[0])[0] for x in (loss, expected))
+        assert torch.equal(ours, theirs)
+    assert len(graphed._graphs) == 3
+    for pair in pairs:  # graphs are used again
+        assert torch.equal(graphed(*pair), plain(*pair))
+    assert len(graphed._graphs) == 3
+
+
+def test_replays_draw_new_random_heights() -> None:
+    loss_fn = gpuph.LocalizedPHLoss(graphed=True)
+    pred, target = torch.rand(2, 3, 1, 64, 64, generator=torch.Generator().manual_seed(0)).cuda()
+    losses = [float(loss_fn(pred, target)) for _ in range(6)]
+    assert len(set(losses)) == 6 and len(loss_fn._graphs) == 1

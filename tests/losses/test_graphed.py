@@ -1,0 +1,402 @@
+"""`graphed=True`: graphs are captured, leased, released and left out, with an emulation of CUDA graphs on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
+
+import gpuph
+from gpuph.losses import graphs
+
+LOSSES: dict[str, Callable[..., Any]] = {
+    "localized": lambda **s: gpuph.LocalizedPHLoss(window=8, height=gpuph.Linear((0.2, 0.1)), capacity=32, **s),
+    "distance": lambda **s: gpuph.DistancePHLoss(window=8, dims={0: 2.0, 1: 1.0}, capacity=32, **s),
+    "likelihood": lambda **s: gpuph.LikelihoodPHLoss(window=8, capacity=32, **s),
+    "topo": lambda **s: gpuph.TopoLoss(window=8, capacity=32, **s),
+}
+
+
+class Recording(TorchDispatchMode):
+    """Stands in for `graphs.Recording`: repeats all operators on the same tensors, as a CUDA graph does on memory."""
+
+    made = 0
+
+    def __init__(self, run: Callable[[], Any], before: Recording | None = None) -> None:
+        super().__init__()
+        self._steps: list[tuple[Any, Any, Any, Any]] = []
+        with self:
+            self.result = run()
+        Recording.made += 1
+        # A captured launch does not run: nothing may depend on what the results hold now.
+        for x in tree_leaves([out for *_, out in self._steps]):
+            if isinstance(x, Tensor) and x.is_floating_point():
+                x.data.fill_(float("nan"))  # which does not count as a change
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):  # not a view
+            self._steps.append((func, args, kwargs or {}, out))
+        return out
+
+    def replay(self) -> None:
+        with torch.no_grad():
+            for func, args, kwargs, out in self._steps:
+                again = func(*args, **kwargs)
+                for x, new in zip(tree_leaves(out), tree_leaves(again), strict=True):
+                    if isinstance(x, Tensor) and x is not new:
+                        x.data.copy_(new)
+
+
+@pytest.fixture(autouse=True)
+def _graphs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat the CPU as a device that has graphs, and where nothing waits for values."""
+    monkeypatch.setattr(graphs, "_on_graphs", lambda device: True)
+    monkeypatch.setattr(graphs, "by_triton", lambda x: True)
+    monkeypatch.setattr(graphs, "_stream", lambda device: 0)
+    monkeypatch.setattr(graphs, "_warming_up", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(graphs, "Recording", Recording)
+    monkeypatch.setattr("gpuph.debug.is_eager_cpu", lambda x: False)
+    Recording.made = 0
+
+
+def maps(seed: int, size: int = 16, batch: int = 2) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    pred, target = torch.rand(2, batch, 1, size, size, generator=generator)
+    return pred.requires_grad_(), (target > 0.5).float()
+
+
+def gradient(loss_fn: Any, pred: Tensor, target: Tensor, factor: float = 1.0) -> tuple[Tensor, Tensor]:
+    loss = loss_fn(pred, target)
+    (grad,) = torch.autograd.grad((factor * loss).sum(), pred)
+    return loss.detach(), grad
+
+
+def equal(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("kind", LOSSES)
+def test_values_and_gradients_equal_those_without_a_graph(kind: str, reduction: str) -> None:
+    plain, graphed = (LOSSES[kind](reduction=reduction, graphed=on) for on in (False, True))
+    for seed in range(4):
+        assert equal(gradient(graphed, *maps(seed), 0.3), gradient(plain, *maps(seed), 0.3))
+    assert len(graphed._graphs) == 1 and len(plain._graphs) == 0
+    assert Recording.made == 2  # forward and backward
+
+
+def test_first_call_with_a_kind_of_maps_captures_nothing() -> None:
+    loss_fn = LOSSES["localized"](graphed=True)
+    for calls, batch in ((0, 1), (1, 1), (1, 2), (1, 3), (2, 3)):
+        gradient(loss_fn, *maps(0, batch=batch))
+        assert len(loss_fn._graphs) == calls
+
+
+def test_losses_before_their_backward_passes_have_graphs_of_their_own() -> None:
+    plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
+    inputs = [maps(seed) for seed in range(4)]
+    losses = [graphed(*pair) for pair in inputs]
+    (grads := torch.autograd.grad(sum(losses[i] * (i + 1) for i in range(4)), [pred for pred, _ in inputs]))
+    for i, (pair, loss, grad) in enumerate(zip(inputs, losses, grads, strict=True)):
+        assert equal((loss.detach(), grad), gradient(plain, *pair, i + 1))
+    assert len(graphed._graphs) == 3  # and the first was computed without one
+
+
+def test_no_more_graphs_than_the_limit_are_captured() -> None:
+    plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
+    inputs = [maps(seed) for seed in range(graphs.MOST + 4)]
+    losses = [graphed(*pair) for pair in inputs]
+    assert len(graphed._graphs) == graphs.MOST
+    grads = torch.autograd.grad(sum(losses), [pred for pred, _ in inputs])
+    assert all(torch.equal(grad, gradient(plain, *pair)[1]) for pair, grad in zip(inputs, grads, strict=True))
+    for size in (9, 10, 9, 10):
+        assert equal(gradient(graphed, *maps(1, size)), gradient(plain, *maps(1, size)))
+    assert len(graphed._graphs) == graphs.MOST
+
+
+def test_a_graph_is_free_again_after_backward_even_if_its_loss_is_kept() -> None:
+    loss_fn = LOSSES["localized"](graphed=True)
+    kept = []
+    for seed in range(6):
+        pred, target = maps(seed)
+        kept.append(loss_fn(pred, target))
+        kept[-1].backward()
+    assert len(loss_fn._graphs) == 1 and len({float(loss.detach()) for loss in kept}) == 6
+
+
+def test_a_graph_is_free_again_when_its_loss_is_dropped() -> None:
+    loss_fn = LOSSES["localized"](graphed=True)
+    for seed in range(6):
+        loss_fn(*maps(seed))
+    assert len(loss_fn._graphs) == 1
+
+
+def test_backward_can_be_repeated_if_the_graph_is_retained() -> None:
+    plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
+    gradient(graphed, *maps(0))
+    pred, target = maps(1)
+    loss = graphed(pred, target)
+    first = torch.autograd.grad(loss, pred, retain_graph=True)[0]
+    gradient(graphed, *maps(2))  # takes another graph
+    second = torch.autograd.grad(2 * loss, pred)[0]
+    assert torch.equal(first, gradient(plain, pred, target)[1])
+    assert torch.equal(second, gradient(plain, pred, target, 2.0)[1])
+    assert len(graphed._graphs) == 2
+
+
+def test_gradients_are_not_overwritten_by_later_steps() -> None:
+    loss_fn = LOSSES["localized"](graphed=True)
+    pred, target = maps(0)
+    gradient(loss_fn, pred, target)
+    loss = loss_fn(pred, target)
+    loss.backward()
+    assert pred.grad is not None
+    before = pred.grad.clone(), loss.detach().clone()
+    gradient(loss_fn, *maps(1))
+    assert equal((pred.grad, loss.detach()), before)
+
+
+def test_a_checkpoint_repeats_the_forward_pass_without_a_graph() -> None:
+    plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
+    for seed in range(3):
+        pred, target = maps(seed)
+        loss = checkpoint(graphed, pred, target, use_reentrant=False)
+        assert torch.equal(torch.autograd.grad(loss, pred)[0], gradient(plain, pred, target)[1])
+    assert len(graphed._graphs) == 0
+
+
+def test_a_second_backward_pass_needs_retain_graph() -> None:
+    loss_fn = LOSSES["localized"](graphed=True)
+    gradient(loss_fn, *maps(0))
+    loss = loss_fn(*maps(1))
+    loss.backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        loss.backward()
+
+
+def test_second_derivatives_raise() -> None:
+    loss_fn = LOSSES["topo"](graphed=True)
+    gradient(loss_fn, *maps(0))
+    pred, target = maps(1)
+    with pytest.raises(RuntimeError, match="differentiable once"):
+        torch.autograd.grad(loss_fn(pred, target), pred, create_graph=True)
+
+
+def test_evaluation_and_training_have_graphs_of_their_own() -> None:
+    plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
+    for seed in range(3):
+        gradient(graphed, *maps(seed))
+    for seed in range(3):
+        pred, target = maps(seed)
+        with torch.no_grad():
+            loss = graphed.eval()(pred, target)
+        assert not loss.requires_grad and torch.equal(loss, plain(pred, target).detach())
+        with torch.inference_mode():
+            assert torch.equal(graphed(pred, target), loss)
+    assert [graph._backward is None for of_key in graphed._graphs._by_key.values() for graph in of_key] == [
+        False, True, True,
+    ]  # fmt: skip
+
+
+def test_settings_that_change_are_not_ignored() -> None:
+    plain, graphed = (LOSSES["distance"](graphed=on) for on in (False, True))
+    for seed in range(2):
+        gradient(graphed, *maps(seed))
+    for loss_fn in (plain, graphed):
+        loss_fn.weights[0] = 5.0
+        loss_fn.reduction = "sum"
+    for seed in range(2):
+        assert equal(gradient(graphed, *maps(seed)), gradient(plain, *maps(seed)))
+
+
+def test_random_heights_differ_between_replays() -> None:
+    loss_fn = gpuph.LocalizedPHLoss(window=8, capacity=32, graphed=True)
+    losses = [float(loss_fn(*maps(0)).detach()) for _ in range(6)]
+    assert len(set(losses)) == 6 and len(loss_fn._graphs) == 1
+    gradient(loss_fn.eval(), *maps(0))
+    assert equal(gradient(loss_fn, *maps(0)), gradient(loss_fn, *maps(0)))
+
+
+def test_capture_leaves_random_numbers_as_they_were() -> None:
+    loss_fn = gpuph.LocalizedPHLoss(window=8, capacity=32, graphed=True)
+    loss_fn(*maps(0))
+    torch.manual_seed(0)
+    captured = loss_fn(*maps(0))
+    torch.manual_seed(0)
+    assert torch.equal(loss_fn(*maps(0)), captured)
+
+
+def test_half_precision_is_promoted_outside_of_the_graph() -> None:
+    plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
+    for seed in range(3):
+        pred, target = maps(seed)
+        half = pred.detach().half().requires_grad_()
+        assert equal(gradient(graphed, half, target), gradient(plain, half, target))
+    assert len(graphed._graphs) == 1
+
+
+def test_strided_maps_are_copied() -> None:
+    plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
+    for seed in range(3):
+        pred, target = maps(seed)
+        pair = pred.mT, target.flip(2)
+        assert equal(gradient(graphed, *pair), gradient(plain, *pair))
+
+
+def test_classes_share_the_graphs_of_their_loss() -> None:
+    plain, graphed = (gpuph.OneVsRest(LOSSES["likelihood"](graphed=on)) for on in (False, True))
+    for seed in range(3):
+        pred, target = (x.detach().view(1, 2, 16, 16) for x in maps(seed))
+        pred.requires_grad_()
+        assert equal(gradient(graphed, pred, target), gradient(plain, pred, target))
+    assert len(graphed.loss._graphs) == 1
+
+
+def _copied(loss_fn: Any) -> list[Any]:
+    return [copy.copy(loss_fn), copy.deepcopy(loss_fn), pickle.loads(pickle.dumps(loss_fn))]
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_copies_have_no_graphs(kind: str) -> None:
+    loss_fn = LOSSES[kind](graphed=True)
+    gradient(loss_fn, *maps(0))
+    expected = gradient(loss_fn, *maps(0))
+    assert len(loss_fn._graphs) == 1 and loss_fn.state_dict() == {}
+    for other in _copied(loss_fn)[1:]:
+        assert other.graphed and len(other._graphs) == 0
+        assert equal(gradient(other, *maps(0)), expected)
+
+
+def test_loss_can_be_copied_while_its_backward_pass_is_to_come() -> None:
+    loss_fn = LOSSES["localized"](graphed=True)
+    gradient(loss_fn, *maps(0))
+    pred, target = maps(0)
+    loss = loss_fn(pred, target)
+    assert all(torch.equal(other(pred, target), loss) for other in _copied(loss_fn))
+    loss.backward()
+
+
+def test_a_failed_capture_raises_and_leaves_no_graph() -> None:
+    class Failing(gpuph.losses.WindowLoss):
+        calls = 0
+
+        def compare(self, maps: Any) -> Any:
+            self.calls += 1
+            if self.calls == 2:
+                raise RuntimeError("capture failed")
+            return gpuph.losses.Compared(sum(x.flatten(1).sum(1) for x in maps.windows()))
+
+    loss_fn = Failing(graphed=True)
+    loss_fn(*maps(0))
+    with pytest.raises(RuntimeError, match="capture failed"):
+        loss_fn(*maps(0))
+    assert len(loss_fn._graphs) == 0
+    gradient(loss_fn, *maps(0))
+    assert len(loss_fn._graphs) == 1
+
+
+class Subclass(Tensor):
+    pass
+
+
+def _fallbacks() -> dict[str, Callable[[Any, Tensor, Tensor], Any]]:
+    def on_the_cpu(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        with mock.patch.object(graphs, "_on_graphs", lambda device: device.type == "cuda"):
+            return loss_fn(pred, target)
+
+    def with_cpu_kernels(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        with mock.patch.object(graphs, "by_triton", lambda x: False):
+            return loss_fn(pred, target)
+
+    def in_autocast(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return loss_fn(pred, target)
+
+    def while_capturing(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        with mock.patch.object(graphs, "is_capturing", lambda device: True):
+            return loss_fn(pred, target)
+
+    def in_debug_mode(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        gpuph.set_debug(True)
+        try:
+            return loss_fn(pred, target)
+        finally:
+            gpuph.set_debug(False)
+
+    def with_hooks(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        with torch.autograd.graph.save_on_cpu():
+            return loss_fn(pred, target)
+
+    def compiled(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        return torch.compile(loss_fn, backend="aot_eager")(pred, target)
+
+    return {
+        "CPU tensors": on_the_cpu,
+        "the kernels of the CPU": with_cpu_kernels,
+        "autocast": in_autocast,
+        "another capture": while_capturing,
+        "debug mode": in_debug_mode,
+        "torch.compile": compiled,
+        "a target that requires a gradient": lambda f, pred, target: f(pred, target.detach().requires_grad_()),
+        "a subclass of Tensor": lambda f, pred, target: f(pred.detach().as_subclass(Subclass), target),
+        "hooks of saved tensors": with_hooks,
+        "no images": lambda f, pred, target: f(pred[:0], target[:0]).sum(),
+    }
+
+
+@pytest.mark.parametrize("situation", _fallbacks())
+def test_what_cannot_be_captured_is_computed_without_a_graph(situation: str) -> None:
+    loss_fn = LOSSES["localized"](graphed=True)
+    pred, target = maps(0)
+    for _ in range(3):
+        loss = _fallbacks()[situation](loss_fn, pred, target)
+    assert len(loss_fn._graphs) == 0
+    if pred.numel() == loss.numel() or situation != "no images":
+        assert torch.allclose(torch.as_tensor(loss.detach()), LOSSES["localized"]()(pred, target).detach())
+
+
+def test_heights_of_a_generator_are_drawn_without_a_graph() -> None:
+    generator = torch.Generator().manual_seed(0)
+    loss_fn = gpuph.LocalizedPHLoss(window=8, capacity=32, generator=generator, graphed=True)
+    for _ in range(3):
+        gradient(loss_fn, *maps(0))
+    assert len(loss_fn._graphs) == 0
+    for _ in range(2):  # the height of evaluations is fixed
+        gradient(loss_fn.eval(), *maps(0))
+    assert len(loss_fn._graphs) == 1
+
+
+@pytest.mark.parametrize("kind", [gpuph.ConnectivityLoss, gpuph.MorseSkeletonLoss])
+def test_losses_that_are_computed_on_the_cpu_have_no_graphs(kind: Any) -> None:
+    loss_fn = kind(window=8, graphed=True)
+    for _ in range(3):
+        gradient(loss_fn, *maps(0))
+    assert len(loss_fn._graphs) == 0
+
+
+def test_only_the_nan_window_becomes_nan() -> None:
+    loss_fn = LOSSES["localized"](graphed=True, reduction="none")
+    for _ in range(2):
+        gradient(loss_fn, *maps(0))
+    pred, target = maps(1)
+    with torch.no_grad():
+        pred[0, 0, 0, 0] = float("nan")
+    loss, grad = gradient(loss_fn, pred, target)
+    assert loss.isnan().sum() == 1 and grad[0, 0, :8, :8].eq(0).all() and grad.isfinite().all()
+
+
+def test_repr_shows_the_setting() -> None:
+    assert "graphed=True" in repr(LOSSES["topo"](graphed=True)) and "graphed" not in repr(LOSSES["topo"]())
+    with pytest.raises(TypeError, match="graphed must be a bool, got 1"):
+        gpuph.TopoLoss(graphed=1)
