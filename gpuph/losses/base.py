@@ -183,7 +183,7 @@ class WindowLoss(torch.nn.Module, ABC):
             pred = region.replace_outside(pred, target, mask)
         if not self._hinted and debug.is_eager_cpu(pred):
             self._hinted = self._hint(pred, target)
-        if self.graphed and self._is_capturable():
+        if self.graphed and not torch.compiler.is_compiling() and self._is_capturable():
             return self._graphs.run(self._values, pred, target, self._state())
         return self._values(pred, target)
 

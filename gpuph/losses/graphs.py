@@ -176,8 +176,7 @@ class _Replay(torch.autograd.Function):
 def _can_be_captured(pred: Tensor, target: Tensor) -> bool:
     """Return whether a call with these tensors, here and now, may be recorded and replayed."""
     return (
-        not torch.compiler.is_compiling()
-        and all(type(x) in (Tensor, torch.nn.Parameter) for x in (pred, target))
+        all(type(x) in (Tensor, torch.nn.Parameter) for x in (pred, target))
         and _on_graphs(pred.device)
         and pred.numel() > 0
         and by_triton(pred)
