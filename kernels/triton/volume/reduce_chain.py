@@ -21,7 +21,7 @@ _LOW = tl.constexpr(0xFFFFFFFF)
 
 
 class Table(NamedTuple):
-    """Pointers to a long chain. Its size, TABLE, is 0 where chains are in registers only."""
+    """Pointers to a chain of TABLE slots."""
 
     owner: Any  # [TABLE] int32
     cells: Any  # [TABLE] int32
@@ -29,10 +29,13 @@ class Table(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Memory of a window that is written once: chains from the front, and a list of columns from the back."""
+    """Memory of a window that is written once: chains from the front, and a list of columns from the back.
+
+    A place in the list has two words: a column, and the chain that it goes on with. See `list_column`.
+    """
 
     words: Any  # [room] int32
-    used: Any  # [] int64: places taken in the list * 2^32 + words taken at the front
+    used: Any  # [] int64: words taken at the back * 2^32 + words taken at the front
     room: Any
 
 
@@ -52,10 +55,15 @@ def count(cells):
 
 
 @triton.jit
+def no_key_of(KEY: tl.constexpr, N: tl.constexpr):
+    """Return N keys that come before all others."""
+    return tl.full((N,), -1 << (KEY.primitive_bitwidth - 1), KEY)
+
+
+@triton.jit
 def empty(KEY: tl.constexpr, N: tl.constexpr):
     """Return N free slots."""
-    no_key = tl.full((N,), -1 << (KEY.primitive_bitwidth - 1), KEY)
-    return tl.full((N,), -1, tl.int32), tl.zeros((N,), tl.int32), no_key
+    return tl.full((N,), -1, tl.int32), tl.zeros((N,), tl.int32), no_key_of(KEY, N)
 
 
 @triton.jit
@@ -66,20 +74,17 @@ def toggle(owner, cells, key, table, v, key_v, edges, TABLE: tl.constexpr):
     """
     lost = edges < 0
     if edges != 0:
-        if TABLE == 0:
-            owner, cells, key, lost = _toggled(owner, cells, key, v, key_v, edges)
-        else:
-            TILES: tl.constexpr = owner.shape[0]
-            tile = _tile_of(v, TILES)
-            p_owner, p_cells, p_key = _slots(table, tile, TABLE // TILES)
-            o, c, k, lost = _toggled(tl.load(p_owner), tl.load(p_cells), tl.load(p_key), v, key_v, edges)
-            tl.debug_barrier()  # all threads have loaded the tile before one changes it
-            tl.store(p_owner, o)
-            tl.store(p_cells, c)
-            tl.store(p_key, k)
-            tl.debug_barrier()  # other threads may load the tile next
-            at = (tl.arange(0, TILES) == tile) & ((key < key_v) | ((key == key_v) & (owner < v)))
-            owner, key = tl.where(at, v, owner), tl.where(at, key_v, key)
+        TILES: tl.constexpr = owner.shape[0]
+        tile = _tile_of(v, TILES)
+        p_owner, p_cells, p_key = _slots(table, tile, TABLE // TILES)
+        o, c, k, lost = _toggled(tl.load(p_owner), tl.load(p_cells), tl.load(p_key), v, key_v, edges)
+        tl.debug_barrier()  # all threads have loaded the tile before one changes it
+        tl.store(p_owner, o)
+        tl.store(p_cells, c)
+        tl.store(p_key, k)
+        tl.debug_barrier()  # other threads may load the tile next
+        at = (tl.arange(0, TILES) == tile) & ((key < key_v) | ((key == key_v) & (owner < v)))
+        owner, key = tl.where(at, v, owner), tl.where(at, key_v, key)
     return owner, cells, key, lost
 
 
@@ -93,49 +98,42 @@ def _toggled(owner, cells, key, v, key_v, edges):
     at = (i == (slot & (N - 1))) & (slot >= 0)
     cells = tl.where(at, cells ^ edges, cells)
     owner = tl.where(at, tl.where(cells == 0, -1, v), owner)
-    no_key = tl.full((N,), -1 << (key.dtype.primitive_bitwidth - 1), key.dtype)
+    no_key = no_key_of(key.dtype, N)
     key = tl.where(at, tl.where(cells == 0, no_key, key_v), key)
     return owner, cells, key, slot < 0
 
 
 @triton.jit
 def take_latest(owner, cells, key, table, TABLE: tl.constexpr):
-    """Remove the edges of the latest owner from a chain.
+    """Remove the edges of the latest owner from a chain in a table.
 
-    Returns the chain; the owner, -1 if the chain is empty, its key and its edges, which may be empty in a long chain;
-    and how many slots of a block are still taken.
+    Returns the chain, and the owner, -1 if the chain is empty, its key and its edges, which may be empty.
     """
     key_v = tl.max(key, 0)
     v = tl.max(tl.where(key == key_v, owner, -1), 0)
-    if TABLE == 0:
-        edges = tl.sum(tl.where(owner == v, cells, 0), 0)
-        owner, cells, key = _without(owner, cells, key, v)
-        size = tl.sum((owner >= 0).to(tl.int32), 0)
-    else:
-        TILES: tl.constexpr = owner.shape[0]
-        tile = _tile_of(v, TILES)
-        p_owner, p_cells, p_key = _slots(table, tile, TABLE // TILES)
-        o, c, k = tl.load(p_owner), tl.load(p_cells), tl.load(p_key)
-        edges = tl.sum(tl.where(o == v, c, 0), 0)
-        o, c, k = _without(o, c, k, v)
-        tl.debug_barrier()  # all threads have loaded the tile before one changes it
-        tl.store(p_owner, o)
-        tl.store(p_cells, c)
-        tl.store(p_key, k)
-        tl.debug_barrier()  # other threads may load the tile next
-        at = tl.arange(0, TILES) == tile
-        key_tile = tl.max(k, 0)
-        owner = tl.where(at, tl.max(tl.where(k == key_tile, o, -1), 0), owner)
-        key = tl.where(at, key_tile, key)
-        size = 0
-    return owner, cells, key, v, key_v, edges, size
+    TILES: tl.constexpr = owner.shape[0]
+    tile = _tile_of(v, TILES)
+    p_owner, p_cells, p_key = _slots(table, tile, TABLE // TILES)
+    o, c, k = tl.load(p_owner), tl.load(p_cells), tl.load(p_key)
+    edges = tl.sum(tl.where(o == v, c, 0), 0)
+    o, c, k = _without(o, c, k, v)
+    tl.debug_barrier()  # all threads have loaded the tile before one changes it
+    tl.store(p_owner, o)
+    tl.store(p_cells, c)
+    tl.store(p_key, k)
+    tl.debug_barrier()  # other threads may load the tile next
+    at = tl.arange(0, TILES) == tile
+    key_tile = tl.max(k, 0)
+    owner = tl.where(at, tl.max(tl.where(k == key_tile, o, -1), 0), owner)
+    key = tl.where(at, key_tile, key)
+    return owner, cells, key, v, key_v, edges
 
 
 @triton.jit
 def _without(owner, cells, key, v):
     """Return a block without the edges of v."""
     at = owner == v
-    no_key = tl.full(key.shape, -1 << (key.dtype.primitive_bitwidth - 1), key.dtype)
+    no_key = no_key_of(key.dtype, key.shape[0])
     return tl.where(at, -1, owner), tl.where(at, 0, cells), tl.where(at, no_key, key)
 
 
@@ -165,70 +163,85 @@ def clear(table, TABLE: tl.constexpr):
 
 
 @triton.jit
-def allocate(pool, words, places):
-    """Reserve words at the front of a pool, and places in the list at its back, by one atomic, so that they never meet.
+def allocate(pool, words):
+    """Reserve words at the front of a pool, and return the first, which is even, or -1 if there is no room."""
+    start, _ = _reserve(pool, words + (words & 1), 0)
+    return start
 
-    Returns the first word, or -1 if there is no room, and the first place. Relaxed order is enough, because this does
-    not publish what is written there.
+
+@triton.jit
+def list_column(pool, column, start):
+    """Append a column to the list, with the start of its chain in the pool or -1; return -1 if there is no room."""
+    fits, back = _reserve(pool, 0, 2)
+    p_entry = pool.words + (pool.room - 2 - back)
+    tl.store(p_entry, column, mask=fits >= 0)
+    tl.store(p_entry + 1, start, mask=fits >= 0)
+    return fits
+
+
+@triton.jit
+def _reserve(pool, front, back):
+    """Reserve words at both ends of a pool by one atomic, so that they never meet.
+
+    Returns the first word at the front, or -1 if there is no room, and the words that were taken at the back. Relaxed
+    order is enough, because this does not publish what is written there.
     """
-    taken = tl.atomic_add(pool.used, tl.cast(words, tl.int64) + (tl.cast(places, tl.int64) << 32), sem="relaxed")
-    start, place = taken & _LOW, taken >> 32
-    fits = start + words + place + places <= pool.room
-    return tl.where(fits, start, -1).to(tl.int32), place.to(tl.int32)
+    taken = tl.atomic_add(pool.used, tl.cast(front, tl.int64) + (tl.cast(back, tl.int64) << 32), sem="relaxed")
+    start, end = taken & _LOW, taken >> 32
+    return tl.where(start + front + end + back <= pool.room, start, -1).to(tl.int32), end.to(tl.int32)
 
 
 @triton.jit
 def listed(pool):
-    """Return how many places the list has. Volatile: other programs are reserving words meanwhile, but no places."""
-    return (tl.load(pool.used, volatile=True) >> 32).to(tl.int32)
+    """Return how many columns are listed. Volatile: other programs are reserving words meanwhile, but no places."""
+    return (tl.load(pool.used, volatile=True) >> 33).to(tl.int32)
 
 
 @triton.jit
-def size_of(owner, cells, table, TABLE: tl.constexpr):
-    """Count the edges of a chain."""
-    if TABLE == 0:
-        size = tl.sum(count(cells), 0)
-    else:
-        sizes = tl.zeros((SWEEP,), tl.int32)
-        for start in range(0, TABLE, SWEEP):
-            i = start + tl.arange(0, SWEEP)
-            sizes += count(tl.load(table.cells + i, mask=i < TABLE, other=0))
-        size = tl.sum(sizes, 0)
-    return size
+def entry_of(pool, i):
+    """Return the i-th column of the list, and a pointer to the start of its chain."""
+    p_entry = pool.words + (pool.room - 2 - 2 * i)
+    return tl.load(p_entry), p_entry + 1
 
 
 @triton.jit
-def write(p_words, size, owner, cells, table, TABLE: tl.constexpr):
-    """Write a chain of that size to a pool: the size, then a word for each edge, 16 * owner + half its bit."""
+def size_of(table, TABLE: tl.constexpr):
+    """Count the edges of a table."""
+    sizes = tl.zeros((SWEEP,), tl.int32)
+    for start in range(0, TABLE, SWEEP):
+        i = start + tl.arange(0, SWEEP)
+        sizes += count(tl.load(table.cells + i, mask=i < TABLE, other=0))
+    return tl.sum(sizes, 0)
+
+
+@triton.jit
+def write(p_words, size, table, TABLE: tl.constexpr):
+    """Write a table of that size to a pool: the size, then the word of each edge, and room for its slot."""
     tl.store(p_words, size)
     p_words += 1
-    if TABLE == 0:
-        _write_block(p_words, owner, cells)
-    else:
-        for start in range(0, TABLE, SWEEP):
-            i = start + tl.arange(0, SWEEP)
-            c = tl.load(table.cells + i, mask=i < TABLE, other=0)
-            o = tl.load(table.owner + i, mask=c != 0, other=0)
-            p_words = _write_block(p_words, o, c)
+    for start in range(0, TABLE, SWEEP):
+        i = start + tl.arange(0, SWEEP)
+        c = tl.load(table.cells + i, mask=i < TABLE, other=0)
+        o = tl.load(table.owner + i, mask=c != 0, other=0)
+        n = count(c)
+        end = tl.cumsum(n, 0)
+        p_word = p_words + 2 * (end - n)
+        while tl.max(c, 0) != 0:
+            some = c != 0
+            bit = tl.where(some, highest(c), 0)
+            tl.store(p_word, word_of(o, bit), mask=some)
+            c = tl.where(some, c ^ (1 << bit), 0)
+            p_word += 2
+        p_words += 2 * tl.max(end, 0)
 
 
 @triton.jit
-def _write_block(p_words, owner, cells):
-    """Write the edges of a block, grouped by owner, and return where the next ones go."""
-    n = count(cells)
-    end = tl.cumsum(n, 0)
-    p_word = p_words + (end - n)
-    left = cells
-    while tl.max(left, 0) != 0:
-        some = left != 0
-        bit = tl.where(some, highest(left), 0)
-        tl.store(p_word, (owner << 4) | (bit >> 1), mask=some)
-        left = tl.where(some, left ^ (1 << bit), 0)
-        p_word += 1
-    return p_words + tl.max(end, 0)
+def word_of(owner, direction):
+    """Return the words of edges from their owners and directions: 16 * owner + half the direction."""
+    return (owner << 4) | (direction >> 1)
 
 
 @triton.jit
 def edge_of(word):
-    """Return the owner and the edge, as a mask, of a word of a pool."""
+    """Return the owners and the edges, as masks, of words."""
     return (word >> 4) & 0x0FFFFFFF, 1 << ((word & 0xF) * 2)

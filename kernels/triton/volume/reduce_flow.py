@@ -1,9 +1,11 @@
 """Stars and squares as `reduce` needs them: the square that an edge is matched with, and the edges of a square.
 
-All numbers are scalars, the same in all threads of a program. A direction is a bit of `cells.DIRECTIONS3`.
+Numbers are blocks, or scalars that are the same in all threads. A direction is a bit of `cells.DIRECTIONS3`.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import triton
 import triton.language as tl
@@ -21,14 +23,41 @@ from ...cells import (
     VERTEX_BIT,
     WEST_BIT,
 )
-from .reduce_chain import highest
+from .gradient import SQUARES_PER_VOXEL
+from .reduce_chain import count
 
 _EDGES = tl.constexpr(EDGES3)
 _SIDES = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
 _BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _SIDES)
-_TO_BELOW, _TO_NORTH, _TO_WEST, _TO_EAST, _TO_SOUTH, _TO_ABOVE = (tl.constexpr(1 << bit) for bit in _SIDES)
+_ALONG_X, _ALONG_Y = (tl.constexpr(1 << a | 1 << b) for a, b in ((WEST_BIT, EAST_BIT), (NORTH_BIT, SOUTH_BIT)))
 _VERTEX = tl.constexpr(VERTEX_BIT)
 _NO_X, _NO_Y, _NO_Z = tl.constexpr(NO_X3), tl.constexpr(NO_Y3), tl.constexpr(NO_Z3)
+
+
+class Volume(NamedTuple):
+    """A window, and factors and shifts by which positions are divided; see `reciprocal`."""
+
+    value: Any  # [D, H, W] float32 or float64
+    star: Any  # [D, H, W] int32
+    first_edge: Any  # [D * H * W] int32
+    height: Any
+    width: Any
+    by_row: Any  # for W
+    row_shift: Any
+    by_slice: Any  # for H * W
+    slice_shift: Any
+    by_window: Any  # for D * H * W
+    window_shift: Any
+
+
+def reciprocal(size: int) -> tuple[int, int]:
+    """Return a factor and a shift so that n // size is n * factor >> shift for all 0 <= n < 2^28.
+
+    The factor is 2^shift / size, rounded up, so that n * factor / 2^shift exceeds n / size by less than n / 2^shift,
+    which is less than 1 / size, and reaches no other integer. Size is at most 2^28.
+    """
+    shift = 28 + (size - 1).bit_length()
+    return -(-(1 << shift) // size), shift
 
 
 @triton.jit
@@ -39,35 +68,29 @@ def match(star):
     edges.
     """
     s = star
-    east = s & _NO_X & (s >> 1)
-    s &= ~(east | east << 1)
-    west = s & _NO_X & (s << 1)
-    s &= ~(west | west >> 1)
-    south = s & _NO_Y & (s >> 3)
-    s &= ~(south | south << 3)
-    north = s & _NO_Y & (s << 3)
-    s &= ~(north | north >> 3)
-    above = s & _NO_Z & (s >> 9)
-    s &= ~(above | above << 9)
-    below = s & _NO_Z & (s << 9)
-    s &= ~(below | below >> 9)
-    return east, west, south, north, above, below, s & _EDGES
+    east = s & (s >> 1) & _NO_X
+    s -= east * 3
+    west = s & (s >> 1) & (_NO_X >> 1)  # the squares and cubes; each cell is one bit higher
+    s -= west * 3
+    south = s & (s >> 3) & _NO_Y
+    s -= south * 9
+    north = s & (s >> 3) & (_NO_Y >> 3)
+    s -= north * 9
+    above = s & (s >> 9) & _NO_Z
+    s -= above * 513
+    below = s & (s >> 9) & (_NO_Z >> 9)
+    s -= below * 513
+    return east, west << 1, south, north << 3, above, below << 9, s & _EDGES
 
 
 @triton.jit
-def square_of(edges, east, west, south, north, above):
-    """Return the two directions of the square that an edge is matched with: of the edge, and along which it is matched.
-
-    The edge is the latest one in `edges`. The other arguments are those that `match` returns.
-    """
-    first = highest(edges)
-    edge = 1 << first
-    second = tl.where((edge & above) != 0, _ABOVE, _BELOW)
-    second = tl.where((edge & north) != 0, _NORTH, second)
-    second = tl.where((edge & south) != 0, _SOUTH, second)
-    second = tl.where((edge & west) != 0, _WEST, second)
-    second = tl.where((edge & east) != 0, _EAST, second)
-    return first, second
+def partner_of(edge, east, west, south, north, above):
+    """Return the direction along which an edge, a mask, is matched. The other arguments are those of `match`."""
+    direction = tl.where((edge & above) != 0, _ABOVE, _BELOW)
+    direction = tl.where((edge & north) != 0, _NORTH, direction)
+    direction = tl.where((edge & south) != 0, _SOUTH, direction)
+    direction = tl.where((edge & west) != 0, _WEST, direction)
+    return tl.where((edge & east) != 0, _EAST, direction)
 
 
 @triton.jit
@@ -81,52 +104,71 @@ def directions_of(square):
 
 
 @triton.jit
-def outwards(v, depth, height, width):
-    """Return the edges of v that lead out of the window."""
-    row = v // width
-    x, y, z = v - row * width, row % height, row // height
-    edges = tl.where(x == 0, _TO_WEST, 0) | tl.where(x == width - 1, _TO_EAST, 0)
-    edges |= tl.where(y == 0, _TO_NORTH, 0) | tl.where(y == height - 1, _TO_SOUTH, 0)
-    return edges | tl.where(z == 0, _TO_BELOW, 0) | tl.where(z == depth - 1, _TO_ABOVE, 0)
+def far_edges(v, p, q, there, volume, TOP: tl.constexpr):
+    """Return the two far edges of the squares that v spans with its edges in directions p and q: those not at v.
 
-
-@triton.jit
-def far_edges(values, star, v, p, q, out, height, width, TOP: tl.constexpr):
-    """Return the two far edges of the square that v spans with its edges in directions p and q: those not at v.
-
-    Returns owner, order key and mask of both. The mask is 0 where the edge does not count: where it is matched with its
-    owner, and so leads nowhere, or where it is outside, where every loop can be contracted.
+    Returns owner, direction and mask for both. An edge is masked out where it does not count: where it is matched with
+    its owner, and so leads nowhere, where it is outside, where every loop can be contracted, or where v is not there.
     """
-    step_p, step_q = _step(p, height, width), _step(q, height, width)
+    step_p, step_q = _step(p, volume), _step(q, volume)
     a, b, c = v + step_p, v + step_q, v + step_p + step_q
-    p_out, q_out = (out >> p & 1) != 0, (out >> q & 1) != 0
-    key_a, key_b = key_of(values, a, p_out == 0, TOP), key_of(values, b, q_out == 0, TOP)
-    key_c = key_of(values, c, (p_out | q_out) == 0, TOP)
-    a_later = q_out | (key_a > key_c) | ((key_a == key_c) & (q < _VERTEX))
-    b_later = p_out | (key_b > key_c) | ((key_b == key_c) & (p < _VERTEX))
-    owner_a, owner_b = tl.where(a_later, a, c), tl.where(b_later, b, c)
-    edge_a = _beyond_vertex(star, owner_a, tl.where(a_later, q, 26 - q), p_out == 0)
-    edge_b = _beyond_vertex(star, owner_b, tl.where(b_later, p, 26 - p), q_out == 0)
-    return owner_a, tl.where(a_later, key_a, key_c), edge_a, owner_b, tl.where(b_later, key_b, key_c), edge_b
+    m_a, m_b = there, there
+    if TOP:
+        m_a, m_b = there & _stays(v, a, p, volume), there & _stays(v, b, q, volume)
+    star_a, star_b = tl.load(volume.star + a, mask=m_a, other=0), tl.load(volume.star + b, mask=m_b, other=0)
+    star_c = tl.load(volume.star + c, mask=m_a & m_b, other=0)
+    # An edge is in the star of its later end. In T, the outside comes before all.
+    a_later, b_later = (star_a >> q & 1) != 0, (star_b >> p & 1) != 0
+    star_a, star_b = tl.where(a_later, star_a, star_c), tl.where(b_later, star_b, star_c)
+    m_a &= (star_a & tl.where(a_later, _edges_before(q), _edges_before(26 - q))) != 0
+    m_b &= (star_b & tl.where(b_later, _edges_before(p), _edges_before(26 - p))) != 0
+    side_a, side_b = tl.where(a_later, q, 26 - q), tl.where(b_later, p, 26 - p)
+    return tl.where(a_later, a, c), side_a, m_a, tl.where(b_later, b, c), side_b, m_b
 
 
 @triton.jit
-def _beyond_vertex(star, v, direction, there):
-    """Return the mask of an edge of v, or 0 if v is matched with it, the first of E, W, S, N, above and below.
-
-    An edge comes before another in this order if its bit is nearer to the vertex's, 13, or as near and higher.
-    """
-    nearer = (1 << tl.maximum(direction, 27 - direction)) - (2 << tl.minimum(direction, 26 - direction))
-    cells = tl.load(star + v, mask=there, other=0)
-    return tl.where((cells & nearer & _EDGES) != 0, 1 << direction, 0)
+def _stays(v, end, direction, volume):
+    """Return whether edges from v to their ends stay in the window: in the row, slice or window in which they lie."""
+    size = tl.abs(direction - _VERTEX)
+    by = tl.where(size == 1, volume.by_row, tl.where(size == 3, volume.by_slice, volume.by_window))
+    shift = tl.where(size == 1, volume.row_shift, tl.where(size == 3, volume.slice_shift, volume.window_shift))
+    return ((v.to(tl.int64) * by) >> shift) == ((end.to(tl.int64) * by) >> shift)
 
 
 @triton.jit
-def _step(direction, height, width):
+def _edges_before(direction):
+    """Return the edges that a vertex is matched with before the one in a direction: E, W, S, N, above, below."""
+    size = tl.abs(direction - _VERTEX)
+    nearer = tl.where(size == 1, 0, tl.where(size == 3, _ALONG_X, _ALONG_X | _ALONG_Y))
+    return nearer | tl.where(direction < _VERTEX, 1 << (26 - direction), 0)
+
+
+@triton.jit
+def unless_with_vertex(star, direction):
+    """Return the masks of edges, or 0 where a vertex is matched with its edge."""
+    return tl.where((star & _edges_before(direction)) != 0, 1 << direction, 0)
+
+
+@triton.jit
+def slot_of(v, direction, critical, there, volume):
+    """Return where critical edges of v are among those of the window, given all critical edges of v."""
+    return tl.load(volume.first_edge + v, mask=there, other=0) + count(critical & ((1 << direction) - 1))
+
+
+@triton.jit
+def comes_before(square, key, other, squares, values, TOP: tl.constexpr):
+    """Return whether a square, of which the owner's key is given, comes before the one of another column."""
+    square_other = tl.load(squares + other)
+    key_other = key_of(values, square_other // SQUARES_PER_VOXEL, True, TOP)
+    return (key < key_other) | ((key == key_other) & (square < square_other))
+
+
+@triton.jit
+def _step(direction, volume):
     """Return how far an edge leads, as a difference of flat indices."""
     away = direction - _VERTEX
     size = tl.abs(away)
-    cells = tl.where(size == 1, 1, tl.where(size == 3, width, height * width))
+    cells = tl.where(size == 1, 1, tl.where(size == 3, volume.width, volume.height * volume.width))
     return tl.where(away < 0, -cells, cells)
 
 

@@ -16,10 +16,10 @@ from support.engines import stubbed
 pytest.importorskip("triton")
 pytestmark = pytest.mark.device_only
 
-# Kernels for volumes: critical cells, then the cells that are left for loops, and the reduction in registers and in
-# memory.
+# Kernels for volumes: critical cells, then the cells that are left for loops, the boundaries of squares, and their
+# reduction in registers and in memory.
 CELLS = ["volume gradient", "volume merge"]
-LOOPS = ["volume mark", "volume reduce", "volume reduce"]
+LOOPS = ["volume mark", "volume boundaries", "volume reduce", "volume reduce_in_memory"]
 
 
 def stages(dims: tuple[int, ...], construction: str = "T") -> list[str]:

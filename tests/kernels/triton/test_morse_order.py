@@ -16,7 +16,7 @@ import triton.language as tl  # noqa: E402
 from gpuph.kernels.triton.image.gradient import critical_edges, edges_of_vertices  # noqa: E402
 from gpuph.kernels.triton.image.trace import ascents  # noqa: E402
 from gpuph.kernels.triton.volume.gradient import critical_cells  # noqa: E402
-from gpuph.kernels.triton.volume.reduce_flow import _beyond_vertex, match, square_of  # noqa: E402
+from gpuph.kernels.triton.volume.reduce_flow import match, partner_of, unless_with_vertex  # noqa: E402
 from gpuph.kernels.triton.volume.trace import _down, _up  # noqa: E402
 from support.emulation import needs_ptx, ptx  # noqa: E402
 
@@ -128,10 +128,10 @@ def _flow(stars, directions, out, N: tl.constexpr):
     star, direction = tl.load(stars + lane), tl.load(directions + lane)
     east, west, south, north, above, below, critical = match(star)
     edge = (east | west | south | north | above | below) & (1 << direction)
-    _, second = square_of(edge, east, west, south, north, above)
+    second = partner_of(edge, east, west, south, north, above)
     tl.store(out + lane, critical)
     tl.store(out + N + lane, tl.where(edge != 0, second, 0))
-    tl.store(out + 2 * N + lane, _beyond_vertex(stars, lane, direction, lane >= 0))
+    tl.store(out + 2 * N + lane, unless_with_vertex(star, direction))
     tl.store(out + 3 * N + lane, critical_cells(star))
 
 

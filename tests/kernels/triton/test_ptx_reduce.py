@@ -23,7 +23,8 @@ from gpuph.kernels.triton.counters import STATUS
 from gpuph.kernels.triton.volume.merge import Loops
 
 module = importlib.import_module("gpuph.kernels.triton.volume.reduce")  # the function has the module's name
-CROWDED = {"_VOXELS_PER_PROGRAM": 32, "_SLOTS_PER_VOXEL": 8}  # many programs compete for the same pivots
+# Many programs compete for the same pivots.
+CROWDED = {"_VOXELS_PER_WALK": 64, "_VOXELS_PER_PROGRAM": 32, "_SLOTS_PER_VOXEL": 8}
 
 
 def on_ptx(test: Any) -> Any:
@@ -49,17 +50,17 @@ def assert_same_loops(windows: np.ndarray, top: bool, seed: int = 0, **options: 
 
 
 @on_ptx
-@pytest.mark.parametrize("block", [64, 4])
+@pytest.mark.parametrize(("block", "turns"), [(128, 4096), (4, 4096), (128, 2)])
 @pytest.mark.parametrize("seed", range(SCHEDULES))
-def test_loops_equal_the_cpu_on_any_schedule(seed: int, block: int) -> None:
-    """With few registers most columns are finished in memory."""
+def test_loops_equal_the_cpu_on_any_schedule(seed: int, block: int, turns: int) -> None:
+    """With few registers, long columns are finished in memory; with few turns, columns with long paths are."""
     dtype = (np.float32, np.float64)[seed // 2 % 2]
     options = {"switch_prob": 0.02 + 0.3 * (seed % 3), "resident_blocks": 4 + seed % 9}
     for kind in ("noise", "integers", "smooth"):
-        with mock.patch.multiple(module, _BLOCK=block, **CROWDED):
+        with mock.patch.multiple(module, _BLOCK=block, _TURNS=turns, **CROWDED):
             emulation = assert_same_loops(volumes(kind, (9, 8, 11), 2, seed, dtype), seed % 2 == 0, seed, **options)
-        in_registers, in_memory = emulation.launches
-        assert block > 4 or in_memory.instructions > in_registers.instructions
+        if kind == "noise" and block * turns < 128 * 4096:
+            assert emulation.launches[2].max_thread_instructions > 1000  # without columns it takes 28
 
 
 @on_ptx
@@ -85,8 +86,7 @@ def test_loops_of_solids_equal_the_cpu(top: bool) -> None:
 def test_columns_of_hundreds_of_edges_equal_the_cpu(top: bool) -> None:
     noise, smooth = volumes("noise", (28, 28, 28)), volumes("smooth", (50, 30, 40))
     for x in (noise, smooth):
-        in_memory = assert_same_loops(x, top, checks=(), resident_blocks=64).launches[1]
-        assert in_memory.instructions > 1e6
+        assert_same_loops(x, top, checks=(), resident_blocks=64)
 
 
 @on_ptx
@@ -102,9 +102,9 @@ def test_windows_with_a_nan_are_skipped() -> None:
     "small",
     [
         {"_WORDS": 0},
-        {"_WORDS": 0, "_BLOCK": 4},
-        {"_WORDS": 1, "_BLOCK": 4},
-        {"_BLOCK": 4, "_SLOTS": (64, 64)},
+        {"_WORDS": 0, "_TURNS": 2},
+        {"_WORDS": 1, "_TURNS": 2},
+        {"_TURNS": 2, "_SLOTS": (64, 64)},
     ],
 )
 @pytest.mark.parametrize("top", [True, False])
@@ -125,7 +125,7 @@ def test_overflow_is_reported_and_affects_only_its_window(small: dict[str, Any],
 
 
 @on_ptx
-@pytest.mark.parametrize("small", [{"_WORDS": 1, "_BLOCK": 4}, {"_BLOCK": 4, "_SLOTS": (64, 64)}])
+@pytest.mark.parametrize("small", [{"_WORDS": 1, "_TURNS": 2}, {"_TURNS": 2, "_SLOTS": (64, 64)}])
 @pytest.mark.parametrize("top", [True, False])
 def test_larger_capacity_resolves_the_overflow(small: dict[str, Any], top: bool) -> None:
     arguments, edges, expected = inputs_of(volumes("noise", (15, 16, 17), 2), top)
@@ -147,14 +147,15 @@ def test_empty_batch_launches_nothing() -> None:
 
 
 @on_ptx
-def test_reduction_stays_within_its_instruction_budget() -> None:
-    """Instructions per pair on realistic data: 1,900 when this was written. A program has one warp."""
+@pytest.mark.parametrize(("scale", "most"), [(0.3, 3_100), (100.0, 2_000)])
+def test_reduction_stays_within_its_instruction_budget(scale: float, most: int) -> None:
+    """Instructions per pair on neurites with noise and on noise: 2,800 and 1,700 when this was written."""
     x = neurons.windows(1, 32).numpy()
-    x = x + 0.3 * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
+    x = x + scale * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
     arguments, _, expected = inputs_of(x, True)
     with ptx(0, checks=()) as emulation:
         module.reduce(*arguments)
-    assert sum(launch.instructions for launch in emulation.launches) < 32 * 2_400 * len(expected[0])
+    assert sum(launch.instructions for launch in emulation.launches) < 32 * most * len(expected[0])
 
 
 def launches(side: int, top: bool, dtype: torch.dtype, capacity: int = 0) -> list[Launch]:
@@ -180,15 +181,15 @@ def launches(side: int, top: bool, dtype: torch.dtype, capacity: int = 0) -> lis
 
 @pytest.mark.device_only
 @pytest.mark.parametrize("side", [1, 33, 512])
-def test_reduction_is_two_launches_for_any_window_size(side: int) -> None:
-    in_registers, in_memory = launches(side, True, torch.float32)
-    assert in_registers.arguments["TABLE"] == 0 < in_memory.arguments["TABLE"]
+def test_reduction_is_three_launches_for_any_window_size(side: int) -> None:
+    names = [launch.stage for launch in launches(side, True, torch.float32)]
+    assert names == ["volume boundaries", "volume reduce", "volume reduce_in_memory"]
 
 
 @pytest.mark.device_only
 def test_workspace_of_loops_grows_in_proportion_to_the_capacity() -> None:
     def sizes(capacity: int, side: int = 64) -> tuple[int, ...]:
-        _, in_memory = launches(side, True, torch.float32, capacity)
+        *_, in_memory = launches(side, True, torch.float32, capacity)
         names = in_memory.arguments
         return names["pool"].shape[1], names["table"].numel(), names["TABLE"], names["BLOCK"]
 
