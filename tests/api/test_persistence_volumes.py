@@ -258,5 +258,5 @@ def test_invalid_dims_and_shapes_raise() -> None:
 
     with pytest.raises(ValueError, match=r"dims must be .* 0 to 2, got \[3\]"):
         gpuph.persistence(torch.zeros(1, 2, 2, 2), (3,))
-    with pytest.raises(ValueError, match=r"shape \(N, H, W\) or \(N, D, H, W\), got \(1, 2, 2, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"shape \(N, H, W\), \(N, D, H, W\) or \(N, L\), got \(1, 2, 2, 2, 2\)"):
         gpuph.persistence(torch.zeros(1, 2, 2, 2, 2))

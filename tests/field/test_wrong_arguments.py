@@ -19,7 +19,7 @@ from support.wrong_values import HUGE, RIGHT, WRONG
 # The kind of each parameter, by "function.parameter" or by "parameter" alone. A kind that ends in "or None" has the
 # invalid values of the kind without that ending.
 KINDS: dict[str, str] = {
-    **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on", "batched"), "bool"),
+    **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on", "batched", "graphed"), "bool"),
     **dict.fromkeys(("include_background", "to_onehot_y", "softmax", "sigmoid"), "bool"),
     **dict.fromkeys(("dilation", "Diagrams.capacity"), "int from 0"),
     **dict.fromkeys(("betti_error.window", "BettiErrorMetric.window", "trials", "paths"), "int from 1"),
