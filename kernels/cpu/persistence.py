@@ -19,7 +19,7 @@ from .image.emit import read_levels
 from .order import as_integers
 from .records import Part, Results, Task, Windows
 from .runtime.interrupt import halt_word, interruptible
-from .runtime.jit import device, inlined, kernel
+from .runtime.jit import device, inlined, kernel, zero
 from .runtime.primitives import halted, with_room
 from .runtime.threads import claim_windows, run_dynamic
 from .volume import persistence as volume
@@ -95,7 +95,7 @@ def _find_in_images(job, buffer, bits, taken, stop):
     n, n_images = status.shape
     workspace, scratch = image.allocate_workspace(windows, bits, task.top), np.empty((2, buffer.shape[3]), buffer.dtype)
     room = image.room_for_codes(task, workspace)
-    mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(room, np.int64), scratch[0][:0], 0, 0
+    mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(room, np.int64), scratch[0][:0], zero, zero
     first, last = claim_windows(taken, n, stop)
     while first < n and not halted(task.halt):
         for i in range(first, last):
@@ -134,7 +134,7 @@ def _find_in_volumes(job, buffer, memory, taken, stop):
     status, counts = results
     n, n_images = status.shape
     scratch = np.empty((2, buffer.shape[3]), buffer.dtype)
-    mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(64, np.int64), scratch[0][:0], 0, 0
+    mine, codes, levels, n_mine, used = np.empty(n, np.int64), np.empty(64, np.int64), scratch[0][:0], zero, zero
     first, last = claim_windows(taken, n, stop)
     while first < n and not halted(task.halt):
         for i in range(first, last):

@@ -61,10 +61,12 @@ def match(a: Points[Array], b: Points[Array], solver: str, *, squared: bool) -> 
     points_a = a.birth, a.death, np.minimum(a.count, size_a)
     points_b = b.birth, b.death, np.minimum(b.count, size_b)
     matched = Matched(np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n))
+    # The auction is compiled when diagrams are first large enough for it.
+    auction_from = AUCTION_FROM[solver] if min(size_a, size_b) >= AUCTION_FROM[solver] else None
 
     def run(start: int, stop: int) -> None:
         parts = [x[start:stop] for x in (*points_a, *points_b, *matched)]
-        _match(*parts, squared, AUCTION_FROM[solver], halt)
+        _match(*parts, squared, auction_from, halt)
 
     if matched.partner_a.size and matched.partner_b.size:
         over_windows(n, run, 1 + _PAIRS_PER_SLICE // (size_a * size_b))
@@ -77,7 +79,10 @@ def _match(
 ):
     """Match the windows of a slice.
 
-    Counts are at most the number of columns. Partners are -1 before, and written like the gap. halt : see `halted`.
+    Counts are at most the number of columns. Partners are -1 before, and written like the gap.
+
+    auction_from : the number of points of the smaller side from which the auction is used; None for never.
+    halt : see `halted`.
     """
     size = max(birth_a.shape[1], birth_b.shape[1])
     candidates = (
@@ -131,7 +136,7 @@ def _solve(all_rows, n, rows, all_columns, m, columns, squared, auction_from, wo
     if n == 0:
         return 0, 0.0
     rows_are_equal = _are_equal(rows, n)
-    few = zero if rows_are_equal or auction_from <= _FEW else _FEW
+    few = zero if rows_are_equal or (auction_from is not None and auction_from <= _FEW) else _FEW
     m = keep(all_columns, m, columns, few, work.keys)
     if rows_are_equal:
         _match_best(rows, n, columns, m, work)
@@ -143,19 +148,18 @@ def _solve(all_rows, n, rows, all_columns, m, columns, squared, auction_from, wo
         find_reach(rows, n, columns, m, squared)
     else:
         reach_all(rows, n, m)
-    by_auction = min(n, m) >= auction_from
-    if by_auction:
+    if auction_from is not None and min(n, m) >= auction_from:
         find_reach(columns, m, rows, n, squared)
         gap = auction(rows, n, columns, m, work)
-    else:
-        keys = work.keys
-        for i in range(n):
-            keys.value[i] = -rows.gain[i]
-        sort(keys, n)
-        work.sweep.far[: padded(m)] = np.inf
-        augment(rows, columns, m, keys.order[:n], work)
-        gap = certify(rows, n, columns, m, work.sweep)
-    return n, polish(rows, n, columns, m, gap, by_auction, squared, work)
+        return n, polish(rows, n, columns, m, gap, True, squared, work)
+    keys = work.keys
+    for i in range(n):
+        keys.value[i] = -rows.gain[i]
+    sort(keys, n)
+    work.sweep.far[: padded(m)] = np.inf
+    augment(rows, columns, m, keys.order[:n], work)
+    gap = certify(rows, n, columns, m, work.sweep)
+    return n, polish(rows, n, columns, m, gap, False, squared, work)
 
 
 @device

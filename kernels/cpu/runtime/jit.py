@@ -14,6 +14,8 @@ import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 
+from .nested import Dispatcher
+
 # Numba's cache on disk checks only the file of the cached function, and would miss a change in a function that it
 # calls. A digest of all sources in the name of the function creates a new entry after any change.
 _digest = hashlib.sha256()
@@ -27,24 +29,36 @@ unsigned = np.uintp
 # Zero as an argument, or as the start of a count that is passed on: Numba compiles a function again for a literal 0.
 zero = np.int64(0)
 
+
+def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that compiles a function to run without the interpreter's lock."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if numba.config.DISABLE_JIT:
+            return function
+        return Dispatcher(function, targetoptions={"nopython": True, "nogil": True, "error_model": "numpy", **options})
+
+    return decorate
+
+
 # Decorator of functions that kernels call. They are compiled with their caller, and run without the interpreter's lock.
 # They allocate and return no arrays, so the views that they take of their arguments need no reference counts. Counting
 # took a quarter of the time of a window of 64 x 64, and the counts are shared by all threads.
-device: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False)
+device: Callable[..., Any] = _compiled(_nrt=False)
 
 # Decorator of such functions for inner loops. They are inlined, because passing arrays, of seven words each, can cost
 # as much as the work itself.
-inlined: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+inlined: Callable[..., Any] = _compiled(_nrt=False, forceinline=True)
 
 # Decorator of functions that allocate or return arrays. They count references around each call, so they should not call
 # small functions in a loop.
-allocating: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")
+allocating: Callable[..., Any] = _compiled()
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that Python calls, to run without the interpreter's lock. Cache it on disk if possible."""
     function.__qualname__ += f".{_SOURCES}"
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled: Any = _compiled()(function)
     if not numba.config.DISABLE_JIT:
         try:
             compiled._cache = _Cache(function)

@@ -89,7 +89,8 @@ def halted(halt):
 def twice(array):
     """Return a copy of a list with twice the capacity."""
     larger = np.empty(2 * array.size, array.dtype)
-    larger[: array.size] = array
+    for i in range(array.size):  # see `with_room`
+        larger[i] = array[i]
     return larger
 
 
@@ -99,5 +100,6 @@ def with_room(array, used, more):
     if used + more <= array.size:
         return array
     larger = np.empty(2 * array.size + more, array.dtype)
-    larger[:used] = array[:used]
+    for i in range(used):  # Numba takes two seconds to compile the assignment of a slice
+        larger[i] = array[i]
     return larger
