@@ -73,7 +73,8 @@ def append_pairs(window, task, workspace, codes, used, counts):
     trees = merge_minima(cells, key, below, task.top, halt), merge_maxima(cells, key, above, task.top, halt)
     for dim, found in enumerate(pair(cells, trees, workspace, window, task)):
         codes = with_room(codes, used, found.size)
-        codes[used : used + found.size] = found
+        for i in range(found.size):  # Numba takes two seconds to compile the assignment of a slice
+            codes[used + i] = found[i]
         counts[dim] = found.size
         used += found.size
     return codes, used - begin, Status.OK

@@ -1,0 +1,38 @@
+"""The first call of a process compiles for seconds, not minutes, and says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.speed import cold_start
+
+pytestmark = pytest.mark.slow
+
+# CPU seconds. It took 57 when every function was compiled on its own; now it takes about 20 for images and 25 for
+# volumes where many processes share a core, which prolongs it.
+MOST = 32.0
+
+
+@pytest.mark.parametrize("case", cold_start.SHAPES)
+def test_first_loss_compiles_within_seconds_and_the_next_process_not_at_all(case: str) -> None:
+    compiling, cached = cold_start.measure(cold_start.SHAPES[case])
+    assert cached < 2.0
+    assert compiling < MOST
+
+
+def run(code: str, cache: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *options, code], env=environment, capture_output=True, text=True, check=True, timeout=1800
+    )
+
+
+def test_compilation_of_more_than_two_seconds_is_logged_in_one_line(tmp_path: Path) -> None:
+    call = "import torch, gpuph\ngpuph.persistence(torch.rand(1, 8, 8))"
+    assert run(call, tmp_path, "-c").stderr.count("gpuph is compiling its kernels") == 1
+    assert run(call, tmp_path, "-c").stderr == ""
