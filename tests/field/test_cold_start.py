@@ -1,4 +1,4 @@
-"""The first call of a process compiles for seconds, not minutes, and says so."""
+"""The first call of a process compiles for seconds, not minutes, says so, and not at all after `gpuph.warmup`."""
 
 from __future__ import annotations
 
@@ -36,3 +36,9 @@ def test_compilation_of_more_than_two_seconds_is_logged_in_one_line(tmp_path: Pa
     call = "import torch, gpuph\ngpuph.persistence(torch.rand(1, 8, 8))"
     assert run(call, tmp_path, "-c").stderr.count("gpuph is compiling its kernels") == 1
     assert run(call, tmp_path, "-c").stderr == ""
+
+
+def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
+    run("gpuph.warmup", tmp_path, "-m")
+    for shape in cold_start.SHAPES.values():
+        assert cold_start.first_call(shape, str(tmp_path)) < 2.0
