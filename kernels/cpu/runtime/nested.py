@@ -67,9 +67,6 @@ class _NestedLibrary(JITCodeLibrary):  # type: ignore[misc]
 
     _shared_module: Any
 
-    def add_llvm_module(self, module: Any) -> None:
-        self._final_module.link_in(module)
-
     def finalize(self) -> None:
         self._finalized = True
 
