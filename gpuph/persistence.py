@@ -125,7 +125,7 @@ def persistence(
     return diagrams
 
 
-def _windows(x: ArrayLike, dims: int | Sequence[int] | None, *, batched: bool) -> tuple[Tensor, Sequence[int]]:
+def _windows(x: ArrayLike, dims: int | Sequence[int] | None, *, batched: bool) -> tuple[Tensor, Sequence[int] | None]:
     """Return the windows in x as images or volumes of a floating-point dtype, and the homology dimensions."""
     windows = arrays.as_floats("x", x)
     shape, rank = windows.shape, windows.dim() - batched
@@ -134,20 +134,26 @@ def _windows(x: ArrayLike, dims: int | Sequence[int] | None, *, batched: bool) -
         advice = "; batched=False takes one window" if batched and rank == 0 else ""
         raise ValueError(f"x must have the shape {expected}, got {tuple(shape)}{advice}")
     one = isinstance(dims, (int, np.integer)) and not isinstance(dims, bool)
-    dims = list(range(rank)) if dims is None else (dims,) if one else dims  # type: ignore[assignment]
-    try:
-        found = checks.dims(dims, rank)
-    except ValueError as error:
-        advice = f"; x is read as {shape[0]} signals, for one image pass batched=False" if batched and rank == 1 else ""
-        raise ValueError(f"{error}{advice}") from None
+    wanted: Sequence[int] | None = (dims,) if one else dims  # type: ignore[assignment]
     if not torch.compiler.is_compiling():
         hints.slices("x", shape, batched=batched)
         if batched:
             hints.signals("x", shape)
     windows = windows if batched else windows.unsqueeze(0)
-    windows = windows.unsqueeze(1) if rank == 1 else windows  # a signal is an image with one row
+    if rank == 1:
+        wanted = _dims_of_signals(wanted, shape[0], batched=batched)
+        windows = windows.unsqueeze(1)  # a signal is an image with one row
     check_windows(windows)
-    return windows, found
+    return windows, wanted
+
+
+def _dims_of_signals(dims: Sequence[int] | None, n: int, *, batched: bool) -> Sequence[int]:
+    """Check the dimensions of n signals, which may have been meant as an image."""
+    try:
+        return checks.dims((0,) if dims is None else dims, 1)
+    except ValueError as error:
+        advice = f"; x is read as {n} signals, for one image pass batched=False" if batched else ""
+        raise ValueError(f"{error}{advice}") from None
 
 
 def check_windows(x: Tensor) -> None:

@@ -14,7 +14,11 @@ import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 
-from .nested import Dispatcher
+try:
+    from .nested import Dispatcher
+except ImportError:
+    # Parts of Numba that it does not document have moved. Its own dispatcher takes three times as long to compile.
+    from numba.core.registry import CPUDispatcher as Dispatcher  # type: ignore[no-redef]
 
 # Numba's cache on disk checks only the file of the cached function, and would miss a change in a function that it
 # calls. A digest of all sources in the name of the function creates a new entry after any change.
