@@ -26,9 +26,15 @@ CHAINS = {"order": "atomics"}
 
 @contextlib.contextmanager
 def ptx(seed: int, **options: Any) -> Iterator[Any]:
-    """Run kernels as PTX on one random schedule; memory of `torch.empty` counts as never written."""
+    """Run kernels as PTX on one random schedule; memory of `torch.empty` counts as never written.
+
+    Operators do not replay what they did in an earlier context, where a test may have changed constants of kernels.
+    """
     import ptxrun.triton
 
+    from gpuph.kernels.triton.runtime import replay
+
+    replay._plans.clear()
     options = {
         "checks": ("mem", "race", "init", "sync"),
         "resident_blocks": 4 + seed % 5,

@@ -1,8 +1,8 @@
 """Replay of an operator: what it allocates and launches is recorded in its first call, and repeated in later ones.
 
-An operator makes the same allocations and launches in each call with inputs of the same kind, because nothing waits for
-the device. Repeating them takes a third of the time of finding out what they are. Memory is allocated anew each time,
-and freed where it was freed in the first call.
+An operator makes the same allocations and launches in each call with inputs of the same kind, because it never reads
+what the device has computed. Repeating them takes a third of the time of determining them anew. Memory is allocated
+in each call, and freed where it was freed in the first one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from triton.runtime import driver
 
 from .launch import INTERPRETED
 
-_MOST = 256  # kinds of input whose launches are remembered
+_MOST = 256  # plans that are kept
 _hooks = triton.knobs.runtime
 _aten = torch.ops.aten
 _EMPTY = _aten.empty.memory_format, _aten.new_empty.default, _aten.empty_like.default
 _ZEROS = (_aten.zeros.default,)
+# Operators of PyTorch that a plan may call. An operator that calls any other, except for views, is never repeated.
 _CALLED = _aten.clone.default, _aten.mul.Tensor, _aten.add.Tensor
 _T = TypeVar("_T")
 
@@ -40,7 +41,7 @@ class _Allocation(NamedTuple):
 
 
 class _View(NamedTuple):
-    """Where in a tensor a kernel begins."""
+    """A view of a tensor that a kernel reads or writes; only where it begins matters."""
 
     slot: int
     of: int
@@ -77,8 +78,8 @@ class _Launch(NamedTuple):
 
     compiled: Any
     grid: tuple[int]
-    arguments: tuple[Any, ...]  # None for tensors
-    tensors: tuple[tuple[int, int], ...]  # their places among the arguments, and their slots
+    arguments: tuple[Any, ...]  # with None in the place of each tensor
+    tensors: tuple[tuple[int, int], ...]  # the places of tensors, and their slots
 
 
 class _Plan(NamedTuple):
@@ -133,8 +134,8 @@ class _Recorder(TorchDispatchMode):
         self._inputs = {x.data_ptr(): slot for slot, x in enumerate(inputs) if x is not None}
         self._memory: dict[int, tuple[StorageWeakRef, _Allocation | _Call]] = {}  # by storage
         self._views: dict[tuple[int, int], int] = {}  # by slot and offset
-        self._is_known = True
-        self._launched = 0
+        self._is_known = True  # whether everything that was done can be repeated
+        self._missed = 0  # launches that Triton's hook has seen, less those that are recorded
 
     def __enter__(self) -> Any:
         _current.recorder = self
@@ -158,12 +159,12 @@ class _Recorder(TorchDispatchMode):
             arguments = tuple([self._operand(x) if isinstance(x, Tensor) else x for x in args])
             self._add_memory(_Call(self._new_slot(), func, arguments, tuple(out.shape), out.dtype), out)
         elif not any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
-            self._is_known = False  # neither a view
+            self._is_known = False  # it is not a view either
         return out
 
     def _count(self, *_: Any) -> None:
         if _current.recorder is self:  # rather than on another thread
-            self._launched += 1
+            self._missed += 1
 
     def _new_slot(self) -> int:
         self._slots += 1
@@ -194,10 +195,10 @@ class _Recorder(TorchDispatchMode):
         tensors = [(i, self._slot_of(x)) for i, x in enumerate(arguments) if isinstance(x, Tensor)]
         values = tuple([None if isinstance(x, Tensor) else x for x in arguments])
         self._steps.append(_Launch(compiled, grid, values, tuple(tensors)))
-        self._launched -= 1
+        self._missed -= 1
 
     def _slot_of(self, x: Tensor) -> int:
-        """Return the slot of a tensor, which begins there, or -1 for unknown memory."""
+        """Return the slot of a tensor that begins where x does, or -1 if x is in unknown memory."""
         if x.data_ptr() in self._inputs:
             return self._inputs[x.data_ptr()]
         found = self._memory.get(_storage(x))
@@ -219,7 +220,7 @@ class _Recorder(TorchDispatchMode):
     def plan(self, results: Any) -> _Plan | None:
         """Return the plan of an operator that has returned these results; None if it cannot be repeated."""
         slots = self._slots_of_results(results)
-        if not self._is_known or self._launched or not any(type(step) is _Launch for step in self._steps):
+        if not self._is_known or self._missed or not any(type(step) is _Launch for step in self._steps):
             return None
         return _Plan(self._steps, self._slots, slots, driver.active.get_current_device())
 
@@ -227,10 +228,14 @@ class _Recorder(TorchDispatchMode):
         if not isinstance(results, Tensor):
             return type(results)([self._slots_of_results(part) for part in results])
         found = self._memory.get(_storage(results))
-        if found is None or (found[1].size, found[1].dtype) != (tuple(results.shape), results.dtype):
+        if found is None:
             self._is_known = False
             return -1
-        return found[1].slot
+        made = found[1]
+        # Memory is contiguous, so a view that has all of this is no view of a part, nor a transposed one.
+        if not results.is_contiguous() or (made.size, made.dtype) != (tuple(results.shape), results.dtype):
+            self._is_known = False
+        return made.slot
 
 
 def _storage(x: Tensor) -> int:
@@ -258,11 +263,12 @@ def replayed(run: Callable[[], _T], inputs: Sequence[Tensor | None], settings: t
     ----------
     run : callable
         Function that allocates memory, launches kernels of `runtime.jit` and returns new tensors, in lists and tuples.
-        What it does depends only on the settings, and on the shapes, strides, dtypes and devices of the inputs.
+        What it does depends only on the settings, on Triton's current device, and on the shapes, strides, dtypes,
+        devices and alignment of the inputs.
     inputs : sequence of Tensor or None
         The tensors that it reads.
     settings : tuple
-        What else it depends on, with a name that is its own.
+        What else it depends on, beginning with the operator's name.
     """
     enter, leave = _hooks.launch_enter_hook, _hooks.launch_exit_hook
     tensors = [x for x in inputs if x is not None]
@@ -271,17 +277,18 @@ def replayed(run: Callable[[], _T], inputs: Sequence[Tensor | None], settings: t
         INTERPRETED
         or enter.calls  # those of a profiler, for example
         or leave.calls
-        or len(addresses) < len(tensors)  # the same tensor twice, or tensors without data
+        or 0 in addresses  # a tensor without data
+        or len(addresses) < len(tensors)  # the same tensor twice
         or _get_current_dispatch_mode() is not None
     ):
         return run()
     kinds = [None if x is None else (x.shape, x.stride(), x.dtype, x.device, x.data_ptr() & 15) for x in inputs]
-    key = (*settings, *kinds)
+    key = (driver.active.get_current_device(), settings, *kinds)
     plan = _plans.get(key)
-    if plan is not None and plan.device == driver.active.get_current_device():
+    if plan is not None:
         repeated: _T = plan.replay(inputs)
         return repeated
-    if key in _plans and plan is None:
+    if key in _plans:  # it cannot be repeated
         return run()
     with _Recorder(inputs) as recorder:
         results = run()

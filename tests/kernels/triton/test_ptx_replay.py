@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
+import threading
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -43,7 +45,7 @@ def window_costs(seed: int, dims: list[int], *, batch: int = 2, dtype: torch.dty
     pred, target = (torch.randn(batch, 16, 19, generator=generator, dtype=dtype) for _ in range(2))
     height = torch.randn(1, 2, generator=generator, dtype=dtype)
     weights = [0.5, 2.0][: len(dims)]
-    return pred, target, height, *WINDOW, dims, True, 30, weights, True
+    return pred, target, height, *WINDOW, dims, True, 30, weights, True, 0.0
 
 
 def assert_same(found: Any, expected: Any) -> None:
@@ -77,7 +79,7 @@ def test_costs_of_other_windows_equal_the_cpu(dims: list[int], replays: list[Non
 def test_inputs_of_another_kind_are_recorded_anew(replays: list[None]) -> None:
     cases = [window_costs(0, [1]), window_costs(1, [1], batch=1), window_costs(2, [0])]
     half = window_costs(3, [1])
-    cases += [(*half[:-1], False), (*half[:2], half[2].expand(6 * 2, 2).contiguous(), *half[3:])]
+    cases += [(*half[:-2], False, 0.0), (*half[:2], half[2].expand(6 * 2, 2).contiguous(), *half[3:])]
     with ptx(0):
         for arguments in cases:
             with gpuph.use_kernels("triton"):
@@ -119,6 +121,18 @@ def test_strided_inputs_are_not_recorded(replays: list[None]) -> None:
             with gpuph.use_kernels("cpu"):
                 assert_same(found, torch.ops.gpuph.window_costs(*case))
     assert len(replays) == 0
+
+
+def test_costs_of_the_longest_pairs_are_not_recorded(replays: list[None]) -> None:
+    """Which pairs last longer than `min_persistence` is decided by operators of PyTorch that are not repeated."""
+    with ptx(0), gpuph.use_kernels("triton"):
+        for seed in range(2):
+            for min_persistence in (0.0, 1.0):
+                case = (*window_costs(seed, [0, 1])[:-1], min_persistence)
+                found = torch.ops.gpuph.window_costs(*case)
+                with gpuph.use_kernels("cpu"):
+                    assert_same(found, torch.ops.gpuph.window_costs(*case))
+    assert len(replays) == 1
 
 
 @pytest.mark.parametrize("shape", [(3, 9, 12), (2, 5, 6, 7)])
@@ -206,6 +220,7 @@ def test_known_operators_of_pytorch_are_repeated(operator: Any, replays: list[No
         lambda out: out.sqrt(),
         lambda out: out.add_(1.0),
         lambda out: out[:, :1],  # a view of memory that has more
+        lambda out: out.mT,  # of the same shape, but with other strides
         lambda out: out * int(out.shape[0] + 0 * out.sum()),  # reads a value
         lambda out: out.double() * 3.0,
     ],
@@ -246,6 +261,69 @@ def test_a_profiler_sees_every_launch(replays: list[None]) -> None:
             knobs.runtime.launch_enter_hook.remove(launches.append)
         replayed(run(), x, GATHERED)
     assert len(launches) == 2 and launches[0].get()["name"] == "_gather" and len(replays) == 1
+
+
+def test_another_device_has_plans_of_its_own(replays: list[None]) -> None:
+    import ptxrun.triton
+
+    x = torch.rand(2, 4)
+    for sm in (80, 90, 90, 80):
+        with ptxrun.triton.emulated(sm=sm):
+            assert torch.equal(replayed(run(), x, GATHERED), x.gather(1, GATHERED))
+    assert len(replay._plans) == 2 and len(replays) == 2
+
+
+def test_an_operator_that_raises_is_recorded_in_its_next_call(replays: list[None]) -> None:
+    def failing(out: Tensor) -> Tensor:
+        raise RuntimeError("failed")
+
+    with ptx(0):
+        x = torch.rand(2, 4)
+        with pytest.raises(RuntimeError, match="failed"):
+            replayed(run(failing), x, GATHERED)
+        assert len(replay._plans) == 0
+        for _ in range(2):
+            assert torch.equal(replayed(run(), x, GATHERED), x.gather(1, GATHERED))
+    assert len(replays) == 1
+
+
+def test_launches_on_other_threads_are_not_part_of_the_plan(replays: list[None]) -> None:
+    others = torch.rand(3, 5), torch.zeros(3, 1, dtype=torch.int64)
+
+    def with_another(out: Tensor) -> Tensor:
+        thread = threading.Thread(target=run(), args=others)
+        thread.start()
+        thread.join()
+        return out
+
+    with ptx(0):
+        x = torch.rand(2, 4)
+        for _ in range(2):
+            assert torch.equal(replayed(run(with_another), x, GATHERED), x.gather(1, GATHERED))
+        (plan,) = replay._plans.values()
+    assert len(replays) == 1 and plan is not None
+    assert sum(type(step) is replay._Launch for step in plan.steps) == 1
+
+
+def test_an_operator_inside_another_is_part_of_its_plan(replays: list[None]) -> None:
+    def outer(x: Tensor, index: Tensor) -> Tensor:
+        return replayed(run(), x, index) * 3.0
+
+    with ptx(0):
+        for _ in range(2):
+            x = torch.rand(2, 4)
+            found = replay.replayed(functools.partial(outer, x, GATHERED), (x, GATHERED), ("an outer operator",))
+            assert torch.equal(found, x.gather(1, GATHERED) * 3.0)
+    assert len(replay._plans) == 1 and len(replays) == 1
+
+
+def test_tensors_without_values_are_not_recorded(replays: list[None]) -> None:
+    with ptx(0):
+        for _ in range(2):
+            assert replayed(run(), torch.rand(0, 4), torch.zeros(0, 2, dtype=torch.int64)).shape == (0, 2)
+            found = replayed(run(), torch.rand(2, 0), torch.full((2, 1), -1))
+            assert torch.equal(found, torch.zeros(2, 1))
+    assert len(replay._plans) == 0
 
 
 def test_memory_is_freed_where_the_operator_frees_it(replays: list[None]) -> None:
