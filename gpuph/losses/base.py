@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -90,10 +90,10 @@ class WindowLoss(torch.nn.Module, ABC):
     are the same. The second call with maps of a kind captures a graph, which then keeps the memory of a call. A loss
     has up to 8 graphs; maps of one kind need as many as there are losses whose backward pass is still to come.
     Everything else is computed as without `graphed`: maps of further kinds, on the CPU or of a subclass of Tensor, a
-    target that requires a gradient, calls in autocast, `torch.compile`, a checkpoint, another capture or debug mode,
-    heights drawn by a `generator`, and losses that are computed on the CPU. With a graph, every loss is differentiable
-    once. Copies of the module have no graphs. Height functions, and settings of a subclass that are not in `settings`,
-    must not change after a call.
+    target that requires a gradient, calls in autocast, `torch.compile`, a checkpoint, another capture, anomaly
+    detection or debug mode, heights drawn by a `generator`, and losses that are computed on the CPU. With a graph,
+    every loss is differentiable once. Copies of the module have no graphs. Height functions, and settings of a subclass
+    that are not in `settings`, must not change after a call.
 
     Examples
     --------
@@ -210,6 +210,9 @@ class WindowLoss(torch.nn.Module, ABC):
         window = checks.per_axis("window", self.window or self.default_window[rank], rank)
         stride = window if self.stride is None else checks.per_axis("stride", self.stride, rank)
         return tile(image, window, stride)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_graphs": graphs.Graphs()}  # copies capture graphs of their own
 
     def extra_repr(self) -> str:
         graphed = ("graphed",) if self.graphed else ()

@@ -20,7 +20,7 @@ from .. import debug
 from ..ops.backend import by_triton, current_device
 from ..ops.cost import forbid_second_derivative
 
-MOST = 8  # graphs of a loss
+MOST = 8  # the most graphs of a loss
 _REMEMBERED = 64  # kinds of input that were seen once
 _T = TypeVar("_T")
 _Key = tuple[object, ...]
@@ -62,7 +62,7 @@ class Graphs:
         return values
 
     def _lease(self, key: _Key, compute: Compute, pred: Tensor, target: Tensor, differentiable: bool) -> _Graph | None:
-        """Return a graph that is not in use; None where there is none, and none may be captured."""
+        """Lease a graph that is not in use, or a new one; return None if there is none and none may be captured."""
         with self._lock:
             graphs = self._by_key.get(key, [])
             for graph in graphs:
@@ -77,7 +77,6 @@ class Graphs:
                 return None
             with current_device(pred), _random_numbers_as_before(pred.device):
                 graph = _Graph(compute, pred, target, differentiable)
-            graph.lease()
             self._by_key.setdefault(key, []).append(graph)
             return graph
 
@@ -89,7 +88,7 @@ class _Graph:
     """The recorded forward and backward passes for one kind of input, and their memory."""
 
     def __init__(self, compute: Compute, pred: Tensor, target: Tensor, differentiable: bool) -> None:
-        self._is_free = True
+        self._is_free = False  # leased by the call that it is captured in
         self.pred = torch.empty_like(pred, memory_format=torch.contiguous_format).copy_(pred.detach())
         self.target = torch.empty_like(target, memory_format=torch.contiguous_format).copy_(target)
         self.pred.requires_grad_(differentiable)
@@ -180,6 +179,7 @@ def _can_be_captured(pred: Tensor, target: Tensor) -> bool:
         and _on_graphs(pred.device)
         and pred.numel() > 0
         and by_triton(pred)
+        and not torch.is_anomaly_enabled()  # which waits for the device in order to find NaN
         and not (target.requires_grad or debug.is_debugging() or torch.is_autocast_enabled(pred.device.type))
         and not (is_capturing(pred.device) or _saved_tensors_are_replaced())
     )

@@ -170,7 +170,8 @@ class LocalizedPHLoss(WindowLoss):
 
     def _is_capturable(self) -> bool:
         """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only."""
-        return self.generator is None or not self.training or not isinstance(self.height, RandomHeight)
+        draws = self.training and isinstance(self.height, RandomHeight)
+        return super()._is_capturable() and not (draws and self.generator is not None)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """Return the heights of n windows, or one height for all, in the form that `ops.framed_persistence` takes."""
@@ -204,4 +205,5 @@ class LocalizedPHLoss(WindowLoss):
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}, "_captured": []}  # cached tensors of a device should not go into a file
+        # Cached tensors of a device should not go into a file.
+        return {**super().__getstate__(), "_made": {}, "_captured": []}

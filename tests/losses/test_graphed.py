@@ -273,7 +273,7 @@ def test_copies_have_no_graphs(kind: str) -> None:
     gradient(loss_fn, *maps(0))
     expected = gradient(loss_fn, *maps(0))
     assert len(loss_fn._graphs) == 1 and loss_fn.state_dict() == {}
-    for other in _copied(loss_fn)[1:]:
+    for other in _copied(loss_fn):
         assert other.graphed and len(other._graphs) == 0
         assert equal(gradient(other, *maps(0)), expected)
 
@@ -338,6 +338,10 @@ def _fallbacks() -> dict[str, Callable[[Any, Tensor, Tensor], Any]]:
         with torch.autograd.graph.save_on_cpu():
             return loss_fn(pred, target)
 
+    def with_anomaly_detection(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
+        with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
+            return loss_fn(pred, target)
+
     def compiled(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
         return torch.compile(loss_fn, backend="aot_eager")(pred, target)
 
@@ -351,6 +355,7 @@ def _fallbacks() -> dict[str, Callable[[Any, Tensor, Tensor], Any]]:
         "a target that requires a gradient": lambda f, pred, target: f(pred, target.detach().requires_grad_()),
         "a subclass of Tensor": lambda f, pred, target: f(pred.detach().as_subclass(Subclass), target),
         "hooks of saved tensors": with_hooks,
+        "anomaly detection": with_anomaly_detection,
         "no images": lambda f, pred, target: f(pred[:0], target[:0]).sum(),
     }
 
@@ -377,9 +382,50 @@ def test_heights_of_a_generator_are_drawn_without_a_graph() -> None:
     assert len(loss_fn._graphs) == 1
 
 
+@pytest.mark.parametrize("settings", [{"draws": 2}, {"spacing": 0.5}, {"spacing": (0.5, 2.0), "draws": 4}])
+def test_heights_have_their_draws_and_spacing_in_a_graph(settings: dict[str, Any]) -> None:
+    for height in (gpuph.RandomLinear(**settings), gpuph.RandomQuadratic(**settings)):
+        plain, graphed = (
+            gpuph.LocalizedPHLoss(window=8, height=height, dims=(0, 1), min_persistence=0.1, capacity=32, graphed=on)
+            for on in (False, True)
+        )
+        for seed in range(4):
+            results = []
+            for loss_fn in (plain, graphed):
+                torch.manual_seed(seed)
+                results.append(gradient(loss_fn, *maps(seed)))
+            assert equal(*results)
+        assert len(graphed._graphs) == 1
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_masks_may_change_between_replays(kind: str) -> None:
+    plain, graphed = (LOSSES[kind](graphed=on) for on in (False, True))
+    for seed in range(4):
+        mask = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(seed)) > 0.3 if seed != 1 else None
+        results = []
+        for loss_fn in (plain, graphed):
+            pred, target = maps(seed)
+            loss = loss_fn(pred, target, mask)
+            results.append((loss.detach(), torch.autograd.grad(loss, pred)[0]))
+        assert equal(*results)
+        assert mask is None or (results[0][1][~mask] == 0).all()
+    assert len(graphed._graphs) == 1
+
+
 @pytest.mark.parametrize("kind", [gpuph.ConnectivityLoss, gpuph.MorseSkeletonLoss])
 def test_losses_that_are_computed_on_the_cpu_have_no_graphs(kind: Any) -> None:
     loss_fn = kind(window=8, graphed=True)
+    for _ in range(3):
+        gradient(loss_fn, *maps(0))
+    assert len(loss_fn._graphs) == 0
+
+
+def test_subclass_that_cannot_be_captured_has_no_graphs() -> None:
+    class Waiting(gpuph.LocalizedPHLoss):
+        capturable = False
+
+    loss_fn = Waiting(window=8, capacity=32, graphed=True)
     for _ in range(3):
         gradient(loss_fn, *maps(0))
     assert len(loss_fn._graphs) == 0

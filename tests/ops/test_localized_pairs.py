@@ -134,7 +134,7 @@ def test_operator_passes_opcheck(capacity: int | None) -> None:
             (*arguments[:2], torch.randn(1, len(window)), *arguments[3:]),
             test_utils=checks,
         )
-        opcheck(torch.ops.gpuph.window_costs.default, (*arguments, [0.5, 1.0], True), test_utils=checks)
+        opcheck(torch.ops.gpuph.window_costs.default, (*arguments, [0.5, 1.0], True, 0.0), test_utils=checks)
 
 
 def test_deterministic_height_is_the_same_in_training_and_evaluation() -> None:
