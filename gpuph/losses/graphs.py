@@ -11,7 +11,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,6 @@ from ..ops.cost import forbid_second_derivative
 
 MOST = 8  # the most graphs of a loss
 _REMEMBERED = 64  # kinds of input that were seen once
-_T = TypeVar("_T")
 _Key = tuple[object, ...]
 Compute = Callable[[Tensor, Tensor], Tensor]
 
@@ -102,14 +101,15 @@ class _Graph:
             (gradient,) = torch.autograd.grad(self.values, self.pred, self.grad, retain_graph=True)
             return gradient
 
-        with _warming_up(pred.device):
+        # Autograd runs the backward pass on the stream of the forward pass, so both are captured on that stream.
+        with _side_stream(pred.device) as stream:
             self.values = forward()
             self.grad = torch.zeros_like(self.values)
             if differentiable:
                 backward()
-        self._forward = Recording(forward)
+        self._forward = Recording(forward, stream)
         self.values = self._forward.result
-        self._backward = Recording(backward, self._forward) if differentiable else None
+        self._backward = Recording(backward, stream, self._forward) if differentiable else None
 
     def lease(self) -> bool:
         """Reserve the graph for a forward pass; return False if it is in use."""
@@ -140,12 +140,12 @@ class _Graph:
 class Recording:
     """Launches that are recorded once and replayed, on the same memory."""
 
-    def __init__(self, run: Callable[[], _T], before: Recording | None = None) -> None:
+    def __init__(self, run: Callable[[], object], stream: torch.cuda.Stream, before: Recording | None = None) -> None:
         """Record the launches of a function, which may read the memory of a recording that was made before."""
         self._graph = torch.cuda.CUDAGraph()
         pool = None if before is None else before._graph.pool()
         # In this mode, other threads, such as those that pin memory for a data loader, do not end the capture.
-        with torch.cuda.graph(self._graph, pool=pool, stream=_new_stream(), capture_error_mode="thread_local"):
+        with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
             self.result: Any = run()
 
     def replay(self) -> None:
@@ -205,18 +205,13 @@ def _stream(device: torch.device) -> int:
     return torch.cuda.current_stream(device).cuda_stream
 
 
-def _new_stream() -> torch.cuda.Stream:
-    """Return a stream of the current device."""
-    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
-
-
 @contextlib.contextmanager
-def _warming_up(device: torch.device) -> Iterator[None]:
-    """Run on another stream: what is captured must have run before, and not on the stream of other work."""
-    stream = _new_stream()
+def _side_stream(device: torch.device) -> Iterator[torch.cuda.Stream]:
+    """Run on a new stream, which captures are then made on: work must run once before it is captured."""
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
-        yield
+        yield stream
     torch.cuda.current_stream(device).wait_stream(stream)
 
 

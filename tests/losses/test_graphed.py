@@ -32,8 +32,9 @@ class Recording(TorchDispatchMode):
 
     made = 0
 
-    def __init__(self, run: Callable[[], Any], before: Recording | None = None) -> None:
+    def __init__(self, run: Callable[[], Any], stream: str, before: Recording | None = None) -> None:
         super().__init__()
+        assert stream == "side stream"
         self._steps: list[tuple[Any, Any, Any, Any]] = []
         with self:
             self.result = run()
@@ -64,7 +65,7 @@ def _graphs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "_on_graphs", lambda device: True)
     monkeypatch.setattr(graphs, "by_triton", lambda x: True)
     monkeypatch.setattr(graphs, "_stream", lambda device: 0)
-    monkeypatch.setattr(graphs, "_warming_up", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(graphs, "_side_stream", lambda device: contextlib.nullcontext("side stream"))
     monkeypatch.setattr(graphs, "Recording", Recording)
     monkeypatch.setattr("gpuph.debug.is_eager_cpu", lambda x: False)
     Recording.made = 0
