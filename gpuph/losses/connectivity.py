@@ -27,7 +27,7 @@ class ConnectivityLoss(WindowLoss):
     ----------
     window : int or sequence of int, one per axis, optional
         Size of a window, in pixels, 2 or more; by default 32, and 48 in volumes.
-    stride, reduction
+    stride, reduction, graphed
         See `WindowLoss`. The authors sum over windows.
     truncation : float, optional
         The truncation of the distance maps, in their units (see `spacing` of `gpuph.truncated_distance_map`); by

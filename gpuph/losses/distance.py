@@ -15,7 +15,7 @@ class DistancePHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity
+    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity, graphed
         As for `LocalizedPHLoss`.
 
     Raises

@@ -1,8 +1,8 @@
 """CUDA graphs of a loss: its launches are recorded once for each kind of input, and replayed with one launch.
 
-A graph reads and writes memory of its own. So the maps are copied in, and values and gradients are copied out. What the
-backward pass needs stays in that memory from a forward pass on, for which the graph is leased: until the backward pass
-has released it, another call takes another graph.
+A graph reads and writes memory of its own. So the maps are copied in, and values and gradients are copied out. A
+forward pass leaves in that memory what its backward pass needs. It therefore leases the graph, and until the lease ends
+after the backward pass, another call takes another graph.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Graph:
     """The recorded forward and backward passes for one kind of input, and their memory."""
 
     def __init__(self, compute: Compute, pred: Tensor, target: Tensor, differentiable: bool) -> None:
-        self._is_free = False  # leased by the call that it is captured in
+        self._is_free = False  # the call that captures it has the first lease
         self.pred = torch.empty_like(pred, memory_format=torch.contiguous_format).copy_(pred.detach())
         self.target = torch.empty_like(target, memory_format=torch.contiguous_format).copy_(target)
         self.pred.requires_grad_(differentiable)

@@ -18,7 +18,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity
+    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity, graphed
         As for `LocalizedPHLoss`. The frame is at the highest probability of prediction and truth.
 
     Raises

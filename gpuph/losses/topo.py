@@ -45,6 +45,8 @@ class TopoLoss(WindowLoss):
         See `WindowLoss`. The authors sum.
     capacity : int, optional
         See `LocalizedPHLoss`.
+    graphed : bool
+        See `WindowLoss`.
 
     Raises
     ------

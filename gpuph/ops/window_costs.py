@@ -25,7 +25,7 @@ class Matching(NamedTuple):
 
     weights: tuple[float, ...]  # of each dimension of the query
     squared: bool  # what an unmatched point costs, as for `match`
-    min_persistence: float = 0.0  # pairs that last no longer are left out; unlike the query's, it changes no sorting
+    min_persistence: float = 0.0  # pairs that last no longer are left out, after all pairs have been listed
 
 
 class WindowCosts(NamedTuple):
@@ -166,6 +166,7 @@ def _backward(
     """Return the gradient of one of the images, whose windows are those from the n-th on."""
     total = None
     image, window, stride, _ = ctx.tiling
+    # The last dimension comes first, as in the backward pass of a sum over dimensions.
     for i in reversed(range(len(slopes))):
         of_dim, weight = slopes[i], ctx.weights[i]
         if of_dim is None:

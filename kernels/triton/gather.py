@@ -179,9 +179,10 @@ def _scatter_slopes(
 ):
     """Write `part` rows of one cell of one image, which no other program writes.
 
-    Cells divide an image. Their sizes are multiples of the strides, and no less than those of windows. So the only
-    window that reaches into a cell is the one that starts with it, unless strides are smaller than windows or the last
-    windows of an axis are shifted inwards. Windows are added one after the other, and births before deaths.
+    Cells divide an image. Their sizes are multiples of the strides, and no less than those of windows, unless more than
+    2**30 pixels would lie between the ends of a cell. So the only window that reaches into a cell is usually the one
+    that starts with it. There are more if strides are smaller than windows, or if the last windows of an axis are
+    shifted inwards. Windows are added one after the other, and births before deaths.
     """
     cells_z, cells_y = tl.cdiv(image_depth, cell_z), tl.cdiv(image_rows, cell_y)
     cells_x = tl.cdiv(image_columns, cell_x)

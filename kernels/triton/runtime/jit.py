@@ -14,7 +14,7 @@ from .launch import INTERPRETED
 from .replay import launched
 
 _hooks = triton.knobs.runtime  # such as a profiler's
-_LEAST, _MOST = -(2**31), 2**31 - 1
+_LEAST, _MOST = -(2**31), 2**31 - 1  # integers that Triton passes in 32 bits
 
 
 def kernel(

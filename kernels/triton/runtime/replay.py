@@ -2,7 +2,8 @@
 
 An operator makes the same allocations and launches in each call with inputs of the same kind, because it never reads
 what the device has computed. Repeating them takes a third of the time of determining them anew. Memory is allocated
-in each call, and freed where it was freed in the first one.
+in each call, and freed where it was freed in the first one. While Triton has launch hooks, such as a profiler's,
+operators run as usual. Hooks that a single kernel is given (`add_pre_run_hook`) only see launches that are not repeats.
 """
 
 from __future__ import annotations
