@@ -108,7 +108,7 @@ def test_losses_before_their_backward_passes_have_graphs_of_their_own() -> None:
     plain, graphed = (LOSSES["localized"](graphed=on) for on in (False, True))
     inputs = [maps(seed) for seed in range(4)]
     losses = [graphed(*pair) for pair in inputs]
-    (grads := torch.autograd.grad(sum(losses[i] * (i + 1) for i in range(4)), [pred for pred, _ in inputs]))
+    grads = torch.autograd.grad(sum(losses[i] * (i + 1) for i in range(4)), [pred for pred, _ in inputs])
     for i, (pair, loss, grad) in enumerate(zip(inputs, losses, grads, strict=True)):
         assert equal((loss.detach(), grad), gradient(plain, *pair, i + 1))
     assert len(graphed._graphs) == 3  # and the first was computed without one
@@ -368,7 +368,7 @@ def test_what_cannot_be_captured_is_computed_without_a_graph(situation: str) -> 
     for _ in range(3):
         loss = _fallbacks()[situation](loss_fn, pred, target)
     assert len(loss_fn._graphs) == 0
-    if pred.numel() == loss.numel() or situation != "no images":
+    if situation != "no images":
         assert torch.allclose(torch.as_tensor(loss.detach()), LOSSES["localized"]()(pred, target).detach())
 
 
