@@ -7,6 +7,7 @@ import importlib
 import numpy as np
 import pytest
 import torch
+import triton.language as tl
 
 import gpuph
 
@@ -248,3 +249,18 @@ def test_loops_of_volumes_equal_the_cpu(top: bool, monkeypatch: pytest.MonkeyPat
         arguments, edges, expected = inputs_of(np.stack([inputs.image(kind, (3, 4, 5), 0, dtype)]), top)
         monkeypatch.setattr(module, "_BLOCK", block)
         assert expected[0] and pairs_of(module.reduce(*arguments), edges, arguments) == expected
+
+
+@pytest.mark.parametrize("top", [True, False])
+def test_loops_of_volumes_too_large_for_tags_equal_the_cpu(top: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words with room for 16 voxels below the tags, other voxels' numbers reach into the bits of the tags."""
+    walk, boundary, module = (
+        importlib.import_module(f"gpuph.kernels.triton.volume.{name}")
+        for name in ("reduce_walk", "reduce_boundary", "reduce")
+    )
+    few = {"TAG": tl.constexpr(8), "TAGS": tl.constexpr(-1 << 8), "TAGGED": tl.constexpr(16)}
+    arguments, edges, expected = inputs_of(np.stack([inputs.image("noise", (3, 4, 5), 1, np.float32)]), top)
+    for name, value in few.items():
+        monkeypatch.setattr(walk, name, value)
+        monkeypatch.setattr(boundary, name, value)
+    assert expected[0] and pairs_of(module.reduce(*arguments), edges, arguments) == expected

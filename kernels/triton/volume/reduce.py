@@ -28,10 +28,10 @@ from ..runtime.jit import kernel
 from ..runtime.launch import cdiv, registers
 from .gradient import SQUARES_PER_VOXEL
 from .merge import Loops
-from .reduce_boundary import _boundaries
+from .reduce_boundary import boundaries
 from .reduce_chain import Pool, allocate, entry_of, listed, no_key_of
 from .reduce_flow import key_of, reciprocal
-from .reduce_table import _reduce_in_memory
+from .reduce_table import reduce_in_memory
 from .reduce_walk import LANES, SCRATCH
 
 _BLOCK = 128  # edges that registers hold: columns of pure noise of 32^3 have up to 110, and most have 3
@@ -89,7 +89,7 @@ def reduce(x: Tensor, loops: Loops, counters: Tensor, top: bool, capacity: int) 
     shared = counters, claims, pool, used
     if n:
         walk, few, many = _REGISTERS
-        _boundaries[(n * walkers,)](
+        boundaries[(n * walkers,)](
             x, star, squares, first_edge, opened, *shared, table, *sizes, walkers,
             TOP=top, LANES=LANES, SIZE=SCRATCH, TURNS=_TURNS, num_warps=1, **walk,
         )  # fmt: skip
@@ -99,7 +99,7 @@ def reduce(x: Tensor, loops: Loops, counters: Tensor, top: bool, capacity: int) 
             TOP=top, LANES=LANES, BLOCK=_BLOCK, num_warps=1, **few,
         )  # fmt: skip
         tiles = min(slots // _TILE[0], _TILES)
-        _reduce_in_memory[(n * programs,)](
+        reduce_in_memory[(n * programs,)](
             x, star, squares, first_edge, *shared, table, keys, *sizes, programs,
             TOP=top, BLOCK=tiles, TABLE=slots, num_warps=1, **many,
         )  # fmt: skip
@@ -114,7 +114,7 @@ def _reduce(
     values,  # [N, voxels] float32 or float64
     squares,  # [N, most_squares] int32
     counters,  # [N, COUNTERS] int32, the status changed
-    claims,  # [N, most_edges] int64, changed: see `_boundaries`
+    claims,  # [N, most_edges] int64, changed: see `boundaries`
     pool,  # [N, room] int32, written as far as it is used
     used,  # [N] int64, changed; see `Pool`
     voxels,
@@ -130,7 +130,7 @@ def _reduce(
 
     The chain at hand is a block of BLOCK edges. Programs share claims, the pool and the status. All threads of a
     program write a chain; after a barrier, one of them publishes it by a swap that releases it, and a program that
-    reads the word acquires it. Chains of `_boundaries` begin at even words, and need neither. If the swap fails, the
+    reads the word acquires it. Chains of `boundaries` begin at even words, and need neither. If the swap fails, the
     next chain overwrites this one. Where a chain outgrows the block, the entry of the list becomes -2 minus the chain
     that the column began with.
     """

@@ -14,7 +14,7 @@ from .gradient import SQUARES_PER_VOXEL
 from .merge import KILLER, OPEN
 from .reduce_chain import Pool, allocate, list_column, word_of
 from .reduce_flow import Volume, comes_before, key_of, match, slot_of
-from .reduce_walk import COLUMNS, KEPT, PATHS, QUEUE, TAG, Scratch, walk
+from .reduce_walk import COLUMNS, KEPT, PATHS, QUEUE, TAG, TAGGED, TAGS, Scratch, walk
 
 _LOW = tl.constexpr(0xFFFFFFFF)
 
@@ -26,7 +26,7 @@ _LOW = tl.constexpr(0xFFFFFFFF)
     ],
     do_not_specialize_on_alignment=["values"],
 )  # fmt: skip
-def _boundaries(
+def boundaries(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32
     squares,  # [N, most_squares] int32
@@ -73,9 +73,10 @@ def _boundaries(
     counters += window * COUNTERS
     pool = Pool(pool + window * room, used + window, room)
     scratch += program * SIZE
-    owners = (1 << (28 if voxels > 1 << 26 else 26)) - 1
+    tags = tl.where(voxels <= TAGGED, TAGS, 0)
+    owners = (~tags >> 4) & 0x0FFFFFFF
     p_last = scratch + 2 * QUEUE
-    scratch = Scratch(scratch, p_last, p_last + 256, p_last + 256 + PATHS, owners)
+    scratch = Scratch(scratch, p_last, p_last + 256, p_last + 256 + PATHS, tags, owners)
     volume = Volume(
         values, star, first_edge, height, width, by_row, row_shift, by_slice, slice_shift, by_window, window_shift
     )
@@ -83,7 +84,7 @@ def _boundaries(
     n = tl.load(counters + SQUARES)
     # Another program may be setting the status: with an atomic, one thread reads it for all.
     n = tl.where(tl.atomic_add(counters + STATUS, 0, sem="relaxed") == OK, n, 0)
-    group = tl.where(voxels > 1 << 26, 1, tl.minimum(tl.maximum(tl.cdiv(n, programs), 1), COLUMNS))
+    group = tl.where(tags == 0, 1, tl.minimum(tl.maximum(tl.cdiv(n, programs), 1), COLUMNS))
     failed = n < 0
     time = 0  # counts how often equal edges were dropped
     for start in range((program % programs).to(tl.int32) * group, n, programs * group):
@@ -113,7 +114,7 @@ def _claim(first, size, n, scratch, squares, claims, pool, volume, TOP: tl.const
     i = tl.arange(0, KEPT)
     there = i < n
     word = tl.load(scratch.ends + i, mask=there, other=0)
-    u, direction, tag = (word >> 4) & scratch.owners, (word & 0xF) * 2, (word >> TAG) & 3
+    u, direction, tag = (word >> 4) & scratch.owners, (word & 0xF) * 2, ((word & scratch.tags) >> TAG) & 3
     key = key_of(volume.value, u, there, TOP)
     _, _, _, _, _, _, critical = match(tl.load(volume.star + u, mask=there, other=0))
     slot = slot_of(u, direction, critical, there, volume)

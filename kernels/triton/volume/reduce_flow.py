@@ -27,8 +27,8 @@ from .gradient import SQUARES_PER_VOXEL
 from .reduce_chain import count
 
 _EDGES = tl.constexpr(EDGES3)
-_SIDES = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
-_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _SIDES)
+_DIRECTIONS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
+_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _DIRECTIONS)
 _ALONG_X, _ALONG_Y = (tl.constexpr(1 << a | 1 << b) for a, b in ((WEST_BIT, EAST_BIT), (NORTH_BIT, SOUTH_BIT)))
 _VERTEX = tl.constexpr(VERTEX_BIT)
 _NO_X, _NO_Y, _NO_Z = tl.constexpr(NO_X3), tl.constexpr(NO_Y3), tl.constexpr(NO_Z3)
@@ -122,8 +122,8 @@ def far_edges(v, p, q, there, volume, TOP: tl.constexpr):
     star_a, star_b = tl.where(a_later, star_a, star_c), tl.where(b_later, star_b, star_c)
     m_a &= (star_a & tl.where(a_later, _edges_before(q), _edges_before(26 - q))) != 0
     m_b &= (star_b & tl.where(b_later, _edges_before(p), _edges_before(26 - p))) != 0
-    side_a, side_b = tl.where(a_later, q, 26 - q), tl.where(b_later, p, 26 - p)
-    return tl.where(a_later, a, c), side_a, m_a, tl.where(b_later, b, c), side_b, m_b
+    direction_a, direction_b = tl.where(a_later, q, 26 - q), tl.where(b_later, p, 26 - p)
+    return tl.where(a_later, a, c), direction_a, m_a, tl.where(b_later, b, c), direction_b, m_b
 
 
 @triton.jit

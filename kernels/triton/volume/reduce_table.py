@@ -40,13 +40,13 @@ _LOW = tl.constexpr(0xFFFFFFFF)
     ],
     do_not_specialize_on_alignment=["values"],
 )  # fmt: skip
-def _reduce_in_memory(
+def reduce_in_memory(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32
     squares,  # [N, most_squares] int32
     first_edge,  # [N, D * H * W] int32
     counters,  # [N, COUNTERS] int32, the status changed
-    claims,  # [N, most_edges] int64, changed: see `_boundaries`
+    claims,  # [N, most_edges] int64, changed: see `boundaries`
     pool,  # [N, room] int32, written as far as it is used
     used,  # [N] int64, changed; see `Pool`
     table,  # [programs of all windows, 2, TABLE] int32, scratch
@@ -182,10 +182,11 @@ def _follow(owner, cells, key, table, square, is_new, claims, volume, TOP: tl.co
             q = partner_of(1 << p, east, west, south, north, above)
         is_new = v < 0
         edges ^= (1 << p) | (1 << q)
-        a, side_a, m_a, b, side_b, m_b = far_edges(v, p, q, v >= 0, volume, TOP)
+        a, direction_a, m_a, b, direction_b, m_b = far_edges(v, p, q, v >= 0, volume, TOP)
         key_a, key_b = key_of(volume.value, a, m_a, TOP), key_of(volume.value, b, m_b, TOP)
-        owner, cells, key, lost_a = toggle(owner, cells, key, table, a, key_a, tl.where(m_a, 1 << side_a, 0), TABLE)
-        owner, cells, key, lost_b = toggle(owner, cells, key, table, b, key_b, tl.where(m_b, 1 << side_b, 0), TABLE)
+        edge_a, edge_b = tl.where(m_a, 1 << direction_a, 0), tl.where(m_b, 1 << direction_b, 0)
+        owner, cells, key, lost_a = toggle(owner, cells, key, table, a, key_a, edge_a, TABLE)
+        owner, cells, key, lost_b = toggle(owner, cells, key, table, b, key_b, edge_b, TABLE)
         lost |= lost_a | lost_b
         follows = (edges & matched) != 0
     edges &= critical

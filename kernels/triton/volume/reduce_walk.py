@@ -22,8 +22,9 @@ from .reduce_flow import directions_of, far_edges, match, partner_of, unless_wit
 
 LANES = 32  # paths that go on at a time
 COLUMNS = tl.constexpr(4)  # that a program takes at a time, at most
-TAG = tl.constexpr(30)  # where the bits begin that tell them apart in words
-_TAGS = tl.constexpr(-1 << 30)
+# The bits of a word that tell them apart, and the most voxels whose numbers leave room for these bits. In larger
+# volumes, a program takes one column at a time, and words have no tag.
+TAG, TAGS, TAGGED = tl.constexpr(30), tl.constexpr(-1 << 30), tl.constexpr(2**26)
 _PATHS = 128  # at a time, at most, and critical edges at their ends; real data have less than 100
 _QUEUE = _PATHS + 3 * LANES  # as each path may branch into three
 PATHS, QUEUE = tl.constexpr(_PATHS), tl.constexpr(_QUEUE)
@@ -40,7 +41,8 @@ class Scratch(NamedTuple):
     last: Any  # [256] int32: by hash, the last edge that was there, and the time
     odd: Any  # [PATHS] int32: 1 for edges that an odd number of others are equal to, else 0
     ends: Any  # [PATHS] int32: critical edges
-    owners: Any  # mask of owners in words that are shifted by 4
+    tags: Any  # mask of the tags in words, 0 if there are none
+    owners: Any  # mask of the owners in words that are shifted by 4
 
 
 @triton.jit
@@ -79,7 +81,7 @@ def walk(
             ready, waiting = _choose(here, there, n, scratch, volume.value, TOP, LANES)
         m_path = lane < ready
         word = tl.load(scratch.paths + here + lane, mask=m_path, other=0)
-        v, p, tag = (word >> 4) & scratch.owners, (word & 0xF) * 2, word & _TAGS
+        v, p, tag = (word >> 4) & scratch.owners, (word & 0xF) * 2, word & scratch.tags
         edge = 1 << p
         star_v = tl.load(volume.star + v, mask=m_path, other=0)
         east, west, south, north, above, _, critical = match(star_v)
@@ -108,7 +110,7 @@ def _go_on(v, p, q, star_v, tag, m_on, m_end, n, p_paths, p_ends, word, volume, 
 
     Returns the number of paths, and of those that end, whose words are stored too.
     """
-    a, side_a, m_a, b, side_b, m_b = far_edges(v, p, q, m_on, volume, TOP)
+    a, direction_a, m_a, b, direction_b, m_b = far_edges(v, p, q, m_on, volume, TOP)
     m_q = m_on & (unless_with_vertex(star_v, q) != 0)
     # Two counts in one word, so that one scan is enough.
     sizes = m_q.to(tl.int32) + m_a.to(tl.int32) + m_b.to(tl.int32) + tl.where(m_end, 1 << 16, 0)
@@ -118,9 +120,9 @@ def _go_on(v, p, q, star_v, tag, m_on, m_end, n, p_paths, p_ends, word, volume, 
     i = n + (before & _HALF)
     tl.store(p_paths + i, word_of(v, q) | tag, mask=m_q)
     i += m_q.to(tl.int32)
-    tl.store(p_paths + i, word_of(a, side_a) | tag, mask=m_a)
+    tl.store(p_paths + i, word_of(a, direction_a) | tag, mask=m_a)
     i += m_a.to(tl.int32)
-    tl.store(p_paths + i, word_of(b, side_b) | tag, mask=m_b)
+    tl.store(p_paths + i, word_of(b, direction_b) | tag, mask=m_b)
     return n + (sizes & _HALF), sizes >> 16
 
 
