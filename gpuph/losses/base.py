@@ -91,9 +91,9 @@ class WindowLoss(torch.nn.Module, ABC):
     has up to 8 graphs; maps of one kind need as many as there are losses whose backward pass is still to come.
     Everything else is computed as without `graphed`: maps of further kinds, on the CPU or of a subclass of Tensor, a
     target that requires a gradient, calls in autocast, `torch.compile`, a checkpoint, another capture, anomaly
-    detection or debug mode, heights drawn by a `generator`, and losses that are computed on the CPU. With a graph,
-    every loss is differentiable once. Copies of the module have no graphs. Height functions, and settings of a subclass
-    that are not in `settings`, must not change after a call.
+    detection or debug mode, heights drawn by a `generator`, and volumes in `MorseSkeletonLoss`, whose skeletons are
+    computed on the CPU. With a graph, every loss is differentiable once. Copies of the module have no graphs. Height
+    functions, and settings of a subclass that are not in `settings`, must not change after a call.
 
     Examples
     --------
@@ -116,7 +116,6 @@ class WindowLoss(torch.nn.Module, ABC):
 
     default_window: ClassVar[Mapping[int, int]] = {2: 64, 3: 64}  # by the number of axes
     settings: ClassVar[tuple[str, ...]] = ()  # attributes that `repr` shows besides those of this class
-    capturable: ClassVar[bool] = True  # whether `compare` never waits for a GPU, so that a CUDA graph can record it
     graphed: bool = False
 
     takes_masks: bool = False
@@ -183,7 +182,7 @@ class WindowLoss(torch.nn.Module, ABC):
             pred = region.replace_outside(pred, target, mask)
         if not self._hinted and debug.is_eager_cpu(pred):
             self._hinted = self._hint(pred, target)
-        if self.graphed and not torch.compiler.is_compiling() and self._is_capturable():
+        if self.graphed and not torch.compiler.is_compiling() and self._is_capturable(pred):
             return self._graphs.run(self._values, pred, target, self._state())
         return self._values(pred, target)
 
@@ -195,9 +194,9 @@ class WindowLoss(torch.nn.Module, ABC):
             status = nan_status(*maps.windows())
         return checked_windows(loss.view(len(pred), maps.tiling.windows()), status, ("pred", "target"), capacity)
 
-    def _is_capturable(self) -> bool:
-        """Return whether a CUDA graph can record `compare` with the present settings."""
-        return self.capturable
+    def _is_capturable(self, pred: Tensor) -> bool:
+        """Return whether `compare` never waits for the device with such maps, so that a CUDA graph can record it."""
+        return True
 
     def _state(self) -> tuple[object, ...]:
         """Return the settings that decide what is launched, in a form that can be compared."""

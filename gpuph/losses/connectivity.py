@@ -86,7 +86,6 @@ class ConnectivityLoss(WindowLoss):
     """
 
     default_window: ClassVar = {2: 32, 3: 48}
-    capturable: ClassVar = False
     settings = ("truncation", "dilation", "disconnections", "connections")
 
     def __init__(

@@ -168,7 +168,7 @@ class LocalizedPHLoss(WindowLoss):
             status = status.view(2, draws, -1).amax(dim=1).flatten()
         return Compared(cost, status, capacity_of(self.capacity, tiling.framed()))
 
-    def _is_capturable(self) -> bool:
+    def _is_capturable(self, pred: Tensor) -> bool:
         """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only."""
         draws = self.training and isinstance(self.height, RandomHeight)
         return super()._is_capturable() and not (draws and self.generator is not None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ class MorseSkeletonLoss(WindowLoss):
     base : callable, optional
         The pixel-wise loss, from windows of prediction and truth (N, *window) to values of the same shape; by default
         the binary cross entropy of probabilities. For distances, take `functools.partial(mse_loss, reduction="none")`.
-        Off the skeleton, both inputs are 0 and the result is ignored.
+        Off the skeleton, both inputs are 0 and the result is ignored. With `graphed`, it must not wait for the device.
     window, stride, reduction, graphed
         See `WindowLoss`. A window's value is the sum over its skeleton divided by the number of all its pixels.
 
@@ -92,7 +91,6 @@ class MorseSkeletonLoss(WindowLoss):
     tensor(0.5625)
     """
 
-    capturable: ClassVar = False
     settings = ("min_persistence", "manifolds", "superlevel", "base")
 
     def __init__(
@@ -119,6 +117,10 @@ class MorseSkeletonLoss(WindowLoss):
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps are not probabilities and a mask, as the cross entropy takes them."""
         return self.base is not None or hints.probabilities("pred", pred) & hints.mask("target", target)
+
+    def _is_capturable(self, pred: Tensor) -> bool:
+        """Return whether a CUDA graph can record `compare`: the skeletons of volumes are computed on the CPU."""
+        return pred.dim() == 4
 
     def compare(self, maps: Maps) -> Compared:
         """Return the loss of each window: the sum over its skeleton, divided by the number of all its pixels."""

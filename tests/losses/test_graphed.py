@@ -24,6 +24,8 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "distance": lambda **s: gpuph.DistancePHLoss(window=8, dims={0: 2.0, 1: 1.0}, capacity=32, **s),
     "likelihood": lambda **s: gpuph.LikelihoodPHLoss(window=8, capacity=32, **s),
     "topo": lambda **s: gpuph.TopoLoss(window=8, capacity=32, **s),
+    "connectivity": lambda **s: gpuph.ConnectivityLoss(window=8, truncation=0.8, dilation=0, **s),
+    "skeleton": lambda **s: gpuph.MorseSkeletonLoss(window=8, **s),
 }
 
 
@@ -414,12 +416,16 @@ def test_masks_may_change_between_replays(kind: str) -> None:
     assert len(graphed._graphs) == 1
 
 
-@pytest.mark.parametrize("kind", [gpuph.ConnectivityLoss, gpuph.MorseSkeletonLoss])
-def test_losses_that_are_computed_on_the_cpu_have_no_graphs(kind: Any) -> None:
-    loss_fn = kind(window=8, graphed=True)
-    for _ in range(3):
-        gradient(loss_fn, *maps(0))
-    assert len(loss_fn._graphs) == 0
+def test_skeletons_of_volumes_are_computed_without_a_graph() -> None:
+    loss_fn = gpuph.MorseSkeletonLoss(window=4, graphed=True)
+    pred, target = (x.detach().view(2, 1, 4, 8, 8) for x in maps(0))
+    for graphs_of_images in (0, 1):
+        for _ in range(3):
+            gradient(loss_fn, pred.requires_grad_(), target)
+        assert len(loss_fn._graphs) == graphs_of_images
+        for _ in range(2):
+            gradient(loss_fn, *maps(0))
+    assert len(loss_fn._graphs) == 1
 
 
 def test_subclass_that_cannot_be_captured_has_no_graphs() -> None:
