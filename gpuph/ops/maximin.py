@@ -19,6 +19,11 @@ def _fake(cost: Tensor, region: Tensor, same: bool) -> Tensor:
 def _run(cost: Tensor, region: Tensor, same: bool) -> Tensor:
     if not by_triton(cost):
         return torch.from_numpy(cpu.maximin(array(cost), array(region), same=same)).to(cost.device)
+    if cost.shape[1:].numel() >= 2**31:
+        raise ValueError(
+            f"windows on the GPU must have less than 2^31 / {cost.shape[1]} pixels, got {tuple(cost.shape[2:])}; with"
+            ' gpuph.use_kernels("cpu") larger ones are computed on the CPU'
+        )
     with current_device(cost):
         return backend.triton.maximin(cost, region, same=same)
 

@@ -7,14 +7,16 @@ CPU, components carry their counts by region. Here, all edges are joined at once
    that its component is joined at s to that of an elder pixel v. Any order of seniority gives the same edges. Since it
    is random here, a component gets a new eldest pixel at few of the edges where it grows: a pixel has about log(pixels)
    ancestors.
-2. A link is moved to the eldest pixel of the other component, its parent. Where parents come first and the children of
-   a parent are in the order of their ranks, each with all its descendants, every component that ever exists is an
-   interval of positions. The component of a pixel begins with it, and that of its parent ends where it begins.
-3. So the edge between two components that are joined decides as many pairs as the product of their sizes. Of these,
-   the pairs within a region are found from the sorted positions of the region: two successive ones lead to the edge
-   that joins their components, and two binary searches give the counts on both sides.
+2. A link is redirected to the pixel's parent: the eldest pixel of the component that its own is joined to. Parents come
+   first, and the children of a parent follow in the order of their ranks, each with all its descendants. Then every
+   component that ever exists is an interval of positions. The component of a pixel begins with the pixel, and that of
+   its parent ends there.
+3. So the edge that joins two components decides as many pairs as the product of their sizes. Of these, the pairs within
+   a region are found from the sorted positions of the region: two successive ones lead to the edge that joins their
+   components, and two binary searches count the region's pixels in each of the two.
 
-All sums are of integers, so that no order of additions matters. What has no region is in the tree, and counts 0.
+All sums are of integers, so the order of additions does not matter. Pixels without a region are in the tree, and are
+not counted.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ def maximin(cost: Tensor, region: Tensor, *, same: bool) -> Tensor:
     size = torch.zeros((n, pixels), dtype=torch.int32, device=cost.device)
     _add_up[grid](links, region, size, *sizes, **settings)
     by_parent = links.sort(dim=1)
+    # These sums may exceed 32 bits, but only differences of less than 2^31 are used.
     up_to = size.gather(1, by_parent.indices).cumsum(1, dtype=torch.int32)
     before, start, position, in_region = (torch.empty_like(like) for like in (size, size, size, links))
     _lay_out[grid](*by_parent, up_to, size, before, start, *sizes, **settings)
@@ -86,7 +89,7 @@ def _lay_out(
     blocks,
     BLOCK: tl.constexpr,
 ):
-    """Write the sums before BLOCK children of one window. The first child of a parent is the one to write its start."""
+    """Write the sums before BLOCK children of one window. The first child of a parent writes the parent's start."""
     window = (tl.program_id(0) // blocks).to(tl.int64) * pixels
     i = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     there = i < pixels
@@ -134,8 +137,8 @@ def _position(
 @kernel(do_not_specialize=["pixels", "blocks"])
 def _count(
     links,  # [N, pixels] int64
-    sorted_keys,  # [N, pixels] int64: positions by region
-    sorted_pixels,  # [N, pixels] int64: the pixels that are there
+    sorted_keys,  # [N, pixels] int64: the results of `_position`, in order
+    sorted_pixels,  # [N, pixels] int64: the pixels that have these keys
     position,  # [N, pixels] int32
     size,  # [N, pixels] int32
     order,  # [N, AXES * pixels] int64: the edges by rank
@@ -146,9 +149,10 @@ def _count(
     AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Count pairs of one window: all those of BLOCK links unless SAME, and those within regions at BLOCK positions.
+    """Count pairs of one window: if SAME those within regions, which BLOCK keys give, and otherwise all other pairs.
 
-    The latter count negative unless SAME. Programs add to the same counts.
+    Otherwise, all pairs that BLOCK links decide are added, and those within regions are subtracted. Programs add to the
+    same counts.
     """
     window = (tl.program_id(0) // blocks).to(tl.int64) * pixels
     links += window
@@ -170,7 +174,8 @@ def _count(
     last_key = tl.load(sorted_keys + i - 1, mask=(i < pixels) & (i > 0), other=_LAST)
     there = (key != _LAST) & (last_key != _LAST) & ((key >> 32) == (last_key >> 32))
     label, last_place = key - (key & _LOW), (last_key & _LOW).to(tl.int32)
-    # Of the pixel and its ancestors, the last one whose component does not contain the position before.
+    # Of the pixel and its ancestors, the last one whose component does not contain the last place. It has a parent,
+    # because the eldest pixel has the position 0, and its component contains all others.
     u = tl.load(sorted_pixels + window + i, mask=there, other=0).to(tl.int32)
     link = tl.load(links + u, mask=there, other=0)
     begin = tl.load(position + (link >> 32), mask=there, other=0)

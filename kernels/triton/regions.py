@@ -1,8 +1,9 @@
-"""Regions: the parts into which a thick mask divides windows.
+"""Regions: the parts into which a dilated mask divides windows.
 
 The mask is dilated along one axis after another: the distance of a pixel from the mask, counted along the axes, is the
 least sum of a distance along this axis and one along the axes before. A lock-free union-find then joins the pixels that
-are left: the parent of a pixel is an earlier pixel of its region, or itself, and only ever becomes an earlier one.
+are left. The parent of a pixel is the pixel itself or an earlier one of its region, and is only ever replaced by an
+earlier one.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _FAR = tl.constexpr(2**30)  # farther than any distance
 _EARLIER = sorted(range(13), key=lambda i: (sum(abs(part) for part in (i % 3 - 1, i // 3 % 3 - 1, i // 9 - 1)), i))
 _IN_PLANE = [i for i in _EARLIER if i >= 9]
 _ORDER3, _ORDER2 = (tl.constexpr(sum(i << 4 * k for k, i in enumerate(order))) for order in (_EARLIER, _IN_PLANE))
-# For each of them, a mask of 13 bits of those that are its own neighbours.
-_BESIDE = tl.constexpr(
+# For each of these 13, a mask of 13 bits of those that touch it.
+_TOUCHING = tl.constexpr(
     sum(
         1 << 13 * i + j
         for i in range(13)
@@ -57,11 +58,11 @@ def _dilate(mask: Tensor, radius: int) -> Tensor:
     """Return the pixel itself where the distance from a mask (N, *window) exceeds the radius, else -1."""
     window, pixels = mask.shape[1:], mask[0].numel()
     grid = (cdiv(mask.numel(), _PIXELS),)
-    values, last = mask, False
+    values, step = mask, pixels
     for axis, size in enumerate(window):
         last = axis == len(window) - 1 or radius == 0
         out = torch.empty(mask.shape, dtype=torch.int32, device=mask.device)
-        step = mask.stride(axis + 1)
+        step //= size
         sizes = mask.numel(), pixels, size, step, radius, min(radius, size - 1)
         _spread[grid](values, out, *sizes, MASK=axis == 0, LAST=last, BLOCK=_PIXELS, num_warps=4)
         values = out
@@ -87,7 +88,10 @@ def _spread(
     LAST: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Compute the distances of BLOCK pixels from those on their lines. Programs write different pixels."""
+    """Compute the distances of BLOCK pixels from the mask, given those of the pixels on their line along the axis.
+
+    Programs write different pixels, and read only what was there before the launch.
+    """
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     place = (i // step % size).to(tl.int32)
     least = tl.full((BLOCK,), _FAR, tl.int32)
@@ -113,8 +117,8 @@ def _unite(
 ):
     """Unite BLOCK pixels of one window with neighbours that come before them.
 
-    A neighbour that is beside one with which the pixel has been united is left out, because these two are united
-    anyway. To unite two pixels, a lane climbs from both to roots, and lowers the parent of the later root to the
+    Once a pixel is united with a neighbour, other neighbours that touch this one are skipped, because these two are
+    united anyway. To unite two pixels, a lane climbs from both to roots, and lowers the parent of the later root to the
     earlier one. If another lane has linked it meanwhile, the lane goes on with that link. Programs share nothing but
     `parent`, by volatile reads and atomic minima; what was connected stays connected, so relaxed order is enough.
     """
@@ -126,9 +130,9 @@ def _unite(
     there &= tl.load(parent + pixel, mask=there, other=-1, volatile=True) >= 0
     united = tl.zeros_like(pixel)
     for k in tl.static_range(13 if RANK == 3 else 4):
-        dz, dy, dx, bit, beside = _neighbour(k, RANK)
+        dz, dy, dx, bit, touching = _neighbour(k, RANK)
         active = there & (z + dz >= 0) & (y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width)
-        active &= (united & beside) == 0
+        active &= (united & touching) == 0
         v = pixel + (dz * height + dy) * width + dx
         active &= tl.load(parent + v, mask=active, other=-1, volatile=True) >= 0
         united |= tl.where(active, bit, 0)
@@ -146,11 +150,11 @@ def _unite(
 
 @triton.jit
 def _neighbour(k: tl.constexpr, RANK: tl.constexpr):
-    """Return the steps to a neighbour, its bit, and the mask of those that are beside it."""
+    """Return the steps to a neighbour, its bit, and the mask of the neighbours that touch it."""
     number: tl.constexpr = (_ORDER3 if RANK == 3 else _ORDER2) >> (4 * k) & 15
-    beside: tl.constexpr = (_BESIDE >> (13 * number)) & 0x1FFF
+    touching: tl.constexpr = (_TOUCHING >> (13 * number)) & 0x1FFF
     bit: tl.constexpr = 2**number
-    return number // 9 - 1, number // 3 % 3 - 1, number % 3 - 1, bit, beside
+    return number // 9 - 1, number // 3 % 3 - 1, number % 3 - 1, bit, touching
 
 
 @kernel(do_not_specialize=["pixels", "blocks"])

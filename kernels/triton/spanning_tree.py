@@ -27,10 +27,10 @@ def spanning_tree(cost: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     order : Tensor, shape (N, axes * P), int64
-        The edges by rank: in decreasing cost, and among equal ones the first by index first.
+        The edges by rank: in the order of decreasing costs, and equal ones in the order of their indices.
     links : Tensor, shape (N, P), int64
-        For each pixel parent * 2^32 + rank of the edge: where the component of which the pixel is the eldest is joined
-        to that of its parent. P * 2^32 for the eldest of all.
+        For each pixel, parent * 2^32 + rank of an edge: the edge joins the component whose eldest pixel it is to the
+        component of the parent. P * 2^32 for the eldest pixel of all.
     """
     n, axes, *window = cost.shape
     _, height, width = (*[1] * (3 - axes), *window)
@@ -61,7 +61,7 @@ def _order(
     AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Write the keys of BLOCK edges of one window, which rise where costs fall. Zeros of both signs have one key."""
+    """Write the keys of BLOCK edges of one window. The higher the cost, the lower the key; -0 has the key of 0."""
     window = (tl.program_id(0) // blocks).to(tl.int64)
     edge = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     _, _, there = _ends(edge, pixels, height, width, AXES)
@@ -76,7 +76,7 @@ def _order(
 
 @triton.jit
 def _ends(edge, pixels, height, width, AXES: tl.constexpr):
-    """Return the pixels that edges join, and whether there are such edges."""
+    """Return the two pixels of edges, and whether the edges exist: the last pixels of an axis have none along it."""
     axis, u = edge // pixels + (3 - AXES), edge % pixels
     area = height * width
     step = tl.where(axis == 2, 1, tl.where(axis == 1, width, area))
@@ -98,8 +98,9 @@ def _join(
 ):
     """Join the pixels of BLOCK edges of one window in its merge tree.
 
-    This is `tree.join`, with ranks for values, and for roots `tree.rank`, the random order of seniority. Programs share
-    nothing but `words`, by volatile reads and atomic swaps in relaxed order, because each word is true by itself.
+    This is `tree.join` with the ranks of edges for values, and `tree.rank` for a random order of seniority. Programs
+    share nothing but `words`, by volatile reads and atomic swaps. Relaxed order is enough, because each word is true by
+    itself.
     """
     window = (tl.program_id(0) // blocks).to(tl.int64)
     words += window * pixels
@@ -134,7 +135,7 @@ def _find_parents(
     blocks,
     BLOCK: tl.constexpr,
 ):
-    """Find the eldest pixels to whose components those of BLOCK pixels of one window are joined."""
+    """Find the parents of BLOCK pixels of one window: the eldest pixels of the components that theirs are joined to."""
     window = (tl.program_id(0) // blocks).to(tl.int64) * pixels
     u = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     there = u < pixels

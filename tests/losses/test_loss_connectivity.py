@@ -280,6 +280,15 @@ def test_bad_settings_are_named(arguments: dict[str, object], message: str) -> N
         ConnectivityLoss(**arguments)  # type: ignore[arg-type]
 
 
+def test_windows_too_large_for_32_bit_edge_numbers_raise() -> None:
+    region = torch.zeros(1, 1, 1, 1, dtype=torch.int32).expand(1, 895, 895, 895)
+    with (
+        gpuph.use_kernels("triton"),
+        pytest.raises(ValueError, match=r"less than 2\^31 / 3 pixels, got \(895, 895, 895\).*use_kernels\(\"cpu\"\)"),
+    ):
+        ops.maximin(torch.zeros(1, 1, 1, 1, 1).expand(1, 3, 895, 895, 895), region, same=True)
+
+
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="pred must have no NaN, but its window 3 has one"):
         pred = road(size=64)
