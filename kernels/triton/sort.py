@@ -1,8 +1,9 @@
-"""Sort: lists of pairs, whose lengths only the device knows; the longest pair first, then by birth and by death.
+"""Sort: put lists of pairs in order, the longest pair first, then by birth and by death.
 
-Runs of pairs are sorted, and then _WAYS runs at a time are merged to longer ones, until the longest list that there
-could be is one run. The work of each launch is proportional to the number of pairs. A pair's place in a merged run
-is the number of pairs before it, which a binary search finds in each of the other runs.
+Only the device knows how many pairs a list has. Runs of pairs are sorted, and then _WAYS runs at a time are merged into
+longer ones, until the longest list that there could be is one run. The work of each launch is proportional to the
+number of pairs. A pair's place in a merged run is the number of pairs before it, which a binary search finds in each of
+the other runs.
 """
 
 from __future__ import annotations

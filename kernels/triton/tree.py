@@ -11,8 +11,8 @@ extrema at every level, so a word stays true after it was read; see kernels/READ
 
 Where saddles rise along a path, the tree is a long chain, and climbing it link by link takes quadratic time. Hints are
 shortcuts, by which a climb takes a number of steps that grows like the square of the logarithm of the chain's length.
-A hint has 64 bits, (saddle, far elder, owner), and states that its owner and that elder are connected by links whose
-saddles are not later than this one. A link is only ever replaced by links that connect at least as much, so a hint
+A hint has 64 bits, (saddle, far elder, owner). It states that its owner and that elder are connected by links whose
+saddles are not later than the hint's. A link is only ever replaced by links that connect at least as much, so a hint
 stays true whatever happens to the links that it was made from. The extrema among each _SHARING successive pixels share
 one slot. A hint of 0 is no hint, because pixel 0 cannot be an extremum and own a saddle too.
 """
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from .counters import COUNTERS
 
-_LOW = tl.constexpr(15)  # bits of the elder in a word of 32 bits; the saddle has the other 17
+_ELDER_BITS = tl.constexpr(15)  # of a word of 32 bits; the saddle has the other 17
 _ELDER, _SADDLE = tl.constexpr(2**15 - 1), tl.constexpr(2**17 - 1)
 # Bits of a hint: the position of its owner among those that share the slot, and the elder; the saddle has the other 31.
 _LOG_SHARING, _LOG_ELDER = tl.constexpr(4), tl.constexpr(29)
@@ -79,7 +79,7 @@ def word_type(pixels: int, saddles: int) -> torch.dtype:
 def unpacked(word):
     """Return the saddle and the elder of words."""
     if word.dtype == tl.int32:
-        saddle, elder = (word >> _LOW) & _SADDLE, word & _ELDER
+        saddle, elder = (word >> _ELDER_BITS) & _SADDLE, word & _ELDER
     else:
         saddle, elder = (word >> 32).to(tl.int32), word.to(tl.int32)
     return saddle, elder
@@ -88,7 +88,7 @@ def unpacked(word):
 @triton.jit
 def packed(saddle, elder, dtype: tl.constexpr):
     """Return the words of links to an elder at a saddle."""
-    return saddle << _LOW | elder if dtype == tl.int32 else saddle.to(tl.int64) << 32 | elder.to(tl.int64)
+    return saddle << _ELDER_BITS | elder if dtype == tl.int32 else saddle.to(tl.int64) << 32 | elder.to(tl.int64)
 
 
 @triton.jit

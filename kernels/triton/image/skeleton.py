@@ -1,9 +1,9 @@
 """Skeleton: the separatrices of the gradient that last, as pixels; see `kernels/cpu/image/skeleton.py`.
 
 Each extremum but the essential one is paired with one critical edge, so its place in the list of extrema stands for
-this edge too. Cancelled edges that join minima form trees, in each of which one minimum lasts, the root. Those on the
-paths from the ends of lasting edges to the roots are in the skeleton. They are what remains where leaves are pruned, as
-long as there are any that are neither a root nor such an end.
+this edge too. The cancelled edges that join minima form trees, in each of which one minimum lasts, the root. Those on
+the paths from the ends of lasting edges to the roots are in the skeleton. To find them, leaves of the trees are pruned
+until every leaf is a root or such an end.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def _select(
     extrema,  # [N, H * W] int32
     tree,  # [N, H * W + 1] int32 or int64
     counters,  # [N, COUNTERS] int32
-    ends,  # [N, H * W] int64, written for cancelled edges that join minima, by place: both minima, the first high
-    joined,  # [N, H * W] int64, zeros before, changed: 2^32 + the place of each such edge at a minimum, added up
+    ends,  # [N, H * W] int64, written by place for cancelled edges that join minima: one minimum * 2^32 + the other
+    joined,  # [N, H * W] int64, zeros before, changed: for each minimum, the sum of 2^32 + place over such edges
     kept,  # [N, H * W] int32, zeros before, written by place: 1 for edges that last or join minima
     state,  # [N, H * W] int32, zeros before, changed at minima: see _CANCELLED and _END
     height,
@@ -67,8 +67,8 @@ def _select(
 ):
     """Find out which edges of every `programs`-th block of one window's extrema last, and link minima by the others.
 
-    Programs share the words of minima, to which they only add. Relaxed additions are enough, because no program reads
-    these words before the launch is over.
+    Programs share `joined` and `state`, where they only add numbers and set bits. Relaxed order is enough, because no
+    program reads these words before the launch is over.
     """
     window = (tl.program_id(0) // programs).to(tl.int64)
     pixels = height * width
@@ -112,7 +112,7 @@ def _sizes(counters):
 
 @triton.jit
 def _edge(i, n_minima, n, extrema, tree, pixels):
-    """Return extrema i, first the minima, their places in the list, their edges, and whether they have one."""
+    """Return extrema i, the minima first, with their places in the list, their edges, and whether they have one."""
     place = tl.where(i < n_minima, i, pixels - 1 - (i - n_minima))
     u = tl.load(extrema + place, mask=i < n, other=0)
     edge, elder = unpacked(tl.load(tree + u, mask=i < n, other=0))
@@ -144,11 +144,12 @@ def _prune(
 ):
     """Prune leaves, beginning with every `programs`-th block of one window's minima, until none is left.
 
-    The word of a minimum has the number of its edges, and the sum of their places; of the last one, this is the place.
-    So the lane that removes the last edge but one from a minimum knows the next edge, and goes on with it. A lane that
-    finds a leaf may meet another lane there, so that an edge is pruned by the lane that takes its mark. What remains
-    does not depend on the order. Programs share only words and marks, which are true by themselves, in atomic
-    operations of relaxed order.
+    The word of a minimum in `joined` adds up 2^32 + place over its edges. Its high half is 1 if and only if one edge is
+    left, whatever the sum of places carries over, and its low half is then the place of this edge. So the lane that
+    removes the last edge but one from a minimum knows the last edge, and goes on with it. Another lane may have found
+    the same leaf; the edge is pruned by the lane that takes its mark in `kept`. What remains does not depend on the
+    order. Programs share only these words and marks. Relaxed order is enough, because all changes of a word are in one
+    order, and what a lane reads besides was written before the launch.
     """
     window = (tl.program_id(0) // programs).to(tl.int64)
     pixels = height * width

@@ -1,8 +1,8 @@
 """Steepest gradient: the discrete Morse gradient of skeletons; see `kernels/cpu/image/steepest.py`.
 
 The cells of a lower star are matched along the directions of its edges in the order of their other ends, the lowest end
-first and equal ones by index. A cell has a word of its own here, because each pixel has another order: a bit for E, W,
-S or N, in the order of the planes of `gradient`, where its path goes on, or 0 where it ends.
+first and equal ones by index. This order differs from pixel to pixel, so each cell has a word of its own: the bit of
+the direction in which its path goes on, E, W, S or N in the order of the planes of `gradient`, or 0 where it ends.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _steepest_gradient(
 ):
     """Match the stars of BLOCK pixels of one window, and list what stays critical.
 
-    Programs share nothing but the counters, by which each reserves a range of every list; see `gradient`. A square is
-    in one star only.
+    Programs share nothing but the counters, by which each reserves a range of every list; see `gradient`. No two write
+    the same square, because a square is in one star only.
     """
     window = (tl.program_id(0) // blocks).to(tl.int64)
     pixels = height * width
@@ -112,7 +112,8 @@ def _steepest_gradient(
     place_n, place_w = 3 - n_w - n_e - n_s, 2 + n_w - w_e - w_s
     place_e, place_s = 1 + n_e + w_e - e_s, n_s + w_s + e_s
 
-    # The numbers of the edges' bits, in this order. Along each edge in turn, cells are matched with those a shift away.
+    # The bit numbers of the edges, 4 bits for each, in the order of their places. Along each edge in turn, cells are
+    # matched with those a shift away.
     order = 1 << 4 * place_n | 3 << 4 * place_w | 5 << 4 * place_e | 7 << 4 * place_s
     left, along_x, upwards = star, tl.zeros_like(star), tl.zeros_like(star)
     for turn in tl.static_range(4):
@@ -127,7 +128,7 @@ def _steepest_gradient(
 
     matched = star ^ left
     tl.store(descents + window * pixels + pixel, _word(matched, along_x, upwards, _VERTEX), mask=there)
-    # A square is led across the edge that it is matched with, against the direction of the matching.
+    # The path from a square crosses the edge that it is matched with, against the direction of the matching.
     ascents += window * ((height + 1) * (width + 1)) + row * (width + 1) + column
     upwards = ~upwards
     tl.store(ascents, _word(matched, along_x, upwards, _NW), mask=m_nw)
@@ -168,6 +169,6 @@ def _steepest_gradient(
 
 @triton.jit
 def _word(matched, along_x, upwards, cell: tl.constexpr):
-    """Return the word of a cell from masks of those that are matched, along x, and towards higher indices."""
-    place = tl.where((along_x & cell) != 0, 0, 16) + tl.where((upwards & cell) != 0, 0, 8)
-    return tl.where((matched & cell) != 0, 1 << place, 0)
+    """Return the word of a cell from masks of the cells that are matched, along x, and towards higher indices."""
+    bit = tl.where((along_x & cell) != 0, 0, 16) + tl.where((upwards & cell) != 0, 0, 8)
+    return tl.where((matched & cell) != 0, 1 << bit, 0)

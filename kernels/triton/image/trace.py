@@ -1,10 +1,10 @@
 """Trace: the extrema where the gradient leads from a critical edge.
 
 A path descends from vertex to vertex to a minimum, each time to the other end of the edge that the vertex is matched
-with, or ascends from square to square to a maximum, across the edge that the square is matched with. The planes of
-`descents` and `ascents` tell the direction, one bit a cell, or none where a path ends, so that `merge` follows both
-alike. Most paths are short, 15 steps or so on maps of roads; a path along a valley through the whole window takes
-one step per pixel.
+with, or ascends from square to square to a maximum, across the edge that the square is matched with. `descents` and
+`ascents` tell the direction of each cell by one bit, or by none where a path ends, so that `merge` follows both alike.
+Their words hold planes of bits, and those of a `Steepest` gradient one cell each. Most paths are short, 15 steps or so
+on maps of roads; a path along a valley through the whole window takes one step per pixel.
 """
 
 from __future__ import annotations

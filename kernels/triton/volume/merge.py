@@ -1,8 +1,8 @@
 """Merge: the elder rule over critical edges and minima, and over critical squares and maxima.
 
-The trees are those of images, but the two trees of a window take different cells: an edge that does
-not join two classes of minima closes a loop, and a square that does not join two classes of maxima ends one. A second
-launch marks the others.
+The trees are those of images, but the two trees of a window take different cells: an edge that does not join two
+classes of minima closes a loop, and a square that does not join two classes of maxima ends one. A second launch marks
+the others.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ _SLOTS_PER_VOXEL = 1  # of all tables of a window, one for each program
 _COLUMNS, _VOXELS_PER_COLUMN = 256, 4  # default capacity: the larger number; memory grows with the capacity beyond it
 _TILES = 512  # of a table at most, because each has a slot in registers
 _TILE = 64, 512  # slots of a tile, at least and at most
-_REGISTERS = registers(128), registers(80), registers(255)  # of boundaries, and with chains in registers and in memory
+_REGISTERS = registers(128), registers(80), registers(255)  # of the three launches, in order
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
@@ -160,7 +160,8 @@ def _reduce(
             pivot = _latest(edges, slots, key)
             busy = failed == 0
             while busy & (pivot >= 0) & (spills == 0):
-                # With an atomic, one thread reads for all. A chain of this launch is read after it was acquired.
+                # With an atomic, one thread reads for all. A chain of this launch begins at an odd word, and must be
+                # acquired before it is read.
                 word = tl.atomic_add(claims + pivot, 0, sem="relaxed")
                 if (word >= 0) & ((word >> 32 & 1) != 0):
                     word = tl.atomic_add(claims + pivot, 0, sem="acquire")
@@ -226,9 +227,9 @@ def _latest(edges, slots, key):
 
 @triton.jit
 def _add(edges, slots, key, p_words, n, values, TOP: tl.constexpr, LANES: tl.constexpr):
-    """Add n edges to a chain in registers: those that it does not have, and remove the others.
+    """Add n edges to a chain in registers modulo 2: those that it has already are removed.
 
-    Returns the chain, and whether there were no slots for some.
+    Returns the chain, and whether there was no room for some of them.
     """
     N: tl.constexpr = edges.shape[0]
     i, lane = tl.arange(0, N), tl.arange(0, LANES)

@@ -1,6 +1,6 @@
-"""Boundary: the critical edges in which the paths from a critical square end, modulo 2, and its pivot.
+"""Boundary: the critical edges in which the paths from a critical square end, modulo 2, and the latest one, the pivot.
 
-They are the boundary of the square in the Morse complex. Most squares are the eldest with their pivot, and finished.
+They are the boundary of the square in the Morse complex. Most squares are the eldest with their pivot, and so finished.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _claim(first, size, n, scratch, squares, claims, pool, volume, TOP: tl.const
     key = key_of(volume.value, u, there, TOP)
     _, _, _, _, _, _, critical = match(tl.load(volume.star + u, mask=there, other=0))
     slot = slot_of(u, direction, critical, there, volume)
-    # Another program may be claiming the edge meanwhile.
+    # Volatile, because another program may be claiming the edge meanwhile; but KILLER is never replaced.
     there &= tl.load(claims + slot, mask=there, other=KILLER, volatile=True) != KILLER
     # The counts of up to four columns in one word.
     one = tl.where(there, 1 << 8 * tag, 0)
@@ -164,7 +164,7 @@ def _pivot(m_edge, u, direction, key, slot):
 
 @triton.jit
 def _take(column, start, pivot, squares, claims, pool, volume, TOP: tl.constexpr):
-    """Claim an edge for a column with that chain, and list the column that does not get it or loses it.
+    """Claim an edge for a column with that chain, and list the column that fails to get it or has to give it up.
 
     Returns whether the pool is too small.
     """

@@ -1,12 +1,10 @@
-"""The chains of `reduce`: sets of edges modulo 2, grouped by owner, from which the latest owner is taken.
+"""The chains of `reduce`, sets of edges modulo 2: the pool, where finished chains are written, and the table.
 
-A slot holds an owner, its edges in the chain as a mask like those of stars, and its order key. A free slot has the
-owner -1, no edges, and a key below all others. The few slots of a block are in registers, and every operation acts on
-all of them at once: a maximum over the block finds the latest owner, or the slot where edges belong.
-
-A long chain is a table in memory, of as many tiles as the block has slots; a hash tells to which tile an owner belongs.
-The block then holds the latest owner of each tile or, where edges were removed, an upper bound on it. So a step
-costs a tile or two, however long the chain is.
+The table holds the chain at hand of `reduce_in_memory`, grouped by owner. A slot holds an owner, its edges in the chain
+as a mask like those of stars, and its order key. A free slot has the owner -1, no edges, and a key below all others.
+The table consists of tiles, and a hash tells to which tile an owner belongs. A block in registers has a slot for each
+tile: the latest owner there or, where edges were removed, an upper bound on it. So one tile is read and written to take
+the latest owner from a chain, or to add edges to it, however long the chain is.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ _LOW = tl.constexpr(0xFFFFFFFF)
 
 
 class Table(NamedTuple):
-    """Pointers to a chain of TABLE slots."""
+    """Pointers to the TABLE slots of the chain at hand."""
 
     owner: Any  # [TABLE] int32
     cells: Any  # [TABLE] int32
@@ -31,7 +29,7 @@ class Table(NamedTuple):
 class Pool(NamedTuple):
     """Memory of a window that is written once: chains from the front, and a list of columns from the back.
 
-    A place in the list has two words: a column, and the chain that it goes on with. See `list_column`.
+    An entry of the list has two words: a column, and the start of the chain that it goes on with; see `list_column`.
     """
 
     words: Any  # [room] int32
@@ -90,7 +88,7 @@ def toggle(owner, cells, key, table, v, key_v, edges, TABLE: tl.constexpr):
 
 @triton.jit
 def _toggled(owner, cells, key, v, key_v, edges):
-    """Toggle edges in a block."""
+    """Toggle edges of v in a tile, and return the tile, and whether it has no slot for v."""
     N: tl.constexpr = owner.shape[0]
     i = tl.arange(0, N)
     # The slot of v, or else a free one, or else -1.
@@ -131,7 +129,7 @@ def take_latest(owner, cells, key, table, TABLE: tl.constexpr):
 
 @triton.jit
 def _without(owner, cells, key, v):
-    """Return a block without the edges of v."""
+    """Return a tile without the edges of v."""
     at = owner == v
     no_key = no_key_of(key.dtype, key.shape[0])
     return tl.where(at, -1, owner), tl.where(at, 0, cells), tl.where(at, no_key, key)
@@ -193,7 +191,7 @@ def _reserve(pool, front, back):
 
 @triton.jit
 def listed(pool):
-    """Return how many columns are listed. Volatile: other programs are reserving words meanwhile, but no places."""
+    """Return how many columns are listed. Volatile, because other programs may be reserving words at the front."""
     return (tl.load(pool.used, volatile=True) >> 33).to(tl.int32)
 
 

@@ -70,9 +70,9 @@ def reduce_in_memory(
 ):
     """Reduce every `programs`-th of the columns that are listed for one window and not finished.
 
-    These are columns whose paths were not followed, -1 in the list, and columns with a chain, -2 minus its start. The
-    chain at hand is in a table of TABLE slots in BLOCK tiles, which no other program uses. Programs share claims, the
-    pool and the status, as in `_reduce`.
+    These are columns whose paths were not followed, which have -1 in the list, and columns with a chain, which have -2
+    minus its start. The chain at hand is in a table of TABLE slots in BLOCK tiles, which no other program uses.
+    Programs share claims, the pool and the status, as in `_reduce`.
     """
     program = tl.program_id(0).to(tl.int64)
     window = program // programs

@@ -4,9 +4,9 @@ A path goes from an edge to the square that the edge is matched with, and on to 
 ends at a critical edge, or at an edge that is matched with its vertex and leads nowhere. Two paths that have come to
 the same edge cancel, because they go on alike.
 
-Paths rarely meet, so that they are compared only where there are more of them than lanes. Then, only those go on whose
-edges are later than the average; the others wait for paths that have yet to reach them. Without this, the number of
-steps would grow exponentially with the length of the paths in some data.
+Paths rarely meet, so they are compared only where there are more of them than lanes. Then, only those go on whose edges
+are later than the average; the others wait for paths that may still reach them. Otherwise, in some data, the number of
+steps would grow exponentially with the length of the paths.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Scratch(NamedTuple):
 
     paths: Any  # [2, QUEUE] int32: the edges where the paths are in this turn, and in the next
     last: Any  # [256] int32: by hash, the last edge that was there, and the time
-    odd: Any  # [PATHS] int32: 1 for edges that an odd number of others are equal to, else 0
+    odd: Any  # [PATHS] int32: 1 for edges that are equal to an odd number of others, else 0
     ends: Any  # [PATHS] int32: critical edges
     tags: Any  # mask of the tags in words, 0 if there are none
     owners: Any  # mask of the owners in words that are shifted by 4
@@ -51,7 +51,7 @@ def walk(
 ):
     """Follow all paths from the squares of some columns to their ends, which are left in `scratch.ends`.
 
-    Returns the number of ends, the time, and whether there are more paths, ends or turns than there may be.
+    Returns the number of ends, the time, and whether there were more paths, ends or turns than are allowed.
     """
     lane = tl.arange(0, LANES)
     m_path = lane < size
@@ -106,9 +106,10 @@ def walk(
 
 @triton.jit
 def _go_on(v, p, q, star_v, tag, m_on, m_end, n, p_paths, p_ends, word, volume, TOP: tl.constexpr):
-    """Append the edges that follow to n paths: of the squares that edges (v, p) are matched with along q, the others.
+    """Append the edges that paths go on to, to a queue of n: the other edges of the squares that v spans with p and q.
 
-    Returns the number of paths, and of those that end, whose words are stored too.
+    An edge (v, p) is matched with its square along q. Returns the number of paths in the queue, and of those that end
+    here, whose words are stored too.
     """
     a, direction_a, m_a, b, direction_b, m_b = far_edges(v, p, q, m_on, volume, TOP)
     m_q = m_on & (unless_with_vertex(star_v, q) != 0)
