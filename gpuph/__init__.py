@@ -5,10 +5,10 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 
 from . import _checkout  # noqa: F401 -- before anything that imports the kernels
 from .debug import set_debug
-from .diagram import Diagram, SuperlevelDiagram
-from .diagrams import Diagrams
-from .distance import truncated_distance_map
-from .distances import bottleneck_distance, wasserstein_distance
+from .diagram import Diagram, Diagrams, SuperlevelDiagram
+from .diagram.distances import bottleneck_distance, wasserstein_distance
+from .diagram.vectors import betti_curve, landscape, persistence_image, total_persistence
+from .distance_map import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear, RandomQuadratic, RandomRadial
 from .losses import (
     BettiPriorLoss,
@@ -24,7 +24,6 @@ from .losses import (
 from .matching import Matching, match
 from .ops import use_kernels
 from .persistence import persistence
-from .vectorize import betti_curve, landscape, persistence_image, total_persistence
 
 __all__ = [
     "BettiPriorLoss",

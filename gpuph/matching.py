@@ -11,7 +11,7 @@ from torch import Tensor
 from gpuph.kernels import Matched, Points
 
 from . import checks, debug, ops
-from .diagram import Diagram, check_diagram, is_superlevel, sublevel
+from .diagram.diagram import Diagram, check_diagram, is_superlevel, sublevel
 
 UNMATCHED = ("half_squared", "distance")
 SOLVERS = ("auto", "augment", "auction")

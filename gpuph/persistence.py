@@ -13,8 +13,7 @@ from torch import Tensor
 from gpuph.kernels import Found, Query
 
 from . import arrays, checks, debug, hints, ops
-from .diagram import Diagram, SuperlevelDiagram
-from .diagrams import Diagrams
+from .diagram import Diagram, Diagrams, SuperlevelDiagram
 
 ArrayLike: TypeAlias = Any  # of any library; see `arrays.as_tensor`
 

@@ -17,12 +17,11 @@ LONGEST_FILE, MOST_PARAMETERS = 300, 7
 LAYERS = (
     ("gpuph.kernels",),
     ("gpuph.kernels.cpu", "gpuph.kernels.triton"),
-    ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.arrays", "gpuph.spacing", "gpuph.storage"),
+    ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.arrays", "gpuph.spacing"),
     ("gpuph.ops",),
     (
-        *("gpuph.persistence", "gpuph.matching", "gpuph.distances", "gpuph.vectorize"),
-        *("gpuph.diagram", "gpuph.diagrams", "gpuph.diagram_arguments"),
-        *("gpuph.height", "gpuph.fixed_height", "gpuph.random_height", "gpuph.distance", "gpuph.windows"),
+        *("gpuph.persistence", "gpuph.diagram", "gpuph.matching"),
+        *("gpuph.height", "gpuph.distance_map", "gpuph.windows"),
     ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
     ("gpuph",),

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import checks
-from . import spacing as sizes
-from .fixed_height import Linear, Quadratic, Radial, coordinates, linear, per_pixel, shown
+from .. import checks
+from .. import spacing as sizes
+from .fixed import Linear, Quadratic, Radial, coordinates, linear, per_pixel, shown
 
 
 class RandomHeight(ABC):

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from typing_extensions import NamedTuple, Self
 
-from . import checks, debug, storage
-from .diagram_arguments import device_or_dtype, list_of_points, window_index
+from .. import checks, debug
+from . import storage
+from .arguments import device_or_dtype, list_of_points, window_index
 
 A = TypeVar("A")
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import checks
+from .. import checks
 
 
 def window_index(index: object, windows: int) -> slice | Tensor:

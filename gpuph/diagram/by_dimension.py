@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from . import checks, debug, storage
+from .. import checks, debug
+from . import storage
+from .arguments import device_or_dtype, window_index
 from .diagram import Diagram, Parts, SuperlevelDiagram, from_arrays, to_arrays
-from .diagram_arguments import device_or_dtype, window_index
 
 
 class Diagrams(Mapping[int, Diagram]):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import checks
-from . import spacing as sizes
+from .. import checks
+from .. import spacing as sizes
 
 
 class Linear:

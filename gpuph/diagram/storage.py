@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import checks
+from .. import checks
 
 File: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]

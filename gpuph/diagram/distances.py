@@ -11,9 +11,9 @@ from torch.nn.functional import pad
 
 from gpuph.kernels import Points
 
-from . import checks, ops
+from .. import checks, ops
+from ..matching import check_numbers, check_pair, match_points, points_of
 from .diagram import Diagram
-from .matching import check_numbers, check_pair, match_points, points_of
 
 ORDERS = (1.0, 2.0)
 NORMS = (1.0, 2.0, math.inf)

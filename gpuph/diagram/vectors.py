@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from . import arrays, checks
+from .. import arrays, checks
 from .diagram import Diagram, check_diagram, is_superlevel, sublevel
 
 

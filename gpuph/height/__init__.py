@@ -7,8 +7,8 @@ Slopes are then per unit, as are those of `gpuph.truncated_distance_map` with th
 
 from __future__ import annotations
 
-from .fixed_height import Linear, Quadratic, Radial
-from .random_height import RandomHeight, RandomLinear, RandomQuadratic, RandomRadial
+from .fixed import Linear, Quadratic, Radial
+from .random import RandomHeight, RandomLinear, RandomQuadratic, RandomRadial
 
 Height = Linear | Radial | Quadratic | RandomHeight
 
