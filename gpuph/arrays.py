@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import checks, debug
+
+ArrayLike: TypeAlias = Any  # what `as_tensor` takes, of any library
 
 # The dtypes in which integers and booleans are computed. All their values are exact there, except for those of 64 bits.
 PROMOTED = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,9 +12,8 @@ from torch import Tensor
 from gpuph.kernels import Found, Query
 
 from . import arrays, checks, debug, hints, ops
+from .arrays import ArrayLike
 from .diagram import Diagram, Diagrams, SuperlevelDiagram
-
-ArrayLike: TypeAlias = Any  # of any library; see `arrays.as_tensor`
 
 
 def persistence(

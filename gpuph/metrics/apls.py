@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
-from torch import Tensor
 
 from .. import checks
 from .. import spacing as sizes
+from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .network import Network, networks
 from .road_graph import load, to_networkx
@@ -31,15 +31,15 @@ class APLS(NamedTuple):
 
 
 def apls(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
     spacing: float = 50.0,
     snap: float = 4.0,
     metres_per_pixel: float | Sequence[float] = 1.0,
     points: int | None = 500,
     seed: int = 0,
     *,
-    mask: Tensor | None = None,
+    mask: ArrayLike | None = None,
 ) -> APLS:
     """Compare the lengths of shortest paths in two graphs.
 
@@ -50,7 +50,7 @@ def apls(
 
     Parameters
     ----------
-    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+    pred, target : array_like, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     spacing : float
         The largest distance between neighbouring control points on an edge, in metres. They are evenly spaced.
@@ -63,7 +63,7 @@ def apls(
         The largest number of control points. If there are more, this number is drawn at random; None uses all.
     seed : int
         The seed of the random generator.
-    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+    mask : array_like, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
 
     Returns
@@ -144,7 +144,7 @@ class APLSTotals(NamedTuple):
 
 
 def measure(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: APLSSettings, mask: Tensor | None = None
+    pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, settings: APLSSettings, mask: ArrayLike | None = None
 ) -> APLSTotals:
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
@@ -160,7 +160,7 @@ def measure(
     return APLSTotals(*sums.tolist())
 
 
-def _in_metres(value: Tensor | nx.Graph, scale: tuple[float, ...]) -> Tensor | nx.Graph:
+def _in_metres(value: ArrayLike | nx.Graph, scale: tuple[float, ...]) -> ArrayLike | nx.Graph:
     """Return a graph whose positions are multiplied by the size of a pixel, or a mask as it is."""
     if not isinstance(value, nx.Graph):
         return value

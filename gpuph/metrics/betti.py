@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .. import checks
+from ..arrays import ArrayLike
 from ..persistence import check_windows, diagrams_of
 from ..spacing import Spacing, per_axis
 from ..spacing import checked as checked_spacing
@@ -18,8 +19,8 @@ from .inputs import as_drawn_masks
 
 
 def betti_error(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
     dim: int = 1,
     window: float = 64,
     patches: int | None = None,
@@ -28,7 +29,7 @@ def betti_error(
     construction: str = "T",
     generator: torch.Generator | None = None,
     *,
-    mask: Tensor | None = None,
+    mask: ArrayLike | None = None,
     spacing: float | Sequence[float] = 1.0,
 ) -> Tensor:
     """Compute the mean absolute difference of the Betti numbers of two masks in random windows.
@@ -38,7 +39,7 @@ def betti_error(
 
     Parameters
     ----------
-    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+    pred, target : array_like, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Masks: see `gpuph.metrics`. One of them may be a graph, which `draw_graph` draws on the grid of the other, with
         lines one pixel wide.
     dim : int
@@ -60,7 +61,7 @@ def betti_error(
         6-connected; "V" swaps object and background.
     generator : torch.Generator, optional
         The random generator that draws the windows, on the device of the masks.
-    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+    mask : array_like, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
     spacing : float or sequence of float, one per axis
         Size of a pixel: see `gpuph.metrics`.
@@ -136,11 +137,11 @@ class BettiSettings(NamedTuple):
 
 
 def measure(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
     settings: BettiSettings,
     generator: torch.Generator | None,
-    mask: Tensor | None = None,
+    mask: ArrayLike | None = None,
 ) -> Tensor:
     """Compute the metric with checked settings."""
     checks.generator(generator)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import networkx as nx
 import numpy as np
 from scipy.spatial import cKDTree
-from torch import Tensor
 
 from .. import checks
 from .. import spacing as sizes
+from ..arrays import ArrayLike
 from .fine_grid import resample
 from .inputs import as_graphs, as_masks
 from .network import Network, networks
@@ -30,11 +30,11 @@ class CCQ(NamedTuple):
 
 
 def ccq(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
     tolerance: float = 5.0,
     *,
-    mask: Tensor | None = None,
+    mask: ArrayLike | None = None,
     spacing: float | Sequence[float] = 1.0,
 ) -> CCQ:
     """Compare the skeletons of two masks, or two graphs, up to small displacements.
@@ -53,12 +53,12 @@ def ccq(
 
     Parameters
     ----------
-    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+    pred, target : array_like, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Masks or graphs: see `gpuph.metrics`.
     tolerance : float
         The largest distance between a piece and the other skeleton at which the piece is matched, in pixels or units of
         `spacing`.
-    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+    mask : array_like, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
     spacing : float or sequence of float, one per axis
         Size of a pixel: see `gpuph.metrics`.
@@ -127,7 +127,7 @@ class CCQTotals(NamedTuple):
 
 
 def measure(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: CCQSettings, mask: Tensor | None = None
+    pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, settings: CCQSettings, mask: ArrayLike | None = None
 ) -> CCQTotals:
     """Compute the sums over a pair of inputs."""
     tolerance = settings.tolerance

@@ -6,14 +6,16 @@ import networkx as nx
 import torch
 from torch import Tensor
 
+from .. import arrays
 from .. import spacing as sizes
+from ..arrays import ArrayLike
 from .clip_graph import clip_graph
 from .draw_graph import draw_graph
 from .masks import as_mask
 from .skeleton_graph import skeleton_graph
 
 
-def as_masks(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def as_masks(pred: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> tuple[Tensor, Tensor]:
     """Check a pair of masks, shape (*spatial) or (B, 1, *spatial), and return them with shape (B, *spatial).
 
     Outside of the region of interest `mask`, if there is one, both are False.
@@ -28,9 +30,9 @@ def as_masks(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> tuple[
 
 
 def as_graphs(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
-    mask: Tensor | None = None,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
+    mask: ArrayLike | None = None,
     spacing: sizes.Spacing = 1.0,
 ) -> list[tuple[nx.Graph, nx.Graph]]:
     """Check a pair of masks or graphs, and return a pair of graphs for each image. Masks are replaced by skeletons.
@@ -45,9 +47,9 @@ def as_graphs(
 
 
 def as_drawn_masks(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
-    mask: Tensor | None = None,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
+    mask: ArrayLike | None = None,
     spacing: sizes.Spacing = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Check a pair of masks, one of which may be a graph, and return them with shape (B, *spatial).
@@ -68,11 +70,12 @@ def as_drawn_masks(
     return as_masks(pred, target, mask)
 
 
-def _inside(images: Tensor, mask: Tensor | None) -> Tensor:
+def _inside(images: Tensor, mask: ArrayLike | None) -> Tensor:
     """Return masks (B, *spatial) that are False outside of a region, which is that of one image or of each."""
     if mask is None:
         return images
-    region = _as_region(mask)
+    mask = _as_region(mask)
+    region = _as_batch("mask", mask)
     if region.shape[1:] != images.shape[1:] or len(region) not in (1, len(images)):
         raise ValueError(
             f"mask must have the shape {tuple(images.shape[1:])} of one image, or {(len(images), 1, *images.shape[1:])}"
@@ -83,40 +86,42 @@ def _inside(images: Tensor, mask: Tensor | None) -> Tensor:
     return images & region
 
 
-def _as_graph(name: str, value: Tensor | nx.Graph, mask: Tensor | None, spacing: sizes.Spacing) -> nx.Graph:
+def _as_graph(name: str, value: ArrayLike | nx.Graph, mask: ArrayLike | None, spacing: sizes.Spacing) -> nx.Graph:
     """Return what lies inside of a region, as a graph in units of `spacing`."""
     if not isinstance(value, nx.Graph):
         return skeleton_graph(_inside(_as_image(name, value)[None], mask)[0], spacing=spacing)
     if mask is None:
         return value
-    regions = _as_region(mask)
+    regions = _as_batch("mask", _as_region(mask))
     if len(regions) != 1:
         raise ValueError(f"mask must hold one mask if an input is a graph, got {len(regions)}")
     region = regions[0].cpu().numpy()
     return clip_graph(value, region, sizes.per_axis(spacing, region.ndim))
 
 
-def _as_region(mask: Tensor) -> Tensor:
-    """Check a region of interest and return it with shape (B, *spatial). Unlike other masks, it must hold booleans."""
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise TypeError(f"mask must be a bool tensor, True on the pixels that count, got {got}")
-    return _as_batch("mask", mask)
+def _as_region(mask: ArrayLike) -> Tensor:
+    """Return a region of interest as a tensor. Unlike `pred` and `target`, it must hold booleans."""
+    found = arrays.as_tensor("mask", mask)
+    if found.dtype != torch.bool:
+        raise TypeError(
+            f"mask must hold booleans, True on the pixels that count, got {found.dtype}; mask != 0 makes them"
+        )
+    return found
 
 
-def _as_batch(name: str, mask: Tensor) -> Tensor:
-    mask = as_mask(name, mask)
-    batched = mask.dim() in (4, 5) and mask.shape[1] == 1
-    spatial = mask.shape[2:] if batched else mask.shape
+def _as_batch(name: str, mask: ArrayLike) -> Tensor:
+    found = as_mask(name, mask)
+    batched = found.dim() in (4, 5) and found.shape[1] == 1
+    spatial = found.shape[2:] if batched else found.shape
     if len(spatial) not in (2, 3) or 0 in spatial:
         raise ValueError(
             f"{name} must have the shape (H, W), (D, H, W), (B, 1, H, W) or (B, 1, D, H, W) "
-            f"with sides of at least 1, got {tuple(mask.shape)}"
+            f"with sides of at least 1, got {tuple(found.shape)}"
         )
-    return mask.reshape(-1, *spatial)
+    return found.reshape(-1, *spatial)
 
 
-def _as_image(name: str, mask: Tensor) -> Tensor:
+def _as_image(name: str, mask: ArrayLike) -> Tensor:
     masks = _as_batch(name, mask)
     if len(masks) != 1:
         raise ValueError(f"{name} must hold one mask if the other input is a graph, got {len(masks)}")

@@ -9,10 +9,10 @@ import networkx as nx
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
-from torch import Tensor
 
 from .. import checks
 from .. import spacing as sizes
+from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .junction_clusters import Cluster, predicted_clusters, true_clusters
 from .network import Network, Places, networks
@@ -32,12 +32,12 @@ class JunctionScore(NamedTuple):
 
 
 def junction_score(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
     radius: float = 25.0,
     merge: float = 5.0,
     *,
-    mask: Tensor | None = None,
+    mask: ArrayLike | None = None,
     spacing: float | Sequence[float] = 1.0,
 ) -> JunctionScore:
     """Match junctions, and the edges that leave them.
@@ -68,7 +68,7 @@ def junction_score(
 
     Parameters
     ----------
-    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+    pred, target : array_like, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     radius : float
         The largest distance between paired junctions, and the distance along an edge at which its direction is taken,
@@ -76,7 +76,7 @@ def junction_score(
     merge : float
         The distance from the centre of a junction within which other nodes belong to it, in pixels or units of
         `spacing`. The skeleton of a skewed crossing, for example, has two nodes.
-    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+    mask : array_like, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
     spacing : float or sequence of float, one per axis
         Size of a pixel: see `gpuph.metrics`.
@@ -158,7 +158,7 @@ class JunctionTotals(NamedTuple):
 
 
 def measure(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: JunctionSettings, mask: Tensor | None = None
+    pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, settings: JunctionSettings, mask: ArrayLike | None = None
 ) -> JunctionTotals:
     """Compute the sums over a pair of inputs."""
     sums = np.zeros(len(JunctionTotals._fields))

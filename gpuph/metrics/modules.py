@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from .. import checks
+from ..arrays import ArrayLike, as_tensor
 from .apls import APLSSettings, APLSTotals
 from .apls import measure as measure_apls
 from .betti import BettiSettings
@@ -62,7 +63,7 @@ class _TotalsMetric(Metric):
         self._measure, self._record = measure, record
         self.add_state("totals", torch.zeros(len(record._fields), dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None) -> None:
+    def update(self, pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, mask: ArrayLike | None = None) -> None:
         """Add a pair of inputs, as the function of this metric takes them, perhaps with a region of interest."""
         totals = self._measure(pred, target, mask=mask)
         self.totals += torch.tensor(totals, dtype=torch.float64, device=self.totals.device)
@@ -197,14 +198,15 @@ class BettiErrorMetric(Metric):
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, pred: Tensor | nx.Graph, target: Tensor | nx.Graph, mask: Tensor | None = None) -> None:
+    def update(self, pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, mask: ArrayLike | None = None) -> None:
         """Add a pair of inputs, as `betti_error` takes them. No data leaves the device if masks and metric share it."""
-        one = target if isinstance(pred, nx.Graph) else pred
-        generator = None
-        images = 1
-        if isinstance(one, Tensor):
-            generator = torch.Generator(one.device).manual_seed(self._seed)
-            images = len(one) if one.dim() in (4, 5) else 1
+        generator, images = None, 1
+        for name, one in (("pred", pred), ("target", target)):
+            if not isinstance(one, nx.Graph):
+                found = as_tensor(name, one)
+                generator = torch.Generator(found.device).manual_seed(self._seed)
+                images = len(found) if found.dim() in (4, 5) else 1
+                break
         error = measure_betti(pred, target, self._settings, generator, mask)
         self.total += error.to(self.total.device) * images
         self.images += images

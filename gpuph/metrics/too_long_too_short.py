@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
-from torch import Tensor
 
 from .. import checks
 from .. import spacing as sizes
+from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .network import Network, networks
 
@@ -29,14 +29,14 @@ class TooLongTooShort(NamedTuple):
 
 
 def too_long_too_short(
-    pred: Tensor | nx.Graph,
-    target: Tensor | nx.Graph,
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
     radius: float = 25.0,
     tolerance: float = 0.05,
     paths: int = 1000,
     seed: int = 0,
     *,
-    mask: Tensor | None = None,
+    mask: ArrayLike | None = None,
     spacing: float | Sequence[float] = 1.0,
 ) -> TooLongTooShort:
     """Compare the lengths of random shortest paths in the truth with those in the prediction.
@@ -46,7 +46,7 @@ def too_long_too_short(
 
     Parameters
     ----------
-    pred, target : Tensor, bool, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
+    pred, target : array_like, shape (*spatial) or (B, 1, *spatial); or networkx.Graph
         Graphs, or masks, which are compared by their skeletons: see `gpuph.metrics`.
     radius : float
         The largest distance at which an end point is matched with the prediction, in pixels or units of `spacing`.
@@ -56,7 +56,7 @@ def too_long_too_short(
         The number of paths to draw in each image.
     seed : int
         The seed of the random generator.
-    mask : Tensor, bool, shape (*spatial) or (B, 1, *spatial), optional
+    mask : array_like, bool, shape (*spatial) or (B, 1, *spatial), optional
         The region of interest: see `gpuph.metrics`.
     spacing : float or sequence of float, one per axis
         Size of a pixel: see `gpuph.metrics`.
@@ -134,7 +134,7 @@ class PathTotals(NamedTuple):
 
 
 def measure(
-    pred: Tensor | nx.Graph, target: Tensor | nx.Graph, settings: PathSettings, mask: Tensor | None = None
+    pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, settings: PathSettings, mask: ArrayLike | None = None
 ) -> PathTotals:
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)

@@ -208,12 +208,37 @@ def test_classes_take_a_region() -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
+def test_region_may_be_an_array_of_booleans(name: str) -> None:
+    pred, target, mask = roads(SHAPES[0], 0), roads(SHAPES[0], 1), region(SHAPES[0])
+    assert METRICS[name](pred, target, mask=mask.numpy()) == METRICS[name](pred, target, mask=mask)
+    if name != "betti_error":
+        one = mask[0, 0]
+        assert METRICS[name](grid(), grid(), mask=one.tolist()) == METRICS[name](grid(), grid(), mask=one)
+
+
+@pytest.mark.parametrize("as_other", [torch.Tensor.numpy, torch.Tensor.tolist], ids=["array", "list"])
+def test_betti_class_counts_and_seeds_arrays_as_it_does_tensors(as_other: Callable[[torch.Tensor], object]) -> None:
+    try:
+        from gpuph.metrics.modules import BettiErrorMetric
+    except ImportError as error:
+        pytest.skip(str(error))
+    of_tensors, of_arrays = BettiErrorMetric(window=12, trials=2), BettiErrorMetric(window=12, trials=2)
+    pred, target = roads(SHAPES[0], 0), roads(SHAPES[0], 1)  # two images each
+    for of, to in ((of_tensors, torch.clone), (of_arrays, as_other)):
+        of.update(to(pred), to(target))
+        of.update(to(pred[0, 0]), to(pred[0, 0]))
+    assert of_arrays.images == 3
+    assert of_tensors.compute() > 0
+    assert torch.equal(of_arrays.compute(), of_tensors.compute())
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_region_that_does_not_fit_is_named(name: str) -> None:
     shape = SHAPES[0]
     pred, target, mask = roads(shape, 0), roads(shape, 1), region(shape)
-    with pytest.raises(TypeError, match=r"mask must be a bool tensor, .* got torch\.float32"):
+    with pytest.raises(TypeError, match=r"mask must hold booleans, .* got torch\.float32"):
         METRICS[name](pred, target, mask=mask.float())
-    with pytest.raises(TypeError, match=r"mask must be a bool tensor, .* got torch\.uint8"):
+    with pytest.raises(TypeError, match=r"mask must hold booleans, .* got torch\.uint8"):
         METRICS[name](pred, target, mask=mask.byte())
     with pytest.raises(ValueError, match=r"mask must have the shape \(40, 48\) of one image, or \(2, 1, 40, 48\) of"):
         METRICS[name](pred, target, mask=mask[..., 1:])
