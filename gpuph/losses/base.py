@@ -89,9 +89,9 @@ class WindowLoss(torch.nn.Module, ABC):
     With `graphed`, the CPU's part of a call is a few launches, whatever the loss launches itself; values and gradients
     are the same. The second call with maps of a kind captures a graph, which then keeps the memory of a call. A loss
     has up to 8 graphs; maps of one kind need as many as there are losses whose backward pass is still to come.
-    Everything else is computed as without `graphed`: maps of further kinds, on the CPU or of a subclass of Tensor, a
-    target that requires a gradient, calls in autocast, `torch.compile`, a checkpoint, another capture, anomaly
-    detection or debug mode, heights drawn by a `generator`, and volumes in `MorseSkeletonLoss`, whose skeletons are
+    The following are computed without a graph: maps of further kinds; maps on the CPU, or of a subclass of Tensor; a
+    target that requires a gradient; calls inside autocast, `torch.compile`, a checkpoint, another capture, anomaly
+    detection or debug mode; heights drawn by a `generator`; and volumes in `MorseSkeletonLoss`, whose skeletons are
     computed on the CPU. With a graph, every loss is differentiable once. Copies of the module have no graphs. Height
     functions, and settings of a subclass that are not in `settings`, must not change after a call.
 

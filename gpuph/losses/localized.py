@@ -75,7 +75,7 @@ class LocalizedPHLoss(WindowLoss):
     -----
     The loss is in squared filtration values. The gradient treats the matching as constant and does not flow into g.
     Distances are in pixels, or in the units of the `spacing` of `gpuph.truncated_distance_map`; slopes of g are then in
-    these units per pixel.
+    these units per pixel, or per unit if the height function has the same `spacing`.
 
     References
     ----------
@@ -171,7 +171,7 @@ class LocalizedPHLoss(WindowLoss):
     def _is_capturable(self, pred: Tensor) -> bool:
         """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only."""
         draws = self.training and isinstance(self.height, RandomHeight)
-        return super()._is_capturable() and not (draws and self.generator is not None)
+        return super()._is_capturable(pred) and not (draws and self.generator is not None)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """Return the heights of n windows, or one height for all, in the form that `ops.framed_persistence` takes."""
