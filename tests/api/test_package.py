@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
+
+import pytest
+
+import gpuph
+import gpuph.metrics
 
 LIGHT = """
 import sys, time, torch
@@ -28,6 +35,20 @@ def test_import_is_light() -> None:
 
 
 def test_public_names_have_docstrings() -> None:
-    import gpuph
-
     assert all(getattr(gpuph, name).__doc__ for name in gpuph.__all__)
+
+
+SETTINGS = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (gpuph, gpuph.metrics)
+    for name in module.__all__
+    if "\n    Parameters\n    ---" in (getattr(module, name).__doc__ or "")
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_docstrings_name_every_parameter_and_no_other(name: str) -> None:
+    (section,) = re.findall(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n--|\Z)", inspect.getdoc(SETTINGS[name]) or "", re.DOTALL)
+    headings = [line.partition(" : ")[0] for line in section.splitlines() if not line.startswith(" ")]
+    documented = {name for heading in headings for name in heading.split(", ")}
+    assert documented - {""} == set(inspect.signature(SETTINGS[name]).parameters)
