@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -35,11 +35,11 @@ class Parts(NamedTuple, Generic[A]):
 class Diagram:
     """The points of one dimension for N windows, padded to K columns.
 
-    A Diagram is a sequence of N diagrams of one window: `diagram[i]` is that of window i, with N = 1, and
+    A Diagram is a sequence of N windows: `diagram[i]` is the Diagram of window i, with N = 1, and
     `diagram.to_list()[i]` has its points. `diagram[index]` also selects windows by a slice, a mask of shape (N,) or
-    window numbers of shape (M,), given as tensor, array or list.
+    window numbers of shape (M,), given as a tensor, an array or a list.
 
-    PyTorch's DataLoader joins diagrams to a batch, pins them and moves them; `torch.save` and `torch.load` take them.
+    PyTorch's DataLoader joins diagrams into a batch and pins them; `torch.save` and `torch.load` take them.
 
     Attributes
     ----------
@@ -176,7 +176,7 @@ class Diagram:
     def to_gudhi(self) -> list[NDArray[np.float64]]:
         """Return an array of shape (n_i, 2) for each window, as GUDHI's distances and representations take them.
 
-        Superlevel diagrams keep their births above their deaths: GUDHI takes their negatives.
+        The arrays of a SuperlevelDiagram have births above deaths; negate them for GUDHI, which expects the opposite.
         """
         return [storage.as_array(window).astype(np.float64) for window in self.to_list()]
 
@@ -274,7 +274,8 @@ def check_diagram(name: str, diagram: object) -> None:
     Pixels are not checked, as a matching does not depend on them; neither are the values of counts.
     """
     if not isinstance(diagram, Diagram):
-        raise TypeError(f"{name} must be a gpuph.Diagram, got {type(diagram).__name__}")
+        hint = "; take one dimension, such as diagrams[1]" if isinstance(diagram, Mapping) else ""
+        raise TypeError(f"{name} must be a gpuph.Diagram, got {type(diagram).__name__}{hint}")
     birth, death, count = diagram.birth, diagram.death, diagram.count
     shape, device = birth.shape, birth.device
     if birth.dtype not in checks.FLOATS or death.dtype != birth.dtype:

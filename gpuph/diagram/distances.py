@@ -22,7 +22,7 @@ NORMS = (1.0, 2.0, math.inf)
 def wasserstein_distance(
     a: Diagram, b: Diagram, *, order: float = 2.0, internal_p: float = 2.0, all_pairs: bool = False
 ) -> Tensor:
-    """Compute the Wasserstein distance in every window of a batch.
+    """Compute the Wasserstein distance of two diagrams, in every window of a batch.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def wasserstein_distance(
     Returns
     -------
     Tensor, shape (N,), or (N, M) for all pairs
-        Distances, in filtration values, even where their powers overflow or underflow the dtype; inf where the diagrams
-        have different numbers of essential classes of some kind. Differentiable; the gradient treats the assignment as
+        Distances, in filtration values, also where their powers leave the range of the dtype; inf where the diagrams
+        have different numbers of essential classes of some kind. Differentiable: the gradient treats the assignment as
         constant, and is 0 where the distance is 0 or inf.
 
     Raises
@@ -50,9 +50,9 @@ def wasserstein_distance(
 
     Notes
     -----
-    With order 2 and norm 2, the distance is the root of the cost of `match(a, b)` and computed by the same kernels.
-    Other ones are assigned on the CPU by scipy, exactly up to rounding, in memory proportional to K L; tensors of other
-    devices are copied there, which waits for the device. They are differentiated on the device.
+    With order 2 and norm 2, the distance is the root of the cost of `match(a, b)`, and is computed by the same kernels.
+    Otherwise, scipy finds the assignment on the CPU, exactly up to rounding, in memory proportional to K L. Tensors of
+    other devices are copied there, which waits for the device; values and gradients are computed on the device.
 
     Examples
     --------
@@ -77,10 +77,10 @@ def wasserstein_distance(
 
 
 def bottleneck_distance(a: Diagram, b: Diagram, *, all_pairs: bool = False) -> Tensor:
-    """Compute the bottleneck distance in every window of a batch, exactly.
+    """Compute the bottleneck distance of two diagrams, in every window of a batch, exactly.
 
-    It is the length of the longest pair in the matching whose longest pair is as short as possible, where points may be
-    matched with the diagonal, and lengths are in the maximum norm.
+    Among all matchings, in which points may be matched with the diagonal, take the one whose longest pair is shortest.
+    The distance is the length of that pair, in the maximum norm.
 
     Parameters
     ----------

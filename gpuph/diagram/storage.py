@@ -42,13 +42,18 @@ def read(file: File, make: Callable[[Arrays], T]) -> T:
         If the file is not an archive, or `make` raises.
     """
     source = file if hasattr(file, "read") else _path(file)
+    expected = f"file must be one that `save` wrote, got {checks.shown(file)}"
     try:
         with np.load(source, allow_pickle=False) as archive:
-            return make({name: archive[name] for name in archive.files})
+            arrays = {name: archive[name] for name in archive.files}
     except OSError:
         raise
-    except Exception as error:  # a file of another kind can make NumPy raise almost anything
-        raise ValueError(f"file must be one that `save` wrote, got {checks.shown(file)}: {error}") from error
+    except Exception as error:  # a file of another kind can make NumPy raise almost anything, with useless advice
+        raise ValueError(expected) from error
+    try:
+        return make(arrays)
+    except Exception as error:  # what is missing or wrong can be any array
+        raise ValueError(f"{expected}: {error}") from error
 
 
 def _path(file: object) -> str | os.PathLike[str]:

@@ -47,7 +47,7 @@ def total_persistence(diagram: Diagram, *, order: float = 1.0) -> Tensor:
 
 
 def betti_curve(diagram: Diagram, grid: Tensor | Sequence[float], *, width: float = 0.0) -> Tensor:
-    """Count the bars that are alive at each value of a grid.
+    """Count the bars that are alive at each value of a grid: the Betti numbers.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def betti_curve(diagram: Diagram, grid: Tensor | Sequence[float], *, width: floa
     grid : array_like, shape (T,)
         Filtration values.
     width : float, 0 or more
-        0 for exact numbers, whose gradient is 0 almost everywhere. Otherwise each step at a birth or a death becomes a
-        logistic function of this width, in filtration values, which gives a gradient.
+        0 for exact numbers, without a gradient. Otherwise each step at a birth or a death becomes a logistic function
+        of this width, in filtration values, which has a gradient.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def persistence_image(
     birth_range, persistence_range : (float, float)
         The first and the last value on each axis of the image, in filtration values.
     resolution : int or (int, int)
-        Columns, along the births, and rows, along the persistences.
+        Number of columns, along the births, and of rows, along the persistences; one number for both.
     bandwidth : float, above 0
         Standard deviation of the Gaussians, in filtration values.
     weight : callable, optional
@@ -208,9 +208,12 @@ def _grid(grid: object, diagram: Diagram) -> Tensor:
 
 def _axis(name: str, limits: object, steps: int, diagram: Diagram) -> Tensor:
     """Return evenly spaced values from the first to the last of a range."""
+    expected = f"{name} must be two numbers, the first and the last value of the axis, got {checks.shown(limits)}"
+    if not checks._is_ordered(limits):
+        raise TypeError(expected)
     found = checks.numbers(name, limits)
     if len(found) != 2:
-        raise ValueError(f"{name} must be two numbers, got {checks.shown(limits)}")
+        raise ValueError(expected)
     return torch.linspace(*found, steps, dtype=diagram.birth.dtype, device=diagram.birth.device)
 
 

@@ -296,6 +296,11 @@ ONE = batch([np.array([[0.0, 1.0]])])
     [
         (lambda: match(torch.zeros(1, 2), ONE), TypeError, "a must be a gpuph.Diagram, got Tensor"),
         (lambda: match(ONE, None), TypeError, "b must be a gpuph.Diagram, got NoneType"),
+        (
+            lambda: match(gpuph.persistence(torch.zeros(1, 2, 2)), ONE),
+            TypeError,
+            r"a must be a gpuph.Diagram, got Diagrams; take one dimension, such as diagrams\[1\]",
+        ),
         (lambda: match(ONE, batch([])), TypeError, "b must have a's dtype torch.float64, got torch.float32"),
         (lambda: match(ONE, batch([np.zeros((1, 2))] * 3)), ValueError, "b must have as many windows as a, 1, got 3"),
         (lambda: match(ONE, ONE, unmatched="none"), ValueError, "unmatched must be one of .* got 'none'"),

@@ -67,6 +67,14 @@ KINDS: dict[str, str] = {
     },
     "truncated_distance_map.mask": "mask",
     "mask": "region or None",
+    **{
+        f"{name}.mask": "region of a metric or None"
+        for name in ("apls", "ccq", "betti_error", "junction_score", "too_long_too_short")
+    },
+    **{
+        f"{name}Metric.update.mask": "region of a metric or None"
+        for name in ("APLS", "CCQ", "BettiError", "JunctionScore", "TooLongTooShort")
+    },
     **{f"{name}.{which}": "mask or graph" for which in ("pred", "target") for name in ("apls", "ccq", "betti_error")},
     **{
         f"{name}.{which}": "mask or graph"

@@ -104,6 +104,7 @@ RIGHT: dict[str, list[Any]] = {
     "mask": [ROAD],
     "mask or graph": [ROAD, ROAD.int(), 255 * ROAD.byte(), MAP, 0.7 * MAP.half(), ROAD.numpy(), ROAD.tolist()],
     "region or None": [None, ROAD, ROAD[0, 0]],
+    "region of a metric or None": [None, ROAD, ROAD[0, 0], ROAD.numpy()],
     "graph": [LINE, nx.MultiGraph(LINE)],
     "image": [ROAD[0, 0], ROAD[0, 0].numpy()],
     "shape": [(12, 12), [12, 12], torch.Size((12, 12)), (np.int64(12), 0)],
@@ -237,6 +238,7 @@ WRONG: dict[str, list[Any]] = {
     ],
     "label": [HUGE, -HUGE, *NOT_WHOLE, *NOT_NUMBERS],
     "region": WRONG_REGIONS,
+    "region of a metric": [x for x in WRONG_REGIONS if not isinstance(x, np.ndarray)] + [ROAD.numpy()[..., :5]],
     "mask": [*WRONG_MASKS, ROAD[0], ROAD[0, 0], ROAD.expand(1, 2, 12, 12), ROAD[None, None]],
     "mask or graph": [
         *(None, 1, "mask", True, [[True]], Nothing(), 2 * MAP, -MAP, MAP * math.nan, MAP.to_sparse()),
