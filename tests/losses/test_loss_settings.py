@@ -154,8 +154,8 @@ def test_loss_of_several_draws_is_their_mean(name: str, draws: int, per_window: 
 def test_draws_of_volumes_in_one_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = inputs_of("DistancePHLoss", (2, 1, 9, 8, 11))
     calls = []
-    engine = gpuph.ops.framed_persistence
-    monkeypatch.setattr(gpuph.ops, "framed_persistence", lambda *args: calls.append(args) or engine(*args))
+    engine = gpuph.ops.window_costs
+    monkeypatch.setattr(gpuph.ops, "window_costs", lambda *args: calls.append(args) or engine(*args))
     loss = called(LocalizedPHLoss(window=8, height=RANDOM[name](draws=6), reduction="none"), maps)
     assert len(calls) == 1 and loss.shape == (2, 4) and loss.isfinite().all()
     assert gradient(loss, maps[0]).any()
