@@ -57,8 +57,8 @@ def as_floats(name: str, x: object) -> Tensor:
     """Return an array as a floating-point tensor with exactly the same values.
 
     Floats keep their dtype. Booleans and integers of up to 16 bits become float32, all other integers float64; see
-    `PROMOTED`. On the CPU, integers of 64 bits beyond 2^53 raise. On other devices they become NaN, unless `set_debug`
-    is on.
+    `PROMOTED`. On the CPU, integers of 64 bits beyond 2^53 raise. On other devices they become NaN, or raise if
+    `set_debug` is on.
 
     Raises
     ------

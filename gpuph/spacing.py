@@ -10,7 +10,7 @@ Spacing = float | tuple[float, ...]
 
 
 def checked(value: float | Sequence[float], name: str = "spacing") -> Spacing:
-    """Return one size for all axes, or one for each of a number of axes that is not known yet; raise for others."""
+    """Return one size for all axes, or one per axis, whose number is not known yet; raise unless they are positive."""
     if not checks._is_ordered(value):
         return checks.number(name, value, positive=True)
     found = checks.numbers(name, value)

@@ -86,7 +86,7 @@ class Diagrams(Mapping[int, Diagram]):
 
     @classmethod
     def load(cls, file: storage.File) -> Diagrams:
-        """Read diagrams that `save` wrote, as tensors of the CPU; raise ValueError if the file is another."""
+        """Read diagrams that `save` wrote, as tensors of the CPU; raise ValueError for any other file."""
         return storage.read(file, _from_arrays)
 
     def save(self, file: storage.File) -> None:

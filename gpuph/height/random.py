@@ -18,9 +18,9 @@ from .fixed import Linear, Quadratic, Radial, coordinates, linear, per_pixel, sh
 class RandomHeight(ABC):
     """A height that is drawn anew in each call, and is fixed where calls must be comparable.
 
-    The law of each is symmetric: a height and its negative are equally likely. The mean of a loss over both, which are
-    antithetic, therefore has no bias, and its gradient usually varies less than that over two independent draws: what
-    one of the two hides is likely to be seen in the other.
+    A height and its negative are equally likely, so the mean of a loss over both has no bias. Its gradient usually
+    varies less than that of the mean over two independent draws, because an error that one height hides is likely to
+    show with its negative. Statisticians call such draws antithetic.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class RandomHeight(ABC):
 
     @abstractmethod
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return g on n windows, `draws` times: shape (draws * n, *window), or (1, *window) for one draw for all."""
+        """Return `draws` heights for each of n windows, shape (draws * n, *window); or (1, *window) if shared."""
 
     @abstractmethod
     def fixed(self, axes: int) -> Linear | Radial | Quadratic:
@@ -89,7 +89,7 @@ class RandomHeight(ABC):
 class RandomLinear(RandomHeight):
     """The height g(p) = w . p with a random direction.
 
-    This is the paper's best choice: an error that one direction hides is seen in another.
+    This is the paper's choice: an error that one direction hides shows in another.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ class RandomLinear(RandomHeight):
         it is random too. Over a window of 64 pixels, 0.2 adds about as much as a usual truncation. From 1 on, the
         height hides all loops of a distance map, whose own slope is at most 1.
     per_window : bool
-        Whether each window has its own direction (the default), or all windows of a call share one. With one call a
-        training step, False is one draw a step.
+        Whether each window has its own direction (the default), or all windows of a call share one. With one
+        call per training step, False means one draw per step.
     draws : int
         How many directions a window has: 1, or an even number, of which half are opposite to the others. Losses are
         means over them, in one batched call that takes `draws` times as long.
@@ -118,12 +118,12 @@ class RandomLinear(RandomHeight):
         super().__init__(slope, per_window, draws, spacing)
 
     def slopes(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return w of n windows per pixel, `draws` times: shape (draws * n, axes), or (1, axes) for one for all."""
+        """Return w per pixel, `draws` times for each of n windows: shape (draws * n, axes), or (1, axes) if shared."""
         w = _directions(self, n, window, like, generator)
         return per_pixel(self._with_negatives(w, n), self.spacing)
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return g on n windows, `draws` times: shape (draws * n, *window), or (1, *window) for one draw for all."""
+        """Return `draws` heights for each of n windows, shape (draws * n, *window); or (1, *window) if shared."""
         return linear(self.slopes(n, window, like, generator), window)
 
     def fixed(self, axes: int) -> Linear:
@@ -143,7 +143,7 @@ class RandomRadial(RandomHeight):
         Absolute value of a, in filtration values per pixel, or per unit of `spacing`; or its least and largest value.
         See `RandomLinear` for sizes that make sense.
     per_window, draws, spacing
-        See `RandomLinear`. Half of several draws have the centres of the others, and the other sign.
+        See `RandomLinear`. With several draws, each centre comes with both signs.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class RandomRadial(RandomHeight):
         super().__init__(slope, per_window, draws, spacing)
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return g on n windows, `draws` times: shape (draws * n, *window), or (1, *window) for one draw for all."""
+        """Return `draws` heights for each of n windows, shape (draws * n, *window); or (1, *window) if shared."""
         source = _source(generator)
         k = self._drawn_apart(n)
         axes = coordinates(window, like, sizes.per_axis(self.spacing, len(window)))
@@ -188,7 +188,7 @@ class RandomQuadratic(RandomHeight):
         Length of w, in square roots of filtration values per pixel, or per unit of `spacing`; or its least and largest
         value. Over a window of 64 pixels, 0.1 adds about as much as a usual truncation.
     per_window, draws, spacing
-        See `RandomLinear`. Half of several draws have the directions of the others, and the other sign.
+        See `RandomLinear`. With several draws, each direction comes with both signs.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class RandomQuadratic(RandomHeight):
         super().__init__(slope, per_window, draws, spacing)
 
     def __call__(self, n: int, window: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return g on n windows, `draws` times: shape (draws * n, *window), or (1, *window) for one draw for all."""
+        """Return `draws` heights for each of n windows, shape (draws * n, *window); or (1, *window) if shared."""
         w = per_pixel(_directions(self, n, window, like, generator), self.spacing)
         signs = _signs(like, len(w), _source(generator)).view(-1, *[1] * len(window))
         return self._with_negatives(signs * linear(w, window) ** 2, n)

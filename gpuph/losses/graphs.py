@@ -1,8 +1,8 @@
 """CUDA graphs of a loss: its launches are recorded once for each kind of input, and replayed with one launch.
 
-A graph reads and writes memory of its own. So the maps are copied in, and values and gradients are copied out. A
-forward pass leaves in that memory what its backward pass needs. It therefore leases the graph, and until the lease ends
-after the backward pass, another call takes another graph.
+A graph reads and writes memory of its own, so maps are copied in, and values and gradients are copied out. What the
+backward pass needs stays in that memory. A forward pass therefore leases its graph, and until the backward pass has
+released it, another call takes another graph.
 """
 
 from __future__ import annotations

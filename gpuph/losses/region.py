@@ -30,12 +30,14 @@ def checked(mask: Tensor, pred: Tensor) -> Tensor:
 
 
 def fill_unknown(target: Tensor, mask: Tensor, *, masks: bool) -> Tensor:
-    """Replace values outside the region that no truth has by background.
+    """Return the truth with background at values outside the region that no truth can have.
+
+    Such values are NaN, and integers other than 0 and 1. They mark pixels whose truth is unknown.
 
     Parameters
     ----------
     target : Tensor, shape (B, C, *image)
-        The truth. It cannot have NaN, nor integers other than 0 and 1.
+        The truth.
     mask : Tensor, shape (B, 1, *image), bool
         True inside the region.
     masks : bool
