@@ -62,15 +62,14 @@ def auction(rows, n, columns, m, waiting, meta):
 @triton.jit
 def _separate(rows, n, columns, m, epsilon, meta):
     """Separate the rows from partners that are worse than the best choice by more than epsilon."""
-    thread = tl.arange(0, meta.THREADS)
-    for start in range(0, n, meta.THREADS // meta.PARTS):
-        i = start + thread // meta.PARTS
+    for start in range(0, n, meta.THREADS):
+        i = start + tl.arange(0, meta.THREADS)
         birth, death, alone = load_point(rows, i, i < n, meta)
         own = own_loss(rows, i, birth, death, alone, i < n, columns, meta)
         low, _ = lowest_loss(birth, death, alone, columns, m, meta)
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
-        leaves = (j >= 0) & (own - low > epsilon) & (thread % meta.PARTS == 0)
-        tl.debug_barrier()  # all elements that share a row have read its partner before one of them writes
+        leaves = (j >= 0) & (own - low > epsilon)
+        tl.debug_barrier()  # layouts differ: another thread may have read what this one overwrites
         tl.store(columns.partner + j, -1, mask=leaves)
         tl.store(rows.partner + i, -1, mask=leaves)
 

@@ -10,40 +10,50 @@ import triton
 import triton.language as tl
 
 from .savings import load_point, opt_out, saving
+from .search import MOST_ROWS, augment_in_registers, most_columns, take_best
 
 
 @triton.jit
-def augment(rows, n, columns, m, order, best, near, far, tree, meta):
+def augment(rows, n, columns, m, order, waiting, best, near, far, tree, meta):
     """Match row by row, in the given order, each along the path by which the matching gains most.
 
     A path ends at an unmatched column, or at a row of the tree that gives up its partner and stays unmatched. The
     length of a path is the loss of the matching. It is at most the root's opt_out, which is the length of the path
     that leaves the root unmatched.
-    order, best : (n,) int32, the rows in that order, and the column that each gains most from while all are unmatched.
-    near, far : (m,) float64, overwritten.
+    order : (waiting,) int32, the rows in that order; see `take_best`.
+    best : (n,) int32, the column that each row gains most from while all are unmatched.
+    near, far : (m,) and (max(n, m),) float64, overwritten.
+    """
+    if (meta.AUCTION == 0) & (m <= most_columns(meta)) & (n <= MOST_ROWS):
+        augment_in_registers(rows, n, columns, m, order, waiting, best, far, near, tree, meta)
+    else:
+        first = 0
+        while first < waiting:
+            tl.debug_barrier()  # other threads have written prices and partners, and may still read the tree
+            root, first = take_best(rows, columns, order, waiting, best, first, meta)
+            if root >= 0:
+                tl.debug_barrier()  # the search reads partners
+                _search_in_memory(rows, root, columns, m, near, far, tree, meta)
+
+
+@triton.jit
+def _search_in_memory(rows, root, columns, m, near, far, tree, meta):
+    """Find the path from an unmatched row, and change the partners along it.
 
     The compiler chooses the layouts in which a sweep reads and writes, so a sweep never writes what it reads.
     """
-    for i_root in range(0, n):
-        tl.debug_barrier()  # other threads have written prices and partners, and may still read the tree
-        root = tl.load(order + i_root)
-        # Prices only rise, and those of unmatched columns have not risen. Most rows find their best column unmatched.
-        end = tl.load(best + root)
-        row = tl.load(columns.partner + end)
+    base = tl.full((), 0.0, tl.float64)
+    distance, end = _sweep(rows, root, base, columns, m, near, far, meta, FIRST=True)
+    birth, death, _ = load_point(rows, root, True, meta)
+    loss_alone = opt_out(rows, birth, death, meta)
+    found = distance < loss_alone
+    row = tl.load(columns.partner + end, mask=found, other=-1)
+    if row >= 0:
+        _search(rows, root, row, loss_alone, distance, end, columns, m, near, far, tree, meta)
         found = row < 0
-        if row >= 0:
-            base = tl.full((), 0.0, tl.float64)
-            distance, end = _sweep(rows, root, base, columns, m, near, far, meta, FIRST=True)
-            birth, death, _ = load_point(rows, root, True, meta)
-            loss_alone = opt_out(rows, birth, death, meta)
-            found = distance < loss_alone
-            row = tl.load(columns.partner + end, mask=found, other=-1)
-            if row >= 0:
-                _search(rows, root, row, loss_alone, distance, end, columns, m, near, far, tree, meta)
-                found = row < 0
-        tl.debug_barrier()  # all threads have read the partner of the column
-        tl.store(rows.partner + root, end, mask=found)
-        tl.store(columns.partner + end, root, mask=found)
+    tl.debug_barrier()  # all threads have read the partner of the column
+    tl.store(rows.partner + root, end, mask=found)
+    tl.store(columns.partner + end, root, mask=found)
 
 
 @triton.jit

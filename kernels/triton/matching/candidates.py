@@ -5,9 +5,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .savings import cost_alone, load_point, lowest_loss, saving
+from .savings import are_equal, cost_alone, load_point, lowest_loss, saving
 
 _NO_COLUMN = tl.constexpr(0x7FFFFFFF)  # above every column
+_COLUMNS, _ROWS = tl.constexpr(8), tl.constexpr(2)  # of a thread in the search for gains
 
 
 @triton.jit
@@ -19,13 +20,16 @@ def leave_unmatched(partner, size, meta):
 
 
 @triton.jit
-def count_finite(side, meta):
-    """Return how many points of a diagram are finite."""
-    count = tl.zeros((meta.BLOCK,), tl.int32)
-    for start in range(0, side.count, meta.BLOCK):
-        _, _, finite = _load_finite(side, start + tl.arange(0, meta.BLOCK))
-        count += finite.to(tl.int32)
-    return tl.sum(count, 0)
+def count_finite(a, b, meta):
+    """Return how many points of two diagrams are finite."""
+    count_a, count_b = tl.zeros((meta.BLOCK,), tl.int32), tl.zeros((meta.BLOCK,), tl.int32)
+    for start in range(0, tl.maximum(a.count, b.count), meta.BLOCK):
+        i = start + tl.arange(0, meta.BLOCK)
+        _, _, finite_a = _load_finite(a, i)
+        _, _, finite_b = _load_finite(b, i)
+        count_a += finite_a.to(tl.int32)
+        count_b += finite_b.to(tl.int32)
+    return tl.sum(count_a, 0), tl.sum(count_b, 0)
 
 
 @triton.jit
@@ -81,52 +85,74 @@ def collect(side, scale, candidates, meta):
 
 
 @triton.jit
-def keep_columns(side, scale, rows, n, kept, meta):
-    """Collect the finite points of a diagram that can gain something from one of n rows, in order of column.
+def prune(side, scale, rows, n, columns, scratch, meta):
+    """Collect the finite points of a diagram that can gain something from one of n rows, and drop the other rows.
 
-    Return how many there are. This diagram has at least as many points as the other, so each thread takes one.
+    Return how many columns and rows there are, in order of column; and 1 if the rows are copies of one point, 2 if only
+    the columns are, or else 0. Unless it is 1, write the column that each row gains most from into rows.order.
+    scratch : Tree, overwritten; side.count elements.
     """
-    n_kept = 0
-    for start in range(0, side.count, meta.THREADS):
-        i = start + tl.arange(0, meta.THREADS)
-        birth_in, death_in, finite = _load_finite(side, i)
-        birth_in, death_in = _scaled(birth_in, scale), _scaled(death_in, scale)
-        birth, death = birth_in.to(tl.float64), death_in.to(tl.float64)
-        alone = cost_alone(birth, death, meta)
-        most = tl.zeros((meta.CHUNK, meta.THREADS), tl.float64)
-        for start_row in range(0, n, meta.CHUNK):
-            j = start_row + tl.arange(0, meta.CHUNK)
-            birth_j, death_j, alone_j = load_point(rows, j, j < n, meta)
-            saved = saving(birth[None], death[None], alone[None], birth_j[:, None], death_j[:, None], alone_j[:, None])
-            most = tl.where((saved > most) & (j < n)[:, None], saved, most)
-        gain = tl.max(most, 0)
-        _, n_kept = _append(kept, birth_in, death_in, gain, i, finite & (gain > 0.0), n_kept)
-    return n_kept
+    rows_are_equal = are_equal(rows, n, meta)
+    _find_gains(side, scale, rows, tl.where(rows_are_equal, tl.minimum(n, 1), n), scratch.distance, meta)
+    tl.debug_barrier()  # other threads read the gains
+    m = 0
+    for start in range(0, side.count, meta.BLOCK):
+        i = start + tl.arange(0, meta.BLOCK)
+        birth, death, _ = _load_finite(side, i)
+        gain = tl.load(scratch.distance + i, mask=i < side.count, other=0.0)
+        _, m = _append(columns, _scaled(birth, scale), _scaled(death, scale), gain, i, gain > 0.0, m)
+    equal = 1
+    if rows_are_equal:
+        n = tl.where(m > 0, n, 0)
+    else:
+        tl.debug_barrier()  # other threads read the columns
+        equal = tl.where(are_equal(columns, m, meta), 2, 0)
+        n = _keep_rows(rows, n, columns, m, meta)
+        equal = tl.where(are_equal(rows, n, meta), 1, equal)
+    return m, n, equal
 
 
 @triton.jit
-def keep_rows(rows, n, columns, m, meta):
+def _find_gains(side, scale, rows, n, gains, meta):
+    """Write what each column of a diagram gains at most from one of n rows, and 0 for infinite points.
+
+    Each thread holds _COLUMNS columns, and compares _ROWS rows with them at a time.
+    """
+    for start in range(0, side.count, _COLUMNS * meta.THREADS):
+        column = start + tl.arange(0, _COLUMNS)[:, None] * meta.THREADS + tl.arange(0, meta.THREADS)[None]
+        column = tl.max_contiguous(column, (1, 1))  # prevents vector loads, whose layout would be another one
+        birth, death, finite = _load_finite(side, column)
+        birth, death = _scaled(birth, scale).to(tl.float64), _scaled(death, scale).to(tl.float64)
+        birth, death = tl.where(finite, birth, 0.0), tl.where(finite, death, 0.0)
+        alone = tl.where(finite, cost_alone(birth, death, meta), -float("inf"))
+        most = tl.zeros((_COLUMNS, meta.THREADS), tl.float64)
+        for start_row in range(0, n, _ROWS):
+            i = start_row + tl.arange(0, _ROWS)[:, None, None]
+            birth_i, death_i, alone_i = load_point(rows, i, i < n, meta)
+            alone_i = tl.where(i < n, alone_i, -float("inf"))
+            saved = saving(birth[None], death[None], alone[None], birth_i, death_i, alone_i)
+            most = tl.maximum(most, tl.max(saved, 0))
+        tl.store(gains + column, most, mask=column < side.count)
+
+
+@triton.jit
+def _keep_rows(rows, n, columns, m, meta):
     """Drop those of n rows that can gain nothing from any of m columns, whose prices are 0.
 
     Return how many are left, in the same order. Write the column that each gains most from into rows.order.
     """
-    thread = tl.arange(0, meta.THREADS)
-    for start in range(0, n, meta.THREADS // meta.PARTS):
-        i = start + thread // meta.PARTS
-        birth, death, alone = load_point(rows, i, i < n, meta)
-        loss, best = lowest_loss(birth, death, alone, columns, m, meta)
-        tl.store(rows.gain + i, -loss, mask=(i < n) & (thread % meta.PARTS == 0))
-        tl.store(rows.order + i, best, mask=(i < n) & (thread % meta.PARTS == 0))
-    tl.debug_barrier()  # other threads read the gains
     n_kept = 0
     for start in range(0, n, meta.THREADS):
-        i = start + thread
+        i = start + tl.arange(0, meta.THREADS)
         birth, death = tl.load(rows.birth + i, mask=i < n, other=0.0), tl.load(rows.death + i, mask=i < n, other=0.0)
-        gain, column = tl.load(rows.gain + i, mask=i < n, other=0.0), tl.load(rows.column + i, mask=i < n, other=0)
-        best = tl.load(rows.order + i, mask=i < n, other=0)
+        column = tl.load(rows.column + i, mask=i < n, other=0)
+        x, y = birth.to(tl.float64), death.to(tl.float64)
+        loss, best = lowest_loss(x, y, cost_alone(x, y, meta), columns, m, meta, PRICED=False)
         tl.debug_barrier()  # all threads have read what is overwritten now
-        place, n_kept = _append(rows, birth, death, gain, column, gain > 0.0, n_kept)
-        tl.store(rows.order + place, best, mask=gain > 0.0)
+        there = (i < n) & (loss < 0.0)
+        place, n_kept = _append(rows, birth, death, -loss, column, there, n_kept)
+        tl.store(rows.order + place, best, mask=there)
+    tl.debug_barrier()  # the rows are read by other threads
     return n_kept
 
 
@@ -165,8 +191,9 @@ def _next_essential(side, kind, last, i_last, meta):
     column = tl.full((meta.BLOCK,), _NO_COLUMN, tl.int32)
     for start in range(0, side.count, meta.BLOCK):
         i = start + tl.arange(0, meta.BLOCK)
-        birth = tl.load(side.birth + i, mask=i < side.count, other=0.0).to(tl.float64)
-        death = tl.load(side.death + i, mask=i < side.count, other=0.0).to(tl.float64)
+        birth = tl.load(side.birth + i, mask=i < side.count, other=0.0)
+        death = tl.load(side.death + i, mask=i < side.count, other=0.0)
+        birth, death = birth.to(tl.float64), death.to(tl.float64)
         birth_fits = (tl.abs(birth) < float("inf")) if kind == 0 else (birth == -float("inf"))
         death_fits = (tl.abs(death) < float("inf")) if kind == 1 else (death == float("inf"))
         key = tl.where(kind == 0, birth, tl.where(kind == 1, death, 0.0))

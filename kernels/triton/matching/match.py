@@ -21,37 +21,36 @@ from torch import Tensor
 
 from ...records import Matched, Points
 from ..runtime.jit import kernel
-from ..runtime.launch import DIAGRAMS, INTERPRETED, in_rows, layout, registers
+from ..runtime.launch import DIAGRAMS, INTERPRETED, WARP, in_rows, layout, registers
 from .auction import auction
 from .candidates import (
     collect,
     count_finite,
-    keep_columns,
-    keep_rows,
     leave_unmatched,
     match_essential,
+    prune,
     scale_of,
     write,
 )
 from .polish import augment_and_polish
 from .savings import keys, sort
-from .workspace import Meta, Side, allocate_workspaces, candidates_of, tree_of, workspace_of
+from .workspace import Meta, Side, allocate_workspaces, candidates_of, tree_of, unknown_zero, workspace_of
 
 # Number of points of the smaller side from which the auction is used, as on the CPU.
 AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
-# Without and with the auction. A window has few candidates, which a sweep reads at once; the auction has thousands.
-_BLOCK = (128, 512)
+# Without and with the auction. Most windows have so few candidates that one warp matches them sooner than several,
+# which would wait for each other. The auction has thousands.
+_SIZES: tuple[dict[str, int], dict[str, int]] = (
+    {"BLOCK": 2 * WARP, "THREADS": WARP, "num_warps": 1},
+    {"BLOCK": 512, "THREADS": 128, "num_warps": 4},
+)
 _OPTIONS: dict[str, Any] = {
-    "THREADS": 128,  # one element per thread
-    "PARTS": 8,  # few candidates keep all threads busy
-    "CHUNK": 4,
-    "num_warps": 4,
+    "CHUNK": 8,
     "enable_fp_fusion": False,  # the same bits as on the CPU
     **registers(255),
 }
 if INTERPRETED:
-    _BLOCK = (128, 128)
-    _OPTIONS |= {"PARTS": 1, "CHUNK": 128, "num_warps": 1}
+    _SIZES = ({"BLOCK": 256, "THREADS": 32, "num_warps": 1},) * 2
 
 
 def match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -> Matched[Tensor]:
@@ -75,7 +74,7 @@ def launch_options(size: int, solver: str) -> list[dict[str, Any]]:
     """
     auction_from = AUCTION_FROM[solver]
     needed = [False] * (auction_from > 0) + [True] * (size >= auction_from)
-    return [{"AUCTION": auction, "BLOCK": _BLOCK[auction], **_OPTIONS} for auction in needed]
+    return [{"AUCTION": auction, **_SIZES[auction], **_OPTIONS} for auction in needed]
 
 
 @kernel(
@@ -106,7 +105,6 @@ def _match(
     BLOCK: tl.constexpr,
     THREADS: tl.constexpr,
     CHUNK: tl.constexpr,
-    PARTS: tl.constexpr,
 ):
     """Match every `programs`-th window: those with auction_from or more points on both sides, or all others.
 
@@ -122,7 +120,7 @@ def _match(
         b = Side(birth_b + row * row_b, death_b + row * row_b, partner_b + row * size_b, n_b)
         if may_match(a, b, auction_from, AUCTION):
             is_matched, window_gap = match_window(
-                a, b, size_a, size_b, work, auction_from, Meta(SQUARED, AUCTION, True, BLOCK, THREADS, CHUNK, PARTS)
+                a, b, size_a, size_b, work, auction_from, Meta(SQUARED, AUCTION, True, BLOCK, THREADS, CHUNK)
             )
             if is_matched:
                 tl.store(gap + window, window_gap)
@@ -143,7 +141,7 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
     """
     # The side with fewer finite points becomes the rows.
     of_rows, of_columns = a, b
-    finite_a, finite_b = count_finite(a, meta), count_finite(b, meta)
+    finite_a, finite_b = count_finite(a, b, meta)
     if finite_a > finite_b:
         of_rows, of_columns = of_columns, of_rows
     rows, columns, tree = candidates_of(work, 0), candidates_of(work, 1), tree_of(work)
@@ -152,9 +150,7 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
         scale, inverse = scale_of(a, b, meta)
     n = collect(of_rows, scale, rows, meta)
     tl.debug_barrier()  # the rows are read by other threads
-    m = keep_columns(of_columns, scale, rows, n, columns, meta)
-    tl.debug_barrier()  # so are the columns
-    n = keep_rows(rows, n, columns, m, meta)
+    m, n, equal = prune(of_columns, scale, rows, n, columns, tree, meta)
     is_matched = (tl.minimum(n, m) >= auction_from) == meta.AUCTION
     gap = tl.full((), 0.0, tl.float64)
     if is_matched:
@@ -164,42 +160,32 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
         if (finite_a < a.count) & (finite_b < b.count):
             match_essential(of_rows, of_columns, meta)
         if n > 0:
-            gap = _solve(rows, n, columns, m, tree, meta)
+            gap = _solve(work, n, m, equal, meta)
+            zero = unknown_zero(rows, 0)
+            rows, columns = candidates_of(work, zero), candidates_of(work, 1 + zero)
             tl.debug_barrier()  # other threads have written partners
             write(rows, n, columns, of_rows.partner, of_columns.partner, meta)
     return is_matched, gap * inverse * inverse
 
 
 @triton.jit
-def _solve(rows, n, columns, m, tree, meta):
-    """Match the rows with the columns. Return the gap if it is wanted."""
+def _solve(work, n, m, equal, meta):
+    """Match the rows with the columns. equal : see `prune`. Return the gap if it is wanted."""
+    rows, columns = candidates_of(work, 0), candidates_of(work, 1)
     gap = tl.full((), 0.0, tl.float64)
-    rows_are_equal = _are_equal(rows, n, meta)
-    if rows_are_equal | _are_equal(columns, m, meta):
-        equal, others, n_equal, n_others = rows, columns, n, m
-        if rows_are_equal == 0:
-            equal, others, n_equal, n_others = columns, rows, m, n
-        _match_best(equal, n_equal, others, n_others, meta)
+    if equal > 0:
+        copies, others, n_copies, n_others = rows, columns, n, m
+        if equal == 2:
+            copies, others, n_copies, n_others = columns, rows, m, n
+        _match_best(copies, n_copies, others, n_others, meta)
     else:
         if meta.AUCTION:
             sort(rows, n, rows.order, meta, BY_GAIN=False)
             sort(columns, m, columns.order, meta, BY_GAIN=False)
             tl.debug_barrier()  # the orders are read by other threads
-            gap = auction(rows, n, columns, m, tree.row, meta)
-        gap = augment_and_polish(rows, n, columns, m, tree, gap, meta)
+            gap = auction(rows, n, columns, m, tree_of(work).row, meta)
+        gap = augment_and_polish(work, n, m, gap, meta)
     return gap
-
-
-@triton.jit
-def _are_equal(candidates, n, meta):
-    """Return whether n candidates are copies of one point."""
-    birth, death = tl.load(candidates.birth), tl.load(candidates.death)
-    differ = tl.zeros((meta.BLOCK,), tl.int32)
-    for start in range(0, n, meta.BLOCK):
-        i = start + tl.arange(0, meta.BLOCK)
-        differ |= (tl.load(candidates.birth + i, mask=i < n, other=birth) != birth).to(tl.int32)
-        differ |= (tl.load(candidates.death + i, mask=i < n, other=death) != death).to(tl.int32)
-    return tl.max(differ, 0) == 0
 
 
 @triton.jit

@@ -54,7 +54,6 @@ def _matched_cost(
     BLOCK: tl.constexpr,
     THREADS: tl.constexpr,
     CHUNK: tl.constexpr,
-    PARTS: tl.constexpr,
 ):
     """Match every `programs`-th window as `_match` does, and write its cost and slopes."""
     length = tl.maximum(size_a, size_b) + 1
@@ -67,10 +66,10 @@ def _matched_cost(
         b = Side(birth_b + row * row_b, death_b + row * row_b, partners_of(work, 1), n_b)
         if may_match(a, b, auction_from, AUCTION):
             is_matched, _ = match_window(
-                a, b, n_a, n_b, work, auction_from, Meta(SQUARED, AUCTION, False, BLOCK, THREADS, CHUNK, PARTS)
+                a, b, n_a, n_b, work, auction_from, Meta(SQUARED, AUCTION, False, BLOCK, THREADS, CHUNK)
             )
             if is_matched:
                 tl.debug_barrier()  # other threads have written partners
                 window_a, window_b = slopes_a + row * 2 * size_a, slopes_b + row * 2 * size_b
-                tl.store(cost + window, cost_window(a, b, window_a, window_b, size_a, size_b, SQUARED, THREADS))
+                tl.store(cost + window, cost_window(a, b, window_a, window_b, size_a, size_b, SQUARED, BLOCK))
         tl.debug_barrier()  # the next window overwrites the workspace

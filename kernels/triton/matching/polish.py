@@ -17,14 +17,17 @@ from .savings import (
     ROUNDING,
     certify,
     cost_alone,
+    highest,
     largest_paid,
     load_point,
     lowest_loss,
     opt_out,
     own_loss,
     sort,
+    sort_rows,
 )
-from .workspace import with_share
+from .search import AFTER
+from .workspace import candidates_of, tree_of, unknown_zero, with_share
 
 _PRICES = tl.constexpr(2.0**16)  # largest initial price, relative to the largest cost paid: its rounding is harmless
 _CONTENT = tl.constexpr(2.0**-48)  # pairs with a larger excess, relative to the largest price, are separated
@@ -32,12 +35,13 @@ _GAP = tl.constexpr(2.0**-17)  # a larger gap of an auction, relative to the lar
 
 
 @triton.jit
-def augment_and_polish(rows, n, columns, m, tree, gap, meta):
+def augment_and_polish(work, n, m, gap, meta):
     """Match along augmenting paths, by savings unless an auction has done so, and then by costs if that matters.
 
     Return the gap if it is wanted. The turns of the loop are a search by savings (0), and by costs a search of the rows
     (1) and one of the columns (2). They share one copy of the search, which is the largest part of the kernel.
     """
+    rows, columns = candidates_of(work, 0), candidates_of(work, 1)
     share, most = tl.full((), 1.0, tl.float64), tl.full((), 0.0, tl.float64)
     scale = tl.maximum(_largest_alone(rows, n, meta), _largest_alone(columns, m, meta))
     turn = 0
@@ -55,17 +59,21 @@ def augment_and_polish(rows, n, columns, m, tree, gap, meta):
             share = share * 0.0
     while turn < 3:
         tl.debug_barrier()  # other threads have written prices
-        seekers, others, n_seekers, n_others = with_share(rows, share), with_share(columns, share), n, m
-        if turn == 2:
-            seekers, others, n_seekers, n_others = others, seekers, m, n
+        side = (turn == 2).to(tl.int32)
+        seekers = with_share(candidates_of(work, side), share)
+        others = with_share(candidates_of(work, 1 - side), share)
+        n_seekers, n_others = tl.where(side == 0, n, m), tl.where(side == 0, m, n)
         waiting = n_seekers
         if turn == 0:
-            sort(rows, n, columns.order, meta, BY_GAIN=True)
+            sort_rows(seekers, n, seekers.order, others.order, meta, AFTER)
         else:
             excess = tl.where(turn == 1, most * _CONTENT, float("inf"))
             waiting = _separate(seekers, n_seekers, others, n_others, excess, meta)
         # The gains and the order of the others are free to be overwritten from here on.
-        augment(seekers, waiting, others, n_others, others.order, seekers.order, others.gain, seekers.gain, tree, meta)
+        order, best, near, far = others.order, seekers.order, others.gain, seekers.gain
+        augment(seekers, n_seekers, others, n_others, order, waiting, best, near, far, tree_of(work), meta)
+        zero = unknown_zero(seekers, 0)
+        rows, columns = candidates_of(work, zero), candidates_of(work, 1 + zero)
         tl.debug_barrier()
         if turn > 0:
             _set_prices(seekers, n_seekers, others, meta)
@@ -101,7 +109,7 @@ def _largest_alone(candidates, n, meta):
         birth, death, _ = load_point(candidates, i, i < n, meta)
         alone = cost_alone(birth, death, meta)
         most = tl.where(alone > most, alone, most)
-    return tl.max(most, 0)
+    return highest(most)
 
 
 @triton.jit
@@ -123,30 +131,28 @@ def _separate(rows, n, columns, m, excess, meta):
     """Separate the rows from partners worse than the best choice by more than `excess`.
 
     Write the unmatched rows that would gain from a partner into columns.order, and the best column of each row into
-    rows.order. Return how many such rows there are.
+    rows.order. Return how many such rows there are. All of them are marked to search, as two may want one column.
     """
-    thread = tl.arange(0, meta.THREADS)
-    for start in range(0, n, meta.THREADS // meta.PARTS):
-        i = start + thread // meta.PARTS
+    for start in range(0, n, meta.THREADS):
+        i = start + tl.arange(0, meta.THREADS)
         birth, death, alone = load_point(rows, i, i < n, meta)
         own = own_loss(rows, i, birth, death, alone, i < n, columns, meta)
         low, best = lowest_loss(birth, death, alone, columns, m, meta)
         loss_alone = opt_out(rows, birth, death, meta)
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
-        writes = (i < n) & (thread % meta.PARTS == 0)
         leaves = (j >= 0) & (own > tl.where(low < loss_alone, low, loss_alone) + excess)
         waits = ((j < 0) | leaves) & (low < loss_alone)
-        tl.debug_barrier()  # all elements that share a row have read its partner before one of them writes
-        tl.store(columns.partner + j, -1, mask=leaves & writes)
-        tl.store(rows.partner + i, -1, mask=leaves & writes)
-        tl.store(rows.order + i, best, mask=writes)
-        tl.store(rows.gain + i, waits.to(tl.float64), mask=writes)
+        tl.debug_barrier()  # layouts differ: another thread may have read what this one overwrites
+        tl.store(columns.partner + j, -1, mask=leaves & (i < n))
+        tl.store(rows.partner + i, -1, mask=leaves & (i < n))
+        tl.store(rows.order + i, best, mask=i < n)
+        tl.store(rows.gain + i, waits.to(tl.float64), mask=i < n)
     tl.debug_barrier()  # other threads read these marks
     waiting = 0
     for start in range(0, n, meta.BLOCK):
         i = start + tl.arange(0, meta.BLOCK)
         waits = tl.load(rows.gain + i, mask=i < n, other=0.0) > 0.0
-        tl.store(columns.order + waiting + tl.cumsum(waits.to(tl.int32), 0) - 1, i, mask=waits)
+        tl.store(columns.order + waiting + tl.cumsum(waits.to(tl.int32), 0) - 1, i | AFTER, mask=waits)
         waiting += tl.sum(waits.to(tl.int32), 0)
     return waiting
 

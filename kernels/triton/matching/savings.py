@@ -4,7 +4,7 @@ The arithmetic is that of the CPU's kernels: float64 in the same order and, with
 never contracted. Ties go to the lowest column. All choices, and so the partners and gaps, then have the same bits.
 
 Candidates are in order of their columns, not of birth + death as on the CPU, where that order narrows each sweep. Here
-a sweep reads all candidates at once, which are seldom more than a block has threads.
+a sweep reads all candidates at once, which are seldom more than a program has threads.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ def load_point(candidates, i, mask, meta):
 
     Masked coordinates are (0, 0).
     """
-    birth = tl.load(candidates.birth + i, mask=mask, other=0.0).to(tl.float64)
-    death = tl.load(candidates.death + i, mask=mask, other=0.0).to(tl.float64)
+    birth = tl.load(candidates.birth + i, mask=mask, other=0.0)
+    death = tl.load(candidates.death + i, mask=mask, other=0.0)
+    birth, death = birth.to(tl.float64), death.to(tl.float64)  # when both are on their way
     return birth, death, cost_alone(birth, death, meta) * candidates.share
 
 
@@ -50,38 +51,69 @@ def saving(birth, death, alone, birth_other, death_other, alone_other):
 
 
 @triton.jit
-def lowest_loss(birth, death, alone, others, m, meta):
-    """Return the lowest price - saving of points with m others, and the first index of it.
+def are_equal(candidates, n, meta):
+    """Return whether n candidates are copies of one point."""
+    birth, death = tl.load(candidates.birth, mask=n > 0), tl.load(candidates.death, mask=n > 0)
+    differ = tl.zeros((meta.BLOCK,), tl.int32)
+    for start in range(0, n, meta.BLOCK):
+        i = start + tl.arange(0, meta.BLOCK)
+        differ |= (tl.load(candidates.birth + i, mask=i < n, other=birth) != birth).to(tl.int32)
+        differ |= (tl.load(candidates.death + i, mask=i < n, other=death) != death).to(tl.int32)
+    return tl.max(differ, 0) == 0
 
-    PARTS neighbouring elements share a point.
+
+@triton.jit
+def lowest_loss(birth, death, alone, others, m, meta, PRICED: tl.constexpr = True):
+    """Return the lowest price - saving of points (THREADS,) with m others, and the first index of it.
+
+    Prices that are not PRICED are 0.
     """
     low = tl.full((meta.CHUNK, meta.THREADS), float("inf"), tl.float64)
     place = tl.zeros((meta.CHUNK, meta.THREADS), tl.int32)
-    for start in range(0, m, meta.CHUNK * meta.PARTS):
-        j = start + _shares(meta)
+    for start in range(0, m, meta.CHUNK):
+        j = start + tl.arange(0, meta.CHUNK)[:, None]
         birth_other, death_other, alone_other = load_point(others, j, j < m, meta)
-        price = tl.load(others.price + j, mask=j < m, other=float("inf"))
+        if PRICED:
+            price = tl.load(others.price + j, mask=j < m, other=float("inf"))
+        else:
+            price = tl.where(j < m, 0.0, float("inf"))
         loss = price - saving(birth[None], death[None], alone[None], birth_other, death_other, alone_other)
         place = tl.where(loss < low, j, place)
         low = tl.where(loss < low, loss, low)
     lowest = tl.min(low, 0)
-    place = tl.min(tl.where(low == lowest[None], place, m), 0)
-    least = _least_of_parts(lowest, meta)
-    return least, _least_of_parts(tl.where(lowest == least, place, m), meta)
+    return lowest, tl.min(tl.where(low == lowest[None], place, m), 0)
 
 
 @triton.jit
-def _least_of_parts(values, meta):
-    """Return the least value among the elements that share a point."""
-    parts = tl.reshape(values, (values.shape[0] // meta.PARTS, meta.PARTS))
-    return tl.reshape(tl.minimum(parts, tl.min(parts, 1, keep_dims=True)), values.shape)
+def first_lowest(values, places):
+    """Return the least of float64 values, none of which is -0 or NaN, and the least of the places that have it.
+
+    values, places : the last axis, which the threads share, is reduced.
+    An integer's minimum is one instruction of a warp, a float's is ten. Integers that sort like the floats are reduced
+    in two halves.
+    """
+    axis: tl.constexpr = len(values.shape) - 1
+    bits = values.to(tl.int64, bitcast=True)
+    high, low = (bits >> 32).to(tl.int32), bits.to(tl.int32)
+    high, low = high ^ ((high >> 31) & 0x7FFFFFFF), low ^ ~((high >> 31) ^ 0x7FFFFFFF)
+    least_high = tl.min(high, axis, keep_dims=True)
+    is_least = high == least_high
+    least_low = tl.min(tl.where(is_least, low, 0x7FFFFFFF), axis, keep_dims=True)
+    place = tl.min(tl.where(is_least & (low == least_low), places, 0x7FFFFFFF), axis)
+    least_low = least_low ^ ~((least_high >> 31) ^ 0x7FFFFFFF)
+    least_high = least_high ^ ((least_high >> 31) & 0x7FFFFFFF)
+    least = (least_high.to(tl.int64) << 32) | (least_low.to(tl.int64) & 0xFFFFFFFF)
+    return tl.min(least, axis).to(tl.float64, bitcast=True), place
 
 
 @triton.jit
-def _shares(meta):
-    """Return the indices (CHUNK, THREADS) of others that are read together, neighbours by neighbouring threads."""
-    j = tl.arange(0, meta.CHUNK)[:, None] * meta.PARTS + (tl.arange(0, meta.THREADS) % meta.PARTS)[None]
-    return tl.max_contiguous(j, (1, 1))  # prevents vector loads, whose layout would distribute the points differently
+def highest(values):
+    """Return the largest of float64 values (BLOCK,) that are not negative; see `first_lowest`."""
+    bits = values.to(tl.int64, bitcast=True)
+    high, low = (bits >> 32).to(tl.int32), bits.to(tl.int32) ^ -0x80000000
+    most_high = tl.max(high, 0)
+    most_low = tl.max(tl.where(high == most_high, low, -0x80000000), 0) ^ -0x80000000
+    return ((most_high.to(tl.int64) << 32) | (most_low.to(tl.int64) & 0xFFFFFFFF)).to(tl.float64, bitcast=True)
 
 
 @triton.jit
@@ -90,29 +122,55 @@ def sort(candidates, n, order, meta, BY_GAIN: tl.constexpr):
 
     The rank of a candidate is the number of those before it. Counting them is fast, because most windows have few.
     """
-    thread = tl.arange(0, meta.THREADS)
-    for start in range(0, n, meta.THREADS // meta.PARTS):
-        i = start + thread // meta.PARTS
-        x, gain = keys(candidates, i, i < n, BY_GAIN)
-        before = tl.zeros((meta.CHUNK, meta.THREADS), tl.int32)
-        for start_other in range(0, n, meta.CHUNK * meta.PARTS):
-            j = start_other + _shares(meta)
-            x_other, gain_other = keys(candidates, j, j < n, BY_GAIN)
-            is_before = (x_other < x[None]) | ((x_other == x[None]) & (j < i[None]))
-            if BY_GAIN:
-                is_before = (gain_other > gain[None]) | ((gain_other == gain[None]) & is_before)
-            before += (is_before & (j < n)).to(tl.int32)
-        parts = tl.reshape(tl.sum(before, 0), (meta.THREADS // meta.PARTS, meta.PARTS))
-        rank = tl.reshape(tl.maximum(parts, tl.sum(parts, 1, keep_dims=True)), (meta.THREADS,))
-        tl.store(order + rank, i, mask=(i < n) & (thread % meta.PARTS == 0))
+    for start in range(0, n, meta.THREADS):
+        i = start + tl.arange(0, meta.THREADS)
+        before, _ = _compare(candidates, n, candidates.column, i, meta, BY_GAIN)
+        tl.store(order + tl.sum(before, 0), i, mask=i < n)
+
+
+@triton.jit
+def sort_rows(rows, n, best, order, meta, AFTER: tl.constexpr):
+    """Sort rows by gain as `sort` does, and mark those whose best column is that of a row before it (`take_best`)."""
+    for start in range(0, n, meta.THREADS):
+        i = start + tl.arange(0, meta.THREADS)
+        before, same = _compare(rows, n, best, i, meta, BY_GAIN=True)
+        tl.store(order + tl.sum(before, 0), tl.where(tl.max(same, 0) > 0, i | AFTER, i), mask=i < n)
+
+
+@triton.jit
+def _compare(candidates, n, labels, i, meta, BY_GAIN: tl.constexpr):
+    """Count those of n candidates that come before candidates i, and find out whether one has the same label.
+
+    Return numbers and flags (CHUNK, THREADS); flags only BY_GAIN.
+    """
+    x, gain = keys(candidates, i, i < n, BY_GAIN)
+    label = tl.load(labels + i, mask=i < n, other=0) if BY_GAIN else i
+    before = tl.zeros((meta.CHUNK, meta.THREADS), tl.int32)
+    same = before
+    for start in range(0, n, meta.CHUNK):
+        j = start + tl.arange(0, meta.CHUNK)[:, None]
+        x_other, gain_other = keys(candidates, j, j < n, BY_GAIN)
+        is_before = (x_other < x[None]) | ((x_other == x[None]) & (j < i[None]))
+        if BY_GAIN:
+            label_other = tl.load(labels + j, mask=j < n, other=-1)
+            is_before = (gain_other > gain[None]) | ((gain_other == gain[None]) & is_before)
+            same |= (is_before & (label_other == label[None])).to(tl.int32)
+        before += (is_before & (j < n)).to(tl.int32)
+    return before, same
 
 
 @triton.jit
 def keys(candidates, i, mask, GAIN: tl.constexpr):
     """Return birth + death, and the gain if it is wanted."""
-    birth = tl.load(candidates.birth + i, mask=mask, other=0.0).to(tl.float64)
-    x = birth + tl.load(candidates.death + i, mask=mask, other=0.0).to(tl.float64)
-    return x, tl.load(candidates.gain + i, mask=mask, other=0.0) if GAIN else x
+    birth = tl.load(candidates.birth + i, mask=mask, other=0.0)
+    death = tl.load(candidates.death + i, mask=mask, other=0.0)
+    if GAIN:
+        gain = tl.load(candidates.gain + i, mask=mask, other=0.0)
+        x = birth.to(tl.float64) + death.to(tl.float64)
+    else:
+        x = birth.to(tl.float64) + death.to(tl.float64)
+        gain = x
+    return x, gain
 
 
 @triton.jit
@@ -121,16 +179,15 @@ def certify(rows, n, columns, m, meta):
 
     The slacks are added up in the rows' order of birth + death, as on the CPU. The gains of the rows are overwritten.
     """
-    thread = tl.arange(0, meta.THREADS)
-    for start in range(0, n, meta.THREADS // meta.PARTS):
-        k = start + thread // meta.PARTS
+    for start in range(0, n, meta.THREADS):
+        k = start + tl.arange(0, meta.THREADS)
         i = tl.load(rows.order + k, mask=k < n, other=0)
         birth, death, alone = load_point(rows, i, k < n, meta)
         low, _ = lowest_loss(birth, death, alone, columns, m, meta)
         loss_alone = opt_out(rows, birth, death, meta)
         own = own_loss(rows, i, birth, death, alone, k < n, columns, meta)
         slack = own - tl.where(low < loss_alone, low, loss_alone)
-        tl.store(rows.gain + k, slack, mask=(k < n) & (thread % meta.PARTS == 0))
+        tl.store(rows.gain + k, slack, mask=k < n)
     tl.debug_barrier()  # all threads read the slacks
     gap = tl.full((), 0.0, tl.float64)
     for k in range(0, n):
@@ -166,4 +223,4 @@ def largest_paid(rows, n, columns, m, meta):
         cost = cost_alone(birth, death, meta)
         single = tl.load(columns.partner + j, mask=j < m, other=0) < 0
         paid = tl.where(single & (cost > paid), cost, paid)
-    return tl.max(paid, 0)
+    return highest(paid)

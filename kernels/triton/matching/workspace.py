@@ -26,10 +26,9 @@ class Meta(NamedTuple):
     SQUARED: Any  # an unmatched point costs half its squared persistence, else its distance to the diagonal
     AUCTION: Any  # whether the launch is for the windows of the auction, or for all others
     CERTIFIED: Any  # whether the gap is wanted
-    BLOCK: Any  # candidates that a sweep reads at a time
-    THREADS: Any  # elements of the tensors in which candidates are compared with those of the other side
+    BLOCK: Any  # candidates that are read at a time
+    THREADS: Any  # of a program; elements of the tensors in which candidates are compared with those of the other side
     CHUNK: Any  # candidates of the other side that an element reads at a time
-    PARTS: Any  # neighbouring elements that share a candidate
 
 
 class Side(NamedTuple):
@@ -146,3 +145,13 @@ def with_share(candidates, share):
         candidates.order,
         share,
     )
+
+
+@triton.jit
+def unknown_zero(candidates, i):
+    """Return 0, as the sign of a number in memory that is not negative.
+
+    The compiler cannot know that it is the same each time. Otherwise it would compute addresses once, ahead of all
+    searches, and they would take more registers than the columns that a search holds.
+    """
+    return tl.load(candidates.column + i) >> 31
