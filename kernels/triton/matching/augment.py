@@ -10,30 +10,34 @@ import triton
 import triton.language as tl
 
 from .savings import load_point, opt_out, saving
-from .search import MOST_ROWS, augment_in_registers, most_columns, take_best
+from .search import augment_in_registers, most_columns, take_best
+from .workspace import candidates_of, tree_of, unknown_zero, with_share
 
 
 @triton.jit
-def augment(rows, n, columns, m, order, waiting, best, near, far, tree, meta):
-    """Match row by row, in the given order, each along the path by which the matching gains most.
+def augment(work, side, share, m, waiting, meta):
+    """Match the rows of a side with m columns of the other one.
 
+    Row by row, in the order of the columns' record, each is matched along the path by which the matching gains most.
     A path ends at an unmatched column, or at a row of the tree that gives up its partner and stays unmatched. The
     length of a path is the loss of the matching. It is at most the root's opt_out, which is the length of the path
-    that leaves the root unmatched.
-    order : (waiting,) int32, the rows in that order; see `take_best`.
-    best : (n,) int32, the column that each row gains most from while all are unmatched.
-    near, far : (m,) and (max(n, m),) float64, overwritten.
+    that leaves the root unmatched. The gains of both sides are overwritten.
+    side : the side that becomes the rows.
+    waiting : how many rows are in the order: see `take_best`.
     """
-    if (meta.AUCTION == 0) & (m <= most_columns(meta)) & (n <= MOST_ROWS):
-        augment_in_registers(rows, n, columns, m, order, waiting, best, far, near, tree, meta)
+    if (meta.AUCTION == 0) & (m <= most_columns(meta)):
+        augment_in_registers(work, side, share, m, waiting, meta)
     else:
         first = 0
         while first < waiting:
             tl.debug_barrier()  # other threads have written prices and partners, and may still read the tree
-            root, first = take_best(rows, columns, order, waiting, best, first, meta)
+            root, first = take_best(work, side, waiting, first, meta)
             if root >= 0:
                 tl.debug_barrier()  # the search reads partners
-                _search_in_memory(rows, root, columns, m, near, far, tree, meta)
+                zero = unknown_zero(work)
+                rows = with_share(candidates_of(work, side + zero), share)
+                columns = with_share(candidates_of(work, 1 - side + zero), share)
+                _search_in_memory(rows, root, columns, m, columns.gain, rows.gain, tree_of(work, zero), meta)
 
 
 @triton.jit

@@ -6,6 +6,7 @@ import triton
 import triton.language as tl
 
 from .savings import are_equal, cost_alone, load_point, lowest_loss, saving
+from .workspace import candidates_of, unknown_zero
 
 _NO_COLUMN = tl.constexpr(0x7FFFFFFF)  # above every column
 _COLUMNS, _ROWS = tl.constexpr(8), tl.constexpr(2)  # of a thread in the search for gains
@@ -205,10 +206,17 @@ def _next_essential(side, kind, last, i_last, meta):
 
 
 @triton.jit
-def write(rows, n, columns, partner_of_rows, partner_of_columns, meta):
-    """Write the partners of n rows and of their columns, as columns of the diagrams."""
-    for start in range(0, n, meta.BLOCK):
-        i = start + tl.arange(0, meta.BLOCK)
+def write(work, outcome, partner_a, partner_b, BLOCK: tl.constexpr):
+    """Write the partners of the candidates of two diagrams, as columns of the diagrams."""
+    zero = unknown_zero(work)
+    rows, columns = candidates_of(work, zero), candidates_of(work, 1 + zero)
+    partner_of_rows, partner_of_columns = partner_a, partner_b
+    if outcome.exchanged:
+        partner_of_rows, partner_of_columns = partner_b, partner_a
+    n = outcome.n
+    tl.debug_barrier()  # other threads have written partners
+    for start in range(0, n, BLOCK):
+        i = start + tl.arange(0, BLOCK)
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
         row = tl.load(rows.column + i, mask=j >= 0, other=0)
         column = tl.load(columns.column + j, mask=j >= 0, other=0)

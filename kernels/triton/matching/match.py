@@ -34,7 +34,7 @@ from .candidates import (
 )
 from .polish import augment_and_polish
 from .savings import keys, sort
-from .workspace import Meta, Side, allocate_workspaces, candidates_of, tree_of, unknown_zero, workspace_of
+from .workspace import Meta, Outcome, Side, allocate_workspaces, candidates_of, tree_of, unknown_zero, workspace_of
 
 # Number of points of the smaller side from which the auction is used, as on the CPU.
 AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
@@ -119,11 +119,13 @@ def _match(
         a = Side(birth_a + row * row_a, death_a + row * row_a, partner_a + row * size_a, n_a)
         b = Side(birth_b + row * row_b, death_b + row * row_b, partner_b + row * size_b, n_b)
         if may_match(a, b, auction_from, AUCTION):
-            is_matched, window_gap = match_window(
+            outcome = match_window(
                 a, b, size_a, size_b, work, auction_from, Meta(SQUARED, AUCTION, True, BLOCK, THREADS, CHUNK)
             )
-            if is_matched:
-                tl.store(gap + window, window_gap)
+            if outcome.is_matched:
+                row = tl.cast(window + unknown_zero(work), tl.int64)
+                write(work, outcome, partner_a + row * size_a, partner_b + row * size_b, BLOCK)
+                tl.store(gap + window, outcome.gap)
         tl.debug_barrier()  # the next window overwrites the workspace
 
 
@@ -135,9 +137,9 @@ def may_match(a, b, auction_from, AUCTION: tl.constexpr):
 
 @triton.jit
 def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
-    """Write the partners of two diagrams' points, and -1 in the rest of the first filled_a and filled_b columns.
+    """Find the partners of two diagrams' points, which `write` writes if this launch matches the window.
 
-    Return whether this launch matches the window, rather than the other one, and the gap if it is wanted.
+    The partners of essential classes are written here, and -1 in the rest of the first filled_a and filled_b columns.
     """
     # The side with fewer finite points becomes the rows.
     of_rows, of_columns = a, b
@@ -161,11 +163,7 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
             match_essential(of_rows, of_columns, meta)
         if n > 0:
             gap = _solve(work, n, m, equal, meta)
-            zero = unknown_zero(rows, 0)
-            rows, columns = candidates_of(work, zero), candidates_of(work, 1 + zero)
-            tl.debug_barrier()  # other threads have written partners
-            write(rows, n, columns, of_rows.partner, of_columns.partner, meta)
-    return is_matched, gap * inverse * inverse
+    return Outcome(is_matched, n, finite_a > finite_b, gap * inverse * inverse)
 
 
 @triton.jit

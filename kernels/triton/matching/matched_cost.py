@@ -8,9 +8,10 @@ from torch import Tensor
 from ...records import Costs, Points
 from ..runtime.jit import kernel
 from ..runtime.launch import DIAGRAMS, in_rows, layout
+from .candidates import write
 from .cost import cost_window, empty_costs
 from .match import AUCTION_FROM, launch_options, match_window, may_match
-from .workspace import Meta, Side, allocate_workspaces, partners_of, workspace_of
+from .workspace import Meta, Side, allocate_workspaces, partners_of, unknown_zero, workspace_of
 
 
 def matched_cost(a: Points[Tensor], b: Points[Tensor], *, squared: bool) -> Costs[Tensor]:
@@ -65,10 +66,14 @@ def _matched_cost(
         a = Side(birth_a + row * row_a, death_a + row * row_a, partners_of(work, 0), n_a)
         b = Side(birth_b + row * row_b, death_b + row * row_b, partners_of(work, 1), n_b)
         if may_match(a, b, auction_from, AUCTION):
-            is_matched, _ = match_window(
+            outcome = match_window(
                 a, b, n_a, n_b, work, auction_from, Meta(SQUARED, AUCTION, False, BLOCK, THREADS, CHUNK)
             )
-            if is_matched:
+            if outcome.is_matched:
+                row = tl.cast(window + unknown_zero(work), tl.int64)
+                a = Side(birth_a + row * row_a, death_a + row * row_a, partners_of(work, 0), n_a)
+                b = Side(birth_b + row * row_b, death_b + row * row_b, partners_of(work, 1), n_b)
+                write(work, outcome, a.partner, b.partner, BLOCK)
                 tl.debug_barrier()  # other threads have written partners
                 window_a, window_b = slopes_a + row * 2 * size_a, slopes_b + row * 2 * size_b
                 tl.store(cost + window, cost_window(a, b, window_a, window_b, size_a, size_b, SQUARED, BLOCK))

@@ -27,7 +27,7 @@ from .savings import (
     sort_rows,
 )
 from .search import AFTER
-from .workspace import candidates_of, tree_of, unknown_zero, with_share
+from .workspace import candidates_of, unknown_zero, with_share
 
 _PRICES = tl.constexpr(2.0**16)  # largest initial price, relative to the largest cost paid: its rounding is harmless
 _CONTENT = tl.constexpr(2.0**-48)  # pairs with a larger excess, relative to the largest price, are separated
@@ -69,14 +69,14 @@ def augment_and_polish(work, n, m, gap, meta):
         else:
             excess = tl.where(turn == 1, most * _CONTENT, float("inf"))
             waiting = _separate(seekers, n_seekers, others, n_others, excess, meta)
-        # The gains and the order of the others are free to be overwritten from here on.
-        order, best, near, far = others.order, seekers.order, others.gain, seekers.gain
-        augment(seekers, n_seekers, others, n_others, order, waiting, best, near, far, tree_of(work), meta)
-        zero = unknown_zero(seekers, 0)
+        augment(work, side, share, n_others, waiting, meta)
+        zero = unknown_zero(work)
         rows, columns = candidates_of(work, zero), candidates_of(work, 1 + zero)
         tl.debug_barrier()
         if turn > 0:
-            _set_prices(seekers, n_seekers, others, meta)
+            seekers = with_share(candidates_of(work, side + zero), share)
+            others = with_share(candidates_of(work, 1 - side + zero), share)
+            _set_prices(seekers, tl.where(side == 0, n, m), others, meta)
             tl.debug_barrier()
         if turn == 1:
             turn = 2

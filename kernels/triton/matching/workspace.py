@@ -40,6 +40,15 @@ class Side(NamedTuple):
     count: Any  # columns that are points
 
 
+class Outcome(NamedTuple):
+    """What `match_window` returns."""
+
+    is_matched: Any  # whether this launch matches the window, rather than the other one
+    n: Any  # rows among the candidates
+    exchanged: Any  # whether the second diagram became the rows
+    gap: Any  # if it is wanted
+
+
 class Candidates(NamedTuple):
     """Points of one side that can be matched with gain."""
 
@@ -97,7 +106,8 @@ def allocate_workspaces(n: int, size: int, like: Tensor) -> Buffers:
 
 @triton.jit
 def workspace_of(program, coordinates, floats, ints, length):
-    """Return the workspace of a program, whose arrays have `length` elements."""
+    """Return the workspace of a program, whose arrays have `length` elements, and write its `unknown_zero`."""
+    tl.store(ints + program * _INTS * length + length - 1, 0)
     return WorkspacePointers(
         coordinates + program * _COORDINATES * length,
         floats + program * _FLOATS * length,
@@ -120,9 +130,9 @@ def candidates_of(work, side):
 
 
 @triton.jit
-def tree_of(work):
-    """Return the arrays for the tree of a search."""
-    floats, ints, length = work.floats, work.ints, work.length
+def tree_of(work, zero=0):
+    """Return the arrays for the tree of a search. zero : see `unknown_zero`."""
+    floats, ints, length = work.floats + zero, work.ints + zero, work.length
     return Tree(floats + 4 * length, floats + 5 * length, floats + 6 * length, ints + 6 * length, ints + 7 * length)
 
 
@@ -148,10 +158,16 @@ def with_share(candidates, share):
 
 
 @triton.jit
-def unknown_zero(candidates, i):
-    """Return 0, as the sign of a number in memory that is not negative.
+def nodes_of(work, zero):
+    """Return the array for the nodes of a search in registers: three float64 a column. zero : see `unknown_zero`."""
+    return work.floats + (4 + zero) * work.length
+
+
+@triton.jit
+def unknown_zero(work):
+    """Return 0, from memory: the last element of the first array of integers, which has one more than candidates.
 
     The compiler cannot know that it is the same each time. Otherwise it would compute addresses once, ahead of all
     searches, and they would take more registers than the columns that a search holds.
     """
-    return tl.load(candidates.column + i) >> 31
+    return tl.load(work.ints + work.length - 1)
