@@ -46,6 +46,17 @@ def truth(n: int, rng: np.random.Generator) -> Points:
     return few[: max(n // 10, 1)] if n else few
 
 
+def long(n: int, rng: np.random.Generator, width: int) -> Points:
+    """Return points with ties in a square of `width` steps, none of which is pruned.
+
+    Where many of them compete for few columns, searches are long.
+    """
+    return rng.integers(0, width, (n, 2)) / 8 + np.array([0.0, 60.0])
+
+
+# Pairs of sizes around those at which a search in registers skips groups of columns, or leaves columns in memory.
+AROUND_REGISTERS = ((5, 63), (5, 64), (5, 65), (8, 128), (8, 129), (12, 319), (12, 320), (12, 321))
+
 KINDS = (real, uniform, integer, near_diagonal, far_away)
 
 

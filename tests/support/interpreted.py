@@ -12,7 +12,7 @@ import triton.language as tl
 import gpuph
 
 from . import inputs
-from .diagrams import essential, mixed, pairs, real, with_outliers
+from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, real, with_outliers
 from .engines import (
     TILINGS,
     assert_same_distances,
@@ -179,6 +179,15 @@ def test_matchings_with_outliers_equal_the_cpu(solver: str, squared: bool, dtype
     rng = np.random.default_rng(7)
     left, right = zip(*(with_outliers(rng, 4) for _ in range(12)), strict=True)
     assert_same_matching(*pairs([scale * p for p in left], [scale * p for p in right], dtype), squared, solver)
+
+
+@pytest.mark.parametrize("squared", [True, False])
+def test_matchings_of_as_many_points_as_registers_hold_equal_the_cpu(squared: bool) -> None:
+    rng = np.random.default_rng(11)
+    left, right = zip(
+        *((long(n, rng, 2), long(m, rng, 40)) for n, m in AROUND_REGISTERS[2:4] + AROUND_REGISTERS[6:]), strict=True
+    )
+    assert_same_matching(*pairs([*left], [*right], torch.float64), squared, "augment")
 
 
 def test_overflow_nan_and_empty_diagrams_are_matched_like_the_cpu() -> None:

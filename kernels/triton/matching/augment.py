@@ -11,7 +11,7 @@ import triton.language as tl
 
 from .savings import load_point, opt_out, saving
 from .search import augment_in_registers, most_columns, take_best
-from .workspace import candidates_of, tree_of, unknown_zero, with_share
+from .workspace import again, candidates_of, tree_of, with_share
 
 
 @triton.jit
@@ -34,10 +34,10 @@ def augment(work, side, share, m, waiting, meta):
             root, first = take_best(work, side, waiting, first, meta)
             if root >= 0:
                 tl.debug_barrier()  # the search reads partners
-                zero = unknown_zero(work)
-                rows = with_share(candidates_of(work, side + zero), share)
-                columns = with_share(candidates_of(work, 1 - side + zero), share)
-                _search_in_memory(rows, root, columns, m, columns.gain, rows.gain, tree_of(work, zero), meta)
+                new = again(work)
+                rows = with_share(candidates_of(new, side), share)
+                columns = with_share(candidates_of(new, 1 - side), share)
+                _search_in_memory(rows, root, columns, m, columns.gain, rows.gain, tree_of(new), meta)
 
 
 @triton.jit

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 from .savings import are_equal, cost_alone, load_point, lowest_loss, saving
-from .workspace import candidates_of, unknown_zero
+from .workspace import again, candidates_of
 
 _NO_COLUMN = tl.constexpr(0x7FFFFFFF)  # above every column
 _COLUMNS, _ROWS = tl.constexpr(8), tl.constexpr(2)  # of a thread in the search for gains
@@ -208,8 +208,8 @@ def _next_essential(side, kind, last, i_last, meta):
 @triton.jit
 def write(work, outcome, partner_a, partner_b, BLOCK: tl.constexpr):
     """Write the partners of the candidates of two diagrams, as columns of the diagrams."""
-    zero = unknown_zero(work)
-    rows, columns = candidates_of(work, zero), candidates_of(work, 1 + zero)
+    work = again(work)
+    rows, columns = candidates_of(work, 0), candidates_of(work, 1)
     partner_of_rows, partner_of_columns = partner_a, partner_b
     if outcome.exchanged:
         partner_of_rows, partner_of_columns = partner_b, partner_a

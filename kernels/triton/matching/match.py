@@ -34,7 +34,17 @@ from .candidates import (
 )
 from .polish import augment_and_polish
 from .savings import keys, sort
-from .workspace import Meta, Outcome, Side, allocate_workspaces, candidates_of, tree_of, unknown_zero, workspace_of
+from .workspace import (
+    Meta,
+    Outcome,
+    Side,
+    again,
+    allocate_workspaces,
+    candidates_of,
+    tree_of,
+    unknown_zero,
+    workspace_of,
+)
 
 # Number of points of the smaller side from which the auction is used, as on the CPU.
 AUCTION_FROM = {"augment": 1 << 30, "auto": 2_000, "auction": 0}
@@ -169,7 +179,8 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
 @triton.jit
 def _solve(work, n, m, equal, meta):
     """Match the rows with the columns. equal : see `prune`. Return the gap if it is wanted."""
-    rows, columns = candidates_of(work, 0), candidates_of(work, 1)
+    new = again(work)
+    rows, columns = candidates_of(new, 0), candidates_of(new, 1)
     gap = tl.full((), 0.0, tl.float64)
     if equal > 0:
         copies, others, n_copies, n_others = rows, columns, n, m

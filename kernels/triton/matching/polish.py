@@ -27,7 +27,7 @@ from .savings import (
     sort_rows,
 )
 from .search import AFTER
-from .workspace import candidates_of, unknown_zero, with_share
+from .workspace import again, candidates_of, with_share
 
 _PRICES = tl.constexpr(2.0**16)  # largest initial price, relative to the largest cost paid: its rounding is harmless
 _CONTENT = tl.constexpr(2.0**-48)  # pairs with a larger excess, relative to the largest price, are separated
@@ -60,8 +60,8 @@ def augment_and_polish(work, n, m, gap, meta):
     while turn < 3:
         tl.debug_barrier()  # other threads have written prices
         side = (turn == 2).to(tl.int32)
-        seekers = with_share(candidates_of(work, side), share)
-        others = with_share(candidates_of(work, 1 - side), share)
+        new = again(work)
+        seekers, others = with_share(candidates_of(new, side), share), with_share(candidates_of(new, 1 - side), share)
         n_seekers, n_others = tl.where(side == 0, n, m), tl.where(side == 0, m, n)
         waiting = n_seekers
         if turn == 0:
@@ -70,12 +70,12 @@ def augment_and_polish(work, n, m, gap, meta):
             excess = tl.where(turn == 1, most * _CONTENT, float("inf"))
             waiting = _separate(seekers, n_seekers, others, n_others, excess, meta)
         augment(work, side, share, n_others, waiting, meta)
-        zero = unknown_zero(work)
-        rows, columns = candidates_of(work, zero), candidates_of(work, 1 + zero)
+        new = again(work)
+        rows, columns = candidates_of(new, 0), candidates_of(new, 1)
         tl.debug_barrier()
         if turn > 0:
-            seekers = with_share(candidates_of(work, side + zero), share)
-            others = with_share(candidates_of(work, 1 - side + zero), share)
+            seekers = with_share(candidates_of(new, side), share)
+            others = with_share(candidates_of(new, 1 - side), share)
             _set_prices(seekers, tl.where(side == 0, n, m), others, meta)
             tl.debug_barrier()
         if turn == 1:

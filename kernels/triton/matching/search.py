@@ -8,10 +8,12 @@ import triton
 import triton.language as tl
 
 from .savings import cost_alone, first_lowest, load_point, opt_out, saving
-from .workspace import candidates_of, nodes_of, tree_of, unknown_zero, with_share
+from .workspace import again, candidates_of, nodes_of, tree_of, with_share
 
 # Columns of a thread: five groups of them. A group is skipped if no column is in it.
 _WIDTH, _GROUPS = tl.constexpr(2), tl.constexpr(5)
+# Groups whose costs alone are in registers, too. Those of the others are read in each step, or registers would spill.
+_KEPT = tl.constexpr(2)
 # Bit of a row in an order whose best column is that of a row before it.
 AFTER = tl.constexpr(1 << 30)
 
@@ -21,7 +23,7 @@ class Group(NamedTuple):
 
     birth: Any  # float64
     death: Any  # float64
-    alone: Any  # float64, the part of their cost alone that savings include
+    alone: Any  # float64, the part of their cost alone that savings include; of the first _KEPT groups
 
 
 @triton.jit
@@ -34,14 +36,16 @@ def most_columns(meta):
 def augment_in_registers(work, side, share, m, waiting, meta):
     """Match row by row as `augment` does, with the columns in registers.
 
-    Nothing but the workspace's first addresses is kept in registers over a search: see `unknown_zero`.
+    Nothing but the workspace's first addresses is kept in registers over a search: see `again`.
     """
-    columns = with_share(candidates_of(work, 1 - side + unknown_zero(work)), share)
-    a = _load_group(columns, m, meta, GROUP=0)
-    b = _load_group(columns, m, meta, GROUP=1)
-    c = _load_group(columns, m, meta, GROUP=2)
-    d = _load_group(columns, m, meta, GROUP=3)
-    e = _load_group(columns, m, meta, GROUP=4)
+    tl.debug_barrier()  # other threads may still read the gains that are overwritten
+    new = again(work)
+    columns, losses = with_share(candidates_of(new, 1 - side), share), candidates_of(new, side).gain
+    a = _load_group(columns, m, losses, meta, GROUP=0)
+    b = _load_group(columns, m, losses, meta, GROUP=1)
+    c = _load_group(columns, m, losses, meta, GROUP=2)
+    d = _load_group(columns, m, losses, meta, GROUP=3)
+    e = _load_group(columns, m, losses, meta, GROUP=4)
     first = 0
     while first < waiting:
         tl.debug_barrier()  # other threads have written partners, and may still read the tree
@@ -60,8 +64,8 @@ def take_best(work, side, waiting, first, meta):
     The order is that of the columns' record: (waiting,) rows, with AFTER for those whose best column is that of a row
     before it.
     """
-    zero = unknown_zero(work)
-    rows, columns = candidates_of(work, side + zero), candidates_of(work, 1 - side + zero)
+    work = again(work)
+    rows, columns = candidates_of(work, side), candidates_of(work, 1 - side)
     place = first + tl.arange(0, meta.THREADS)
     entry = tl.load(columns.order + place, mask=place < waiting, other=AFTER)
     row = entry & ~AFTER
@@ -85,9 +89,9 @@ def _search(work, side, share, root, m, a, b, c, d, e, meta):
     reached from which its distance was first computed, or -1 if that is the root. The price of a column in the tree is
     infinite, so that its distance never changes again.
     """
-    zero = unknown_zero(work)
-    rows, columns = with_share(candidates_of(work, side + zero), share), candidates_of(work, 1 - side + zero)
-    nodes = nodes_of(work, zero)
+    new = again(work)
+    rows, columns = with_share(candidates_of(new, side), share), candidates_of(new, 1 - side)
+    nodes, losses = nodes_of(new), rows.gain
     price_a = _load_prices(rows, a, columns, m, nodes, meta, GROUP=0)
     price_b = _load_prices(rows, b, columns, m, nodes, meta, GROUP=1)
     price_c = _load_prices(rows, c, columns, m, nodes, meta, GROUP=2)
@@ -107,19 +111,19 @@ def _search(work, side, share, root, m, a, b, c, d, e, meta):
     while searching:
         low, slot = infinite, none + 1
         near_a, before_a, price_a, low, slot = _relax(
-            a, price_a, near_a, before_a, birth, death, alone, base, joined, low, slot, m, meta, GROUP=0
+            a, price_a, near_a, before_a, birth, death, alone, base, joined, low, slot, m, losses, meta, GROUP=0
         )
         near_b, before_b, price_b, low, slot = _relax(
-            b, price_b, near_b, before_b, birth, death, alone, base, joined, low, slot, m, meta, GROUP=1
+            b, price_b, near_b, before_b, birth, death, alone, base, joined, low, slot, m, losses, meta, GROUP=1
         )
         near_c, before_c, price_c, low, slot = _relax(
-            c, price_c, near_c, before_c, birth, death, alone, base, joined, low, slot, m, meta, GROUP=2
+            c, price_c, near_c, before_c, birth, death, alone, base, joined, low, slot, m, losses, meta, GROUP=2
         )
         near_d, before_d, price_d, low, slot = _relax(
-            d, price_d, near_d, before_d, birth, death, alone, base, joined, low, slot, m, meta, GROUP=3
+            d, price_d, near_d, before_d, birth, death, alone, base, joined, low, slot, m, losses, meta, GROUP=3
         )
         near_e, before_e, price_e, low, slot = _relax(
-            e, price_e, near_e, before_e, birth, death, alone, base, joined, low, slot, m, meta, GROUP=4
+            e, price_e, near_e, before_e, birth, death, alone, base, joined, low, slot, m, losses, meta, GROUP=4
         )
         least = tl.min(low, 0)
         slot = tl.min(tl.where(low == least[None], slot, 0x7FFFFF), 0)
@@ -138,15 +142,14 @@ def _search(work, side, share, root, m, a, b, c, d, e, meta):
             leaver, shortest = tl.where(length < shortest, joined, leaver), tl.minimum(length, shortest)
     distance = tl.where(found, distance, shortest)
     last = tl.where(found, joined, leaver)
-    zero = unknown_zero(work)  # not the one from above, or the addresses would stay in registers
-    rows, columns = candidates_of(work, side + zero), with_share(candidates_of(work, 1 - side + zero), share)
-    tree = tree_of(work, zero)
+    new = again(work)  # not the one from above, or the addresses would stay in registers
+    rows, columns, tree = candidates_of(new, side), with_share(candidates_of(new, 1 - side), share), tree_of(new)
     tl.debug_barrier()  # other threads read the distances of the tree
-    _close_group(a, price_a, before_a, columns, root, m, distance, tree, zero, meta, GROUP=0)
-    _close_group(b, price_b, before_b, columns, root, m, distance, tree, zero, meta, GROUP=1)
-    _close_group(c, price_c, before_c, columns, root, m, distance, tree, zero, meta, GROUP=2)
-    _close_group(d, price_d, before_d, columns, root, m, distance, tree, zero, meta, GROUP=3)
-    _close_group(e, price_e, before_e, columns, root, m, distance, tree, zero, meta, GROUP=4)
+    _close_group(a, price_a, before_a, columns, root, m, distance, tree, meta, GROUP=0)
+    _close_group(b, price_b, before_b, columns, root, m, distance, tree, meta, GROUP=1)
+    _close_group(c, price_c, before_c, columns, root, m, distance, tree, meta, GROUP=2)
+    _close_group(d, price_d, before_d, columns, root, m, distance, tree, meta, GROUP=3)
+    _close_group(e, price_e, before_e, columns, root, m, distance, tree, meta, GROUP=4)
     leaves = (found == 0) & (last >= 0)
     row = tl.load(columns.partner + last, mask=leaves, other=0)
     tl.debug_barrier()  # other threads read the predecessors, and change the partners
@@ -166,11 +169,23 @@ def _columns(meta, GROUP: tl.constexpr):
 
 
 @triton.jit
-def _load_group(columns, m, meta, GROUP: tl.constexpr):
-    """Return a group of columns."""
+def _load_group(columns, m, losses, meta, GROUP: tl.constexpr):
+    """Return a group of columns, and write what `_alone` reads."""
     j = _columns(meta, GROUP)
     birth, death, alone = load_point(columns, j, j < m, meta)
+    if GROUP >= _KEPT:
+        tl.store(losses + j, alone, mask=j < m)
     return Group(birth, death, tl.where(j < m, alone, -float("inf")))
+
+
+@triton.jit
+def _alone(group, m, losses, meta, GROUP: tl.constexpr):
+    """Return the part of the cost alone of a group's columns that savings include, minus infinity for no column."""
+    alone = group.alone
+    if GROUP >= _KEPT:
+        j = _columns(meta, GROUP)
+        alone = tl.load(losses + j, mask=j < m, other=-float("inf"))
+    return alone
 
 
 @triton.jit
@@ -184,7 +199,8 @@ def _load_prices(rows, group, columns, m, nodes, meta, GROUP: tl.constexpr):
     if m > GROUP * _WIDTH * meta.THREADS:
         row = tl.load(columns.partner + j, mask=j < m, other=-1)
         birth, death, alone = load_point(rows, row, row >= 0, meta)
-        saved = saving(birth, death, alone, group.birth, group.death, group.alone)
+        alone_of_columns = _alone(group, m, rows.gain, meta, GROUP)
+        saved = saving(birth, death, alone, group.birth, group.death, alone_of_columns)
         tl.store(nodes + 3 * j, birth, mask=j < m)
         tl.store(nodes + 3 * j + 1, death, mask=j < m)
         tl.store(nodes + 3 * j + 2, tl.where(row >= 0, saved - price, float("inf")), mask=j < m)
@@ -205,6 +221,7 @@ def _relax(
     low,
     slot,
     m,
+    losses,
     meta,
     GROUP: tl.constexpr,
 ):
@@ -217,7 +234,8 @@ def _relax(
         slots = tl.arange(0, _WIDTH)[:, None] + GROUP * _WIDTH
         joins = (joined - tl.arange(0, meta.THREADS))[None] == slots * meta.THREADS
         near, price = tl.where(joins, float("inf"), near), tl.where(joins, float("inf"), price)
-        length = base + (price - saving(birth, death, alone, group.birth, group.death, group.alone))
+        alone_of_columns = _alone(group, m, losses, meta, GROUP)
+        length = base + (price - saving(birth, death, alone, group.birth, group.death, alone_of_columns))
         nearer = length < near
         near, before = tl.where(nearer, length, near), tl.where(nearer, joined, before)
         closer = near < low
@@ -226,9 +244,9 @@ def _relax(
 
 
 @triton.jit
-def _close_group(group, price, before, columns, root, m, distance, tree, zero, meta, GROUP: tl.constexpr):
+def _close_group(group, price, before, columns, root, m, distance, tree, meta, GROUP: tl.constexpr):
     """Raise the prices of a group's columns in the tree, and write the predecessors of all, with their partners."""
-    j = _columns(meta, GROUP) + zero
+    j = _columns(meta, GROUP)
     if m > GROUP * _WIDTH * meta.THREADS:
         in_tree = price == float("inf")
         paid = tl.load(columns.price + j, mask=in_tree, other=0.0)

@@ -106,7 +106,7 @@ def allocate_workspaces(n: int, size: int, like: Tensor) -> Buffers:
 
 @triton.jit
 def workspace_of(program, coordinates, floats, ints, length):
-    """Return the workspace of a program, whose arrays have `length` elements, and write its `unknown_zero`."""
+    """Return the workspace of a program, whose arrays have `length` elements, and write what `again` reads."""
     tl.store(ints + program * _INTS * length + length - 1, 0)
     return WorkspacePointers(
         coordinates + program * _COORDINATES * length,
@@ -130,9 +130,9 @@ def candidates_of(work, side):
 
 
 @triton.jit
-def tree_of(work, zero=0):
-    """Return the arrays for the tree of a search. zero : see `unknown_zero`."""
-    floats, ints, length = work.floats + zero, work.ints + zero, work.length
+def tree_of(work):
+    """Return the arrays for the tree of a search."""
+    floats, ints, length = work.floats, work.ints, work.length
     return Tree(floats + 4 * length, floats + 5 * length, floats + 6 * length, ints + 6 * length, ints + 7 * length)
 
 
@@ -158,16 +158,25 @@ def with_share(candidates, share):
 
 
 @triton.jit
-def nodes_of(work, zero):
-    """Return the array for the nodes of a search in registers: three float64 a column. zero : see `unknown_zero`."""
-    return work.floats + (4 + zero) * work.length
+def nodes_of(work):
+    """Return the array for the nodes of a search in registers: three float64 a column."""
+    return work.floats + 4 * work.length
 
 
 @triton.jit
 def unknown_zero(work):
     """Return 0, from memory: the last element of the first array of integers, which has one more than candidates.
 
-    The compiler cannot know that it is the same each time. Otherwise it would compute addresses once, ahead of all
-    searches, and they would take more registers than the columns that a search holds.
+    The compiler cannot know that it is the same each time.
     """
     return tl.load(work.ints + work.length - 1)
+
+
+@triton.jit
+def again(work):
+    """Return the same workspace, of which the compiler does not know that it is the same.
+
+    Otherwise it would compute the addresses of arrays once, ahead of all searches, and they would take more registers
+    than the columns that a search holds.
+    """
+    return WorkspacePointers(work.coordinates, work.floats, work.ints, work.length + unknown_zero(work))

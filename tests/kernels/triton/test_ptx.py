@@ -16,7 +16,7 @@ import torch
 
 import gpuph
 from support import inputs
-from support.diagrams import essential, mixed, pairs, real, with_outliers
+from support.diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, real, with_outliers
 from support.emulation import SCHEDULES, needs_ptx, ptx
 from support.engines import (
     TILINGS,
@@ -166,6 +166,14 @@ def test_matchings_of_hundreds_of_points_equal_the_cpu() -> None:
         left, right = [np.sort(rng.uniform(0, 20, (size, 2)), axis=1) for size in (n, 620)]
         with ptx(0):
             assert_same_matching(*pairs([left], [right]), True, solver)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_matchings_of_as_many_points_as_registers_hold_equal_the_cpu(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = zip(*((long(n, rng, 2), long(m, rng, 40)) for n, m in AROUND_REGISTERS[seed::2]), strict=True)
+    with ptx(seed):
+        assert_same_matching(*pairs([*left], [*right], (torch.float32, torch.float64)[seed]), seed == 0, "auto")
 
 
 @pytest.mark.parametrize("seed", range(3))
