@@ -60,6 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("ptx")
         if any(item.get_closest_marker(lane) for lane in ("interpret", "compile", "ptx")):
             item.add_marker("slow")
+    # One process compiles for as long as another takes for all other tests, so it starts with that.
+    items.sort(key=lambda item: item.get_closest_marker("compile") is None)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -44,7 +44,7 @@ def copy(x, dtype=None, device=None, **_):
 library = torch.library.Library("aten", "IMPL")
 library.impl("_to_copy", copy, "PrivateUse1")
 for name in ("detach", "select.int", "view", "unbind.int", "slice.Tensor", "neg", "masked_fill.Scalar", "any.dim",
-             "mean", "flatten.using_ints", "clamp"):
+             "mean", "flatten.using_ints", "clamp", "split_with_sizes"):
     packet, _, overload = name.partition(".")
     op = getattr(getattr(torch.ops.aten, packet), overload or "default")
     library.impl(name, functools.partial(call, op), "PrivateUse1")

@@ -430,7 +430,8 @@ def test_skeletons_of_volumes_are_computed_without_a_graph() -> None:
 
 def test_subclass_that_cannot_be_captured_has_no_graphs() -> None:
     class Waiting(gpuph.LocalizedPHLoss):
-        capturable = False
+        def _is_capturable(self, pred: torch.Tensor) -> bool:
+            return False
 
     loss_fn = Waiting(window=8, capacity=32, graphed=True)
     for _ in range(3):
