@@ -13,8 +13,8 @@ from bench.speed import cold_start
 
 pytestmark = pytest.mark.slow
 
-# CPU seconds. It took 57 when every function was compiled on its own; now it takes about 20 for images and 25 for
-# volumes where many processes share a core, which prolongs it.
+# CPU seconds. It took 57 when every function was compiled on its own. Now it takes 16 for images and 20 for volumes on
+# a free core, and half as long again where many processes share one.
 MOST = 32.0
 
 
