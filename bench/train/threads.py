@@ -2,8 +2,8 @@
 
 Threads of OpenMP wait for one another several hundred times in a training step, and spin while they wait. If another
 process holds a core, each of these waits lasts until the scheduler has run the thread that is behind, and a step takes
-many times as long. One thread waits for nobody, and all cores together are less than twice as fast on small crops. If
-threads slept instead (OMP_WAIT_POLICY=passive), waking them up would cost more than they save.
+many times as long. A single thread never waits, and on small crops all cores together are less than twice as fast.
+Threads that sleep instead (OMP_WAIT_POLICY=passive) cost more to wake than they save.
 """
 
 from __future__ import annotations

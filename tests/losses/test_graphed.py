@@ -1,92 +1,20 @@
-"""`graphed=True`: graphs are captured, leased, released and left out, with an emulation of CUDA graphs on the CPU."""
+"""`graphed=True`: graphs are captured, leased and released, with an emulation of CUDA graphs on the CPU."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import pickle
-from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 
 import gpuph
 from gpuph.losses import graphs
+from support.graphed import LOSSES, Recording, equal, gradient, maps
 
-LOSSES: dict[str, Callable[..., Any]] = {
-    "localized": lambda **s: gpuph.LocalizedPHLoss(window=8, height=gpuph.Linear((0.2, 0.1)), capacity=32, **s),
-    "distance": lambda **s: gpuph.DistancePHLoss(window=8, dims={0: 2.0, 1: 1.0}, capacity=32, **s),
-    "likelihood": lambda **s: gpuph.LikelihoodPHLoss(window=8, capacity=32, **s),
-    "topo": lambda **s: gpuph.TopoLoss(window=8, capacity=32, **s),
-    "connectivity": lambda **s: gpuph.ConnectivityLoss(window=8, truncation=0.8, dilation=0, **s),
-    "skeleton": lambda **s: gpuph.MorseSkeletonLoss(window=8, **s),
-}
-
-
-class Recording(TorchDispatchMode):
-    """Stands in for `graphs.Recording`: repeats all operators on the same tensors, as a CUDA graph does on memory."""
-
-    made = 0
-
-    def __init__(self, run: Callable[[], Any], stream: str, before: Recording | None = None) -> None:
-        super().__init__()
-        assert stream == "side stream"
-        self._steps: list[tuple[Any, Any, Any, Any]] = []
-        with self:
-            self.result = run()
-        Recording.made += 1
-        # A captured launch does not run: nothing may depend on what the results hold now.
-        for x in tree_leaves([out for *_, out in self._steps]):
-            if isinstance(x, Tensor) and x.is_floating_point():
-                x.data.fill_(float("nan"))  # which does not count as a change
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if not any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):  # not a view
-            self._steps.append((func, args, kwargs or {}, out))
-        return out
-
-    def replay(self) -> None:
-        with torch.no_grad():
-            for func, args, kwargs, out in self._steps:
-                again = func(*args, **kwargs)
-                for x, new in zip(tree_leaves(out), tree_leaves(again), strict=True):
-                    if isinstance(x, Tensor) and x is not new:
-                        x.data.copy_(new)
-
-
-@pytest.fixture(autouse=True)
-def _graphs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Treat the CPU as a device that has graphs, and where nothing waits for values."""
-    monkeypatch.setattr(graphs, "_on_graphs", lambda device: True)
-    monkeypatch.setattr(graphs, "by_triton", lambda x: True)
-    monkeypatch.setattr(graphs, "_stream", lambda device: 0)
-    monkeypatch.setattr(graphs, "_side_stream", lambda device: contextlib.nullcontext("side stream"))
-    monkeypatch.setattr(graphs, "Recording", Recording)
-    monkeypatch.setattr("gpuph.debug.is_eager_cpu", lambda x: False)
-    Recording.made = 0
-
-
-def maps(seed: int, size: int = 16, batch: int = 2) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    pred, target = torch.rand(2, batch, 1, size, size, generator=generator)
-    return pred.requires_grad_(), (target > 0.5).float()
-
-
-def gradient(loss_fn: Any, pred: Tensor, target: Tensor, factor: float = 1.0) -> tuple[Tensor, Tensor]:
-    loss = loss_fn(pred, target)
-    (grad,) = torch.autograd.grad((factor * loss).sum(), pred)
-    return loss.detach(), grad
-
-
-def equal(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+pytestmark = pytest.mark.usefixtures("graphs_on_the_cpu")
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
@@ -309,82 +237,6 @@ def test_a_failed_capture_raises_and_leaves_no_graph() -> None:
     assert len(loss_fn._graphs) == 1
 
 
-class Subclass(Tensor):
-    pass
-
-
-def _fallbacks() -> dict[str, Callable[[Any, Tensor, Tensor], Any]]:
-    def on_the_cpu(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        with mock.patch.object(graphs, "_on_graphs", lambda device: device.type == "cuda"):
-            return loss_fn(pred, target)
-
-    def with_cpu_kernels(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        with mock.patch.object(graphs, "by_triton", lambda x: False):
-            return loss_fn(pred, target)
-
-    def in_autocast(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        with torch.autocast("cpu", torch.bfloat16):
-            return loss_fn(pred, target)
-
-    def while_capturing(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        with mock.patch.object(graphs, "is_capturing", lambda device: True):
-            return loss_fn(pred, target)
-
-    def in_debug_mode(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        gpuph.set_debug(True)
-        try:
-            return loss_fn(pred, target)
-        finally:
-            gpuph.set_debug(False)
-
-    def with_hooks(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        with torch.autograd.graph.save_on_cpu():
-            return loss_fn(pred, target)
-
-    def with_anomaly_detection(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
-            return loss_fn(pred, target)
-
-    def compiled(loss_fn: Any, pred: Tensor, target: Tensor) -> Any:
-        return torch.compile(loss_fn, backend="aot_eager")(pred, target)
-
-    return {
-        "CPU tensors": on_the_cpu,
-        "the kernels of the CPU": with_cpu_kernels,
-        "autocast": in_autocast,
-        "another capture": while_capturing,
-        "debug mode": in_debug_mode,
-        "torch.compile": compiled,
-        "a target that requires a gradient": lambda f, pred, target: f(pred, target.detach().requires_grad_()),
-        "a subclass of Tensor": lambda f, pred, target: f(pred.detach().as_subclass(Subclass), target),
-        "hooks of saved tensors": with_hooks,
-        "anomaly detection": with_anomaly_detection,
-        "no images": lambda f, pred, target: f(pred[:0], target[:0]).sum(),
-    }
-
-
-@pytest.mark.parametrize("situation", _fallbacks())
-def test_what_cannot_be_captured_is_computed_without_a_graph(situation: str) -> None:
-    loss_fn = LOSSES["localized"](graphed=True)
-    pred, target = maps(0)
-    for _ in range(3):
-        loss = _fallbacks()[situation](loss_fn, pred, target)
-    assert len(loss_fn._graphs) == 0
-    if situation != "no images":
-        assert torch.allclose(torch.as_tensor(loss.detach()), LOSSES["localized"]()(pred, target).detach())
-
-
-def test_heights_of_a_generator_are_drawn_without_a_graph() -> None:
-    generator = torch.Generator().manual_seed(0)
-    loss_fn = gpuph.LocalizedPHLoss(window=8, capacity=32, generator=generator, graphed=True)
-    for _ in range(3):
-        gradient(loss_fn, *maps(0))
-    assert len(loss_fn._graphs) == 0
-    for _ in range(2):  # the height of evaluations is fixed
-        gradient(loss_fn.eval(), *maps(0))
-    assert len(loss_fn._graphs) == 1
-
-
 @pytest.mark.parametrize("settings", [{"draws": 2}, {"spacing": 0.5}, {"spacing": (0.5, 2.0), "draws": 4}])
 def test_heights_have_their_draws_and_spacing_in_a_graph(settings: dict[str, Any]) -> None:
     for height in (gpuph.RandomLinear(**settings), gpuph.RandomQuadratic(**settings)):
@@ -414,29 +266,6 @@ def test_masks_may_change_between_replays(kind: str) -> None:
         assert equal(*results)
         assert mask is None or (results[0][1][~mask] == 0).all()
     assert len(graphed._graphs) == 1
-
-
-def test_skeletons_of_volumes_are_computed_without_a_graph() -> None:
-    loss_fn = gpuph.MorseSkeletonLoss(window=4, graphed=True)
-    pred, target = (x.detach().view(2, 1, 4, 8, 8) for x in maps(0))
-    for graphs_of_images in (0, 1):
-        for _ in range(3):
-            gradient(loss_fn, pred.requires_grad_(), target)
-        assert len(loss_fn._graphs) == graphs_of_images
-        for _ in range(2):
-            gradient(loss_fn, *maps(0))
-    assert len(loss_fn._graphs) == 1
-
-
-def test_subclass_that_cannot_be_captured_has_no_graphs() -> None:
-    class Waiting(gpuph.LocalizedPHLoss):
-        def _is_capturable(self, pred: torch.Tensor) -> bool:
-            return False
-
-    loss_fn = Waiting(window=8, capacity=32, graphed=True)
-    for _ in range(3):
-        gradient(loss_fn, *maps(0))
-    assert len(loss_fn._graphs) == 0
 
 
 def test_only_the_nan_window_becomes_nan() -> None:

@@ -13,19 +13,13 @@ from ..runtime.jit import kernel
 from .gradient import SQUARES_PER_VOXEL
 from .merge import KILLER, OPEN
 from .reduce_chain import Pool, allocate, list_column, word_of
-from .reduce_flow import Volume, comes_before, key_of, match, slot_of
+from .reduce_flow import SIZES, Volume, comes_before, key_of, match, slot_of
 from .reduce_walk import COLUMNS, KEPT, PATHS, QUEUE, TAG, TAGGED, TAGS, Scratch, walk
 
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
-@kernel(
-    do_not_specialize=[
-        "depth", "height", "width", "by_row", "row_shift", "by_slice", "slice_shift", "by_window", "window_shift",
-        "most_edges", "most_squares", "room", "programs",
-    ],
-    do_not_specialize_on_alignment=["values"],
-)  # fmt: skip
+@kernel(do_not_specialize=SIZES, do_not_specialize_on_alignment=["values"])
 def boundaries(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32

@@ -50,6 +50,14 @@ class Volume(NamedTuple):
     window_shift: Any
 
 
+# The numbers that a kernel which follows paths takes: the shape of a window, its reciprocals, and bounds.
+SIZES = [
+    *("depth", "height", "width"),
+    *("by_row", "row_shift", "by_slice", "slice_shift", "by_window", "window_shift"),
+    *("most_edges", "most_squares", "room", "programs"),
+]
+
+
 def reciprocal(size: int) -> tuple[int, int]:
     """Return a factor and a shift so that n // size is n * factor >> shift for all 0 <= n < 2^28.
 

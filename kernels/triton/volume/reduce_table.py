@@ -28,18 +28,12 @@ from .reduce_chain import (
     toggle,
     write,
 )
-from .reduce_flow import Volume, comes_before, directions_of, far_edges, key_of, match, partner_of, slot_of
+from .reduce_flow import SIZES, Volume, comes_before, directions_of, far_edges, key_of, match, partner_of, slot_of
 
 _LOW = tl.constexpr(0xFFFFFFFF)
 
 
-@kernel(
-    do_not_specialize=[
-        "depth", "height", "width", "by_row", "row_shift", "by_slice", "slice_shift", "by_window", "window_shift",
-        "most_edges", "most_squares", "room", "programs",
-    ],
-    do_not_specialize_on_alignment=["values"],
-)  # fmt: skip
+@kernel(do_not_specialize=SIZES, do_not_specialize_on_alignment=["values"])
 def reduce_in_memory(
     values,  # [N, D, H, W] float32 or float64
     star,  # [N, D, H, W] int32
