@@ -1,9 +1,9 @@
 """Compilation of functions that only kernels call: in a third of the time that Numba takes.
 
 Numba optimizes each function together with all functions that it calls, and turns the result into machine code, again
-for each of its callers. Only the kernel's code ever runs, so here a function that a kernel calls becomes LLVM code and
-nothing else; the kernel's compilation links and optimizes the whole. Python can still call these functions, as tests
-do: Numba then compiles them as usual.
+for each of its callers. Only the kernel's code ever runs. So here, a function that a kernel calls becomes LLVM code and
+is optimized by itself, which vectorizes its loops; the kernel's compilation links and optimizes the whole. Python can
+still call these functions, as tests do: Numba then compiles them as usual.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _progress = _Progress()
 
 
 class _NestedLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """The LLVM code of a function, neither optimized nor turned into machine code."""
+    """The LLVM code of a function, which is optimized by itself and not turned into machine code."""
 
     _shared_module: Any
 
