@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -102,21 +101,23 @@ def kernels(day: Day) -> None:
 
 def _seconds_by_kernel(run: Callable[[], object], day: Day) -> dict[str, float]:
     """Return the median seconds of each kernel in a call, summed over its launches."""
-    from triton.runtime.jit import JITFunction
+    from triton import knobs
 
     launches: list[tuple[str, Any, Any]] = []
-    launch = JITFunction.run
 
-    def timed(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def enter(metadata: Any) -> None:
         start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        launches.append((metadata.get()["name"].strip("_"), start, stop))
         start.record()
-        result = launch(self, *args, **kwargs)
+
+    def leave(metadata: Any) -> None:
+        *_, (_, _, stop) = launches
         stop.record()
-        launches.append((self.fn.__name__.strip("_"), start, stop))
-        return result
 
     totals: dict[str, list[float]] = {}
-    with mock.patch.object(JITFunction, "run", timed):
+    knobs.runtime.launch_enter_hook.add(enter)
+    knobs.runtime.launch_exit_hook.add(leave)
+    try:
         for _ in range(1 if day.rehearse else 15):
             launches.clear()
             if not day.rehearse:
@@ -128,6 +129,9 @@ def _seconds_by_kernel(run: Callable[[], object], day: Day) -> dict[str, float]:
                 once[name] = once.get(name, 0.0) + start.elapsed_time(stop) / 1e3
             for name, seconds in once.items():
                 totals.setdefault(name, []).append(seconds)
+    finally:
+        knobs.runtime.launch_enter_hook.remove(enter)
+        knobs.runtime.launch_exit_hook.remove(leave)
     return {name: statistics.median(seconds) for name, seconds in totals.items()}
 
 
