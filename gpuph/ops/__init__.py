@@ -15,6 +15,7 @@ from .gather import gather, scatter
 from .match import match
 from .matched_cost import scatter_slopes
 from .maximin import maximin
+from .partners import partners
 from .persistence import persistence
 from .regions import regions
 from .skeleton import skeleton
@@ -33,6 +34,7 @@ __all__ = [
     "gather",
     "match",
     "maximin",
+    "partners",
     "persistence",
     "regions",
     "scatter",

@@ -10,6 +10,7 @@ from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
 from .maximin import maximin, regions
+from .partners import partners
 from .persistence import persistence
 from .runtime.interrupt import parked_at_exit
 from .skeleton import skeleton
@@ -25,6 +26,7 @@ __all__ = [
     "matched_cost",
     "maximin",
     "parked_at_exit",
+    "partners",
     "persistence",
     "regions",
     "scatter",

@@ -16,6 +16,11 @@ Array = NDArray[Any]
 
 def framed_persistence(pred: Array, target: Array, height: Array | None, tiling: Tiling, query: Query) -> Found[Array]:
     """Compute the persistence pairs of the windows of two images (B, *image); see `gpuph.ops.framed_persistence`."""
+    return find_pairs(framed_windows(pred, target, height, tiling), len(tiling.window), query)
+
+
+def framed_windows(pred: Array, target: Array, height: Array | None, tiling: Tiling) -> Windows:
+    """Return the windows of two images (B, *image), which are copied inside their frames."""
     rank = len(tiling.window)
     flat = [1] * (3 - rank)  # axes of size 1 that images of two axes lack
     image = len(pred), *flat, *tiling.image
@@ -28,4 +33,4 @@ def framed_persistence(pred: Array, target: Array, height: Array | None, tiling:
     elif height is not None:
         heights = height.reshape(len(height), *size)
     frame = (*[0] * len(flat), *[int(tiling.border)] * rank)
-    return find_pairs(Windows(pred, target, heights, slopes, size, stride, counts, frame, True), rank, query)
+    return Windows(pred, target, heights, slopes, size, stride, counts, frame, True)

@@ -50,13 +50,13 @@ def merge(key, extrema, saddles, tree, descending, halt=0):
             elder_of[a], elder_of[b] = u, v
             if u != v:
                 # The comparison is as hard to predict, so its result selects values instead of a branch.
-                v_is_elder = _before(key, v, u, descending)
+                v_is_elder = before(key, v, u, descending)
                 elder, younger = v if v_is_elder else u, u if v_is_elder else v
                 saddle_of[younger], elder_of[younger], partner[saddle] = saddle, elder, younger
 
 
 @device
-def _before(key, a, b, descending):
+def before(key, a, b, descending):
     """Return whether extremum a comes before b, a different one."""
     first, second = key[a], key[b]
     return ((first < second) | ((first == second) & (a < b))) ^ descending

@@ -14,7 +14,7 @@ def copy_windows(windows, i, out, scratch):
 
     The frame is at the minimum of all K. scratch : (2, columns of the window), of the images' dtype.
     """
-    image, corner = _image_of(windows, i), _corner_of(windows, i)
+    image, corner = _image_of(windows, i), corner_of(windows, i)
     lowest = _copy_window(windows, i, windows.pred[image], corner, out[0], scratch)
     if len(out) == 2:
         lowest = min(lowest, _copy_window(windows, i, windows.target[image], corner, out[1], scratch))
@@ -30,7 +30,7 @@ def _image_of(windows, i):
 
 
 @device
-def _corner_of(windows, i):
+def corner_of(windows, i):
     """Return the first pixel (z, y, x) of window i. The last windows are shifted inwards to end with the image."""
     depth, rows, columns = windows.counts
     size, stride, image = windows.size, windows.stride, windows.pred.shape
@@ -159,7 +159,7 @@ def fill_copied(windows, i, codes, levels, index, value):
     """
     n = min(codes.size, index.shape[1])
     births, deaths, born, died = index[0], index[1], value[0], value[1]
-    corner = _corner_of(windows, i)
+    corner = corner_of(windows, i)
     for j in range(n):
         births[j] = _located(windows, corner, codes[j] >> 32)
         deaths[j] = _located(windows, corner, (codes[j] & 0xFFFFFFFF) - 1)
@@ -177,3 +177,14 @@ def _located(windows, corner, position):
     x, y, z = position - row * columns - frame[2], row - z * rows - frame[1], z - frame[0]
     inside = (0 <= x < size[2]) & (0 <= y < size[1]) & (0 <= z < size[0]) & (position >= 0)
     return ((corner[0] + z) * image[2] + corner[1] + y) * image[3] + corner[2] + x if inside else -1
+
+
+@inlined
+def position_in_grid(windows, corner, index):
+    """Return the position in a window's grid, with its frame and ring, of a pixel of the image; see `_located`."""
+    size, frame, image = windows.size, windows.frame, windows.pred.shape
+    row = index // image[3]
+    z = row // image[2]
+    x, y, z = index - row * image[3] - corner[2], row - z * image[2] - corner[1], z - corner[0]
+    columns, rows, ring = size[2] + 2 * frame[2] + 2, size[1] + 2 * frame[1] + 2, int(image[1] > 1)
+    return ((z + frame[0] + ring) * rows + y + frame[1] + 1) * columns + x + frame[2] + 1

@@ -130,17 +130,46 @@ def _find_pairs(image, task, workspace, codes):
 @inlined
 def _merge_minima(minima, n, workspace, halt):
     """Trace n critical edges down to minima, sort them, and merge the minima by the elder rule."""
-    key, edges, order, sorting = workspace.key, workspace.cells.edges, workspace.order[:n], workspace.sorting
-    at = workspace.ends[: 2 * n]
+    trace_minima(n, workspace, halt)
+    sort_edges(n, workspace)
+    if halted(halt):
+        return
+    merge(workspace.key, minima, saddles_of(n, workspace), workspace.tree, False, halt)
+
+
+@inlined
+def trace_minima(n, workspace, halt):
+    """Follow n critical edges down to minima."""
+    edges, at = workspace.cells.edges, workspace.ends[: 2 * n]
     ends = at.reshape(2, n)
     for e in range(n):
         ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
-        sorting.keys[e] = key[edges[0, e]]
     minima_below(at, workspace.star, workspace.steps, workspace.walking, workspace.known, halt)
-    argsort(sorting.keys[:n], order, sorting.spare_keys, sorting.spare_order, sorting.buckets)
-    if halted(halt):
-        return
-    merge(key, minima, Saddles(order, ends), workspace.tree, False, halt)
+
+
+@inlined
+def trace_maxima(n, width, workspace, halt):
+    """Follow the squares beside n critical edges up to maxima."""
+    edges, at = workspace.cells.edges, workspace.ends[: 2 * n]
+    ends = at.reshape(2, n)
+    for e in range(n):
+        ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
+    maxima_above(at, workspace.star, workspace.steps, width, workspace.walking, workspace.known, halt)
+
+
+@inlined
+def sort_edges(n, workspace):
+    """Find the order of n critical edges, the least first."""
+    sorting, owners = workspace.sorting, workspace.cells.edges[0]
+    for e in range(n):
+        sorting.keys[e] = workspace.key[owners[e]]
+    argsort(sorting.keys[:n], workspace.order[:n], sorting.spare_keys, sorting.spare_order, sorting.buckets)
+
+
+@inlined
+def saddles_of(n, workspace):
+    """Return n critical edges, sorted, with their ends."""
+    return Saddles(workspace.order[:n], workspace.ends[: 2 * n].reshape(2, n))
 
 
 @inlined
@@ -165,14 +194,10 @@ def _drop_paired_edges(n, workspace):
 @inlined
 def _merge_maxima(maxima, n, width, workspace, halt):
     """Trace the squares beside n critical edges up to maxima, and merge the maxima from the greatest down."""
-    edges, at = workspace.cells.edges, workspace.ends[: 2 * n]
-    ends = at.reshape(2, n)
-    for e in range(n):
-        ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
-    maxima_above(at, workspace.star, workspace.steps, width, workspace.walking, workspace.known, halt)
+    trace_maxima(n, width, workspace, halt)
     if halted(halt):
         return
-    merge(workspace.key, maxima, Saddles(workspace.order[:n], ends), workspace.tree, True, halt)
+    merge(workspace.key, maxima, saddles_of(n, workspace), workspace.tree, True, halt)
 
 
 @inlined

@@ -1,0 +1,101 @@
+"""`partners`: the pairs of two diagrams whose classes become the same class of a third function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gpuph.kernels import Pairs, Query, Tiling, cpu
+
+from .backend import array, by_triton, tensor
+from .define import define
+
+Flat = tuple[list[Tensor], list[Tensor]]
+
+
+def _fake(
+    pred: Tensor,
+    target: Tensor,
+    height: Tensor | None,
+    window: Sequence[int],
+    stride: Sequence[int],
+    border: bool,
+    dims: Sequence[int],
+    top: bool,
+    intersection: bool,
+    index: Sequence[Tensor],
+    count: Sequence[Tensor],
+) -> Flat:
+    made = [x.new_empty((x.shape[0] // 2, x.shape[2])) for x in index]
+    return made, [torch.empty_like(x) for x in made]
+
+
+def _run(
+    pred: Tensor,
+    target: Tensor,
+    height: Tensor | None,
+    window: Sequence[int],
+    stride: Sequence[int],
+    border: bool,
+    dims: Sequence[int],
+    top: bool,
+    intersection: bool,
+    index: Sequence[Tensor],
+    count: Sequence[Tensor],
+) -> Flat:
+    if by_triton(pred):
+        raise NotImplementedError(
+            'Betti matchings are computed on the CPU only: compute on the CPU with gpuph.use_kernels("cpu")'
+        )
+    tiling = Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border)
+    images = array(pred), array(target), None if height is None else array(height)
+    # The values of pairs are not read.
+    pairs = [Pairs(array(i), array(i), array(n)) for i, n in zip(index, count, strict=True)]
+    query = Query(tuple(dims), top, 0.0, None)
+    found = cpu.partners(images, tiling, query, pairs, intersection=intersection)
+    return [tensor(a, pred.device) for a, _ in found], [tensor(b, pred.device) for _, b in found]
+
+
+define(
+    "partners(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims, bool top,"
+    " bool intersection, Tensor[] index, Tensor[] count) -> (Tensor[], Tensor[])",
+    _fake,
+    _run,
+)
+
+
+def partners(
+    images: tuple[Tensor, Tensor, Tensor | None],
+    tiling: Tiling,
+    query: Query,
+    pairs: Sequence[Pairs[Tensor]],
+    *,
+    intersection: bool,
+) -> list[tuple[Tensor, Tensor]]:
+    """Match the persistence pairs of the windows of two images, f and g, by what their classes become.
+
+    Parameters
+    ----------
+    images : tuple of Tensor
+        `pred`, `target` and `height`, as for `framed_persistence`.
+    tiling, query
+        As for `framed_persistence`, which found the pairs. In volumes, `dims` are 0 and 2.
+    pairs : sequence of Pairs
+        The pairs of the 2 N windows, in each dimension of the query.
+    intersection : bool
+        Whether classes are compared in the intersections of sublevel sets, those of max(f, g); if not, in their unions,
+        those of min(f, g).
+
+    Returns
+    -------
+    list of tuple of Tensor
+        For each dimension of the query, the partners of the pairs of `pred`, shape (N, K), and of those of `target`:
+        int64, the column in the other diagram, or -1.
+    """
+    _, window, stride, border = tiling
+    index, count = [x.index for x in pairs], [x.count for x in pairs]
+    run = torch.ops.gpuph.partners.default
+    a, b = run(*images, window, stride, border, query.dims, query.top, intersection, index, count)
+    return list(zip(a, b, strict=True))

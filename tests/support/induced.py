@@ -1,0 +1,108 @@
+"""The textbook of Betti matching: image persistence by reduction of the boundary matrix, in any dimension.
+
+Like `oracle`, it is slow and shares no code with the kernels. Bars are matched in the order of their lengths if they
+begin or end together, as Bauer and Lesnick do, so nothing depends on the order of the cells that enter with one pixel.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from typing import NamedTuple
+
+import numpy as np
+
+from .oracle import Pair, _faces, _pixels
+
+Time = tuple[float, int]  # the value and the index of a pixel, which is negated in T
+Cell = tuple[int, ...]
+Filtration = dict[Cell, Time]
+
+
+class Bar(NamedTuple):
+    birth: Time
+    death: Time
+
+
+def filtration(image: np.ndarray, construction: str) -> Filtration:
+    """Return the times at which the cells of an image enter; see `oracle.pairs`."""
+    top, flat = construction == "T", image.ravel() + 0.0
+    times = {}
+    for cell in itertools.product(*[range(2 * n + 1 if top else 2 * n - 1) for n in image.shape]):
+        around = [(float(flat[p]), -p if top else p) for p in _pixels(cell, image.shape, top)]
+        times[cell] = min(around) if top else max(around)
+    return times
+
+
+def image_bars(small: Filtration, large: Filtration) -> dict[int, list[Bar]]:
+    """Return, by dimension, when the classes of one filtration begin, and when their images in another one end.
+
+    The sublevel sets of `small` are contained in those of `large`. Empty intervals are left out.
+    """
+    rows, columns = (sorted(x, key=lambda cell: (x[cell], _dimension(cell), cell)) for x in (small, large))
+    row_of = {cell: i for i, cell in enumerate(rows)}
+    reduced: dict[int, set[int]] = {}
+    found: dict[int, list[Bar]] = defaultdict(list)
+    for cell in columns:
+        column = {row_of[face] for face in _faces(cell)}
+        while column and max(column) in reduced:
+            column ^= reduced[max(column)]
+        if column:
+            reduced[max(column)] = column
+            born = rows[max(column)]
+            if small[born] < large[cell]:
+                found[_dimension(born)].append(Bar(small[born], large[cell]))
+    return found
+
+
+def betti_matching(
+    f: np.ndarray, g: np.ndarray, construction: str, comparison: str
+) -> dict[int, list[tuple[Pair, Pair]]]:
+    """Return, by dimension, which pairs of f and g are matched, sorted: (birth pixel, death pixel), -1 for no death.
+
+    Matched pairs are left out if one of them has equal values.
+    """
+    union = comparison == "union"
+    of_f, of_g = filtration(f, construction), filtration(g, construction)
+    both = filtration(np.minimum(f, g) if union else np.maximum(f, g), construction)
+    bars = image_bars(both, both)
+    ways = []
+    for own in (of_f, of_g):
+        images = image_bars(own, both) if union else image_bars(both, own)
+        own_bars = image_bars(own, own)
+        # In a union, images begin with the classes of f and end with those of `both`; otherwise, vice versa.
+        ways.append({d: _way(own_bars[d], images[d], bars[d], 0 if union else 1) for d in range(f.ndim)})
+    found = {}
+    for dim in range(f.ndim):
+        by_f, by_g = ways[0][dim], ways[1][dim]
+        pairs = [(by_f[i], by_g[i]) for i in by_f.keys() & by_g.keys()]
+        found[dim] = [(_pixels_of(a), _pixels_of(b)) for a, b in pairs if _lasts(a) and _lasts(b)]
+    found[0].append(((abs(min(of_f.values())[1]), -1), (abs(min(of_g.values())[1]), -1)))
+    return {dim: sorted(pairs) for dim, pairs in found.items()}
+
+
+def _way(own: list[Bar], images: list[Bar], both: list[Bar], end: int) -> dict[int, Bar]:
+    """Return the number of the bar of `both` that bars are matched with, and these bars, through their images."""
+    bar_of = {j: own[i] for i, j in _matched(own, images, end)}
+    return {k: bar_of[j] for j, k in _matched(images, both, 1 - end) if j in bar_of}
+
+
+def _matched(first: list[Bar], second: list[Bar], end: int) -> list[tuple[int, int]]:
+    """Match bars with the same birth (end 0) or death (1), the longest ones first."""
+    groups: dict[Time, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for which, bars in enumerate((first, second)):
+        for i in sorted(range(len(bars)), key=lambda i: bars[i][1 - end], reverse=end == 0):
+            groups[bars[i][end]][which].append(i)
+    return [pair for group in groups.values() for pair in zip(*group, strict=False)]
+
+
+def _dimension(cell: Cell) -> int:
+    return sum(c % 2 for c in cell)
+
+
+def _lasts(bar: Bar) -> bool:
+    return bar.birth[0] != bar.death[0]
+
+
+def _pixels_of(bar: Bar) -> Pair:
+    return abs(bar.birth[1]), abs(bar.death[1])
