@@ -59,8 +59,8 @@ def _run(
 
 
 define(
-    "partners(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims, bool top,"
-    " bool intersection, Tensor[] index, Tensor[] count) -> (Tensor[], Tensor[])",
+    "partners(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims,"
+    " bool top, bool intersection, Tensor[] index, Tensor[] count) -> (Tensor[], Tensor[])",
     _fake,
     _run,
 )

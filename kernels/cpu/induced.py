@@ -84,15 +84,17 @@ def merge_by(key, joins, joining, seniority, descending, halt):
 
 @device
 def keep_images(key, of_owners, joins, partner, descending):
-    """Drop the extrema that come after the owner of their saddle: the interval of such a class is empty.
+    """Drop the extrema whose image classes have no length, in values, from birth to death.
+
+    Where values are equal, which of them comes first is a convention, and a class that ends at the value at which it
+    begins is no class.
 
     key : order keys of the extrema; of_owners : those of the owners. partner : (m,), see `MergeTree`; changed to -1.
     """
     for s in range(joins.owners.size):
-        u, v = partner[s], joins.owners[s]
-        if u >= 0:
-            first, last = key[_i(u)], of_owners[_i(v)]
-            if (first > last) ^ descending if first != last else (u >= v) ^ descending | (u == v):
+        if partner[s] >= 0:
+            extremum, saddle = key[_i(partner[s])], of_owners[_i(joins.owners[s])]
+            if extremum == saddle or (extremum > saddle) ^ descending:
                 partner[s] = -1
 
 

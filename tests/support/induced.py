@@ -37,7 +37,7 @@ def filtration(image: np.ndarray, construction: str) -> Filtration:
 def image_bars(small: Filtration, large: Filtration) -> dict[int, list[Bar]]:
     """Return, by dimension, when the classes of one filtration begin, and when their images in another one end.
 
-    The sublevel sets of `small` are contained in those of `large`. Empty intervals are left out.
+    The sublevel sets of `small` are contained in those of `large`. Intervals of one value are left out.
     """
     rows, columns = (sorted(x, key=lambda cell: (x[cell], _dimension(cell), cell)) for x in (small, large))
     row_of = {cell: i for i, cell in enumerate(rows)}
@@ -50,7 +50,7 @@ def image_bars(small: Filtration, large: Filtration) -> dict[int, list[Bar]]:
         if column:
             reduced[max(column)] = column
             born = rows[max(column)]
-            if small[born] < large[cell]:
+            if small[born][0] < large[cell][0]:
                 found[_dimension(born)].append(Bar(small[born], large[cell]))
     return found
 
@@ -58,10 +58,7 @@ def image_bars(small: Filtration, large: Filtration) -> dict[int, list[Bar]]:
 def betti_matching(
     f: np.ndarray, g: np.ndarray, construction: str, comparison: str
 ) -> dict[int, list[tuple[Pair, Pair]]]:
-    """Return, by dimension, which pairs of f and g are matched, sorted: (birth pixel, death pixel), -1 for no death.
-
-    Matched pairs are left out if one of them has equal values.
-    """
+    """Return, by dimension, which pairs of f and g are matched, sorted: (birth pixel, death pixel), -1 for no death."""
     union = comparison == "union"
     of_f, of_g = filtration(f, construction), filtration(g, construction)
     both = filtration(np.minimum(f, g) if union else np.maximum(f, g), construction)
@@ -75,8 +72,7 @@ def betti_matching(
     found = {}
     for dim in range(f.ndim):
         by_f, by_g = ways[0][dim], ways[1][dim]
-        pairs = [(by_f[i], by_g[i]) for i in by_f.keys() & by_g.keys()]
-        found[dim] = [(_pixels_of(a), _pixels_of(b)) for a, b in pairs if _lasts(a) and _lasts(b)]
+        found[dim] = [(_pixels_of(by_f[i]), _pixels_of(by_g[i])) for i in by_f.keys() & by_g.keys()]
     found[0].append(((abs(min(of_f.values())[1]), -1), (abs(min(of_g.values())[1]), -1)))
     return {dim: sorted(pairs) for dim, pairs in found.items()}
 
@@ -98,10 +94,6 @@ def _matched(first: list[Bar], second: list[Bar], end: int) -> list[tuple[int, i
 
 def _dimension(cell: Cell) -> int:
     return sum(c % 2 for c in cell)
-
-
-def _lasts(bar: Bar) -> bool:
-    return bar.birth[0] != bar.death[0]
 
 
 def _pixels_of(bar: Bar) -> Pair:
