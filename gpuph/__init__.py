@@ -4,6 +4,7 @@ The same calls run on every device: see `persistence`, `match`, `LocalizedPHLoss
 """
 
 from . import _checkout  # noqa: F401 -- before anything that imports the kernels
+from .betti_matching import BettiMatching, betti_match
 from .debug import set_debug
 from .diagram import Diagram, Diagrams, SuperlevelDiagram
 from .diagram.distances import bottleneck_distance, wasserstein_distance
@@ -11,6 +12,7 @@ from .diagram.vectors import betti_curve, landscape, persistence_image, total_pe
 from .distance_map import truncated_distance_map
 from .height import Linear, Quadratic, Radial, RandomLinear, RandomQuadratic, RandomRadial
 from .losses import (
+    BettiMatchingLoss,
     BettiPriorLoss,
     ConnectivityLoss,
     DistancePHLoss,
@@ -26,6 +28,8 @@ from .ops import use_kernels
 from .persistence import persistence
 
 __all__ = [
+    "BettiMatching",
+    "BettiMatchingLoss",
     "BettiPriorLoss",
     "ConnectivityLoss",
     "Diagram",
@@ -46,6 +50,7 @@ __all__ = [
     "TopoLoss",
     "WindowLoss",
     "betti_curve",
+    "betti_match",
     "bottleneck_distance",
     "landscape",
     "match",

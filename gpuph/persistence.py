@@ -112,7 +112,7 @@ def persistence(
     [tensor([[3., -inf],
             [2., 1.]], dtype=torch.float64)]
     """
-    windows, dims = _windows(x, dims, batched=checks.boolean("batched", batched))
+    windows, dims = windows_of("x", x, dims, batched=checks.boolean("batched", batched))
     superlevel = checks.boolean("superlevel", superlevel)
     diagrams = diagrams_of(windows, dims, construction, min_persistence, capacity, superlevel=superlevel)
     if debug.is_eager_cpu(windows):
@@ -122,46 +122,48 @@ def persistence(
     return diagrams
 
 
-def _windows(x: ArrayLike, dims: int | Sequence[int] | None, *, batched: bool) -> tuple[Tensor, Sequence[int] | None]:
-    """Return the windows in x as images or volumes of a floating-point dtype, and the homology dimensions."""
-    windows = arrays.as_floats("x", x)
+def windows_of(
+    name: str, x: ArrayLike, dims: int | Sequence[int] | None, *, batched: bool
+) -> tuple[Tensor, Sequence[int] | None]:
+    """Return the windows in an argument, as images or volumes of a floating-point dtype, and homology dimensions."""
+    windows = arrays.as_floats(name, x)
     shape, rank = windows.shape, windows.dim() - batched
     if rank not in (1, 2, 3):
         expected = "(N, H, W), (N, D, H, W) or (N, L)" if batched else "(H, W), (D, H, W) or (L,) with batched=False"
         advice = "; batched=False takes one window" if batched and rank == 0 else ""
-        raise ValueError(f"x must have the shape {expected}, got {tuple(shape)}{advice}")
+        raise ValueError(f"{name} must have the shape {expected}, got {tuple(shape)}{advice}")
     one = isinstance(dims, (int, np.integer)) and not isinstance(dims, bool)
     wanted: Sequence[int] | None = (dims,) if one else dims  # type: ignore[assignment]
     if not torch.compiler.is_compiling():
-        hints.slices("x", shape, batched=batched)
+        hints.slices(name, shape, batched=batched)
         if batched:
-            hints.signals("x", shape)
+            hints.signals(name, shape)
     windows = windows if batched else windows.unsqueeze(0)
     if rank == 1:
-        wanted = _dims_of_signals(wanted, shape[0], batched=batched)
+        wanted = _dims_of_signals(name, wanted, shape[0], batched=batched)
         windows = windows.unsqueeze(1)  # a signal is an image with one row
-    check_windows(windows)
+    check_windows(windows, name)
     return windows, wanted
 
 
-def _dims_of_signals(dims: Sequence[int] | None, n: int, *, batched: bool) -> Sequence[int]:
+def _dims_of_signals(name: str, dims: Sequence[int] | None, n: int, *, batched: bool) -> Sequence[int]:
     """Check the dimensions of n signals, which may have been meant as an image."""
     try:
         return checks.dims((0,) if dims is None else dims, 1)
     except ValueError as error:
-        advice = f"; x is read as {n} signals, for one image pass batched=False" if batched else ""
+        advice = f"; {name} is read as {n} signals, for one image pass batched=False" if batched else ""
         raise ValueError(f"{error}{advice}") from None
 
 
-def check_windows(x: Tensor) -> None:
+def check_windows(x: Tensor, name: str = "x") -> None:
     """Raise unless x is a batch of windows whose pixels the kernels can number."""
-    checks.floats("x", x)
+    checks.floats(name, x)
     if x.dim() not in (3, 4):
-        raise ValueError(f"x must have the shape (N, H, W) or (N, D, H, W), got {tuple(x.shape)}")
+        raise ValueError(f"{name} must have the shape (N, H, W) or (N, D, H, W), got {tuple(x.shape)}")
     if 0 in x.shape[1:]:
-        raise ValueError(f"x must have windows of at least one pixel, got the shape {tuple(x.shape)}")
+        raise ValueError(f"{name} must have windows of at least one pixel, got the shape {tuple(x.shape)}")
     if math.prod([size + 2 for size in x.shape[1:]]) >= 2**31:
-        raise ValueError(f"x must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
+        raise ValueError(f"{name} must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
 
 
 def diagrams_of(

@@ -2,6 +2,7 @@
 
 from .base import Compared, Maps, WindowLoss
 from .betti import BettiPriorLoss
+from .betti_matching import BettiMatchingLoss
 from .connectivity import ConnectivityLoss
 from .distance import DistancePHLoss
 from .likelihood import LikelihoodPHLoss
@@ -11,6 +12,7 @@ from .one_vs_rest import OneVsRest
 from .topo import TopoLoss
 
 __all__ = [
+    "BettiMatchingLoss",
     "BettiPriorLoss",
     "Compared",
     "ConnectivityLoss",

@@ -100,6 +100,7 @@ class LocalizedPHLoss(WindowLoss):
         *("weights", "height", "border", "construction", "superlevel", "unmatched"),
         *("min_persistence", "capacity"),
     )
+    comparison: str = ""  # how `BettiMatchingLoss` matches
 
     def __init__(
         self,
@@ -155,7 +156,10 @@ class LocalizedPHLoss(WindowLoss):
         query = Query(tuple(dims), self.construction == "T", 0.0, columns)
 
         matching = ops.Matching(
-            tuple([self.weights[dim] for dim in dims]), self.unmatched == "half_squared", self.min_persistence
+            tuple([self.weights[dim] for dim in dims]),
+            self.unmatched == "half_squared",
+            self.min_persistence,
+            self.comparison,
         )
         found = ops.window_costs(pred, target, height, tiling, query, matching)
         if debug.is_debugging() and columns is not None:

@@ -7,7 +7,7 @@ differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, 
 
 from .assignment import assign, bottleneck
 from .attach import attach
-from .backend import use_kernels
+from .backend import finest, use_kernels
 from .cost import cost, distance
 from .distance_map import distance_map
 from .framed_persistence import framed_persistence
@@ -30,6 +30,7 @@ __all__ = [
     "cost",
     "distance",
     "distance_map",
+    "finest",
     "framed_persistence",
     "gather",
     "match",

@@ -26,6 +26,7 @@ class Matching(NamedTuple):
     weights: tuple[float, ...]  # of each dimension of the query
     squared: bool  # what an unmatched point costs, as for `match`
     min_persistence: float = 0.0  # pairs that last no longer are left out, after all pairs have been listed
+    comparison: str = ""  # "union" or "intersection" for a Betti matching, "" for an optimal one
 
 
 class WindowCosts(NamedTuple):
@@ -49,6 +50,7 @@ def _fake(
     weights: Sequence[float],
     squared: bool,
     min_persistence: float,
+    comparison: str,
 ) -> Flat:
     n = pred.shape[0] * Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border).windows()
     status, index, _, count = fake_pairs(pred, 2 * n, dims, capacity)
@@ -69,6 +71,7 @@ def _run(
     weights: Sequence[float],
     squared: bool,
     min_persistence: float,
+    comparison: str,
 ) -> Flat:
     images = pred, target, height
     settings = (
@@ -81,6 +84,7 @@ def _run(
         tuple(weights),
         squared,
         min_persistence,
+        comparison,
     )
     if not by_triton(pred):
         return _compute(images, *settings)
@@ -90,17 +94,18 @@ def _run(
 
 
 def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Flat:
-    *of_pairs, weights, squared, min_persistence = settings
+    *of_pairs, weights, squared, min_persistence, comparison = settings
     status, index, value, found = implementations["framed_persistence"](*images, *of_pairs)
     count = [lasting(of_dim, n, min_persistence) for of_dim, n in zip(value, found, strict=True)]
-    match, n = implementations["matched_cost"], status.shape[0] // 2
+    partners = _partners(images, of_pairs, index, count, comparison) if comparison else [()] * len(count)
+    match, n = implementations["cost" if comparison else "matched_cost"], status.shape[0] // 2
     total, slopes_a, slopes_b = None, [], []
-    for value_of_dim, count_of_dim, weight in zip(value, count, weights, strict=True):
+    for value_of_dim, count_of_dim, of_dim, weight in zip(value, count, partners, weights, strict=True):
         birth, death = value_of_dim.unbind(1)
         birth_a, birth_b = birth.split_with_sizes((n, n))
         death_a, death_b = death.split_with_sizes((n, n))
         count_a, count_b = count_of_dim.split_with_sizes((n, n))
-        cost, of_a, of_b = match(birth_a, death_a, count_a, birth_b, death_b, count_b, squared)
+        cost, of_a, of_b = match(birth_a, death_a, count_a, birth_b, death_b, count_b, *of_dim, squared)
         if weight != 1:
             cost = cost * weight
         total = cost if total is None else total + cost
@@ -110,9 +115,22 @@ def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Fl
     return total, status, slopes_a, slopes_b, index, count
 
 
+def _partners(
+    images: tuple[Tensor, Tensor, Tensor | None],
+    of_pairs: Sequence[Any],
+    index: list[Tensor],
+    count: list[Tensor],
+    comparison: str,
+) -> list[tuple[Tensor, ...]]:
+    """Return the partners of a Betti matching in each dimension, in `pred` and in `target`."""
+    *tiling, dims, top, _ = of_pairs
+    run = implementations["partners"]
+    return list(zip(*run(*images, *tiling, dims, top, comparison == "intersection", index, count), strict=True))
+
+
 define(
     "window_costs(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims,"
-    " bool top, int? capacity, float[] weights, bool squared, float min_persistence)"
+    " bool top, int? capacity, float[] weights, bool squared, float min_persistence, str comparison)"
     " -> (Tensor, Tensor, Tensor[], Tensor[], Tensor[], Tensor[])",
     _fake,
     _run,
@@ -182,6 +200,8 @@ def window_costs(
     pred: Tensor, target: Tensor, height: Tensor | None, tiling: Tiling, query: Query, matching: Matching
 ) -> WindowCosts:
     """Match the persistence pairs of the windows of a prediction and of its truth, and add up the costs.
+
+    The matching is an optimal one, or the Betti matching of `partners`.
 
     This is `framed_persistence`, `attach`, `match` and `cost` in one, without what only the public diagrams need: the
     columns after the last pair may hold anything, and no step reads them.

@@ -36,6 +36,8 @@ def partners(
     intersection: bool,
 ) -> Partners:
     """Match the persistence pairs of the windows of two images; see `gpuph.ops.partners`."""
+    if len(tiling.window) == 3:
+        raise NotImplementedError("Betti matchings of volumes are not implemented")
     return _partners(framed_windows(*images, tiling), len(tiling.window), query, pairs, intersection)
 
 

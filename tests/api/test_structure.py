@@ -20,7 +20,7 @@ LAYERS = (
     ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.arrays", "gpuph.spacing"),
     ("gpuph.ops",),
     (
-        *("gpuph.persistence", "gpuph.diagram", "gpuph.matching"),
+        *("gpuph.persistence", "gpuph.diagram", "gpuph.matching", "gpuph.betti_matching"),
         *("gpuph.height", "gpuph.distance_map", "gpuph.windows"),
     ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
@@ -36,6 +36,8 @@ COMPILED = {"kernel", "device", "inlined", "allocating", "jit", "overload"}
 LONG_SIGNATURES = {
     **dict.fromkeys(
         (
+            "gpuph.betti_matching.betti_match",
+            "gpuph.losses.betti_matching.BettiMatchingLoss.__init__",
             "gpuph.losses.connectivity.ConnectivityLoss.__init__",
             "gpuph.losses.distance.DistancePHLoss.__init__",
             "gpuph.losses.likelihood.LikelihoodPHLoss.__init__",
@@ -58,6 +60,8 @@ LONG_SIGNATURES = {
             "gpuph.ops.cost._run",
             "gpuph.ops.framed_persistence._fake",
             "gpuph.ops.framed_persistence._run",
+            "gpuph.ops.partners._fake",
+            "gpuph.ops.partners._run",
             "gpuph.ops.match._fake",
             "gpuph.ops.match._run",
             "gpuph.ops.window_costs._fake",

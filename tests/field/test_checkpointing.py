@@ -32,6 +32,7 @@ LOSSES: dict[str, Loss] = {
     "LocalizedPHLoss": gpuph.LocalizedPHLoss(window=8, dims=(0, 1)),
     "LocalizedPHLoss, fixed height": gpuph.LocalizedPHLoss(window=8).eval(),
     "DistancePHLoss": gpuph.DistancePHLoss(window=8),
+    "BettiMatchingLoss": gpuph.BettiMatchingLoss(window=8),
     "LikelihoodPHLoss": gpuph.LikelihoodPHLoss(window=8),
     "TopoLoss": gpuph.TopoLoss(window=8, dims=(0, 1)),
     "BettiPriorLoss": lambda pred, target: gpuph.BettiPriorLoss({0: 1, 1: 2})(pred),

@@ -34,10 +34,12 @@ ON_PROBABILITIES = {
     "morse": probabilities(losses.MorseSkeletonLoss, window=16, min_persistence=0.0),
     "morse of valleys": probabilities(losses.MorseSkeletonLoss, window=16, superlevel=False),
     "morse of squares": probabilities(losses.MorseSkeletonLoss, window=16, base=square),
+    "betti matching": probabilities(losses.BettiMatchingLoss, window=16, dims=(0, 1), superlevel=True),
     "topo": probabilities(losses.TopoLoss, window=16, dims=(0, 1)),
 }
 ON_DISTANCES = {
     "connectivity": probabilities(losses.ConnectivityLoss, window=16, dilation=0),
+    "betti matching": probabilities(losses.BettiMatchingLoss, window=16, dims=(0, 1)),
     "distance": probabilities(losses.DistancePHLoss, window=16, dims=(0, 1)),
     "localized": probabilities(losses.LocalizedPHLoss, window=16, height=Linear((0.1, 0.2))),
     "morse": probabilities(losses.MorseSkeletonLoss, window=16, superlevel=False, base=square),

@@ -28,12 +28,14 @@ VOLUME = torch.zeros(1, 1, 9, 10, 11)
 VOLUME[..., 4, 5, :] = 1.0
 OF_PROBABILITIES: dict[str, Callable[[], Loss]] = {
     "TopoLoss": lambda: gpuph.TopoLoss(window=16),
+    "BettiMatchingLoss": lambda: gpuph.BettiMatchingLoss(window=16, superlevel=True),
     "LikelihoodPHLoss": lambda: gpuph.LikelihoodPHLoss(window=16),
     "MorseSkeletonLoss": lambda: gpuph.MorseSkeletonLoss(window=16),
     "BettiPriorLoss": lambda: lambda pred, target: gpuph.BettiPriorLoss({0: 1})(pred),
 }
 OF_DISTANCES: dict[str, Callable[[], Loss]] = {
     "LocalizedPHLoss": lambda: gpuph.LocalizedPHLoss(window=16),
+    "BettiMatchingLoss": lambda: gpuph.BettiMatchingLoss(window=16),
     "DistancePHLoss": lambda: gpuph.DistancePHLoss(window=16),
     "ConnectivityLoss": lambda: gpuph.ConnectivityLoss(window=16, truncation=5.0),
 }

@@ -23,9 +23,11 @@ OF_MASKS: dict[str, WindowLoss] = {
     "MorseSkeletonLoss of valleys": gpuph.MorseSkeletonLoss(window=8, min_persistence=0.0, superlevel=False),
     "MorseSkeletonLoss of squares": gpuph.MorseSkeletonLoss(window=8, min_persistence=0.0, base=square),
     "LocalizedPHLoss": gpuph.LocalizedPHLoss(window=8, superlevel=True).eval(),
+    "BettiMatchingLoss": gpuph.BettiMatchingLoss(window=8, dims=(0, 1), superlevel=True),
 }
 OF_DISTANCES: dict[str, WindowLoss] = {
     "LocalizedPHLoss": gpuph.LocalizedPHLoss(window=8),
+    "BettiMatchingLoss": gpuph.BettiMatchingLoss(window=8),
     "DistancePHLoss": gpuph.DistancePHLoss(window=8),
     "ConnectivityLoss": gpuph.ConnectivityLoss(window=8),
     "MorseSkeletonLoss": gpuph.MorseSkeletonLoss(window=8, superlevel=False, base=square),

@@ -18,6 +18,9 @@ Make = Callable[..., Any]
 OF_MASKS: dict[str, Make] = {
     "LikelihoodPHLoss": functools.partial(gpuph.LikelihoodPHLoss, window=8, dims=(0, 1)),
     "TopoLoss": functools.partial(gpuph.TopoLoss, window=8, dims=(0, 1)),
+    "BettiMatchingLoss of masks": functools.partial(
+        gpuph.BettiMatchingLoss, window=8, stride=7, dims=(0, 1), superlevel=True
+    ),
     "MorseSkeletonLoss": functools.partial(gpuph.MorseSkeletonLoss, window=8, min_persistence=0.01),
 }
 OF_DISTANCES: dict[str, Make] = {
@@ -26,6 +29,7 @@ OF_DISTANCES: dict[str, Make] = {
     ),
     "LocalizedPHLoss, fixed height": functools.partial(gpuph.LocalizedPHLoss, window=8, height=gpuph.Radial(0.1)),
     "DistancePHLoss": functools.partial(gpuph.DistancePHLoss, window=8),
+    "BettiMatchingLoss": functools.partial(gpuph.BettiMatchingLoss, window=8, dims={0: 0.5, 1: 2.0}),
     "ConnectivityLoss": functools.partial(gpuph.ConnectivityLoss, window=8, truncation=4.0, dilation=0),
     "MorseSkeletonLoss of distances": functools.partial(
         gpuph.MorseSkeletonLoss, window=8, superlevel=False, base=square

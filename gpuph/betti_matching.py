@@ -1,0 +1,173 @@
+"""Betti matching: pairs of classes that become the same class in the union of two filtrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gpuph.kernels import Matched, Pairs, Tiling
+
+from . import checks, debug, ops
+from .arrays import ArrayLike
+from .diagram import Diagram, Diagrams
+from .matching import Matching, points_of
+from .persistence import diagrams_of, query_of, windows_of
+
+COMPARISONS = ("union", "intersection")
+
+
+class BettiMatching(Mapping[int, Matching]):
+    """The Betti matchings of the diagrams of N predictions and their truths: what `gpuph.betti_match` returns.
+
+    It is a mapping: `matching[1]` is the `Matching` of the loops, whose partners are columns of `matching.pred[1]` and
+    `matching.target[1]`. Its cost is that of `gpuph.match`; the gap is 0, because nothing is optimized.
+
+    Attributes
+    ----------
+    pred, target : Diagrams
+        The diagrams of both, as `gpuph.persistence` returns them.
+    """
+
+    def __init__(self, pred: Diagrams, target: Diagrams, by_dim: dict[int, Matching]) -> None:
+        self.pred, self.target = pred, target
+        self._by_dim = by_dim
+
+    def __getitem__(self, dim: int) -> Matching:
+        try:
+            return self._by_dim[dim]
+        except KeyError:
+            raise KeyError(f"dimension {dim} was not computed; there are {tuple(self._by_dim)}") from None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._by_dim)
+
+    def __len__(self) -> int:
+        return len(self._by_dim)
+
+    def __repr__(self) -> str:
+        matched = ", ".join(f"{dim}: {int((x.partner_a >= 0).sum())} matched" for dim, x in self.items())
+        return f"BettiMatching({{{matched}}})"
+
+
+def betti_match(
+    pred: ArrayLike,
+    target: ArrayLike,
+    dims: int | Sequence[int] | None = None,
+    construction: str = "T",
+    superlevel: bool = False,
+    comparison: str = "union",
+    *,
+    min_persistence: float = 0.0,
+    capacity: int | None = None,
+    batched: bool = True,
+) -> BettiMatching:
+    """Match the classes of N windows f and g that become the same class of a third function, h = min(f, g).
+
+    Sublevel sets of h are the unions of those of f and g. A component, loop or cavity of f and one of g are matched if
+    they become the same one there: if they are in the same place. Diagrams alone, which `match` compares, do not say
+    where a class is.
+
+    Parameters
+    ----------
+    pred, target : array_like, shape (N, H, W), (N, D, H, W) or (N, L)
+        The windows f and g, of one shape and on one device; see `gpuph.persistence`. Different dtypes are promoted.
+    dims : int or sequence of int, optional
+        Homology dimensions; all by default.
+    construction : {"T", "V"}
+        See `gpuph.persistence`.
+    superlevel : bool
+        Compare superlevel sets instead, for maps that are high on objects; see `gpuph.persistence`.
+    comparison : {"union", "intersection"}
+        Whether classes are compared in the unions of sublevel sets or in their intersections.
+    min_persistence, capacity, batched
+        See `gpuph.persistence`. Pairs that are left out have no partners.
+
+    Returns
+    -------
+    BettiMatching
+        For each dimension, a `Matching`: `matching[1].partner_a` holds columns of `matching.target[1]`, and `partner_b`
+        those of `matching.pred[1]`; costs are differentiable with respect to `pred` and `target`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `gpuph.persistence`; also if `pred` and `target` differ in shape or device.
+    NotImplementedError
+        On devices other than the CPU.
+
+    Notes
+    -----
+    A class of f has an image in h, which lives from its birth in f until it dies in h. A class of f is matched with one
+    of g if the images of both are the same class of h: if both die at the same pixel of h. Classes whose image is empty
+    are unmatched: other classes were there first. With intersections, the images are those of the classes of h in f and
+    in g, which begin in h. Where several classes begin or end at one pixel, the longest ones are matched first. Pixels
+    of equal value are ordered as in `gpuph.persistence`, and images of a single value are empty.
+
+    The essential component is matched with the other one.
+
+    References
+    ----------
+    N. Stucki, J. C. Paetzold, S. Shit, B. Menze, U. Bauer: Topologically faithful image segmentation via induced
+    matching of persistence barcodes. ICML 2023. U. Bauer, M. Schmahl: Efficient computation of image persistence.
+    SoCG 2023. U. Bauer, M. Lesnick: Induced matchings and the algebraic stability of persistence barcodes. 2015.
+
+    Examples
+    --------
+    Two dark rings around one bright pixel each, of which the prediction has the first one. It adds a third one between
+    them, whose diagram is that of the missing ring:
+
+    >>> import torch, gpuph
+    >>> target, pred = torch.ones(2, 1, 3, 17)
+    >>> for image, column in ((target, 1), (target, 15), (pred, 1), (pred, 8)):
+    ...     image[..., column - 1 : column + 2] = 0.0
+    ...     image[:, 1, column] = 5.0
+    >>> matching = gpuph.betti_match(pred, target, dims=1)
+    >>> matching.pred[1].death_index, matching[1].partner_a
+    (tensor([[18, 25]]), tensor([[ 0, -1]]))
+    >>> matching[1].cost  # half the squared persistence of the false ring, and of the missing one
+    tensor([25.])
+    """
+    superlevel, batched = checks.boolean("superlevel", superlevel), checks.boolean("batched", batched)
+    intersection = checks.choice("comparison", comparison, COMPARISONS) == "intersection"
+    f, wanted = windows_of("pred", pred, dims, batched=batched)
+    g, _ = windows_of("target", target, dims, batched=batched)
+    if g.shape != f.shape:
+        raise ValueError(f"target must have pred's shape {tuple(f.shape)}, got {tuple(g.shape)}")
+    if g.device != f.device:
+        raise ValueError(f"target must be on pred's device {f.device}, got {g.device}")
+    dtype = torch.promote_types(f.dtype, g.dtype)
+    both = torch.cat((f.to(dtype), g.to(dtype)))
+    diagrams = diagrams_of(both, wanted, construction, min_persistence, capacity, superlevel=superlevel)
+    if debug.is_eager_cpu(both):
+        debug.raise_status(diagrams.status, ("pred", "target"), diagrams.capacity)
+    if debug.is_debugging():
+        diagrams.check()
+    n = len(f)
+    ours, theirs = diagrams.select(slice(n)), diagrams.select(slice(n, 2 * n))
+    query = query_of(both, wanted, construction, 0.0, capacity)
+    pairs = [_pairs(diagrams[dim]) for dim in query.dims]
+    window = tuple(both.shape[1:])
+    values = both.detach() if both.dtype in (torch.float32, torch.float64) else both.detach().float()
+    images = (-values if superlevel else values).chunk(2) if n else (values, values)
+    tiling = Tiling(window, window, window, border=False)
+    found = ops.partners((*images, None), tiling, query, pairs, intersection=intersection)
+    by_dim = {
+        dim: _matching(ours[dim], theirs[dim], partners) for dim, partners in zip(query.dims, found, strict=True)
+    }
+    return BettiMatching(ours, theirs, by_dim)
+
+
+def _pairs(diagram: Diagram) -> Pairs[Tensor]:
+    """Return the pairs of a diagram."""
+    index = torch.stack((diagram.birth_index, diagram.death_index), dim=1)
+    return Pairs(index, torch.stack((diagram.birth, diagram.death), dim=1).detach(), diagram.count)
+
+
+def _matching(a: Diagram, b: Diagram, partners: tuple[Tensor, Tensor]) -> Matching:
+    """Return a matching of two diagrams with its cost."""
+    partner_a, partner_b = partners
+    gap = torch.zeros(len(a.count), dtype=ops.finest(a.count.device), device=a.count.device)
+    cost = ops.cost(points_of(a), points_of(b), Matched(partner_a, partner_b, gap), squared=True)
+    return Matching(partner_a, partner_b, cost, gap)
