@@ -144,19 +144,27 @@ def betti_match(
         debug.raise_status(diagrams.status, ("pred", "target"), diagrams.capacity)
     if debug.is_debugging():
         diagrams.check()
-    n = len(f)
-    ours, theirs = diagrams.select(slice(n)), diagrams.select(slice(n, 2 * n))
-    query = query_of(both, wanted, construction, 0.0, capacity)
-    pairs = [_pairs(diagrams[dim]) for dim in query.dims]
-    window = tuple(both.shape[1:])
+    return match_windows(-both if superlevel else both, diagrams, construction, intersection=intersection)
+
+
+def match_windows(both: Tensor, diagrams: Diagrams, construction: str, *, intersection: bool) -> BettiMatching:
+    """Match the classes of windows.
+
+    both : (2 N, *window), the predictions and then the truths, whose sublevel sets are compared. diagrams : of both.
+    """
+    n, window = len(both) // 2, tuple(both.shape[1:])
+    dims = [*diagrams]
     values = both.detach() if both.dtype in (torch.float32, torch.float64) else both.detach().float()
-    images = (-values if superlevel else values).chunk(2) if n else (values, values)
-    tiling = Tiling(window, window, window, border=False)
-    found = ops.partners((*images, None), tiling, query, pairs, intersection=intersection)
-    by_dim = {
-        dim: _matching(ours[dim], theirs[dim], partners) for dim, partners in zip(query.dims, found, strict=True)
-    }
-    return BettiMatching(ours, theirs, by_dim)
+    found = ops.partners(
+        (values[:n], values[n:], None),
+        Tiling(window, window, window, border=False),
+        query_of(both, dims, construction),
+        [_pairs(diagrams[dim]) for dim in dims],
+        intersection=intersection,
+    )
+    pred, target = diagrams.select(slice(n)), diagrams.select(slice(n, 2 * n))
+    by_dim = {dim: _matching(pred[dim], target[dim], partners) for dim, partners in zip(dims, found, strict=True)}
+    return BettiMatching(pred, target, by_dim)
 
 
 def _pairs(diagram: Diagram) -> Pairs[Tensor]:

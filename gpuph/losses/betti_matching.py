@@ -60,9 +60,7 @@ class BettiMatchingLoss(LocalizedPHLoss):
     (tensor(0.), tensor(64.))
     """
 
-    settings = tuple([name for name in LocalizedPHLoss.settings if name not in ("height", "unmatched")]) + (
-        "comparison",
-    )
+    settings = ("weights", "border", "construction", "superlevel", "comparison", "min_persistence", "capacity")
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -96,7 +96,7 @@ class LocalizedPHLoss(WindowLoss):
     (True, 0.0)
     """
 
-    settings = (
+    settings: ClassVar[tuple[str, ...]] = (
         *("weights", "height", "border", "construction", "superlevel", "unmatched"),
         *("min_persistence", "capacity"),
     )

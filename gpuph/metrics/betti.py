@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import networkx as nx
 import torch
@@ -136,14 +136,25 @@ class BettiSettings(NamedTuple):
         )
 
 
+# A function that returns the errors of windows, shape (N,), of masks of shape (N, 2, *spatial).
+Count: TypeAlias = Callable[[Tensor, BettiSettings], Tensor]
+
+
+def count_difference(masks: Tensor, settings: BettiSettings) -> Tensor:
+    """Return the absolute differences of Betti numbers."""
+    pred, target = _betti_numbers(masks.flatten(0, 1), settings).view(-1, 2).unbind(1)
+    return (pred - target).abs()
+
+
 def measure(
     pred: ArrayLike | nx.Graph,
     target: ArrayLike | nx.Graph,
     settings: BettiSettings,
     generator: torch.Generator | None,
     mask: ArrayLike | None = None,
+    count: Count = count_difference,
 ) -> Tensor:
-    """Compute the metric with checked settings."""
+    """Compute the metric with checked settings. count : the error of each window."""
     checks.generator(generator)
     pred, target = as_drawn_masks(pred, target, mask, settings.spacing)
     checks.integer("dim", settings.dim, 0, pred.dim() - 2)
@@ -161,9 +172,8 @@ def measure(
     both = torch.stack((pred, target), dim=1)
     errors = []
     for _ in range(settings.trials):
-        windows = _random_windows(both, sizes, patches, generator).flatten(0, 1)
-        betti = _betti_numbers(windows, settings).view(patches, 2)
-        errors.append((betti[:, 0] - betti[:, 1]).abs().float().mean())
+        windows = _random_windows(both, sizes, patches, generator)
+        errors.append(count(windows, settings).float().mean())
     return torch.stack(errors).mean()
 
 

@@ -25,8 +25,9 @@ from .. import checks
 from ..arrays import ArrayLike, as_tensor
 from .apls import APLSSettings, APLSTotals
 from .apls import measure as measure_apls
-from .betti import BettiSettings
+from .betti import BettiSettings, count_difference
 from .betti import measure as measure_betti
+from .betti_matching import count_unmatched
 from .ccq import CCQSettings, CCQTotals
 from .ccq import measure as measure_ccq
 from .junctions import JunctionSettings, JunctionTotals
@@ -178,6 +179,7 @@ class BettiErrorMetric(Metric):
     full_state_update = False
     total: Tensor
     images: Tensor
+    _count = staticmethod(count_difference)
 
     def __init__(
         self,
@@ -207,10 +209,16 @@ class BettiErrorMetric(Metric):
                 generator = torch.Generator(found.device).manual_seed(self._seed)
                 images = len(found) if found.dim() in (4, 5) else 1
                 break
-        error = measure_betti(pred, target, self._settings, generator, mask)
+        error = measure_betti(pred, target, self._settings, generator, mask, self._count)
         self.total += error.to(self.total.device) * images
         self.images += images
 
     def compute(self) -> Tensor:
         """Return the mean over the images so far; NaN before the first update."""
         return self.total / self.images
+
+
+class BettiMatchingErrorMetric(BettiErrorMetric):
+    """The mean of `gpuph.metrics.betti_matching_error` over all images, with the parameters of `BettiErrorMetric`."""
+
+    _count = staticmethod(count_unmatched)

@@ -47,6 +47,7 @@ LONG_SIGNATURES = {
             "gpuph.losses.topo.TopoLoss.__init__",
             "gpuph.metrics.apls.apls",
             "gpuph.metrics.betti.betti_error",
+            "gpuph.metrics.betti_matching.betti_matching_error",
             "gpuph.metrics.modules.BettiErrorMetric.__init__",
             "gpuph.metrics.too_long_too_short.too_long_too_short",
         ),

@@ -1,0 +1,117 @@
+"""Features of two masks that are not in the same place, counted in random windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import networkx as nx
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..arrays import ArrayLike
+from ..betti_matching import match_windows
+from ..diagram import Diagram
+from ..distance_map import truncated_distance_map
+from ..persistence import check_windows, diagrams_of
+from .betti import BettiSettings, measure
+
+
+def betti_matching_error(
+    pred: ArrayLike | nx.Graph,
+    target: ArrayLike | nx.Graph,
+    dim: int = 1,
+    window: float = 64,
+    patches: int | None = None,
+    trials: int = 10,
+    border: bool = True,
+    construction: str = "T",
+    generator: torch.Generator | None = None,
+    *,
+    mask: ArrayLike | None = None,
+    spacing: float | Sequence[float] = 1.0,
+) -> Tensor:
+    """Compute the mean number of false and missing components, loops or cavities in random windows.
+
+    `betti_error` compares numbers, so a false loop makes up for a missing one elsewhere. Here, features of prediction
+    and truth are matched by their places, one to one, and all unmatched ones of both count. So this error is at least
+    as large. Components are matched if they overlap, and loops and cavities if the spaces that they enclose do, where
+    these are deepest: by `gpuph.betti_match`, on the signed distances to the boundary.
+
+    Parameters
+    ----------
+    pred, target, dim, window, patches, trials, border, construction, generator, mask, spacing
+        As for `betti_error`. With the same generator, the windows are the same.
+
+    Returns
+    -------
+    Tensor, shape (), float32
+        The mean over windows and trials, on the device of the masks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `betti_error`.
+    NotImplementedError
+        If the masks are on a device other than the CPU.
+
+    References
+    ----------
+    N. Stucki, J. C. Paetzold, S. Shit, B. Menze, U. Bauer: Topologically faithful image segmentation via induced
+    matching of persistence barcodes. ICML 2023.
+
+    Examples
+    --------
+    A ring in another place is both a missing loop and a false one:
+
+    >>> import torch
+    >>> from gpuph.metrics import betti_error, betti_matching_error
+    >>> pred, target = torch.zeros(2, 64, 64, dtype=torch.bool)
+    >>> for mask, corner in ((pred, 10), (target, 40)):
+    ...     mask[corner : corner + 9, corner : corner + 9] = True
+    ...     mask[corner + 1 : corner + 8, corner + 1 : corner + 8] = False
+    >>> betti_error(pred, target, border=False), betti_matching_error(pred, target, border=False)
+    (tensor(0.), tensor(2.))
+    """
+    settings = BettiSettings.checked(dim, window, patches, trials, border, construction, spacing=spacing)
+    return measure(pred, target, settings, generator, mask, count_unmatched)
+
+
+def count_unmatched(masks: Tensor, settings: BettiSettings) -> Tensor:
+    """Return the numbers of features without a partner in the other mask.
+
+    Masks alone would leave it to the order of pixels which features are matched where several overlap. Here, pixels
+    deep in an object or in the background decide. The essential components of both are always matched, so these are
+    the frames, or rings around the windows.
+    """
+    dim, framed = settings.dim, settings.border
+    masks = masks.transpose(0, 1).flatten(0, 1)
+    sides, inner = (1, 1) * (masks.dim() - 1), (slice(None), *[slice(1, -1)] * (masks.dim() - 1))
+    deepest = float(sum(masks.shape[1:]))
+    if framed:
+        masks = pad(masks, sides, value=1)
+    x = _signed_distances(masks, deepest)
+    if framed:
+        x = pad(x[inner], sides, value=-2 * deepest)
+    elif dim == 0:
+        x = pad(pad(x, sides, value=deepest), sides, value=-2 * deepest)
+    check_windows(x)
+    diagrams = diagrams_of(x, (dim,), settings.construction)
+    # Components are the same if they overlap, and loops and cavities if what they enclose overlaps.
+    matching = match_windows(x, diagrams, settings.construction, intersection=dim == 0)
+    a, b = (_is_feature(each[dim]) for each in (matching.pred, matching.target))
+    partner = matching[dim].partner_a
+    matched = (a & (partner >= 0) & b.gather(1, partner.clamp(min=0))).sum(dim=1) if b.shape[1] else 0
+    return a.sum(dim=1) + b.sum(dim=1) - 2 * matched
+
+
+def _signed_distances(masks: Tensor, truncation: float) -> Tensor:
+    """Return the distances of pixels from objects, and in objects, below 0, from the background."""
+    objects = masks[:, None]
+    outside, inside = truncated_distance_map(objects, truncation), truncated_distance_map(~objects, truncation)
+    return (outside - inside)[:, 0]
+
+
+def _is_feature(diagram: Diagram) -> Tensor:
+    """Return which classes are features of the objects, the sublevel sets at 0."""
+    return (diagram.birth < 0) & (diagram.death > 0)
