@@ -31,6 +31,11 @@ class BettiMatching(Mapping[int, Matching]):
     """
 
     def __init__(self, pred: Diagrams, target: Diagrams, by_dim: dict[int, Matching]) -> None:
+        for name, diagrams in (("pred", pred), ("target", target)):
+            if not isinstance(diagrams, Diagrams):
+                raise TypeError(f"{name} must be Diagrams, got {checks.shown(diagrams)}")
+        if not isinstance(by_dim, dict) or not all(isinstance(matching, Matching) for matching in by_dim.values()):
+            raise TypeError(f"by_dim must be a dict of dimensions to Matchings, got {checks.shown(by_dim)}")
         self.pred, self.target = pred, target
         self._by_dim = by_dim
 
@@ -81,7 +86,9 @@ def betti_match(
         Compare superlevel sets instead, for maps that are high on objects; see `gpuph.persistence`.
     comparison : {"union", "intersection"}
         Whether classes are compared in the unions of sublevel sets or in their intersections.
-    min_persistence, capacity, batched
+    min_persistence : float
+        Pairs that last no longer are left out, and so are images of classes: see Notes.
+    capacity, batched
         See `gpuph.persistence`. Pairs that are left out have no partners.
 
     Returns
@@ -101,9 +108,10 @@ def betti_match(
     -----
     A class of f has an image in h, which lives from its birth in f until it dies in h. A class of f is matched with one
     of g if the images of both are the same class of h: if both die at the same pixel of h. Classes whose image is empty
-    are unmatched: other classes were there first. With intersections, the images are those of the classes of h in f and
-    in g, which begin in h. Where several classes begin or end at one pixel, the longest ones are matched first. Pixels
-    of equal value are ordered as in `gpuph.persistence`, and images of a single value are empty.
+    are unmatched, because other classes were there first; so are those whose image lasts no longer than
+    `min_persistence`. With intersections, the images are those of the classes of h in f and in g, which begin in h.
+    Where several classes begin or end at one pixel, the longest ones are matched first. Pixels of equal value are
+    ordered as in `gpuph.persistence`.
 
     The essential component is matched with the other one.
 
@@ -144,10 +152,14 @@ def betti_match(
         debug.raise_status(diagrams.status, ("pred", "target"), diagrams.capacity)
     if debug.is_debugging():
         diagrams.check()
-    return match_windows(-both if superlevel else both, diagrams, construction, intersection=intersection)
+    return match_windows(
+        -both if superlevel else both, diagrams, construction, min_persistence, intersection=intersection
+    )
 
 
-def match_windows(both: Tensor, diagrams: Diagrams, construction: str, *, intersection: bool) -> BettiMatching:
+def match_windows(
+    both: Tensor, diagrams: Diagrams, construction: str, min_persistence: float, *, intersection: bool
+) -> BettiMatching:
     """Match the classes of windows.
 
     both : (2 N, *window), the predictions and then the truths, whose sublevel sets are compared. diagrams : of both.
@@ -158,7 +170,7 @@ def match_windows(both: Tensor, diagrams: Diagrams, construction: str, *, inters
     found = ops.partners(
         (values[:n], values[n:], None),
         Tiling(window, window, window, border=False),
-        query_of(both, dims, construction),
+        query_of(both, dims, construction, min_persistence),
         [_pairs(diagrams[dim]) for dim in dims],
         intersection=intersection,
     )

@@ -11,7 +11,6 @@ from torch.nn.functional import pad
 
 from ..arrays import ArrayLike
 from ..betti_matching import match_windows
-from ..diagram import Diagram
 from ..distance_map import truncated_distance_map
 from ..persistence import check_windows, diagrams_of
 from .betti import BettiSettings, measure
@@ -78,40 +77,43 @@ def betti_matching_error(
 
 
 def count_unmatched(masks: Tensor, settings: BettiSettings) -> Tensor:
-    """Return the numbers of features without a partner in the other mask.
+    """Return the numbers of features without a partner in the other mask, for masks of shape (N, 2, *spatial).
 
-    Masks alone would leave it to the order of pixels which features are matched where several overlap. Here, pixels
-    deep in an object or in the background decide. The essential components of both are always matched, so these are
-    the frames, or rings around the windows.
+    The essential components of both are always matched, so these are the frames, or rings around the windows.
     """
-    dim, framed = settings.dim, settings.border
+    dim, construction = settings.dim, settings.construction
     masks = masks.transpose(0, 1).flatten(0, 1)
-    sides, inner = (1, 1) * (masks.dim() - 1), (slice(None), *[slice(1, -1)] * (masks.dim() - 1))
-    deepest = float(sum(masks.shape[1:]))
-    if framed:
-        masks = pad(masks, sides, value=1)
-    x = _signed_distances(masks, deepest)
-    if framed:
-        x = pad(x[inner], sides, value=-2 * deepest)
+    sides = (1, 1) * (masks.dim() - 1)
+    if settings.border:
+        x = pad(_distances(pad(masks, sides, value=1))[_inside(masks)], sides, value=-2.0)
     elif dim == 0:
-        x = pad(pad(x, sides, value=deepest), sides, value=-2 * deepest)
+        x = pad(pad(_distances(masks), sides, value=1.0), sides, value=-2.0)
+    else:
+        x = _distances(masks)
     check_windows(x)
-    diagrams = diagrams_of(x, (dim,), settings.construction)
+    diagrams = diagrams_of(x, (dim,), construction, _LEAST)
     # Components are the same if they overlap, and loops and cavities if what they enclose overlaps.
-    matching = match_windows(x, diagrams, settings.construction, intersection=dim == 0)
-    a, b = (_is_feature(each[dim]) for each in (matching.pred, matching.target))
-    partner = matching[dim].partner_a
-    matched = (a & (partner >= 0) & b.gather(1, partner.clamp(min=0))).sum(dim=1) if b.shape[1] else 0
-    return a.sum(dim=1) + b.sum(dim=1) - 2 * matched
+    matching = match_windows(x, diagrams, construction, _LEAST, intersection=dim == 0)
+    pred, target = matching.pred[dim], matching.target[dim]
+    return pred.count + target.count - 2 * (matching[dim].partner_a >= 0).sum(dim=1)
 
 
-def _signed_distances(masks: Tensor, truncation: float) -> Tensor:
-    """Return the distances of pixels from objects, and in objects, below 0, from the background."""
-    objects = masks[:, None]
+# Features of an object exist between -1 and 1, up to a tenth.
+_LEAST = 1.0
+
+
+def _distances(masks: Tensor) -> Tensor:
+    """Return masks (N, *spatial) as functions whose sublevel sets at 0 are the objects.
+
+    Values are within a tenth of -1 in objects and of 1 outside. The tenth is a distance: pixels deep in an object or in
+    the background decide which features are matched where several overlap, and not the order of pixels.
+    """
+    objects, truncation = masks[:, None], float(sum(masks.shape[1:]))
     outside, inside = truncated_distance_map(objects, truncation), truncated_distance_map(~objects, truncation)
-    return (outside - inside)[:, 0]
+    signs = 1.0 - 2.0 * masks.float()
+    return signs + 0.1 * (outside - inside)[:, 0] / truncation
 
 
-def _is_feature(diagram: Diagram) -> Tensor:
-    """Return which classes are features of the objects, the sublevel sets at 0."""
-    return (diagram.birth < 0) & (diagram.death > 0)
+def _inside(masks: Tensor) -> tuple[slice, ...]:
+    """Return the index of masks without the frames around them."""
+    return (slice(None), *[slice(1, -1)] * (masks.dim() - 1))

@@ -11,6 +11,7 @@ from gpuph.kernels import Pairs, Query, Tiling, cpu
 
 from .backend import array, by_triton, tensor
 from .define import define
+from .persistence import rounded
 
 Flat = tuple[list[Tensor], list[Tensor]]
 
@@ -24,6 +25,7 @@ def _fake(
     border: bool,
     dims: Sequence[int],
     top: bool,
+    min_persistence: float,
     intersection: bool,
     index: Sequence[Tensor],
     count: Sequence[Tensor],
@@ -41,6 +43,7 @@ def _run(
     border: bool,
     dims: Sequence[int],
     top: bool,
+    min_persistence: float,
     intersection: bool,
     index: Sequence[Tensor],
     count: Sequence[Tensor],
@@ -53,14 +56,14 @@ def _run(
     images = array(pred), array(target), None if height is None else array(height)
     # The values of pairs are not read.
     pairs = [Pairs(array(i), array(i), array(n)) for i, n in zip(index, count, strict=True)]
-    query = Query(tuple(dims), top, 0.0, None)
+    query = Query(tuple(dims), top, rounded(min_persistence, pred.dtype), None)
     found = cpu.partners(images, tiling, query, pairs, intersection=intersection)
     return [tensor(a, pred.device) for a, _ in found], [tensor(b, pred.device) for _, b in found]
 
 
 define(
     "partners(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims,"
-    " bool top, bool intersection, Tensor[] index, Tensor[] count) -> (Tensor[], Tensor[])",
+    " bool top, float min_persistence, bool intersection, Tensor[] index, Tensor[] count) -> (Tensor[], Tensor[])",
     _fake,
     _run,
 )
@@ -81,7 +84,8 @@ def partners(
     images : tuple of Tensor
         `pred`, `target` and `height`, as for `framed_persistence`.
     tiling, query
-        As for `framed_persistence`, which found the pairs. In volumes, `dims` are 0 and 2.
+        As for `framed_persistence`, which found the pairs. Classes are matched only if their images last longer than
+        `min_persistence`.
     pairs : sequence of Pairs
         The pairs of the 2 N windows, in each dimension of the query.
     intersection : bool
@@ -97,5 +101,6 @@ def partners(
     _, window, stride, border = tiling
     index, count = [x.index for x in pairs], [x.count for x in pairs]
     run = torch.ops.gpuph.partners.default
-    a, b = run(*images, window, stride, border, query.dims, query.top, intersection, index, count)
+    dims, top, min_persistence, _ = query
+    a, b = run(*images, window, stride, border, dims, top, min_persistence, intersection, index, count)
     return list(zip(a, b, strict=True))

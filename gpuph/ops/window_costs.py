@@ -97,7 +97,9 @@ def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Fl
     *of_pairs, weights, squared, min_persistence, comparison = settings
     status, index, value, found = implementations["framed_persistence"](*images, *of_pairs)
     count = [lasting(of_dim, n, min_persistence) for of_dim, n in zip(value, found, strict=True)]
-    partners = _partners(images, of_pairs, index, count, comparison) if comparison else [()] * len(count)
+    partners: Sequence[tuple[Tensor, ...]] = [()] * len(count)
+    if comparison:
+        partners = _partners(images, of_pairs, index, count, min_persistence, comparison)
     match, n = implementations["cost" if comparison else "matched_cost"], status.shape[0] // 2
     total, slopes_a, slopes_b = None, [], []
     for value_of_dim, count_of_dim, of_dim, weight in zip(value, count, partners, weights, strict=True):
@@ -120,12 +122,14 @@ def _partners(
     of_pairs: Sequence[Any],
     index: list[Tensor],
     count: list[Tensor],
+    min_persistence: float,
     comparison: str,
 ) -> list[tuple[Tensor, ...]]:
     """Return the partners of a Betti matching in each dimension, in `pred` and in `target`."""
     *tiling, dims, top, _ = of_pairs
-    run = implementations["partners"]
-    return list(zip(*run(*images, *tiling, dims, top, comparison == "intersection", index, count), strict=True))
+    intersection = comparison == "intersection"
+    found = implementations["partners"](*images, *tiling, dims, top, min_persistence, intersection, index, count)
+    return list(zip(*found, strict=True))
 
 
 define(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .merge import before, merge
+from .order import float_bits
 from .records import MergeTree, Saddles
 from .runtime.jit import device
 from .runtime.jit import unsigned as _i
@@ -83,18 +84,22 @@ def merge_by(key, joins, joining, seniority, descending, halt):
 
 
 @device
-def keep_images(key, of_owners, joins, partner, descending):
-    """Drop the extrema whose image classes have no length, in values, from birth to death.
+def keep_images(key, of_owners, joins, partner, task, lengths, descending):
+    """Drop the extrema whose image classes last no longer, in values, than the minimum.
 
     Where values are equal, which of them comes first is a convention, and a class that ends at the value at which it
     begins is no class.
 
     key : order keys of the extrema; of_owners : those of the owners. partner : (m,), see `MergeTree`; changed to -1.
+    lengths : scratch, of the window's dtype.
     """
+    bits = lengths.view(key.dtype)
     for s in range(joins.owners.size):
         if partner[s] >= 0:
             extremum, saddle = key[_i(partner[s])], of_owners[_i(joins.owners[s])]
-            if extremum == saddle or (extremum > saddle) ^ descending:
+            bits[0], bits[1] = float_bits(extremum, task.top), float_bits(saddle, task.top)
+            length = lengths[0] - lengths[1] if descending != task.top else lengths[1] - lengths[0]
+            if not length > task.min_persistence:  # it may be NaN, for two infinities
                 partner[s] = -1
 
 

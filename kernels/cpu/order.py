@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .runtime.jit import device
+from .runtime.jit import device, inlined
 
 
 def as_integers(x: NDArray[Any]) -> NDArray[Any]:
@@ -36,3 +36,10 @@ def order_keys(x, bits, most, top, key):
                 k = 0
             row[x] = k ^ mirror
     return nan
+
+
+@inlined
+def float_bits(key, top):
+    """Return the bits of the float with an order key, as an integer; top : whether the order is the opposite one."""
+    bits = ~key if top else key
+    return bits ^ np.iinfo(key).max if bits < 0 else bits

@@ -16,19 +16,24 @@ import gpuph.metrics
 from gpuph.metrics import modules
 from support.wrong_values import HUGE, RIGHT, WRONG
 
+BETTI = ("betti_error", "betti_matching_error", "BettiErrorMetric", "BettiMatchingErrorMetric")
+METRICS = ("apls", "ccq", "betti_error", "betti_matching_error", "junction_score", "too_long_too_short")
+MODULES = ("APLS", "CCQ", "BettiError", "BettiMatchingError", "JunctionScore", "TooLongTooShort")
+
 # The kind of each parameter, by "function.parameter" or by "parameter" alone. A kind that ends in "or None" has the
 # invalid values of the kind without that ending.
 KINDS: dict[str, str] = {
     **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on", "batched", "graphed"), "bool"),
     **dict.fromkeys(("include_background", "to_onehot_y", "softmax", "sigmoid"), "bool"),
     **dict.fromkeys(("dilation", "Diagrams.capacity"), "int from 0"),
-    **dict.fromkeys(("betti_error.window", "BettiErrorMetric.window", "trials", "paths"), "int from 1"),
+    **{f"{name}.window": "int from 1" for name in BETTI},
+    **dict.fromkeys(("trials", "paths"), "int from 1"),
     **dict.fromkeys(("capacity", "patches"), "int from 1 or None"),
     "axes": "axes",
     "draws": "draws",
     **{f"{name}.slope": "slope" for name in ("RandomLinear", "RandomRadial", "RandomQuadratic")},
-    **dict.fromkeys(("betti_error.dim",), "dimension"),
-    "BettiErrorMetric.dim": "dimension of any rank",
+    **dict.fromkeys(("betti_error.dim", "betti_matching_error.dim"), "dimension"),
+    **dict.fromkeys(("BettiErrorMetric.dim", "BettiMatchingErrorMetric.dim"), "dimension of any rank"),
     "apls.points": "int from 2 or None",
     "APLSMetric.points": "int from 2 or None",
     "seed": "seed",
@@ -39,7 +44,7 @@ KINDS: dict[str, str] = {
     "truncated_distance_map.truncation": "number above 0",
     "ConnectivityLoss.truncation": "number above 0 or None",
     **{f"{name}.spacing": "spacing" for name in ("truncated_distance_map", "skeleton_graph", "draw_graph")},
-    **{f"{name}.spacing": "spacing" for name in ("ccq", "betti_error", "junction_score", "too_long_too_short")},
+    **{f"{name}.spacing": "spacing" for name in METRICS if name != "apls"},
     "spacing": "spacing of any rank",
     "metres_per_pixel": "spacing of any rank",
     "skeleton_graph.threshold": "threshold or None",
@@ -47,7 +52,7 @@ KINDS: dict[str, str] = {
     "q": "vector or None",
     "window": "sizes from 2 or None",
     "stride": "sizes from 1 or None",
-    "persistence.dims": "dims or one",
+    **dict.fromkeys(("persistence.dims", "betti_match.dims"), "dims or one"),
     "dims": "dims or weights",
     "betti": "Betti numbers",
     "weights": "weights or None",
@@ -60,6 +65,10 @@ KINDS: dict[str, str] = {
     "which": "kernels",
     **{name: name for name in ("manifolds", "construction", "unmatched", "reduction", "solver")},
     "persistence.x": "windows",
+    **dict.fromkeys(("betti_match.pred", "betti_match.target"), "windows like others"),
+    **dict.fromkeys(("BettiMatching.pred", "BettiMatching.target"), "diagrams of a batch"),
+    "BettiMatching.by_dim": "matchings",
+    "comparison": "comparison",
     **dict.fromkeys(("pred", "target"), "map"),
     **{
         f"{name}.forward.target": "mask or map"
@@ -67,25 +76,10 @@ KINDS: dict[str, str] = {
     },
     "truncated_distance_map.mask": "mask",
     "mask": "region or None",
-    **{
-        f"{name}.mask": "region of a metric or None"
-        for name in ("apls", "ccq", "betti_error", "junction_score", "too_long_too_short")
-    },
-    **{
-        f"{name}Metric.update.mask": "region of a metric or None"
-        for name in ("APLS", "CCQ", "BettiError", "JunctionScore", "TooLongTooShort")
-    },
-    **{f"{name}.{which}": "mask or graph" for which in ("pred", "target") for name in ("apls", "ccq", "betti_error")},
-    **{
-        f"{name}.{which}": "mask or graph"
-        for which in ("pred", "target")
-        for name in ("junction_score", "too_long_too_short")
-    },
-    **{
-        f"{name}Metric.update.{which}": "mask or graph"
-        for which in ("pred", "target")
-        for name in ("APLS", "CCQ", "BettiError", "JunctionScore", "TooLongTooShort")
-    },
+    **{f"{name}.mask": "region of a metric or None" for name in METRICS},
+    **{f"{name}Metric.update.mask": "region of a metric or None" for name in MODULES},
+    **{f"{name}.{which}": "mask or graph" for which in ("pred", "target") for name in METRICS},
+    **{f"{name}Metric.update.{which}": "mask or graph" for which in ("pred", "target") for name in MODULES},
     "draw_graph.graph": "graph",
     "draw_graph.shape": "shape",
     "skeleton_graph.image": "image",
@@ -130,7 +124,7 @@ KINDS: dict[str, str] = {
 # Parameters with a default that other parameters' defaults do not allow.
 NEEDED = ("OneVsRest.forward.target",)
 # Methods that users do not call, and a mapping, whose missing keys raise KeyError.
-EXEMPT = ("slopes", "__call__", ".compare", "Diagrams.__getitem__")
+EXEMPT = ("slopes", "__call__", ".compare", "Diagrams.__getitem__", "BettiMatching.__getitem__")
 
 
 PLAIN = (str, bytes, bool, float, int, type(None))

@@ -21,6 +21,10 @@ FUNCTIONS = {
     modules.JunctionScoreMetric: (metrics.junction_score, {"radius": 15.0}),
     modules.CCQMetric: (metrics.ccq, {"tolerance": 1.0}),
 }
+OF_BETTI = {
+    modules.BettiErrorMetric: metrics.betti_error,
+    modules.BettiMatchingErrorMetric: metrics.betti_matching_error,
+}
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_updates_by_batches_equal_one_call_on_all_images(module, masks):
     assert not drawn or sum(result.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("module", [*FUNCTIONS, modules.BettiErrorMetric], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [*FUNCTIONS, *OF_BETTI], ids=lambda module: module.__name__)
 def test_metrics_can_be_reset_cloned_and_pickled(module, masks):
     metric = module()
     first = metric(*masks)
@@ -58,11 +62,12 @@ def test_metrics_can_be_reset_cloned_and_pickled(module, masks):
     assert str(metric.compute()) != str(first)
 
 
-def test_betti_error_is_the_mean_over_images(masks):
-    metric = modules.BettiErrorMetric(window=120, seed=3)
+@pytest.mark.parametrize("module", OF_BETTI, ids=lambda module: module.__name__)
+def test_error_of_betti_numbers_is_the_mean_over_images(module, masks):
+    metric = module(window=120, seed=3)
     for pred, target in zip(*masks, strict=True):
         metric.update(pred[None], target[None])
-    each = [metrics.betti_error(pred[None], target[None], window=120) for pred, target in zip(*masks, strict=True)]
+    each = [OF_BETTI[module](pred[None], target[None], window=120) for pred, target in zip(*masks, strict=True)]
     assert metric.compute() == pytest.approx(float(torch.stack(each).mean())) and metric.compute() > 0
 
 

@@ -22,11 +22,14 @@ METRICS: dict[str, Callable[..., Any]] = {
     "betti_error": lambda pred, target, **region: metrics.betti_error(
         pred, target, window=12, generator=torch.Generator().manual_seed(0), **region
     ),
+    "betti_matching_error": lambda pred, target, **region: metrics.betti_matching_error(
+        pred, target, window=12, generator=torch.Generator().manual_seed(0), **region
+    ),
     "ccq": lambda pred, target, **region: metrics.ccq(pred, target, tolerance=1.5, **region),
     "junction_score": lambda pred, target, **region: metrics.junction_score(pred, target, 8.0, 2.0, **region),
     "too_long_too_short": lambda pred, target, **region: metrics.too_long_too_short(pred, target, 4.0, **region),
 }
-OF_GRAPHS = sorted(METRICS.keys() - {"betti_error"})
+OF_GRAPHS = sorted(METRICS.keys() - {"betti_error", "betti_matching_error"})
 SHAPES = [(2, 1, 40, 48), (2, 1, 9, 20, 24)]
 
 
@@ -211,7 +214,7 @@ def test_classes_take_a_region() -> None:
 def test_region_may_be_an_array_of_booleans(name: str) -> None:
     pred, target, mask = roads(SHAPES[0], 0), roads(SHAPES[0], 1), region(SHAPES[0])
     assert METRICS[name](pred, target, mask=mask.numpy()) == METRICS[name](pred, target, mask=mask)
-    if name != "betti_error":
+    if name in OF_GRAPHS:
         one = mask[0, 0]
         assert METRICS[name](grid(), grid(), mask=one.tolist()) == METRICS[name](grid(), grid(), mask=one)
 
@@ -246,7 +249,7 @@ def test_region_that_does_not_fit_is_named(name: str) -> None:
         METRICS[name](pred, target, mask=mask[:1].expand(3, 1, 40, 48))
     with pytest.raises(ValueError, match="mask must be on the device of pred and target, cpu, got meta"):
         METRICS[name](pred, target, mask=mask.to("meta"))
-    if name != "betti_error":
+    if name in OF_GRAPHS:
         with pytest.raises(ValueError, match=r"mask must have the 2 axes of the graph, got the shape \(5, 40, 48\)"):
             METRICS[name](grid(), grid(), mask=mask[0].expand(5, 40, 48))
         with pytest.raises(ValueError, match="mask must hold one mask if an input is a graph, got 2"):

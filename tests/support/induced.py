@@ -34,10 +34,11 @@ def filtration(image: np.ndarray, construction: str) -> Filtration:
     return times
 
 
-def image_bars(small: Filtration, large: Filtration) -> dict[int, list[Bar]]:
+def image_bars(small: Filtration, large: Filtration, min_persistence: float) -> dict[int, list[Bar]]:
     """Return, by dimension, when the classes of one filtration begin, and when their images in another one end.
 
-    The sublevel sets of `small` are contained in those of `large`. Intervals of one value are left out.
+    The sublevel sets of `small` are contained in those of `large`. Intervals are left out unless they are
+    longer than `min_persistence`.
     """
     rows, columns = (sorted(x, key=lambda cell: (x[cell], _dimension(cell), cell)) for x in (small, large))
     row_of = {cell: i for i, cell in enumerate(rows)}
@@ -50,23 +51,23 @@ def image_bars(small: Filtration, large: Filtration) -> dict[int, list[Bar]]:
         if column:
             reduced[max(column)] = column
             born = rows[max(column)]
-            if small[born][0] < large[cell][0]:
+            if large[cell][0] - small[born][0] > min_persistence:
                 found[_dimension(born)].append(Bar(small[born], large[cell]))
     return found
 
 
 def betti_matching(
-    f: np.ndarray, g: np.ndarray, construction: str, comparison: str
+    f: np.ndarray, g: np.ndarray, construction: str, comparison: str, min_persistence: float = 0.0
 ) -> dict[int, list[tuple[Pair, Pair]]]:
     """Return, by dimension, which pairs of f and g are matched, sorted: (birth pixel, death pixel), -1 for no death."""
     union = comparison == "union"
     of_f, of_g = filtration(f, construction), filtration(g, construction)
     both = filtration(np.minimum(f, g) if union else np.maximum(f, g), construction)
-    bars = image_bars(both, both)
+    bars = image_bars(both, both, min_persistence)
     ways = []
     for own in (of_f, of_g):
-        images = image_bars(own, both) if union else image_bars(both, own)
-        own_bars = image_bars(own, own)
+        images = image_bars(own, both, min_persistence) if union else image_bars(both, own, min_persistence)
+        own_bars = image_bars(own, own, min_persistence)
         # In a union, images begin with the classes of f and end with those of `both`; otherwise, vice versa.
         ways.append({d: _way(own_bars[d], images[d], bars[d], 0 if union else 1) for d in range(f.ndim)})
     found = {}

@@ -25,6 +25,7 @@ ROAD = torch.zeros(1, 1, 12, 12, dtype=torch.bool)
 ROAD[..., 6, :] = True
 MAP = ROAD.float()
 WINDOW = torch.zeros(1, 4, 4)
+PAIR = torch.rand(2, 1, 8, 9)
 LINE = nx.Graph([(0, 1)])
 nx.set_node_attributes(LINE, {0: (2.0, 3.0), 1: (9.0, 3.0)}, "pos")
 DIAGRAM = gpuph.Diagram.from_list([torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 4.0]])])
@@ -87,6 +88,7 @@ RIGHT: dict[str, list[Any]] = {
     "construction": ["T", "V", np.str_("T")],
     "unmatched": ["half_squared", "distance"],
     "reduction": ["mean", "sum", "image", "none"],
+    "comparison": ["union", "intersection"],
     "solver": ["auto", "augment", "auction"],
     "kernels": ["auto", "cpu"],
     "height or None": [None, gpuph.Linear((1.0, 2.0)), gpuph.RandomLinear(), gpuph.Radial(1.0)],
@@ -96,6 +98,7 @@ RIGHT: dict[str, list[Any]] = {
         *(torch.rand(1, 8, 9), torch.rand(2, 3, 4, 5), torch.rand(1, 8, 9).half(), WINDOW.int(), WINDOW.bool()),
         *(WINDOW[0], [[0.0]], [[[1, 2]]], (WINDOW[0], WINDOW[0]), np.zeros((1, 4, 4)), np.zeros((1, 4, 4), ">u2")),
     ],
+    "windows like others": [PAIR[0], PAIR[1].double(), PAIR[0].half(), PAIR[1].numpy(), PAIR[0].tolist()],
     "map": [MAP, MAP.double(), MAP.half()],
     "mask or map": [MAP, MAP.double(), MAP.half(), ROAD, MAP.byte(), MAP.long()],
     "loss": [gpuph.TopoLoss(), gpuph.LikelihoodPHLoss(), gpuph.MorseSkeletonLoss()],
@@ -111,6 +114,8 @@ RIGHT: dict[str, list[Any]] = {
     "tensor": [DIAGRAM.birth],
     "diagram": [DIAGRAM, changed(count=torch.tensor([1, 7]))],
     "diagrams": [{0: DIAGRAM}],
+    "diagrams of a batch": [DIAGRAMS],
+    "matchings": [{0: gpuph.match(DIAGRAM, DIAGRAM)}, {}],
     "points": [[torch.zeros(3, 2)], (torch.zeros(0, 2), torch.zeros(1, 2)), torch.zeros(2, 3, 2), []],
     "index": [
         *(slice(1), slice(None), [0], [True, False], torch.tensor([True, False]), np.array([1, 0]), 0, -1, 1),
@@ -215,7 +220,7 @@ WRONG: dict[str, list[Any]] = {
         *(1, 1.0, (), (0,), (3,), (1, 1), (1.0,), (True,), ("1",), (None,), {1}, {1: 1.0}, None),
         *(*OBJECTS, *STRINGS, *BOOLS),
     ],
-    **dict.fromkeys(("construction", "unmatched", "reduction", "solver", "kernels"), NOT_CHOICES),
+    **dict.fromkeys(("construction", "unmatched", "reduction", "comparison", "solver", "kernels"), NOT_CHOICES),
     "height": [0.2, 1, "linear", b"linear", True, [1.0], gpuph.Linear, lambda *_: MAP, torch.zeros(2), Nothing()],
     "generator": [0, 1.5, "cpu", True, [0], Nothing(), np.random.default_rng(), torch.Generator],
     "callable": ["bce", b"bce", 1, 0.5, True, ["mse"], {}, Nothing(), torch.zeros(1)],
@@ -226,6 +231,7 @@ WRONG: dict[str, list[Any]] = {
         *(np.zeros((1, 4, 4), complex), np.zeros((1, 4, 4), object), np.zeros((1, 4, 4), "M8[s]"), np.array([["a"]])),
         *(torch.full((1, 4, 4), 2**53 + 1), np.full((1, 4, 4), 2**64 - 1, np.uint64), [[2**53 + 1, 0.5]], [[2**70]]),
     ],
+    "windows like others": [None, 1, "x", True, Nothing(), [[0.0]], WINDOW[0], WINDOW, PAIR[0] * math.nan, [["a"]]],
     "map": WRONG_MAPS,
     "mask or map": [*WRONG_TARGETS, 255 * MAP.byte(), -MAP.long(), ROAD[0], ROAD.to_sparse(), MAP.to(torch.uint16)],
     "loss": [
@@ -280,6 +286,8 @@ WRONG: dict[str, list[Any]] = {
         *(changed(death=DIAGRAM.death[:1]), changed(death=DIAGRAM.death.double()), changed(count=DIAGRAM.count[:1])),
     ],
     "diagrams": [None, 1, "x", [DIAGRAM], {0: torch.zeros(1)}, {0: None}, DIAGRAM],
+    "diagrams of a batch": [None, 1, "x", [DIAGRAMS], {0: DIAGRAM}, DIAGRAM],
+    "matchings": [None, 1, "x", [DIAGRAM], {0: DIAGRAM}, {0: None}, gpuph.match(DIAGRAM, DIAGRAM)],
     "points": [
         *(None, 1, "points", b"points", {0: torch.zeros(1, 2)}, {1}, iter([torch.zeros(1, 2)]), [None], [[0.0, 1.0]]),
         *([torch.zeros(2)], [torch.zeros(2, 3)], [torch.zeros(1, 2).int()], [np.zeros((1, 2))], torch.zeros(2, 3)),

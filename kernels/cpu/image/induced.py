@@ -174,8 +174,8 @@ def _link_at_saddles_of_both(descending, width, task, workspace, n_a, n_b, n_bot
     _merge_by_other(descending, width, task, both, n_both, a, n_a, both.cells.edges[0], workspace.reached, of_a)
     _merge_by_other(descending, width, task, both, n_both, b, n_b, of_a.tree.partner, workspace.reached, of_b)
     joins = _joins(descending, task.top, both, n_both)
-    keep_images(a.key, both.key, joins, of_a.tree.partner, descending)
-    keep_images(b.key, both.key, joins, of_b.tree.partner, descending)
+    keep_images(a.key, both.key, joins, of_a.tree.partner, task, both.lengths, descending)
+    keep_images(b.key, both.key, joins, of_b.tree.partner, task, both.lengths, descending)
     link(joins, of_a.tree.partner, a.key, of_b.tree.partner, b.key, descending, linked)
 
 
@@ -187,7 +187,7 @@ def _name(descending, width, task, workspace, image, n, n_both, named):
     joins = _joins(descending, task.top, image, n)
     merge(image.key, joins.extrema, joins.saddles, image.tree, descending, task.halt)
     _merge_by_other(descending, width, task, image, n, both, n_both, image.tree.partner, workspace.reached, seniority)
-    keep_images(both.key, image.key, joins, seniority.tree.partner, descending)
+    keep_images(both.key, image.key, joins, seniority.tree.partner, task, both.lengths, descending)
     for z in _joins(descending, task.top, both, n_both).within:
         named[_i(z)] = -1
     link(joins, seniority.tree.partner, both.key, image.tree.partner, image.key, descending, named)
