@@ -1,0 +1,84 @@
+"""`python -m bench.speed.betti_matching`: Betti matchings by gpuph and by topolosses, on one CPU thread.
+
+Batches of 256 windows of 64 x 64 in both dimensions, in the construction V, which is that of topolosses: predicted and
+true distance maps of roads, smooth fields, and noise. topolosses, which wraps the implementation in C++ of Stucki et
+al., runs on some of the windows, and its time is scaled up. Beside it, the diagrams of both maps alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import gpuph
+from bench.speed import inputs
+from bench.speed.loss import without_torchvision
+from bench.speed.timing import in_turn, machine
+
+WINDOWS, FEW = 256, 8
+RESULTS = Path(__file__).parents[1] / "results" / "betti_matching.json"
+
+
+def pairs() -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the predictions and truths of each kind, (256, 64, 64) each."""
+    maps = inputs.predictions(WINDOWS // 16)
+    pred, target = (inputs.tiles(x, 64)[:, 0] for x in maps)
+    smooth, noise = inputs.smooth(2 * WINDOWS), inputs.noise(2 * WINDOWS)
+    return {
+        "roads": (pred.contiguous(), target.contiguous()),
+        "smooth": (smooth[:WINDOWS], 0.5 * (smooth[:WINDOWS] + smooth[WINDOWS:])),
+        "noise": (noise[:WINDOWS], noise[WINDOWS:]),
+    }
+
+
+def measure(name: str, pred: Tensor, target: Tensor) -> dict[str, float | int | str]:
+    """Return the milliseconds of a batch by each contender."""
+    without_torchvision()
+    from topolosses.losses.betti_matching.src import betti_matching as topolosses
+
+    few = [(f.double().numpy(), g.double().numpy()) for f, g in zip(pred[:FEW], target[:FEW], strict=True)]
+
+    def diagrams() -> None:
+        gpuph.persistence(pred, construction="V")
+        gpuph.persistence(target, construction="V")
+
+    def by_topolosses() -> list[Any]:
+        return [topolosses.compute_matching(f, g) for f, g in few]
+
+    seconds = in_turn(
+        {
+            "gpuph": lambda: gpuph.betti_match(pred, target, construction="V"),
+            "diagrams": diagrams,
+            "topolosses": by_topolosses,
+        }
+    )
+    seconds["topolosses"] *= len(pred) / FEW
+    row: dict[str, float | int | str] = {"windows": name, "batch": len(pred)}
+    row |= {f"{contender} ms": round(1e3 * time, 3) for contender, time in seconds.items()}
+    row["gpuph / diagrams"] = round(seconds["gpuph"] / seconds["diagrams"], 2)
+    row["topolosses / gpuph"] = round(seconds["topolosses"] / seconds["gpuph"], 1)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--save", action="store_true", help="write bench/results/betti_matching.json")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for name, (pred, target) in pairs().items():
+        rows.append(measure(name, pred, target))
+        print("  ".join(f"{key}: {value}" for key, value in rows[-1].items()), flush=True)
+    about = machine()
+    print(json.dumps(about))
+    if options.save:
+        RESULTS.write_text(json.dumps({"machine": about, "topolosses_windows": FEW, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

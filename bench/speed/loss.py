@@ -29,12 +29,17 @@ HEIGHT = gpuph.Linear((SLOPE * 0.6, SLOPE * 0.8))
 GPUPH, THREADED, BY_GUDHI, BY_TOPOLOSSES = "gpuph", "gpuph, all threads", "gudhi + scipy", "topolosses, Hu loss"
 
 
-def hu_loss() -> torch.nn.Module:
-    """Return the Hu loss of topolosses. Its package imports torchvision, which this loss does not need."""
+def without_torchvision() -> None:
+    """Let topolosses be imported where torchvision cannot, which it imports but does not need here."""
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError):  # RuntimeError: built for another version of torch
         sys.modules["torchvision"] = ModuleType("torchvision")
+
+
+def hu_loss() -> torch.nn.Module:
+    """Return the Hu loss of topolosses."""
+    without_torchvision()
     from topolosses.losses import HutopoLoss
 
     loss_fn: torch.nn.Module = HutopoLoss(filtration_type="sublevel", include_background=True, use_base_loss=False)
