@@ -3,7 +3,7 @@
 The third function h is the lesser of both (a union of sublevel sets) or the greater one (an intersection). Classes are
 compared through the images of homology, between a function and the one that lies below it (Stucki, Paetzold, Shit,
 Menze, Bauer 2023). An image class is named by an extremum of one function and a saddle of the other: the saddles of one
-join its extrema, whose seniority is that of the other function. So this is `merge` with another key, `merge_by`.
+join its extrema, whose seniority is that of the other function. So this is `merge` with another key, `merge_both`.
 
 Several saddles may have one owner, and which of them joins what is then a matter of convention. The classes that begin
 or end with an owner are therefore matched by seniority, the eldest with the eldest (Bauer and Lesnick 2015).
@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .merge import before, merge
+from .merge import before, find
 from .order import float_bits
-from .records import MergeTree, Saddles
+from .records import Saddles
 from .runtime.jit import device
 from .runtime.jit import unsigned as _i
+from .runtime.primitives import halted
 
 Array = NDArray[Any]
+_BLOCK = 1 << 14  # saddles between two calls of `halted`
 
 
 class Joins(NamedTuple):
@@ -34,26 +36,25 @@ class Joins(NamedTuple):
     within: Array  # those inside the ring; the outside has a class too, if it comes first
 
 
-class Seniority(NamedTuple):
-    """Which extrema of another function stand for those of a function, and memory to merge them in."""
+class Carried(NamedTuple):
+    """The seniority of the extrema of one function, among those that another function's saddles join."""
 
-    eldest: Array  # (cells,) int32: at an extremum, the eldest in its basin
-    extrema: Array  # (cells,) int32: these, in the order of the function's own extrema
-    ends: Array  # (2 cells,) int32
-    order: Array  # (cells,) int32
-    tree: MergeTree
+    key: Array  # (cells,) order keys of the one function
+    eldest: Array  # (cells,) int32: at an extremum of the other one, the eldest that its class contains
+    partner: Array  # (m,) int32: for each saddle, the extremum whose class it ends, or -1
 
 
 @device
-def lead(reached, extrema, key, joins, descending, eldest):
-    """Find the eldest of another function's extrema in the basin of each extremum.
+def lead(reached, extrema, joins, descending, carried):
+    """Find the eldest of some extrema in the basin of each extremum of another function.
 
     Only extrema count: from any other vertex, a way leads down (or up) to one in the same sublevel set. A basin without
     any is represented by its own extremum, which is younger than every saddle that matters.
 
-    reached : (n,) where the gradient leads from each of `extrema`, of the other function; key : its order keys.
-    descending : whether extrema are maxima, and the greatest is the eldest. eldest : (cells,), written.
+    reached : (n,) where the gradient of the other function leads from each of `extrema`. joins : of that function.
+    descending : whether extrema are maxima, and the greatest is the eldest. Written: carried.eldest.
     """
+    key, eldest = carried.key, carried.eldest
     for u in joins.extrema:
         eldest[_i(u)] = u
     for i in range(extrema.size):
@@ -63,36 +64,46 @@ def lead(reached, extrema, key, joins, descending, eldest):
 
 
 @device
-def merge_by(key, joins, joining, seniority, descending, halt):
-    """Merge the extrema at the saddles that join them, by the seniority of another function's extrema.
+def merge_both(joins, first, second, elder_of, descending, halt):
+    """Merge the extrema that saddles join, with the elder rule by the seniority of two other functions.
 
-    key : order keys of the other function. joining : (m,) negative at saddles that are known to join nothing.
-    Written: seniority.tree, in which extrema are those of the other function.
+    This is `merge` for two seniorities at once, whose classes have the same members.
+
+    first, second : Carried; `partner` is written, and `eldest` changed. elder_of : (cells,) scratch.
     """
-    order, ends, m, n = seniority.order, joins.saddles.ends, joins.owners.size, joins.extrema.size
-    renamed, partner, eldest = seniority.ends[: 2 * m].reshape(2, m), seniority.tree.partner, seniority.eldest
-    partner[:m] = -1
-    some = _i(0)
-    for s in joins.saddles.order:
-        renamed[0, _i(s)], renamed[1, _i(s)] = eldest[_i(ends[0, _i(s)])], eldest[_i(ends[1, _i(s)])]
-        order[some] = s
-        some += _i(joining[_i(s)] >= 0)
-    extrema = seniority.extrema[:n]
-    for i in range(n):
-        extrema[i] = eldest[_i(joins.extrema[i])]
-    merge(key, extrema, Saddles(order[:some], renamed), seniority.tree, descending, halt)
+    order, ends = joins.saddles.order, joins.saddles.ends
+    first.partner[: order.size] = -1
+    second.partner[: order.size] = -1
+    for u in joins.extrema:
+        elder_of[_i(u)] = u
+    for begin in range(0, order.size, _BLOCK):
+        if halted(halt):
+            return
+        for i in range(begin, min(begin + _BLOCK, order.size)):
+            saddle = _i(order[order.size - 1 - i if descending else i])
+            u, v = find(_i(ends[0, saddle]), _i(ends[1, saddle]), elder_of)
+            if u != v:
+                of_u, of_v = first.eldest[u], first.eldest[v]
+                v_is_elder = before(first.key, of_v, of_u, descending)
+                elder, younger = v if v_is_elder else u, u if v_is_elder else v
+                elder_of[younger], first.partner[saddle] = elder, of_u if v_is_elder else of_v
+                of_elder, of_younger = second.eldest[elder], second.eldest[younger]
+                exchanged = before(second.key, of_younger, of_elder, descending)
+                second.eldest[elder] = of_younger if exchanged else of_elder
+                second.partner[saddle] = of_elder if exchanged else of_younger
 
 
 @device
-def keep_images(key, of_owners, joins, partner, task, lengths, descending):
+def keep_images(carried, of_owners, joins, task, lengths, descending):
     """Drop the extrema whose image classes last no longer, in values, than the minimum.
 
     Where values are equal, which of them comes first is a convention, and a class that ends at the value at which it
     begins is no class.
 
-    key : order keys of the extrema; of_owners : those of the owners. partner : (m,), see `MergeTree`; changed to -1.
+    carried : `partner` is changed to -1. of_owners : (cells,) order keys of the saddles' function.
     lengths : scratch, of the window's dtype.
     """
+    key, partner = carried.key, carried.partner
     bits = lengths.view(key.dtype)
     for s in range(joins.owners.size):
         if partner[s] >= 0:
@@ -104,12 +115,13 @@ def keep_images(key, of_owners, joins, partner, task, lengths, descending):
 
 
 @device
-def link(joins, partner, key, other_partner, other_key, descending, linked):
+def link(joins, first, second, descending, linked):
     """Link the extrema of two functions that are paired with saddles of one owner, the eldest with the eldest.
 
-    partner, other_partner : (m,) extrema by saddle, or -1; changed. key, other_key : order keys of these.
-    linked : (cells,), written at extrema of the first: that of the second.
+    first, second : Carried; `partner` is changed. linked : (cells,), written at extrema of the first: that of the
+    second.
     """
+    partner, key, other_partner, other_key = first.partner, first.key, second.partner, second.key
     owners, order = joins.owners, joins.saddles.order
     stop = 0
     while stop < order.size:

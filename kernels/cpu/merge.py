@@ -5,7 +5,7 @@ On a device with many threads, a triplet merge tree gives the same pairs in any 
 
 from __future__ import annotations
 
-from .runtime.jit import device
+from .runtime.jit import device, inlined
 from .runtime.jit import unsigned as _i
 from .runtime.primitives import halted
 
@@ -36,23 +36,29 @@ def merge(key, extrema, saddles, tree, descending, halt=0):
             return
         for i in range(first, min(first + _BLOCK, m)):
             saddle = _i(order[m - 1 - i if descending else i])
-            a, b = _i(ends[0, saddle]), _i(ends[1, saddle])
-            # The lengths of the two paths to the eldest are hard to predict, so both paths share a loop, and their
-            # first steps are taken unconditionally. The loop halves the paths, which bounds the average number of steps
-            # by a logarithm; see Tarjan and van Leeuwen (1984).
-            u, v = _i(elder_of[_i(elder_of[a])]), _i(elder_of[_i(elder_of[b])])
-            above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
-            while (above_u != u) | (above_v != v):
-                top_u, top_v = _i(elder_of[above_u]), _i(elder_of[above_v])
-                elder_of[u], elder_of[v] = top_u, top_v
-                u, v = top_u, top_v
-                above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
-            elder_of[a], elder_of[b] = u, v
+            u, v = find(_i(ends[0, saddle]), _i(ends[1, saddle]), elder_of)
             if u != v:
                 # The comparison is as hard to predict, so its result selects values instead of a branch.
                 v_is_elder = before(key, v, u, descending)
                 elder, younger = v if v_is_elder else u, u if v_is_elder else v
                 saddle_of[younger], elder_of[younger], partner[saddle] = saddle, elder, younger
+
+
+@inlined
+def find(a, b, elder_of):
+    """Return the eldest of the classes of two extrema, a and b."""
+    # The lengths of the two paths to the eldest are hard to predict, so both paths share a loop, and their first steps
+    # are taken unconditionally. The loop halves the paths, which bounds the average number of steps by a logarithm; see
+    # Tarjan and van Leeuwen (1984).
+    u, v = _i(elder_of[_i(elder_of[a])]), _i(elder_of[_i(elder_of[b])])
+    above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
+    while (above_u != u) | (above_v != v):
+        top_u, top_v = _i(elder_of[above_u]), _i(elder_of[above_v])
+        elder_of[u], elder_of[v] = top_u, top_v
+        u, v = top_u, top_v
+        above_u, above_v = _i(elder_of[u]), _i(elder_of[v])
+    elder_of[a], elder_of[b] = u, v
+    return u, v
 
 
 @device

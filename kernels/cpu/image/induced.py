@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..induced import Joins, Seniority, keep_images, lead, link, merge_by
-from ..merge import merge
+from ..induced import Carried, Joins, keep_images, lead, link, merge_both
 from ..order import order_keys
-from ..records import MergeTree
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
@@ -34,8 +32,8 @@ class InducedWorkspace(NamedTuple):
     a: ImageWorkspace
     b: ImageWorkspace
     both: ImageWorkspace
-    of_a: Seniority
-    of_b: Seniority
+    eldest: Array  # (2, cells) int32, see `Carried`
+    partner: Array  # (2, cells) int32
     named: Array  # (2, cells) int32: at an extremum of the compared one, the extremum of either image
     reached: Array  # (cells,) int32
 
@@ -52,18 +50,8 @@ class _Numbers(NamedTuple):
 def allocate_induced(windows, bits, top):
     """Return a workspace for windows of images; see `persistence.allocate_workspace`."""
     a, b = allocate_workspace(windows, bits, top), allocate_workspace(windows, bits, top)
-    both, size = allocate_workspace(windows, bits, top), a.key.size
-    return InducedWorkspace(
-        a, b, both, _seniority(size), _seniority(size), np.empty((2, size), np.int32), np.empty(size, np.int32)
-    )
-
-
-@allocating
-def _seniority(size):
-    """Return memory for the seniority of extrema in a grid of that size."""
-    numbers = np.empty((8, size), np.int32)
-    tree = MergeTree(numbers[0], numbers[1], numbers[2])
-    return Seniority(numbers[3], numbers[4], numbers[5:7].reshape(2 * size), numbers[7], tree)
+    both, numbers = allocate_workspace(windows, bits, top), np.empty((7, a.key.size), np.int32)
+    return InducedWorkspace(a, b, both, numbers[:2], numbers[2:4], numbers[4:6], numbers[6])
 
 
 @device
@@ -158,36 +146,41 @@ def _joins(descending, top, workspace, n):
 
 
 @device
-def _merge_by_other(descending, width, task, workspace, n, other, n_other, joining, reached, seniority):
-    """Merge the extrema of an image by the seniority of another one's. joining : see `merge_by`."""
-    joins, extrema = _joins(descending, task.top, workspace, n), _joins(descending, task.top, other, n_other).within
+def _lead(descending, width, task, workspace, other, n_other, joins, reached, carried):
+    """Find the eldest of another image's extrema in the basin of each extremum of an image."""
+    extrema = _joins(descending, task.top, other, n_other).within
     _follow_extrema(extrema, descending, width, workspace, reached[: extrema.size], task.halt)
-    lead(reached, extrema, other.key, joins, descending, seniority.eldest)
-    merge_by(other.key, joins, joining, seniority, descending, task.halt)
+    lead(reached, extrema, joins, descending, carried)
 
 
 @device
 def _link_at_saddles_of_both(descending, width, task, workspace, n_a, n_b, n_both, linked):
     """Link the extrema of both images whose classes the same saddle of the compared function ends or begins."""
-    a, b, both, of_a, of_b = workspace.a, workspace.b, workspace.both, workspace.of_a, workspace.of_b
-    _follow_edges(descending, n_both.edges, width, both, task.halt)
-    _merge_by_other(descending, width, task, both, n_both, a, n_a, both.cells.edges[0], workspace.reached, of_a)
-    _merge_by_other(descending, width, task, both, n_both, b, n_b, of_a.tree.partner, workspace.reached, of_b)
+    a, b, both, reached = workspace.a, workspace.b, workspace.both, workspace.reached
+    of_a = Carried(a.key, workspace.eldest[0], workspace.partner[0])
+    of_b = Carried(b.key, workspace.eldest[1], workspace.partner[1])
     joins = _joins(descending, task.top, both, n_both)
-    keep_images(a.key, both.key, joins, of_a.tree.partner, task, both.lengths, descending)
-    keep_images(b.key, both.key, joins, of_b.tree.partner, task, both.lengths, descending)
-    link(joins, of_a.tree.partner, a.key, of_b.tree.partner, b.key, descending, linked)
+    _follow_edges(descending, n_both.edges, width, both, task.halt)
+    _lead(descending, width, task, both, a, n_a, joins, reached, of_a)
+    _lead(descending, width, task, both, b, n_b, joins, reached, of_b)
+    merge_both(joins, of_a, of_b, both.tree.elder_of, descending, task.halt)
+    keep_images(of_a, both.key, joins, task, both.lengths, descending)
+    keep_images(of_b, both.key, joins, task, both.lengths, descending)
+    link(joins, of_a, of_b, descending, linked)
 
 
 @device
 def _name(descending, width, task, workspace, image, n, n_both, named):
     """Find the extremum of an image whose class has the image class of each extremum of the compared function."""
-    both, seniority = workspace.both, workspace.of_a
-    _follow_edges(descending, n.edges, width, image, task.halt)
+    both, reached = workspace.both, workspace.reached
+    own = Carried(image.key, workspace.eldest[0], workspace.partner[0])
+    of_both = Carried(both.key, workspace.eldest[1], workspace.partner[1])
     joins = _joins(descending, task.top, image, n)
-    merge(image.key, joins.extrema, joins.saddles, image.tree, descending, task.halt)
-    _merge_by_other(descending, width, task, image, n, both, n_both, image.tree.partner, workspace.reached, seniority)
-    keep_images(both.key, image.key, joins, seniority.tree.partner, task, both.lengths, descending)
+    _follow_edges(descending, n.edges, width, image, task.halt)
+    lead(reached, joins.within[:0], joins, descending, own)
+    _lead(descending, width, task, image, both, n_both, joins, reached, of_both)
+    merge_both(joins, own, of_both, image.tree.elder_of, descending, task.halt)
+    keep_images(of_both, image.key, joins, task, both.lengths, descending)
     for z in _joins(descending, task.top, both, n_both).within:
         named[_i(z)] = -1
-    link(joins, seniority.tree.partner, both.key, image.tree.partner, image.key, descending, named)
+    link(joins, of_both, own, descending, named)
