@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Matched, Pairs, Tiling
+from gpuph.kernels import Matched, Query, Tiling
 
 from . import checks, debug, ops
 from .arrays import ArrayLike
 from .diagram import Diagram, Diagrams
 from .matching import Matching, points_of
-from .persistence import diagrams_of, query_of, windows_of
+from .persistence import capacity_of, diagrams_from, pairs_of, query_of, windows_of
 
 COMPARISONS = ("union", "intersection")
 
@@ -147,42 +147,29 @@ def betti_match(
         raise ValueError(f"target must be on pred's device {f.device}, got {g.device}")
     dtype = torch.promote_types(f.dtype, g.dtype)
     both = torch.cat((f.to(dtype), g.to(dtype)))
-    diagrams = diagrams_of(both, wanted, construction, min_persistence, capacity, superlevel=superlevel)
-    if debug.is_eager_cpu(both):
-        debug.raise_status(diagrams.status, ("pred", "target"), diagrams.capacity)
-    if debug.is_debugging():
-        diagrams.check()
-    return match_windows(
-        -both if superlevel else both, diagrams, construction, min_persistence, intersection=intersection
-    )
+    query = query_of(both, wanted, construction, min_persistence, capacity)
+    return match_windows(both, query, capacity, superlevel=superlevel, intersection=intersection)
 
 
 def match_windows(
-    both: Tensor, diagrams: Diagrams, construction: str, min_persistence: float, *, intersection: bool
+    x: Tensor, query: Query, capacity: int | None, *, superlevel: bool = False, intersection: bool = False
 ) -> BettiMatching:
-    """Match the classes of windows.
-
-    both : (2 N, *window), the predictions and then the truths, whose sublevel sets are compared. diagrams : of both.
-    """
-    n, window = len(both) // 2, tuple(both.shape[1:])
-    dims = [*diagrams]
-    values = both.detach() if both.dtype in (torch.float32, torch.float64) else both.detach().float()
-    found = ops.partners(
-        (values[:n], values[n:], None),
-        Tiling(window, window, window, border=False),
-        query_of(both, dims, construction, min_persistence),
-        [_pairs(diagrams[dim]) for dim in dims],
-        intersection=intersection,
-    )
+    """Match the classes of windows (2 N, *window), the predictions and then the truths; see `betti_match`."""
+    n, window = len(x) // 2, tuple(x.shape[1:])
+    values = -x.detach() if superlevel else x.detach()
+    values = values if values.dtype in (torch.float32, torch.float64) else values.float()
+    found = pairs_of(values, query)
+    diagrams = diagrams_from(found, x, query, capacity_of(capacity, window), superlevel=superlevel)
+    if debug.is_eager_cpu(x):
+        debug.raise_status(diagrams.status, ("pred", "target"), diagrams.capacity)
+    if debug.is_debugging():
+        diagrams.check()
+    tiling = Tiling(window, window, window, border=False)
+    images = values[:n], values[n:], None
+    partners = ops.partners(images, tiling, query, found.pairs, intersection=intersection)
     pred, target = diagrams.select(slice(n)), diagrams.select(slice(n, 2 * n))
-    by_dim = {dim: _matching(pred[dim], target[dim], partners) for dim, partners in zip(dims, found, strict=True)}
+    by_dim = {dim: _matching(pred[dim], target[dim], of_dim) for dim, of_dim in zip(query.dims, partners, strict=True)}
     return BettiMatching(pred, target, by_dim)
-
-
-def _pairs(diagram: Diagram) -> Pairs[Tensor]:
-    """Return the pairs of a diagram."""
-    index = torch.stack((diagram.birth_index, diagram.death_index), dim=1)
-    return Pairs(index, torch.stack((diagram.birth, diagram.death), dim=1).detach(), diagram.count)
 
 
 def _matching(a: Diagram, b: Diagram, partners: tuple[Tensor, Tensor]) -> Matching:

@@ -178,6 +178,11 @@ def diagrams_of(
     """Compute the diagrams of windows that were checked except for NaN, which the status reports."""
     query = query_of(x, dims, construction, min_persistence, capacity)
     found = pairs_of(-x.detach() if superlevel else x.detach(), query)
+    return diagrams_from(found, x, query, capacity_of(capacity, x.shape[1:]), superlevel=superlevel)
+
+
+def diagrams_from(found: Found[Tensor], x: Tensor, query: Query, capacity: int, *, superlevel: bool) -> Diagrams:
+    """Return the diagrams of windows, whose pairs were found; of the negated windows, if `superlevel`."""
     kind = SuperlevelDiagram if superlevel else Diagram
     by_dim = {}
     for dim, pairs in zip(query.dims, found.pairs, strict=True):
@@ -188,7 +193,7 @@ def diagrams_of(
         birth, death = ops.attach(pairs, x)
         birth_index, death_index = pairs.index.unbind(1)
         by_dim[dim] = kind(birth, death, birth_index, death_index, pairs.count)
-    return Diagrams(by_dim, found.status, capacity_of(capacity, x.shape[1:]))
+    return Diagrams(by_dim, found.status, capacity)
 
 
 def query_of(

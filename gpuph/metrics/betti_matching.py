@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from ..arrays import ArrayLike
 from ..betti_matching import match_windows
 from ..distance_map import truncated_distance_map
-from ..persistence import check_windows, diagrams_of
+from ..persistence import check_windows, query_of
 from .betti import BettiSettings, measure
 
 
@@ -91,9 +91,8 @@ def count_unmatched(masks: Tensor, settings: BettiSettings) -> Tensor:
     else:
         x = _distances(masks)
     check_windows(x)
-    diagrams = diagrams_of(x, (dim,), construction, _LEAST)
     # Components are the same if they overlap, and loops and cavities if what they enclose overlaps.
-    matching = match_windows(x, diagrams, construction, _LEAST, intersection=dim == 0)
+    matching = match_windows(x, query_of(x, (dim,), construction, _LEAST), None, intersection=dim == 0)
     pred, target = matching.pred[dim], matching.target[dim]
     return pred.count + target.count - 2 * (matching[dim].partner_a >= 0).sum(dim=1)
 
