@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..records import Pairs, Query, Tiling
 from .framed import framed_windows
-from .image.induced import allocate_induced, induce_images
+from .image.induced import allocate_induced, induce_images, write_keys
 from .order import as_integers
 from .records import Task, Windows
 from .runtime.interrupt import halt_word, interruptible
@@ -76,6 +76,7 @@ def _match_images(job, buffer, bits, first, last):
         if not _has_pairs(i, count):
             continue
         copy_windows(windows, i, buffer, scratch)
+        write_keys(buffer, task, intersection, workspace)
         induce_images(buffer, task, intersection, workspace, linked)
         for dim in range(2):
             if task.wanted[dim]:

@@ -58,18 +58,13 @@ def allocate_induced(windows, bits, top):
 def induce_images(pair, task, intersection, workspace, linked):
     """Find which extrema of one image have their class in common with which of the other, in each dimension of V.
 
-    pair : (2, 1, H, W); a NaN in it must have been found before. intersection : whether h is such that its sublevel
-    sets are intersections; they are unions if not. linked : (2, cells), written at the extrema of the first image, in
-    the grid with its ring, if the dimension is wanted: the extremum of the second, or -1.
+    pair : (2, 1, H, W). intersection : whether h is such that its sublevel sets are intersections; they are unions if
+    not. workspace : with the keys of the images. linked : (2, cells), written at the extrema of the first image, in the
+    grid with its ring, if the dimension is wanted: the extremum of the second, or -1.
     """
     a, b, both, halt = workspace.a, workspace.b, workspace.both, task.halt
     height, width = pair.shape[2] + 2, pair.shape[3] + 2
-    _write_keys(pair[0, 0], task.top, a)
-    _write_keys(pair[1, 0], task.top, b)
     greater = task.top != intersection  # in T, keys are those of the negated images
-    for v in range(both.key.size):
-        first, second = a.key[v], b.key[v]
-        both.key[v] = max(first, second) if greater else min(first, second)
     n_a, n_b = _find_critical_cells(height, width, a), _find_critical_cells(height, width, b)
     n_both = _find_critical_cells(height, width, both)
     # The saddles are those of the function whose order ends the image classes of minima, or begins those of maxima.
@@ -91,6 +86,18 @@ def induce_images(pair, task, intersection, workspace, linked):
             for z in _joins(dim == 1, task.top, both, n_both).within:
                 if named[0, z] >= 0 and named[1, z] >= 0:
                     linked[dim, named[0, z]] = named[1, z]
+
+
+@device
+def write_keys(pair, task, intersection, workspace):
+    """Write the order keys of a pair of images (2, 1, H, W), and of h; a NaN must have been found before."""
+    a, b, both = workspace.a, workspace.b, workspace.both
+    _write_keys(pair[0, 0], task.top, a)
+    _write_keys(pair[1, 0], task.top, b)
+    greater = task.top != intersection
+    for v in range(both.key.size):
+        first, second = a.key[v], b.key[v]
+        both.key[v] = max(first, second) if greater else min(first, second)
 
 
 @device
