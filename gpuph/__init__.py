@@ -26,6 +26,7 @@ from .losses import (
 from .matching import Matching, match
 from .ops import use_kernels
 from .persistence import persistence
+from .representatives import Representatives, representatives
 
 __all__ = [
     "BettiMatching",
@@ -46,6 +47,7 @@ __all__ = [
     "RandomLinear",
     "RandomQuadratic",
     "RandomRadial",
+    "Representatives",
     "SuperlevelDiagram",
     "TopoLoss",
     "WindowLoss",
@@ -56,6 +58,7 @@ __all__ = [
     "match",
     "persistence",
     "persistence_image",
+    "representatives",
     "set_debug",
     "total_persistence",
     "truncated_distance_map",

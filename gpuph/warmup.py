@@ -17,6 +17,7 @@ from . import (
     match,
     metrics,
     persistence,
+    representatives,
     truncated_distance_map,
 )
 
@@ -43,6 +44,7 @@ def _diagrams(dtype: torch.dtype) -> None:
     for size in ((8, 8), (8, 8, 8), (_LARGE,) * 3):
         x = torch.rand(1, *size, dtype=dtype, requires_grad=True)
         diagrams = persistence(x)
+        representatives(x, diagrams, dims=(0, len(size) - 1))
         sum(diagram.birth.sum() for diagram in diagrams.values()).backward()  # type: ignore[union-attr]
 
 

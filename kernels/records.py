@@ -33,6 +33,14 @@ class Found(NamedTuple, Generic[A]):
     pairs: list[Pairs[A]]  # for each dimension of the query, in its order
 
 
+class PixelSets(NamedTuple, Generic[A]):
+    """A set of pixels for each of K pairs of N windows. Sets that are equal may share a slice."""
+
+    pixels: A  # (M,), int64: flat indices in the window
+    start: A  # (N, K), int64: the set of a pair is pixels[start:stop]
+    stop: A  # (N, K), likewise
+
+
 class Matched(NamedTuple, Generic[A]):
     """Optimal matchings of N pairs of diagrams, of K and L columns."""
 

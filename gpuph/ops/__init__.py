@@ -18,6 +18,7 @@ from .maximin import maximin
 from .partners import partners
 from .persistence import persistence
 from .regions import regions
+from .representatives import representatives
 from .skeleton import skeleton
 from .window_costs import Matching, WindowCosts, window_costs
 
@@ -38,6 +39,7 @@ __all__ = [
     "partners",
     "persistence",
     "regions",
+    "representatives",
     "scatter",
     "scatter_slopes",
     "skeleton",

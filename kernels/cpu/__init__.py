@@ -12,10 +12,12 @@ from .matching.matched_cost import matched_cost
 from .maximin import maximin, regions
 from .partners import partners
 from .persistence import persistence
+from .representatives import Wanted, representatives
 from .runtime.interrupt import parked_at_exit
 from .skeleton import skeleton
 
 __all__ = [
+    "Wanted",
     "assign",
     "bottleneck",
     "cost",
@@ -29,6 +31,7 @@ __all__ = [
     "partners",
     "persistence",
     "regions",
+    "representatives",
     "scatter",
     "scatter_slopes",
     "skeleton",

@@ -20,7 +20,8 @@ LAYERS = (
     ("gpuph.checks", "gpuph.hints", "gpuph.debug", "gpuph.arrays", "gpuph.spacing"),
     ("gpuph.ops",),
     (
-        *("gpuph.persistence", "gpuph.diagram", "gpuph.matching", "gpuph.betti_matching"),
+        *("gpuph.persistence", "gpuph.diagram", "gpuph.matching"),
+        *("gpuph.betti_matching", "gpuph.representatives"),
         *("gpuph.height", "gpuph.distance_map", "gpuph.windows"),
     ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),

@@ -19,8 +19,11 @@ def results() -> list[torch.Tensor]:
     images[0, 2:4], volumes[0, 1] = 0.5, 0.25  # ties
     for x in (images, volumes, images.double()):
         for construction in ("T", "V"):
-            for diagram in gpuph.persistence(x, construction=construction).values():
+            diagrams = gpuph.persistence(x, construction=construction)
+            for diagram in diagrams.values():
                 found += [diagram.birth_index, diagram.death_index, diagram.count]
+            for sets in gpuph.representatives(x, diagrams, (0, x.dim() - 2), construction).values():
+                found += [sets.pixels, sets.start, sets.stop]
     diagram = gpuph.persistence(images)[1]
     other = gpuph.persistence(images.flip(0))[1]
     for solver in ("augment", "auction"):
