@@ -2,8 +2,8 @@
 
 NAME is a figure or a table of the paper, or one of the experiments that ask why its ranking is not reproduced:
 `gradients` and `steadiness`, and with tracks that look like roads `decoys`, `few_decoys`, `decoys_gradients` and
-`few_decoys_gradients`. The command writes a JSON file and a figure. Intermediate results are kept in --work, and an
-interrupted command continues from there.
+`few_decoys_gradients`. `misalignment` asks which losses see an error where roads have moved. The command writes a JSON
+file and a figure. Intermediate results are kept in --work, and an interrupted command continues from there.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.paper import fig3, fig4, gradients, tables
+from bench.paper import fig3, fig4, gradients, misalignment, tables
 from bench.paper.plan import InputError
 from bench.speed.timing import machine
 
 EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "fig3": fig3.run,
     "fig4": fig4.run,
+    "misalignment": misalignment.run,
     **dict.fromkeys(tables.TABLES, tables.run),
     "gradients": gradients.run,
     "decoys_gradients": gradients.run,
