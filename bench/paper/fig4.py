@@ -20,7 +20,7 @@ from bench.speed.inputs import road_mask
 SIDE = 384  # of a crop, pixels
 CROPS, ERRORS, RUNS, QUICK_RUNS = 2, 30, 10, 2
 SLOPES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # of the height function, per pixel; 0 is thresholding alone
-DMAX = (10.0, 15.0, 20.0, 30.0)  # truncation, pixels
+DMAX = (5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0)  # truncation, pixels
 QUICK_DMAX = (20.0,)
 UNMATCHED = ("half_squared", "distance")
 WINDOWS = {"64": 64, "whole crop": SIDE}
@@ -37,6 +37,7 @@ class Condition(NamedTuple):
     window: str  # a key of WINDOWS
     slope: float  # of the height function, per pixel
     directions: int  # of the height function, that the loss is averaged over
+    matching: str = "optimal"  # or "Betti", which has no height function and half squared costs
 
 
 def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
@@ -82,7 +83,15 @@ def losses(masks: np.ndarray, truncations: tuple[float, ...], angles: np.ndarray
                     rows = [_loss(maps, condition, angle) for angle in angles[: max(counts)]]
                     for count in counts:
                         found[condition._replace(directions=count)] = np.mean(rows[:count], axis=0)
+        for window in WINDOWS:
+            condition = betti(dmax, window)
+            found[condition] = _loss(maps, condition, 0.0)
     return found
+
+
+def betti(dmax: float, window: str) -> Condition:
+    """Return the condition of Betti matching."""
+    return Condition(dmax, "half_squared", window, slope=0.0, directions=1, matching="Betti")
 
 
 def directions_of(dmax: float, slope: float) -> tuple[int, ...]:
@@ -92,11 +101,12 @@ def directions_of(dmax: float, slope: float) -> tuple[int, ...]:
 
 def _loss(maps: Tensor, condition: Condition, angle: float) -> np.ndarray:
     """Return the loss of each map against the first one, with one direction of the height function."""
-    slope = condition.slope
+    slope, window = condition.slope, WINDOWS[condition.window]
     height = gpuph.Linear((slope * np.sin(angle), slope * np.cos(angle))) if slope else None
-    loss_fn = gpuph.LocalizedPHLoss(
-        window=WINDOWS[condition.window], height=height, unmatched=condition.unmatched, reduction="none"
-    )
+    if condition.matching == "Betti":
+        loss_fn: gpuph.LocalizedPHLoss = gpuph.BettiMatchingLoss(window=window, reduction="none")
+    else:
+        loss_fn = gpuph.LocalizedPHLoss(window=window, height=height, unmatched=condition.unmatched, reduction="none")
     by_window: Tensor = loss_fn(maps, maps[:1].expand_as(maps))
     return by_window.sum(1).numpy()
 
@@ -119,21 +129,33 @@ def summary(condition: Condition, changes: np.ndarray, kinds: np.ndarray) -> dic
 def text(rows: list[dict[str, Any]]) -> str:
     """Format the shares of errors that lower the loss: one line per condition, one column per slope."""
     lines = ["share of errors that lower the loss; in the paper 0.4 with thresholding alone, 0.2 localized"]
-    lines.append(f"{'unmatched':<14}{'window':<12}{'directions':<12}{'dmax':<6}" + "".join(f"{s:>8g}" for s in SLOPES))
+    lines.append(
+        f"{'unmatched':<14}{'window':<12}{'directions':<12}{'dmax':<6}"
+        + "".join(f"{s:>8g}" for s in SLOPES)
+        + f"{'Betti':>8}"
+    )
     for unmatched in UNMATCHED:
         for window in WINDOWS:
             for dmax in sorted({row["dmax"] for row in rows}):
                 for directions in directions_of(dmax, max(SLOPES)):
                     cells = series(rows, "falls", Condition(dmax, unmatched, window, max(SLOPES), directions))
                     head = f"{unmatched:<14}{window:<12}{directions:<12}{dmax:<6g}"
+                    if unmatched == "half_squared" and directions == 1:
+                        cells.append(value(rows, "falls", betti(dmax, window)))
                     lines.append(head + "".join(f"{cell:>8.3f}" for cell in cells))
     return "\n".join(lines)
 
 
 def series(rows: list[dict[str, Any]], name: str, condition: Condition) -> list[float]:
     """Return the value `name` of a condition for each slope in place of its own."""
-    found = {Condition(*(row[field] for field in Condition._fields)): row[name] for row in rows}
-    return [found[condition._replace(slope=slope, directions=condition.directions if slope else 1)] for slope in SLOPES]
+    conditions = [condition._replace(slope=slope, directions=condition.directions if slope else 1) for slope in SLOPES]
+    return [value(rows, name, condition) for condition in conditions]
+
+
+def value(rows: list[dict[str, Any]], name: str, condition: Condition) -> float:
+    """Return the value `name` of a condition."""
+    (found,) = (row[name] for row in rows if Condition(*(row[field] for field in Condition._fields)) == condition)
+    return float(found)
 
 
 def draw(path: Path, rows: list[dict[str, Any]], changes: dict[Condition, np.ndarray]) -> None:
@@ -151,10 +173,15 @@ def draw(path: Path, rows: list[dict[str, Any]], changes: dict[Condition, np.nda
             shown = series(rows, name, Condition(dmax, "half_squared", "64", max(SLOPES), directions=1))
             label = f"dmax {dmax:g}" if name == "mean_change" else None
             size.plot(labels, np.array(shown) / shown[0], style, color=f"C{i}", markersize=3, label=label)
+            matched = value(rows, name, betti(dmax, "64")) / shown[0]
+            size.plot(["Betti"], [matched], "D" if label else "d", color=f"C{i}", markersize=4, fillstyle="none")
     size.set(ylim=(0, None), xlabel="slope (0: thresholding)", ylabel="change, relative to thresholding")
     size.set_title("the same: mean change, dashed median", fontsize=9)
-    size.legend(fontsize=8)
-    figure.supxlabel("Dotted: mean of the loss over several directions. Dashed: the paper's 0.4 and 0.2.", fontsize=9)
+    size.legend(fontsize=7, ncols=2)
+    figure.supxlabel(
+        "Dotted: mean of the loss over several directions. Diamonds: Betti matching. Dashed: the paper's 0.4 and 0.2.",
+        fontsize=9,
+    )
     figure.savefig(path, dpi=100)
 
 
@@ -164,6 +191,8 @@ def _draw_falls(panel: Axes, rows: list[dict[str, Any]], truncations: list[float
         for directions, style in zip(directions_of(dmax, max(SLOPES)), ("-o", ":"), strict=False):
             shown = series(rows, "falls", Condition(dmax, unmatched, window, max(SLOPES), directions))
             panel.plot(labels, shown, style, color=f"C{i}", markersize=3)
+        if unmatched == "half_squared":
+            panel.plot(["Betti"], [value(rows, "falls", betti(dmax, window))], "D", color=f"C{i}", markersize=4)
     for share in PAPER.values():
         panel.axhline(share, color="0.7", linewidth=0.8, linestyle="--")
     panel.set(ylim=(0, 0.5), xlabel="slope (0: thresholding)", ylabel="share of errors that lower the loss")
@@ -172,10 +201,11 @@ def _draw_falls(panel: Axes, rows: list[dict[str, Any]], truncations: list[float
 
 
 def _draw_distributions(panel: Axes, changes: dict[Condition, np.ndarray]) -> None:
-    shown = {s: changes[Condition(SHOWN_DMAX, "half_squared", "64", s, directions=1)] for s in SHOWN_SLOPES}
-    limit = float(np.quantile(np.abs(shown[0.0]), 0.95))
-    for slope, values in shown.items():
-        label = f"slope {slope:g}" if slope else "thresholding"
+    slopes = {f"slope {s:g}" if s else "thresholding": s for s in SHOWN_SLOPES}
+    of = {label: Condition(SHOWN_DMAX, "half_squared", "64", slope, directions=1) for label, slope in slopes.items()}
+    shown = {label: changes[condition] for label, condition in (of | {"Betti": betti(SHOWN_DMAX, "64")}).items()}
+    limit = float(np.quantile(np.abs(shown["thresholding"]), 0.95))
+    for label, values in shown.items():
         panel.hist(values.clip(-limit, limit), np.linspace(-limit, limit, 42).tolist(), histtype="step", label=label)
     panel.axvline(0, color="0.6", linewidth=0.8)
     panel.set(xlabel="change of the loss with one error", ylabel="errors")

@@ -31,7 +31,8 @@ def test_fig4_measures_every_condition(tmp_path, work, monkeypatch):
     result = run("fig4", tmp_path, work, "--quick")
     written(tmp_path, "fig4_quick", result)
     localized_slopes = len(fig4.SLOPES) - 1
-    assert len(result["conditions"]) == 2 * 2 * (1 + 2 * localized_slopes)
+    assert len(result["conditions"]) == 2 * 2 * (1 + 2 * localized_slopes) + 2
+    assert [row["window"] for row in result["conditions"] if row["matching"] == "Betti"] == ["64", "whole crop"]
     for row in result["conditions"]:
         assert 0 <= row["falls"] <= 1
         assert 0 <= row["unchanged"] <= 1 - row["falls"]

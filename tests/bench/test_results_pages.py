@@ -86,17 +86,33 @@ def test_figure_4_equals_its_file() -> None:
         re.M,
     )
     saved = {
-        (c["unmatched"], c["window"], c["dmax"], c["slope"]): c["falls"]
+        (c["unmatched"], c["window"], c["dmax"], "Betti" if c["matching"] == "Betti" else c["slope"]): c["falls"]
         for c in json.loads((RESULTS / "fig4.json").read_text())["conditions"]
         if c["directions"] == 1
     }
     assert len(rows) == len({condition[:3] for condition in saved})
     for unmatched, window, dmax, cells in rows:
-        shown = [float(cell) for cell in cells.split(" | ")]
-        expected = [
-            saved[unmatched.replace(" ", "_"), window, float(dmax), slope] for slope in (0.0, 0.1, 0.2, 0.4, 0.8)
-        ]
-        assert shown == pytest.approx(expected, abs=0.00501)
+        columns = (0.0, 0.1, 0.2, 0.4, 0.8, "Betti")
+        keys = [(unmatched.replace(" ", "_"), window, float(dmax), column) for column in columns]
+        shown = [None if cell == "" else float(cell) for cell in cells.split(" | ")]
+        assert [cell is None for cell in shown] == [key not in saved for key in keys]
+        expected = [saved[key] for key in keys if key in saved]
+        assert [cell for cell in shown if cell is not None] == pytest.approx(expected, abs=0.00501)
+
+
+def test_misalignment_equals_its_file() -> None:
+    text = (RESULTS / "misalignment.md").read_text()
+    rows = re.findall(r"^\| ([A-Za-z ]+) \| (whole crop|64|all pixels) \| (\d+) \| (.*) \|$", text, re.M)
+    conditions = json.loads((RESULTS / "misalignment.json").read_text())["conditions"]
+    saved = {(c["loss"], c["window"], c["dmax"], c["shift"]): c for c in conditions}
+    assert len(rows) == len({condition[:3] for condition in saved})
+    for loss, window, dmax, cells in rows:
+        of = {
+            shift: saved[loss, window.replace("all pixels", "whole crop"), float(dmax), shift] for shift in (0, 2, 4, 6)
+        }
+        expected = [condition[name] for name in ("raises", "signal") for condition in of.values()]
+        expected += [of[shift]["misalignment_in_errors"] for shift in (2, 4, 6)]
+        assert [float(cell) for cell in cells.split(" | ")] == pytest.approx(expected, abs=0.00501)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
