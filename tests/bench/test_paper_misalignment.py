@@ -8,6 +8,7 @@ from scipy.ndimage import label
 
 from bench.paper import misalignment
 from bench.paper.misalignment import Condition, displace, displacement, measure, series, summary
+from support.paper import run, written
 
 MARGIN = 8
 
@@ -86,3 +87,16 @@ def test_loss_that_errors_lower_has_no_misalignment_in_errors():
     assert row["misalignment_in_errors"] is None
     rows = [Condition("MSE", "whole crop", 5.0, shift)._asdict() | row for shift in misalignment.SHIFTS]
     assert np.isnan(series(rows, "misalignment_in_errors", "MSE", "whole crop", 5.0)).all()
+
+
+@pytest.mark.slow  # on the whole scene
+def test_command_measures_every_condition(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(misalignment, "SIDE", 96)
+    monkeypatch.setattr(misalignment, "MARGIN", 16)
+    monkeypatch.setattr(misalignment, "MOVES", 1)
+    result = run("misalignment", tmp_path, tmp_path / "work", "--quick")
+    written(tmp_path, "misalignment_quick", result)
+    assert len(result["conditions"]) == 2 * 2 * (1 + 2 * 3)
+    for row in result["conditions"]:
+        assert 0 <= row["raises"] <= 1
+        assert (row["loss_without_errors"] == 0) or row["shift"] > 0
