@@ -1,7 +1,7 @@
 """The kernels: the same stages, under the same names, for the CPU (`cpu`, in Numba) and for the GPU (`triton`)."""
 
-from .records import Costs, Found, Matched, Pairs, PixelSets, Points, Query, Tiling
+from .records import Costs, Found, Matched, Pairs, PixelSets, Place, Points, Query, Tiling
 from .scale import Scale
 from .status import Status
 
-__all__ = ["Costs", "Found", "Matched", "Pairs", "PixelSets", "Points", "Query", "Scale", "Status", "Tiling"]
+__all__ = ["Costs", "Found", "Matched", "Pairs", "PixelSets", "Place", "Points", "Query", "Scale", "Status", "Tiling"]

@@ -18,6 +18,20 @@ class Points(NamedTuple, Generic[A]):
     count: A  # type: ignore[assignment]  # (N,), int64: the number of columns that are points; hides tuple.count
 
 
+class Place(NamedTuple, Generic[A]):
+    """Where the points of two diagrams are, for matchings in which a distance in the image costs something."""
+
+    index_a: A  # (N, K), int64: flat indices of pixels; those of columns that are not points may be anything
+    index_b: A  # (N, L), likewise
+    shape: tuple[int, ...]  # of the image; up to three axes
+    weights: tuple[float, ...]  # of a distance of one pixel along each axis; rounded to float32
+
+    def axes(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Return the shape and the weights for three axes."""
+        missing = 3 - len(self.shape)
+        return (*(1,) * missing, *self.shape), (*(0.0,) * missing, *self.weights)
+
+
 class Pairs(NamedTuple, Generic[A]):
     """The persistence pairs of N windows in one dimension, the longest pairs first."""
 

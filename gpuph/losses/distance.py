@@ -15,7 +15,7 @@ class DistancePHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity, graphed
+    window, stride, dims, border, construction, unmatched, min_persistence, place, reduction, capacity, graphed
         As for `LocalizedPHLoss`.
 
     Raises
@@ -55,6 +55,7 @@ class DistancePHLoss(LocalizedPHLoss):
         construction: str = "T",
         unmatched: str = "half_squared",
         min_persistence: float = 0.0,
+        place: float | Sequence[float] = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
         graphed: bool = False,
@@ -69,6 +70,7 @@ class DistancePHLoss(LocalizedPHLoss):
             superlevel=False,
             unmatched=unmatched,
             min_persistence=min_persistence,
+            place=place,
             reduction=reduction,
             capacity=capacity,
             graphed=graphed,

@@ -18,7 +18,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, min_persistence, reduction, capacity, graphed
+    window, stride, dims, border, construction, unmatched, min_persistence, place, reduction, capacity, graphed
         As for `LocalizedPHLoss`. The frame is at the highest probability of prediction and truth.
 
     Raises
@@ -58,6 +58,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         construction: str = "T",
         unmatched: str = "half_squared",
         min_persistence: float = 0.0,
+        place: float | Sequence[float] = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
         graphed: bool = False,
@@ -72,6 +73,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
             superlevel=True,
             unmatched=unmatched,
             min_persistence=min_persistence,
+            place=place,
             reduction=reduction,
             capacity=capacity,
             graphed=graphed,

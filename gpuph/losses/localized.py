@@ -11,6 +11,7 @@ from torch import Tensor
 from gpuph.kernels import Query
 
 from .. import checks, debug, hints, ops
+from .. import place as places
 from ..height import Height, Linear, RandomHeight, RandomLinear
 from ..matching import UNMATCHED
 from ..persistence import capacity_of, columns_of
@@ -52,6 +53,9 @@ class LocalizedPHLoss(WindowLoss):
         See `gpuph.match`.
     min_persistence : float
         Pairs that last no longer are noise, and left out of both diagrams, in filtration values.
+    place : float or sequence of float, one per axis
+        What a distance of one pixel weighs in the choice of partners, in filtration values: see `gpuph.match`. It does
+        not enter the loss. Components are where they are born, loops and cavities where they die.
     generator : torch.Generator, optional
         The source of random heights, on the input's device.
     capacity : int, optional
@@ -98,7 +102,7 @@ class LocalizedPHLoss(WindowLoss):
 
     settings: ClassVar[tuple[str, ...]] = (
         *("weights", "height", "border", "construction", "superlevel", "unmatched"),
-        *("min_persistence", "capacity"),
+        *("min_persistence", "place", "capacity"),
     )
     comparison: str = ""  # how `BettiMatchingLoss` matches
 
@@ -114,6 +118,7 @@ class LocalizedPHLoss(WindowLoss):
         superlevel: bool = False,
         unmatched: str = "half_squared",
         min_persistence: float = 0.0,
+        place: float | Sequence[float] = 0.0,
         reduction: str = "mean",
         generator: torch.Generator | None = None,
         capacity: int | None = None,
@@ -130,6 +135,7 @@ class LocalizedPHLoss(WindowLoss):
         self.takes_masks = self.superlevel
         self.unmatched = checks.choice("unmatched", unmatched, UNMATCHED)
         self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
+        self.place = places.checked(place)
         self.generator = checks.generator(generator)
         self.capacity = checks.capacity(capacity)
         self._made: dict[tuple[object, ...], Any] = {}
@@ -155,12 +161,9 @@ class LocalizedPHLoss(WindowLoss):
         columns = columns_of(self.capacity, pred, tiling.framed())
         query = Query(tuple(dims), self.construction == "T", 0.0, columns)
 
-        matching = ops.Matching(
-            tuple([self.weights[dim] for dim in dims]),
-            self.unmatched == "half_squared",
-            self.min_persistence,
-            self.comparison,
-        )
+        weights, place = tuple([self.weights[dim] for dim in dims]), places.per_axis(self.place, len(tiling.image))
+        squared = self.unmatched == "half_squared"
+        matching = ops.Matching(weights, squared, self.min_persistence, self.comparison, place)
         found = ops.window_costs(pred, target, height, tiling, query, matching)
         if debug.is_debugging() and columns is not None:
             for dim, count in zip(dims, found.counts, strict=True):

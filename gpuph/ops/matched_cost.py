@@ -15,6 +15,7 @@ from . import backend
 from .backend import array, arrays, by_triton, current_device, tensor
 from .cost import fake_costs
 from .define import define
+from .match import in_arrays, named_place
 
 
 def _fake(
@@ -25,6 +26,10 @@ def _fake(
     death_b: Tensor,
     count_b: Tensor,
     squared: bool,
+    index_a: Tensor | None = None,
+    index_b: Tensor | None = None,
+    shape: Sequence[int] = (),
+    place: Sequence[float] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
     return fake_costs(birth_a, birth_b)
 
@@ -37,13 +42,18 @@ def _run(
     death_b: Tensor,
     count_b: Tensor,
     squared: bool,
+    index_a: Tensor | None = None,
+    index_b: Tensor | None = None,
+    shape: Sequence[int] = (),
+    place: Sequence[float] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
     a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
+    where = named_place(index_a, index_b, shape, place)
     if not by_triton(birth_a):
-        found, device = cpu.matched_cost(arrays(a), arrays(b), squared=squared), birth_a.device
+        found, device = cpu.matched_cost(arrays(a), arrays(b), squared=squared, place=in_arrays(where)), birth_a.device
         return tensor(found.cost, device), tensor(found.slopes_a, device), tensor(found.slopes_b, device)
     with current_device(birth_a):
-        return backend.triton.matched_cost(a, b, squared=squared)
+        return backend.triton.matched_cost(a, b, squared=squared, place=where)
 
 
 def _fake_scatter(
@@ -80,7 +90,8 @@ def _run_scatter(
 
 define(
     "matched_cost(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b,"
-    " bool squared) -> (Tensor, Tensor, Tensor)",
+    " bool squared, Tensor? index_a=None, Tensor? index_b=None, int[] shape=[],"
+    " float[] place=[]) -> (Tensor, Tensor, Tensor)",
     _fake,
     _run,
 )

@@ -27,6 +27,7 @@ class Matching(NamedTuple):
     squared: bool  # what an unmatched point costs, as for `match`
     min_persistence: float = 0.0  # pairs that last no longer are left out, after all pairs have been listed
     comparison: str = ""  # "union" or "intersection" for a Betti matching, "" for an optimal one
+    place: tuple[float, ...] = ()  # weights of distances in the image along its axes, as for `match`; () for none
 
 
 class WindowCosts(NamedTuple):
@@ -51,6 +52,7 @@ def _fake(
     squared: bool,
     min_persistence: float,
     comparison: str,
+    place: Sequence[float] = (),
 ) -> Flat:
     n = pred.shape[0] * Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border).windows()
     status, index, _, count = fake_pairs(pred, 2 * n, dims, capacity)
@@ -72,6 +74,7 @@ def _run(
     squared: bool,
     min_persistence: float,
     comparison: str,
+    place: Sequence[float] = (),
 ) -> Flat:
     images = pred, target, height
     settings = (
@@ -85,6 +88,7 @@ def _run(
         squared,
         min_persistence,
         comparison,
+        tuple(place),
     )
     if not by_triton(pred):
         return _compute(images, *settings)
@@ -94,20 +98,24 @@ def _run(
 
 
 def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Flat:
-    *of_pairs, weights, squared, min_persistence, comparison = settings
+    *of_pairs, weights, squared, min_persistence, comparison, place = settings
     status, index, value, found = implementations["framed_persistence"](*images, *of_pairs)
     count = [lasting(of_dim, n, min_persistence) for of_dim, n in zip(value, found, strict=True)]
-    partners: Sequence[tuple[Tensor, ...]] = [()] * len(count)
+    n = status.shape[0] // 2
+    rest: list[tuple[Any, ...]]  # of the arguments for each dimension
     if comparison:
-        partners = _partners(images, of_pairs, index, count, min_persistence, comparison)
-    match, n = implementations["cost" if comparison else "matched_cost"], status.shape[0] // 2
+        run = implementations["cost"]
+        rest = [(*x, squared) for x in _partners(images, of_pairs, index, count, min_persistence, comparison)]
+    else:
+        run = implementations["matched_cost"]
+        rest = [(squared, *_where(dim, x, images[0], place)) for dim, x in zip(of_pairs[3], index, strict=True)]
     total, slopes_a, slopes_b = None, [], []
-    for value_of_dim, count_of_dim, of_dim, weight in zip(value, count, partners, weights, strict=True):
+    for value_of_dim, count_of_dim, rest_of_dim, weight in zip(value, count, rest, weights, strict=True):
         birth, death = value_of_dim.unbind(1)
         birth_a, birth_b = birth.split_with_sizes((n, n))
         death_a, death_b = death.split_with_sizes((n, n))
         count_a, count_b = count_of_dim.split_with_sizes((n, n))
-        cost, of_a, of_b = match(birth_a, death_a, count_a, birth_b, death_b, count_b, *of_dim, squared)
+        cost, of_a, of_b = run(birth_a, death_a, count_a, birth_b, death_b, count_b, *rest_of_dim)
         if weight != 1:
             cost = cost * weight
         total = cost if total is None else total + cost
@@ -115,6 +123,18 @@ def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Fl
         slopes_b.append(of_b)
     assert total is not None  # `dims` is not empty
     return total, status, slopes_a, slopes_b, index, count
+
+
+def _where(dim: int, index: Tensor, image: Tensor, place: Sequence[float]) -> tuple[Any, ...]:
+    """Return the pixels of classes in either image, and how much their distances weigh; nothing if they do not.
+
+    Components are where they are born, at a minimum; loops and cavities where they die, inside them.
+    """
+    if not place:
+        return ()
+    n = index.shape[0] // 2
+    pixels = index[:, 0 if dim == 0 else 1]
+    return *pixels.split_with_sizes((n, n)), image.shape[1:], place
 
 
 def _partners(
@@ -134,8 +154,8 @@ def _partners(
 
 define(
     "window_costs(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims,"
-    " bool top, int? capacity, float[] weights, bool squared, float min_persistence, str comparison)"
-    " -> (Tensor, Tensor, Tensor[], Tensor[], Tensor[], Tensor[])",
+    " bool top, int? capacity, float[] weights, bool squared, float min_persistence, str comparison,"
+    " float[] place=[]) -> (Tensor, Tensor, Tensor[], Tensor[], Tensor[], Tensor[])",
     _fake,
     _run,
 )

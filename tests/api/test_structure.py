@@ -21,7 +21,7 @@ LAYERS = (
     ("gpuph.ops",),
     (
         *("gpuph.persistence", "gpuph.diagram", "gpuph.matching"),
-        *("gpuph.betti_matching", "gpuph.representatives"),
+        *("gpuph.betti_matching", "gpuph.representatives", "gpuph.place"),
         *("gpuph.height", "gpuph.distance_map", "gpuph.windows"),
     ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
@@ -66,6 +66,8 @@ LONG_SIGNATURES = {
             "gpuph.ops.partners._run",
             "gpuph.ops.match._fake",
             "gpuph.ops.match._run",
+            "gpuph.ops.matched_cost._fake",
+            "gpuph.ops.matched_cost._run",
             "gpuph.ops.window_costs._fake",
             "gpuph.ops.window_costs._run",
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -90,6 +92,27 @@ def mixed(sizes: tuple[tuple[int, int], ...], seed: int = 0, dtype: torch.dtype 
         left += [some, copies, some, truth(n, rng), classes, classes]
         right += [copies, some, truth(m, rng), some, others, some]
     return pairs(left, right, dtype)
+
+
+PLACES: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
+    ((64, 64), (0.1, 0.1)),
+    ((5, 7), (1.0, 3.0)),
+    ((6, 5, 7), (4.0, 0.3, 0.0)),
+)
+
+
+def places(points: tuple[Tensor, ...], kind: int, seed: int = 0) -> tuple[object, ...]:
+    """Return random pixels of points, the shape of their image and weights, as the operators take them.
+
+    Pixels are in rows that are not adjacent, as those of births and deaths are.
+    """
+    shape, weights = PLACES[kind % len(PLACES)]
+    generator = torch.Generator().manual_seed(seed)
+    indices = [
+        torch.randint(math.prod(shape), (len(birth), 2, birth.shape[1]), generator=generator)[:, 1]
+        for birth in (points[0], points[3])
+    ]
+    return (*indices, shape, weights)
 
 
 def with_outliers(rng: np.random.Generator, most: int = 6) -> tuple[Points, Points]:

@@ -133,16 +133,17 @@ def assert_same_matching(
     count_b: Tensor,
     squared: bool,
     solver: str,
+    *place: Any,
 ) -> None:
     """Assert that Triton's partners, gaps and slopes are the CPU's bit for bit, and its costs up to rounding."""
     points = birth_a, death_a, count_a, birth_b, death_b, count_b
     results = {}
     for kernels in ("cpu", "triton"):
         with gpuph.use_kernels(kernels):
-            partner_a, partner_b, gap = torch.ops.gpuph.match(*points, squared, solver)
+            partner_a, partner_b, gap = torch.ops.gpuph.match(*points, squared, solver, *place)
             costs = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
             again = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
-            in_one = torch.ops.gpuph.matched_cost(*points, squared)
+            in_one = torch.ops.gpuph.matched_cost(*points, squared, *place)
         torch.testing.assert_close(costs, again, rtol=0, atol=0, equal_nan=True)
         if solver == "auto":
             assert_same_costs(in_one, costs, count_a, count_b)

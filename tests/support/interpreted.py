@@ -12,7 +12,7 @@ import triton.language as tl
 import gpuph
 
 from . import inputs
-from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, real, with_outliers
+from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, places, real, with_outliers
 from .engines import (
     TILINGS,
     assert_same_distances,
@@ -165,6 +165,15 @@ def test_skeletons_equal_the_cpu(kind: str) -> None:
 def test_matchings_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype) -> None:
     sizes = ((0, 2), (1, 1), (5, 1), (4, 6))
     assert_same_matching(*mixed(sizes, dtype=dtype), squared, solver)
+
+
+@pytest.mark.parametrize(
+    ("solver", "squared", "dtype"), [("auto", True, torch.float64), ("auction", False, torch.float32)]
+)
+def test_matchings_with_places_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype) -> None:
+    for kind in range(3):
+        points = mixed(((1, 1), (3, 2), (4, 6)), kind, dtype)
+        assert_same_matching(*points, squared, solver, *places(points, kind))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 from ..runtime.jit import device, inlined, zero
 from ..runtime.jit import unsigned as _i
 from ..runtime.sort import sort
+from .position import copy_position, read_position, scale_positions
 from .savings import finish
 
 _SQRT_HALF = 0.5**0.5
@@ -27,17 +28,18 @@ def count_finite(side):
 def collect(side, candidates):
     """Collect the points with finite coordinates, in order of column.
 
-    Return how many there are, and the largest absolute value of a coordinate.
+    Return how many there are, and the largest absolute value of a coordinate or of a position.
     """
-    n, most_birth, most_death = zero, 0.0, 0.0
+    n, most_birth, most_death, farthest = zero, 0.0, 0.0, 0.0
     for i in range(side.count):
         if np.isfinite(side.birth[i]) and np.isfinite(side.death[i]):
             candidates.birth[n], candidates.death[n], candidates.column[n] = side.birth[i], side.death[i], i
             x, y = abs(candidates.birth[n]), abs(candidates.death[n])
             most_birth, most_death = x if x > most_birth else most_birth, y if y > most_death else most_death
+            farthest = max(farthest, read_position(side.position, side.window, i, candidates.position, n))
             n += 1
     finish(candidates, n)
-    return n, max(most_birth, most_death)
+    return n, max(most_birth, most_death, farthest)
 
 
 @inlined
@@ -57,6 +59,7 @@ def rescale(candidates, n, squared, scale):
         length = abs(death - birth)
         candidates.birth[i], candidates.death[i] = birth, death
         candidates.alone[i] = 0.5 * (length * length) if squared else min(_SQRT_HALF * length, _MOST_ALONE)
+    scale_positions(candidates.position, n, scale)
 
 
 @device
@@ -82,6 +85,7 @@ def keep(candidates, n, kept, few, keys):
         kept.birth[i], kept.death[i], kept.alone[i] = candidates.birth[j], candidates.death[j], candidates.alone[j]
         kept.gain[i], kept.column[i] = candidates.gain[j], candidates.column[j]
         kept.place[candidates.column[j]] = i
+        copy_position(candidates.position, j, kept.position, i)
     finish(kept, m)
     return m
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...records import Matched, Points
+from ...records import Matched, Place, Points
 from ..runtime.interrupt import halt_word, interruptible
 from ..runtime.jit import device, kernel, zero
 from ..runtime.primitives import halted
@@ -22,6 +22,7 @@ from .auction import auction
 from .augment import augment
 from .candidates import collect, count_finite, keep, match_essential, rescale, scale_of, write
 from .polish import polish
+from .position import Positions, allocate_positions, are_together, positions_of
 from .savings import certify, copy, find_gains, find_reach, lowest, reach_all, relax
 from .workspace import Side, allocate_candidates, allocate_workspace, padded
 
@@ -35,7 +36,7 @@ _LONG = 3e8  # visited pairs of points, which take about 0.3 s; see `interruptib
 _FEW = 64  # up to this many columns, it is faster to try all than to find out which are within reach
 
 
-def _is_long(a: Points[Array], b: Points[Array], solver: str) -> bool:
+def _is_long(a: Points[Array], b: Points[Array], solver: str, *_: object) -> bool:
     """Return whether a call may be long: see `interruptible`.
 
     The bound is for the worst inputs, for which each row of a window searches all pairs.
@@ -52,7 +53,9 @@ def _is_long(a: Points[Array], b: Points[Array], solver: str) -> bool:
 
 
 @interruptible(_is_long)
-def match(a: Points[Array], b: Points[Array], solver: str, *, squared: bool) -> Matched[Array]:
+def match(
+    a: Points[Array], b: Points[Array], solver: str, *, squared: bool, place: Place[Array] | None = None
+) -> Matched[Array]:
     """Match the diagrams of N windows optimally; see `gpuph.ops.match`.
 
     "auto" uses the auction for windows in which both sides have 2,000 points or more that can gain something.
@@ -61,12 +64,14 @@ def match(a: Points[Array], b: Points[Array], solver: str, *, squared: bool) -> 
     points_a = a.birth, a.death, np.minimum(a.count, size_a)
     points_b = b.birth, b.death, np.minimum(b.count, size_b)
     matched = Matched(np.full((n, size_a), -1), np.full((n, size_b), -1), np.zeros(n))
+    positions = positions_of(place)
     # The auction is compiled when diagrams are first large enough for it.
     auction_from = AUCTION_FROM[solver] if min(size_a, size_b) >= AUCTION_FROM[solver] else None
 
     def run(start: int, stop: int) -> None:
         parts = [x[start:stop] for x in (*points_a, *points_b, *matched)]
-        _match(*parts, squared, auction_from, halt)
+        where = [None if x is None else x[start:stop] for x in positions]
+        _match(*parts, *where, squared, auction_from, halt)
 
     if matched.partner_a.size and matched.partner_b.size:
         over_windows(n, run, 1 + _PAIRS_PER_SLICE // (size_a * size_b))
@@ -75,36 +80,51 @@ def match(a: Points[Array], b: Points[Array], solver: str, *, squared: bool) -> 
 
 @kernel  # takes a flat list, because Numba recognizes the types of records slowly
 def _match(
-    birth_a, death_a, count_a, birth_b, death_b, count_b, partner_a, partner_b, gap, squared, auction_from, halt
+    birth_a,
+    death_a,
+    count_a,
+    birth_b,
+    death_b,
+    count_b,
+    partner_a,
+    partner_b,
+    gap,
+    position_a,
+    position_b,
+    squared,
+    auction_from,
+    halt,
 ):
     """Match the windows of a slice.
 
     Counts are at most the number of columns. Partners are -1 before, and written like the gap.
 
+    position_a, position_b : see `position`.
     auction_from : the number of points of the smaller side from which the auction is used; None for never.
     halt : see `halted`.
     """
     size = max(birth_a.shape[1], birth_b.shape[1])
     candidates = (
-        allocate_candidates(size),
-        allocate_candidates(size),
-        allocate_candidates(size),
-        allocate_candidates(size),
+        allocate_candidates(size, allocate_positions(position_a, size)),
+        allocate_candidates(size, allocate_positions(position_a, size)),
+        allocate_candidates(size, allocate_positions(position_a, size)),
+        allocate_candidates(size, allocate_positions(position_a, size)),
     )
     work = allocate_workspace(size, halt)
     a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
-    _match_windows(a, b, squared, auction_from, Matched(partner_a, partner_b, gap), candidates, work)
+    positions = Positions(position_a, position_b)
+    _match_windows(a, b, positions, squared, auction_from, Matched(partner_a, partner_b, gap), candidates, work)
 
 
 @device
-def _match_windows(a, b, squared, auction_from, matched, candidates, work):
+def _match_windows(a, b, positions, squared, auction_from, matched, candidates, work):
     """Match all windows; the loop is here, because views of rows are not counted as references."""
     all_rows, all_columns, rows, columns = candidates
     for w in range(len(a.count)):
         if halted(work.sweep.halt):
             return
-        side_a = Side(a.birth[w], a.death[w], matched.partner_a[w], a.count[w])
-        side_b = Side(b.birth[w], b.death[w], matched.partner_b[w], b.count[w])
+        side_a = Side(a.birth[w], a.death[w], matched.partner_a[w], a.count[w], positions.a, w)
+        side_b = Side(b.birth[w], b.death[w], matched.partner_b[w], b.count[w], positions.b, w)
         # The side with fewer points becomes the rows.
         swapped = count_finite(side_b) < count_finite(side_a)
         few, many = (side_b, side_a) if swapped else (side_a, side_b)
@@ -185,6 +205,7 @@ def _are_equal(candidates, n):
     equal = True
     for i in range(1, n):
         equal &= candidates.birth[i] == candidates.birth[0] and candidates.death[i] == candidates.death[0]
+        equal &= are_together(candidates.position, i, 0)
     return equal
 
 

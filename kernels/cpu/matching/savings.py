@@ -18,6 +18,7 @@ import numpy as np
 from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
+from .position import apart, clear_positions, coordinates
 from .workspace import VECTOR, padded
 
 ROUNDING = 2.0**-50  # bound on the error of a few operations, relative to their operands
@@ -31,6 +32,7 @@ def finish(candidates, n):
     for i in range(n, padded(n)):
         candidates.birth[i] = candidates.death[i] = 0.0
         candidates.alone[i] = -np.inf
+    clear_positions(candidates.position, n)
     for i in range(padded(n)):
         candidates.price[i] = candidates.opt_out[i] = 0.0
         candidates.partner[i] = -1
@@ -43,7 +45,8 @@ def saving(rows, i, columns, j):
     The result has the same bits with the sides exchanged.
     """
     x, y = rows.birth[i] - columns.birth[j], rows.death[i] - columns.death[j]
-    return (rows.alone[i] + columns.alone[j]) - (x * x + y * y)
+    at_z, at_y, at_x = coordinates(rows.position, i)
+    return (rows.alone[i] + columns.alone[j]) - (x * x + y * y) - apart(at_z, at_y, at_x, columns.position, j)
 
 
 @device
@@ -53,9 +56,11 @@ def relax(rows, i, base, columns, first, last, near, far):
     An update in place would compile to a conditional store, which is slow.
     """
     birth, death, alone = rows.birth[i], rows.death[i], rows.alone[i]
+    at_z, at_y, at_x = coordinates(rows.position, i)
     for j in range(_i(first), _i(last)):
         x, y = birth - columns.birth[j], death - columns.death[j]
-        length = base + (columns.price[j] - ((alone + columns.alone[j]) - (x * x + y * y)))
+        saved = (alone + columns.alone[j]) - (x * x + y * y) - apart(at_z, at_y, at_x, columns.position, j)
+        length = base + (columns.price[j] - saved)
         far[j] = length if length < near[j] else near[j]
 
 
@@ -113,7 +118,7 @@ def find_reach(candidates, n, others, m, squared):
     """Bound the possible partners of each candidate by birth + death, by which both sides are sorted.
 
     With lengths y and sums x of birth and death, a squared saving is y y' - (x - x')^2 / 2, and a cost is always
-    (x - x')^2 / 2 or more.
+    (x - x')^2 / 2 or more; positions only add to it.
     """
     most = largest(others.alone, m)
     for i in range(n):
@@ -180,4 +185,5 @@ def _paid(candidates, i, others):
     if j < 0:
         return candidates.alone[i] + candidates.opt_out[i]
     x, y = candidates.birth[i] - others.birth[j], candidates.death[i] - others.death[j]
-    return x * x + y * y
+    at_z, at_y, at_x = coordinates(candidates.position, i)
+    return x * x + y * y + apart(at_z, at_y, at_x, others.position, j)

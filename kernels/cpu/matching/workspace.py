@@ -22,6 +22,8 @@ class Side(NamedTuple):
     death: Array
     partner: Array  # column of the partner in the other diagram, or -1
     count: int  # type: ignore[assignment]  # columns that are points; hides tuple.count
+    position: Array | None  # positions of all windows, (N, 3, K), or None: see `position`
+    window: int  # the number of this one
 
 
 class Candidates(NamedTuple):
@@ -41,6 +43,7 @@ class Candidates(NamedTuple):
     last: Array  # ... nor do those from this one on
     price: Array
     partner: Array  # index on the other side, or -1
+    position: Array | None  # (3, size), or None: see `position`
 
 
 class Tree(NamedTuple):
@@ -79,13 +82,13 @@ def padded(size):
 
 
 @allocating
-def allocate_candidates(size):
-    """Allocate `size` candidates and dummies."""
+def allocate_candidates(size, position):
+    """Allocate `size` candidates and dummies, whose positions are given."""
     ints = np.empty((5, padded(size)), np.int64)
     floats = np.empty((6, padded(size)))
-    return Candidates(
-        floats[0], floats[1], floats[2], floats[5], ints[0], ints[1], floats[3], ints[2], ints[3], floats[4], ints[4]
-    )
+    birth, death, alone, gain, price, opt_out = floats[0], floats[1], floats[2], floats[3], floats[4], floats[5]
+    column, place, first, last, partner = ints[0], ints[1], ints[2], ints[3], ints[4]
+    return Candidates(birth, death, alone, opt_out, column, place, gain, first, last, price, partner, position)
 
 
 @allocating

@@ -10,6 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .position import less_apart
 from .savings import FINE, ROUNDING, certify, largest_paid, load_point, lowest_loss, own_loss, saving
 
 _SCALING = tl.constexpr(0.125)  # factor of epsilon from one round to the next
@@ -66,7 +67,7 @@ def _separate(rows, n, columns, m, epsilon, meta):
         i = start + tl.arange(0, meta.THREADS)
         birth, death, alone = load_point(rows, i, i < n, meta)
         own = own_loss(rows, i, birth, death, alone, i < n, columns, meta)
-        low, _ = lowest_loss(birth, death, alone, columns, m, meta)
+        low, _ = lowest_loss(birth, death, alone, rows, i, i < n, columns, m, meta)
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
         leaves = (j >= 0) & (own - low > epsilon)
         tl.debug_barrier()  # layouts differ: another thread may have read what this one overwrites
@@ -94,13 +95,14 @@ def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, meta):
         size -= 1
         i = tl.load(waiting + size)
         birth, death, alone = load_point(bidders, i, True, meta)
-        loss, j, second = _two_lowest(birth, death, alone, goods, m, meta)
+        loss, j, second = _two_lowest(birth, death, alone, bidders, i, goods, m, meta)
         bought = loss < 0.0  # else better unmatched
         outbid = tl.load(goods.partner + j, mask=bought, other=-1)
         waits = outbid >= 0
         waits &= at_any_price | (tl.load(bidders.price + outbid, mask=waits, other=0.0) > 0.0)
         birth_j, death_j, alone_j = load_point(goods, j, bought, meta)
         saved = saving(birth, death, alone, birth_j, death_j, alone_j)
+        saved = less_apart(saved, bidders, i, True, goods, j, bought, meta)
         # A smaller rise could vanish in the rounding of the price, and the auction would not end.
         profit = tl.where(bought, tl.maximum(-second - tl.maximum(epsilon, saved * ROUNDING), 0.0), 0.0)
         price = saved - profit
@@ -117,8 +119,8 @@ def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, meta):
 
 
 @triton.jit
-def _two_lowest(birth, death, alone, goods, m, meta):
-    """Return the lowest price - saving of a point with m goods, the first index of it, and the second lowest."""
+def _two_lowest(birth, death, alone, bidders, i, goods, m, meta):
+    """Return the lowest price - saving of bidder i with m goods, the first index of it, and the second lowest."""
     low = tl.full((meta.BLOCK,), float("inf"), tl.float64)
     second = low
     place = tl.zeros((meta.BLOCK,), tl.int32)
@@ -126,7 +128,8 @@ def _two_lowest(birth, death, alone, goods, m, meta):
         j = start + tl.arange(0, meta.BLOCK)
         birth_other, death_other, alone_other = load_point(goods, j, j < m, meta)
         price = tl.load(goods.price + j, mask=j < m, other=float("inf"))
-        loss = price - saving(birth, death, alone, birth_other, death_other, alone_other)
+        saved = saving(birth, death, alone, birth_other, death_other, alone_other)
+        loss = price - less_apart(saved, bidders, i, True, goods, j, j < m, meta)
         second = tl.where(loss < low, low, tl.where(loss < second, loss, second))
         place = tl.where(loss < low, j, place)
         low = tl.where(loss < low, loss, low)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .position import less_apart
 from .savings import load_point, opt_out, saving
 from .search import augment_in_registers, most_columns, take_best
 from .workspace import again, candidates_of, tree_of, with_share
@@ -25,19 +26,28 @@ def augment(work, side, share, m, waiting, meta):
     side : the side that becomes the rows.
     waiting : how many rows are in the order: see `take_best`.
     """
-    if (meta.AUCTION == 0) & (m <= most_columns(meta)):
-        augment_in_registers(work, side, share, m, waiting, meta)
+    if meta.PLACED:
+        _augment_in_memory(work, side, share, m, waiting, meta)  # positions would not fit into registers
     else:
-        first = 0
-        while first < waiting:
-            tl.debug_barrier()  # other threads have written prices and partners, and may still read the tree
-            root, first = take_best(work, side, waiting, first, meta)
-            if root >= 0:
-                tl.debug_barrier()  # the search reads partners
-                new = again(work)
-                rows = with_share(candidates_of(new, side), share)
-                columns = with_share(candidates_of(new, 1 - side), share)
-                _search_in_memory(rows, root, columns, m, columns.gain, rows.gain, tree_of(new), meta)
+        if (meta.AUCTION == 0) & (m <= most_columns(meta)):
+            augment_in_registers(work, side, share, m, waiting, meta)
+        else:
+            _augment_in_memory(work, side, share, m, waiting, meta)
+
+
+@triton.jit
+def _augment_in_memory(work, side, share, m, waiting, meta):
+    """Match row by row as `augment` does, with the columns in memory."""
+    first = 0
+    while first < waiting:
+        tl.debug_barrier()  # other threads have written prices and partners, and may still read the tree
+        root, first = take_best(work, side, waiting, first, meta)
+        if root >= 0:
+            tl.debug_barrier()  # the search reads partners
+            new = again(work)
+            rows = with_share(candidates_of(new, side), share)
+            columns = with_share(candidates_of(new, 1 - side), share)
+            _search_in_memory(rows, root, columns, m, columns.gain, rows.gain, tree_of(new), meta)
 
 
 @triton.jit
@@ -76,7 +86,8 @@ def _search(rows, root, row, shortest, distance, end, columns, m, near, far, tre
         price = tl.load(columns.price + end)
         birth, death, alone = load_point(rows, row, True, meta)
         birth_end, death_end, alone_end = load_point(columns, end, True, meta)
-        base = distance + (saving(birth, death, alone, birth_end, death_end, alone_end) - price)
+        saved = saving(birth, death, alone, birth_end, death_end, alone_end)
+        base = distance + (less_apart(saved, rows, row, True, columns, end, True, meta) - price)
         tl.store(tree.row + size, row)
         tl.store(tree.partner + size, end)
         tl.store(tree.base + size, base)
@@ -134,7 +145,8 @@ def _sweep(rows, row, base, columns, m, near, far, meta, FIRST: tl.constexpr):
         j = start + tl.arange(0, meta.BLOCK)
         birth_other, death_other, alone_other = load_point(columns, j, j < m, meta)
         price = tl.load(columns.price + j, mask=j < m, other=float("inf"))
-        length = base + (price - saving(birth, death, alone, birth_other, death_other, alone_other))
+        saved = saving(birth, death, alone, birth_other, death_other, alone_other)
+        length = base + (price - less_apart(saved, rows, row, True, columns, j, j < m, meta))
         if not FIRST:
             present = tl.load(near + j, mask=(j < m) & (price < float("inf")), other=float("inf"))
             length = tl.where(length < present, length, present)
@@ -155,6 +167,7 @@ def _before(rows, columns, end, node, length, price, tree, meta):
         row = tl.load(tree.row + k, mask=k < node - 1, other=0)
         birth, death, alone = load_point(rows, row, k < node - 1, meta)
         saved = saving(birth, death, alone, birth_end, death_end, alone_end)
+        saved = less_apart(saved, rows, row, k < node - 1, columns, end, True, meta)
         gave = tl.load(tree.base + k, mask=k < node - 1, other=0.0) + (price - saved) == length
         first = tl.minimum(first, tl.where(gave & (k < node - 1), k, first))
     return tl.min(first, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .position import apart, coordinates, store_position
 from .savings import are_equal, cost_alone, load_point, lowest_loss, saving
 from .workspace import again, candidates_of
 
@@ -62,7 +63,10 @@ def _farthest(side, meta):
     most = tl.zeros((meta.BLOCK,), tl.float64)
     for start in range(0, side.count, meta.BLOCK):
         birth, death, finite = _load_finite(side, start + tl.arange(0, meta.BLOCK))
-        farther = tl.maximum(tl.abs(birth), tl.abs(death))
+        farther = tl.maximum(tl.abs(birth), tl.abs(death)).to(tl.float64)
+        if meta.PLACED:
+            z, y, x = coordinates(side, start + tl.arange(0, meta.BLOCK), finite)
+            farther = tl.maximum(farther, tl.maximum(tl.abs(z), tl.maximum(tl.abs(y), tl.abs(x))))
         most = tl.where(finite & (farther > most), farther, most)
     return tl.max(most, 0)
 
@@ -81,16 +85,19 @@ def collect(side, scale, candidates, meta):
         i = start + tl.arange(0, meta.THREADS)
         birth, death, finite = _load_finite(side, i)
         birth, death = _scaled(birth, scale), _scaled(death, scale)
-        _, n = _append(candidates, birth, death, tl.zeros((meta.THREADS,), tl.float64), i, finite, n)
+        place, more = _append(candidates, birth, death, tl.zeros((meta.THREADS,), tl.float64), i, finite, n)
+        store_position(candidates, place, side, i, scale, finite, meta)
+        n = more
     return n
 
 
 @triton.jit
-def prune(side, scale, rows, n, columns, scratch, meta):
+def prune(side, of_rows, scale, rows, n, columns, scratch, meta):
     """Collect the finite points of a diagram that can gain something from one of n rows, and drop the other rows.
 
     Return how many columns and rows there are, in order of column; and 1 if the rows are copies of one point, 2 if only
     the columns are, or else 0. Unless it is 1, write the column that each row gains most from into rows.order.
+    of_rows : the diagram of the rows.
     scratch : Tree, overwritten; side.count elements.
     """
     rows_are_equal = are_equal(rows, n, meta)
@@ -101,14 +108,16 @@ def prune(side, scale, rows, n, columns, scratch, meta):
         i = start + tl.arange(0, meta.BLOCK)
         birth, death, _ = _load_finite(side, i)
         gain = tl.load(scratch.distance + i, mask=i < side.count, other=0.0)
-        _, m = _append(columns, _scaled(birth, scale), _scaled(death, scale), gain, i, gain > 0.0, m)
+        place, more = _append(columns, _scaled(birth, scale), _scaled(death, scale), gain, i, gain > 0.0, m)
+        store_position(columns, place, side, i, scale, gain > 0.0, meta)
+        m = more
     equal = 1
     if rows_are_equal:
         n = tl.where(m > 0, n, 0)
     else:
         tl.debug_barrier()  # other threads read the columns
         equal = tl.where(are_equal(columns, m, meta), 2, 0)
-        n = _keep_rows(rows, n, columns, m, meta)
+        n = _keep_rows(of_rows, scale, rows, n, columns, m, meta)
         equal = tl.where(are_equal(rows, n, meta), 1, equal)
     return m, n, equal
 
@@ -127,17 +136,22 @@ def _find_gains(side, scale, rows, n, gains, meta):
         birth, death = tl.where(finite, birth, 0.0), tl.where(finite, death, 0.0)
         alone = tl.where(finite, cost_alone(birth, death, meta), -float("inf"))
         most = tl.zeros((_COLUMNS, meta.THREADS), tl.float64)
+        if meta.PLACED:
+            z, y, x = coordinates(side, column, finite)
+            z, y, x = (z * scale)[None], (y * scale)[None], (x * scale)[None]
         for start_row in range(0, n, _ROWS):
             i = start_row + tl.arange(0, _ROWS)[:, None, None]
             birth_i, death_i, alone_i = load_point(rows, i, i < n, meta)
             alone_i = tl.where(i < n, alone_i, -float("inf"))
             saved = saving(birth[None], death[None], alone[None], birth_i, death_i, alone_i)
+            if meta.PLACED:
+                saved -= apart(z, y, x, rows, i, i < n)
             most = tl.maximum(most, tl.max(saved, 0))
         tl.store(gains + column, most, mask=column < side.count)
 
 
 @triton.jit
-def _keep_rows(rows, n, columns, m, meta):
+def _keep_rows(side, scale, rows, n, columns, m, meta):
     """Drop those of n rows that can gain nothing from any of m columns, whose prices are 0.
 
     Return how many are left, in the same order. Write the column that each gains most from into rows.order.
@@ -148,10 +162,11 @@ def _keep_rows(rows, n, columns, m, meta):
         birth, death = tl.load(rows.birth + i, mask=i < n, other=0.0), tl.load(rows.death + i, mask=i < n, other=0.0)
         column = tl.load(rows.column + i, mask=i < n, other=0)
         x, y = birth.to(tl.float64), death.to(tl.float64)
-        loss, best = lowest_loss(x, y, cost_alone(x, y, meta), columns, m, meta, PRICED=False)
+        loss, best = lowest_loss(x, y, cost_alone(x, y, meta), rows, i, i < n, columns, m, meta, PRICED=False)
         tl.debug_barrier()  # all threads have read what is overwritten now
         there = (i < n) & (loss < 0.0)
         place, n_kept = _append(rows, birth, death, -loss, column, there, n_kept)
+        store_position(rows, place, side, column, scale, there, meta)
         tl.store(rows.order + place, best, mask=there)
     tl.debug_barrier()  # the rows are read by other threads
     return n_kept

@@ -64,8 +64,8 @@ def _cost(
     window = tl.program_id(0).to(tl.int64)
     n_a = tl.maximum(tl.minimum(tl.load(count_a + window), size_a), 0).to(tl.int32)  # a caller's count may be wrong
     n_b = tl.maximum(tl.minimum(tl.load(count_b + window), size_b), 0).to(tl.int32)
-    a = Side(birth_a + window * row_a, death_a + window * row_a, partner_a + window * size_a, n_a)
-    b = Side(birth_b + window * row_b, death_b + window * row_b, partner_b + window * size_b, n_b)
+    a = Side(birth_a + window * row_a, death_a + window * row_a, partner_a + window * size_a, n_a, birth_a, size_a)
+    b = Side(birth_b + window * row_b, death_b + window * row_b, partner_b + window * size_b, n_b, birth_b, size_b)
     slopes_a += window * 2 * size_a
     slopes_b += window * 2 * size_b
     tl.store(cost + window, cost_window(a, b, slopes_a, slopes_b, size_a, size_b, SQUARED, BLOCK))

@@ -19,7 +19,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ...records import Matched, Points
+from ...records import Matched, Place, Points
 from ..runtime.jit import kernel
 from ..runtime.launch import DIAGRAMS, INTERPRETED, WARP, in_rows, layout, registers
 from .auction import auction
@@ -33,6 +33,7 @@ from .candidates import (
     write,
 )
 from .polish import augment_and_polish
+from .position import positions_of
 from .savings import keys, sort
 from .workspace import (
     Meta,
@@ -63,17 +64,20 @@ if INTERPRETED:
     _SIZES = ({"BLOCK": 256, "THREADS": 32, "num_warps": 1},) * 2
 
 
-def match(a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool) -> Matched[Tensor]:
+def match(
+    a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool, place: Place[Tensor] | None = None
+) -> Matched[Tensor]:
     """Match the diagrams of N windows optimally; see `gpuph.ops.match`."""
     a, b = in_rows(a), in_rows(b)
     n, columns = len(a.count), (a.birth.shape[1], b.birth.shape[1])
     partner_a, partner_b = (x.birth.new_empty(x.birth.shape, dtype=torch.int64) for x in (a, b))
     matched = Matched(partner_a, partner_b, a.birth.new_empty((n,), dtype=torch.float64))
     if n:
-        buffers = allocate_workspaces(n, max(columns), a.birth)
-        scalars = n, *layout(a, b), AUCTION_FROM[solver]
+        placed = place is not None
+        buffers = allocate_workspaces(n, max(columns), a.birth, placed=placed)
+        arguments = (*a, *b, *positions_of(place, a, b), *matched, *buffers, n, *layout(a, b), AUCTION_FROM[solver])
         for options in launch_options(min(columns), solver):
-            _match[(buffers.programs(),)](*a, *b, *matched, *buffers, *scalars, SQUARED=squared, **options)
+            _match[(buffers.programs(),)](*arguments, SQUARED=squared, PLACED=placed, **options)
     return matched
 
 
@@ -89,7 +93,7 @@ def launch_options(size: int, solver: str) -> list[dict[str, Any]]:
 
 @kernel(
     do_not_specialize=["windows", "row_a", "row_b", "size_a", "size_b", "auction_from"],
-    do_not_specialize_on_alignment=DIAGRAMS,
+    do_not_specialize_on_alignment=[*DIAGRAMS, "position_a", "position_b"],
 )
 def _match(
     birth_a,  # [N, size_a] float32 or float64, in rows that are row_a apart
@@ -98,11 +102,13 @@ def _match(
     birth_b,  # [N, size_b] of birth_a's dtype, in rows that are row_b apart
     death_b,  # [N, size_b] of birth_a's dtype, likewise
     count_b,  # [N] int64
+    position_a,  # [N, 3, size_a] float64 if PLACED
+    position_b,  # [N, 3, size_b] float64 if PLACED
     partner_a,  # [N, size_a] int64, written
     partner_b,  # [N, size_b] int64, written
     gap,  # [N] float64, written
     coordinates,  # [programs, 4, length] of birth_a's dtype, scratch: see `Buffers`
-    floats,  # [programs, 7, length] float64, scratch
+    floats,  # [programs, 7 or, if PLACED, 13, length] float64, scratch
     ints,  # [programs, 10, length] int32, scratch
     windows,
     row_a,
@@ -111,6 +117,7 @@ def _match(
     size_b,
     auction_from,
     SQUARED: tl.constexpr,
+    PLACED: tl.constexpr,
     AUCTION: tl.constexpr,
     BLOCK: tl.constexpr,
     THREADS: tl.constexpr,
@@ -121,16 +128,17 @@ def _match(
     Programs share nothing. Within one, threads exchange data through the workspace, across barriers.
     """
     length = tl.maximum(size_a, size_b) + 1
-    work = workspace_of(tl.program_id(0).to(tl.int64), coordinates, floats, ints, length)
+    work = workspace_of(tl.program_id(0).to(tl.int64), coordinates, floats, ints, length, PLACED)
     for window in range(tl.program_id(0), windows, tl.num_programs(0)):
         row = tl.cast(window, tl.int64)
         n_a = tl.maximum(tl.minimum(tl.load(count_a + window), size_a), 0).to(tl.int32)  # a caller's count may be wrong
         n_b = tl.maximum(tl.minimum(tl.load(count_b + window), size_b), 0).to(tl.int32)
-        a = Side(birth_a + row * row_a, death_a + row * row_a, partner_a + row * size_a, n_a)
-        b = Side(birth_b + row * row_b, death_b + row * row_b, partner_b + row * size_b, n_b)
+        at_a, at_b = position_a + row * 3 * size_a, position_b + row * 3 * size_b
+        a = Side(birth_a + row * row_a, death_a + row * row_a, partner_a + row * size_a, n_a, at_a, size_a)
+        b = Side(birth_b + row * row_b, death_b + row * row_b, partner_b + row * size_b, n_b, at_b, size_b)
         if may_match(a, b, auction_from, AUCTION):
             outcome = match_window(
-                a, b, size_a, size_b, work, auction_from, Meta(SQUARED, AUCTION, True, BLOCK, THREADS, CHUNK)
+                a, b, size_a, size_b, work, auction_from, Meta(SQUARED, AUCTION, True, PLACED, BLOCK, THREADS, CHUNK)
             )
             if outcome.is_matched:
                 row = tl.cast(window + unknown_zero(work), tl.int64)
@@ -162,7 +170,7 @@ def match_window(a, b, filled_a, filled_b, work, auction_from, meta):
         scale, inverse = scale_of(a, b, meta)
     n = collect(of_rows, scale, rows, meta)
     tl.debug_barrier()  # the rows are read by other threads
-    m, n, equal = prune(of_columns, scale, rows, n, columns, tree, meta)
+    m, n, equal = prune(of_columns, of_rows, scale, rows, n, columns, tree, meta)
     is_matched = (tl.minimum(n, m) >= auction_from) == meta.AUCTION
     gap = tl.full((), 0.0, tl.float64)
     if is_matched:

@@ -137,7 +137,7 @@ def _separate(rows, n, columns, m, excess, meta):
         i = start + tl.arange(0, meta.THREADS)
         birth, death, alone = load_point(rows, i, i < n, meta)
         own = own_loss(rows, i, birth, death, alone, i < n, columns, meta)
-        low, best = lowest_loss(birth, death, alone, columns, m, meta)
+        low, best = lowest_loss(birth, death, alone, rows, i, i < n, columns, m, meta)
         loss_alone = opt_out(rows, birth, death, meta)
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
         leaves = (j >= 0) & (own > tl.where(low < loss_alone, low, loss_alone) + excess)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .position import apart, coordinates, differ_in_position, less_apart
+
 ROUNDING = tl.constexpr(2.0**-50)  # bound on the error of a few operations, relative to their operands
 FINE = tl.constexpr(2.0**-30)  # rounding errors up to this, relative to the largest cost that is paid, are tolerated
 _SQRT_HALF = tl.constexpr(0.5**0.5)
@@ -59,13 +61,15 @@ def are_equal(candidates, n, meta):
         i = start + tl.arange(0, meta.BLOCK)
         differ |= (tl.load(candidates.birth + i, mask=i < n, other=birth) != birth).to(tl.int32)
         differ |= (tl.load(candidates.death + i, mask=i < n, other=death) != death).to(tl.int32)
+        differ = differ_in_position(candidates, i, i < n, differ, meta)
     return tl.max(differ, 0) == 0
 
 
 @triton.jit
-def lowest_loss(birth, death, alone, others, m, meta, PRICED: tl.constexpr = True):
-    """Return the lowest price - saving of points (THREADS,) with m others, and the first index of it.
+def lowest_loss(birth, death, alone, candidates, i, mask, others, m, meta, PRICED: tl.constexpr = True):
+    """Return the lowest price - saving of candidates i (THREADS,) with m others, and the first index of it.
 
+    birth, death, alone : what `load_point` returns for the candidates.
     Prices that are not PRICED are 0.
     """
     low = tl.full((meta.CHUNK, meta.THREADS), float("inf"), tl.float64)
@@ -77,7 +81,8 @@ def lowest_loss(birth, death, alone, others, m, meta, PRICED: tl.constexpr = Tru
             price = tl.load(others.price + j, mask=j < m, other=float("inf"))
         else:
             price = tl.where(j < m, 0.0, float("inf"))
-        loss = price - saving(birth[None], death[None], alone[None], birth_other, death_other, alone_other)
+        saved = saving(birth[None], death[None], alone[None], birth_other, death_other, alone_other)
+        loss = price - less_apart(saved, candidates, i[None], mask[None], others, j, j < m, meta)
         place = tl.where(loss < low, j, place)
         low = tl.where(loss < low, loss, low)
     lowest = tl.min(low, 0)
@@ -183,7 +188,7 @@ def certify(rows, n, columns, m, meta):
         k = start + tl.arange(0, meta.THREADS)
         i = tl.load(rows.order + k, mask=k < n, other=0)
         birth, death, alone = load_point(rows, i, k < n, meta)
-        low, _ = lowest_loss(birth, death, alone, columns, m, meta)
+        low, _ = lowest_loss(birth, death, alone, rows, i, k < n, columns, m, meta)
         loss_alone = opt_out(rows, birth, death, meta)
         own = own_loss(rows, i, birth, death, alone, k < n, columns, meta)
         slack = own - tl.where(low < loss_alone, low, loss_alone)
@@ -201,6 +206,7 @@ def own_loss(rows, i, birth, death, alone, mask, columns, meta):
     j = tl.load(rows.partner + i, mask=mask, other=-1)
     birth_other, death_other, alone_other = load_point(columns, j, j >= 0, meta)
     saved = saving(birth, death, alone, birth_other, death_other, alone_other)
+    saved = less_apart(saved, rows, i, mask, columns, j, j >= 0, meta)
     loss = tl.load(columns.price + j, mask=j >= 0, other=0.0) - saved
     return tl.where(j >= 0, loss, opt_out(rows, birth, death, meta))
 
@@ -215,7 +221,11 @@ def largest_paid(rows, n, columns, m, meta):
         j = tl.load(rows.partner + i, mask=i < n, other=-1)
         birth_other, death_other, _ = load_point(columns, j, j >= 0, meta)
         x, y = birth - birth_other, death - death_other
-        cost = tl.where(j >= 0, x * x + y * y, cost_alone(birth, death, meta))
+        of_pair = x * x + y * y
+        if meta.PLACED:
+            at_z, at_y, at_x = coordinates(rows, i, i < n)
+            of_pair += apart(at_z, at_y, at_x, columns, j, j >= 0)
+        cost = tl.where(j >= 0, of_pair, cost_alone(birth, death, meta))
         paid = tl.where(cost > paid, cost, paid)
     for start in range(0, m, meta.BLOCK):
         j = start + tl.arange(0, meta.BLOCK)

@@ -13,8 +13,10 @@ from torch import Tensor
 # one starts when one ends, but all workspaces together take at most a GiB.
 _PROGRAMS, _BYTES = 1024, 2**30
 # Arrays of a workspace, by dtype: birth and death of both sides; gain and price of both sides and three arrays of the
-# tree; column, partner and order of both sides, two arrays of the tree and the partners of `matched_cost`.
+# tree; column, partner and order of both sides, two arrays of the tree and the partners of `matched_cost`. With
+# positions, there are three more arrays of floats for each side.
 _COORDINATES, _FLOATS, _INTS = tl.constexpr(4), tl.constexpr(7), tl.constexpr(10)
+_POSITIONS = tl.constexpr(6)
 
 
 class Meta(NamedTuple):
@@ -26,6 +28,7 @@ class Meta(NamedTuple):
     SQUARED: Any  # an unmatched point costs half its squared persistence, else its distance to the diagonal
     AUCTION: Any  # whether the launch is for the windows of the auction, or for all others
     CERTIFIED: Any  # whether the gap is wanted
+    PLACED: Any  # whether points have positions: see `position`
     BLOCK: Any  # candidates that are read at a time
     THREADS: Any  # of a program; elements of the tensors in which candidates are compared with those of the other side
     CHUNK: Any  # candidates of the other side that an element reads at a time
@@ -38,6 +41,8 @@ class Side(NamedTuple):
     death: Any
     partner: Any  # int64 or int32, column of the partner in the other diagram, or -1
     count: Any  # columns that are points
+    position: Any  # float64, [3, length], if points have positions
+    length: Any
 
 
 class Outcome(NamedTuple):
@@ -60,6 +65,8 @@ class Candidates(NamedTuple):
     partner: Any  # int32, index on the other side, or -1
     order: Any  # int32, indices by birth + death; for rows, first the column that each gains most from
     share: Any  # float64, how much of the cost of an unmatched point savings include: 1, or 0 to compare costs
+    position: Any  # float64, [3, length], if points have positions
+    length: Any
 
 
 class Tree(NamedTuple):
@@ -88,7 +95,7 @@ class Buffers(NamedTuple):
     """The memory of all workspaces."""
 
     coordinates: Tensor  # (programs, 4, length), of the diagrams' dtype
-    floats: Tensor  # (programs, 7, length), float64
+    floats: Tensor  # (programs, 7 or, with positions, 13, length), float64
     ints: Tensor  # (programs, 10, length), int32
 
     def programs(self) -> int:
@@ -96,21 +103,22 @@ class Buffers(NamedTuple):
         return len(self.ints)
 
 
-def allocate_workspaces(n: int, size: int, like: Tensor) -> Buffers:
-    """Allocate the workspaces for n windows with at most `size` columns of like's dtype."""
-    length = size + 1
-    kinds = (_COORDINATES, like.dtype), (_FLOATS, torch.float64), (_INTS, torch.int32)
-    programs = min(n, _PROGRAMS, max(1, _BYTES // (length * sum(k.value * dtype.itemsize for k, dtype in kinds))))
-    return Buffers(*(torch.empty((programs, k.value, length), dtype=dtype, device=like.device) for k, dtype in kinds))
+def allocate_workspaces(n: int, size: int, like: Tensor, *, placed: bool = False) -> Buffers:
+    """Allocate the workspaces for n windows with at most `size` columns of like's dtype, which may have positions."""
+    length, floats = size + 1, _FLOATS.value + _POSITIONS.value * placed
+    kinds = (_COORDINATES.value, like.dtype), (floats, torch.float64), (_INTS.value, torch.int32)
+    programs = min(n, _PROGRAMS, max(1, _BYTES // (length * sum(k * dtype.itemsize for k, dtype in kinds))))
+    return Buffers(*(torch.empty((programs, k, length), dtype=dtype, device=like.device) for k, dtype in kinds))
 
 
 @triton.jit
-def workspace_of(program, coordinates, floats, ints, length):
+def workspace_of(program, coordinates, floats, ints, length, PLACED: tl.constexpr):
     """Return the workspace of a program, whose arrays have `length` elements, and write what `again` reads."""
+    arrays: tl.constexpr = _FLOATS + _POSITIONS if PLACED else _FLOATS
     tl.store(ints + program * _INTS * length + length - 1, 0)
     return WorkspacePointers(
         coordinates + program * _COORDINATES * length,
-        floats + program * _FLOATS * length,
+        floats + program * arrays * length,
         ints + program * _INTS * length,
         length,
     )
@@ -121,11 +129,21 @@ def candidates_of(work, side):
     """Return the arrays for the candidates of a side: 0 for the rows, 1 for the columns."""
     length = work.length
     coordinates = work.coordinates + 2 * side * length
+    position = work.floats + (_FLOATS + 3 * side) * length
     floats = work.floats + 2 * side * length
     ints = work.ints + 3 * side * length
     share = tl.full((), 1.0, tl.float64)
     return Candidates(
-        coordinates, coordinates + length, floats, floats + length, ints, ints + length, ints + 2 * length, share
+        coordinates,
+        coordinates + length,
+        floats,
+        floats + length,
+        ints,
+        ints + length,
+        ints + 2 * length,
+        share,
+        position,
+        length,
     )
 
 
@@ -154,6 +172,8 @@ def with_share(candidates, share):
         candidates.partner,
         candidates.order,
         share,
+        candidates.position,
+        candidates.length,
     )
 
 

@@ -16,7 +16,7 @@ import torch
 
 import gpuph
 from support import inputs
-from support.diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, real, with_outliers
+from support.diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, places, real, with_outliers
 from support.emulation import SCHEDULES, needs_ptx, ptx
 from support.engines import (
     TILINGS,
@@ -149,6 +149,13 @@ def test_matchings_equal_the_cpu_on_any_schedule(seed: int) -> None:
     dtype = (torch.float32, torch.float64)[seed // 4 % 2]
     with ptx(seed, switch_prob=0.02 + 0.3 * (seed % 3)):
         assert_same_matching(*mixed(sizes, seed, dtype), seed % 2 == 0, ("auto", "auction")[seed // 2 % 2])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_matchings_with_places_equal_the_cpu_on_any_schedule(seed: int) -> None:
+    points = mixed(((1, 5), (6, 9)), seed, (torch.float32, torch.float64)[seed])
+    with ptx(seed, switch_prob=0.05):
+        assert_same_matching(*points, seed % 2 == 0, ("auction", "auto")[seed % 2], *places(points, seed, seed))
 
 
 @pytest.mark.parametrize("seed", range(4))
