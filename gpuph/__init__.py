@@ -14,12 +14,15 @@ from .height import Linear, Quadratic, Radial, RandomLinear, RandomQuadratic, Ra
 from .losses import (
     BettiMatchingLoss,
     BettiPriorLoss,
+    CbDiceLoss,
     ConnectivityLoss,
     DistancePHLoss,
     LikelihoodPHLoss,
     LocalizedPHLoss,
     MorseSkeletonLoss,
     OneVsRest,
+    SkeletonRecallLoss,
+    SoftClDiceLoss,
     TopoLoss,
     WindowLoss,
 )
@@ -27,11 +30,13 @@ from .matching import Matching, match
 from .ops import use_kernels
 from .persistence import persistence
 from .representatives import Representatives, representatives
+from .tubes import skeleton_tubes
 
 __all__ = [
     "BettiMatching",
     "BettiMatchingLoss",
     "BettiPriorLoss",
+    "CbDiceLoss",
     "ConnectivityLoss",
     "Diagram",
     "Diagrams",
@@ -48,6 +53,8 @@ __all__ = [
     "RandomQuadratic",
     "RandomRadial",
     "Representatives",
+    "SkeletonRecallLoss",
+    "SoftClDiceLoss",
     "SuperlevelDiagram",
     "TopoLoss",
     "WindowLoss",
@@ -60,6 +67,7 @@ __all__ = [
     "persistence_image",
     "representatives",
     "set_debug",
+    "skeleton_tubes",
     "total_persistence",
     "truncated_distance_map",
     "use_kernels",

@@ -12,10 +12,10 @@ from scipy.spatial import cKDTree
 from .. import checks
 from .. import spacing as sizes
 from ..arrays import ArrayLike
+from ..skeletons import curves, pixel_counts
 from .fine_grid import resample
 from .inputs import as_graphs, as_masks
 from .network import Network, networks
-from .skeletons import curves, pixel_counts
 
 
 class CCQ(NamedTuple):

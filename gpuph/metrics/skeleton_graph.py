@@ -12,9 +12,9 @@ from torch import Tensor
 from .. import checks
 from .. import spacing as sizes
 from ..ops import thinning
+from ..skeletons import curves
 from .fine_grid import FineGrid, resample
 from .road_graph import cut
-from .skeletons import curves
 
 
 def skeleton_graph(

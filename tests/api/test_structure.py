@@ -22,6 +22,7 @@ LAYERS = (
     (
         *("gpuph.persistence", "gpuph.diagram", "gpuph.matching"),
         *("gpuph.betti_matching", "gpuph.representatives", "gpuph.place"),
+        *("gpuph.cell_complex", "gpuph.skeletons", "gpuph.tubes"),
         *("gpuph.height", "gpuph.distance_map", "gpuph.windows"),
     ),
     ("gpuph.losses", "gpuph.metrics", "gpuph.interop", "gpuph.plot"),
@@ -40,6 +41,7 @@ LONG_SIGNATURES = {
             "gpuph.betti_matching.betti_match",
             "gpuph.losses.betti_matching.BettiMatchingLoss.__init__",
             "gpuph.losses.connectivity.ConnectivityLoss.__init__",
+            "gpuph.losses.skeleton_recall.SkeletonRecallLoss.__init__",
             "gpuph.losses.distance.DistancePHLoss.__init__",
             "gpuph.losses.likelihood.LikelihoodPHLoss.__init__",
             "gpuph.losses.localized.LocalizedPHLoss.__init__",

@@ -19,7 +19,7 @@ import gpuph
 from bench.train.neurons import FINE, load_skeletons
 from bench.train.roads import load_lines
 from gpuph.metrics import apls, betti_error, ccq, draw_graph, junction_score, skeleton_graph, too_long_too_short
-from gpuph.metrics.skeletons import curves
+from gpuph.skeletons import curves
 
 
 def betti(mask: np.ndarray) -> tuple[int, int]:

@@ -22,6 +22,9 @@ OF_MASKS: dict[str, Make] = {
         gpuph.BettiMatchingLoss, window=8, stride=7, dims=(0, 1), superlevel=True
     ),
     "MorseSkeletonLoss": functools.partial(gpuph.MorseSkeletonLoss, window=8, min_persistence=0.01),
+    "SoftClDiceLoss": functools.partial(gpuph.SoftClDiceLoss, window=8),
+    "CbDiceLoss": functools.partial(gpuph.CbDiceLoss, window=8),
+    "SkeletonRecallLoss": functools.partial(gpuph.SkeletonRecallLoss, window=8, radius=1),
 }
 OF_DISTANCES: dict[str, Make] = {
     "LocalizedPHLoss": functools.partial(

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import label
 
-from ..ops import thinning
 from .cell_complex import CellComplex, CurveEnds
+from .ops import thinning
 
 # In half pixels: a point of a curve is kept if its distance from the end of the mask exceeds half the thickness of the
 # mask by this much. A smaller value would let curves grow into the bumps of a rough boundary.

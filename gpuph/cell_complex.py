@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..ops import thinning
+from .ops import thinning
 
 
 class CurveEnds(NamedTuple):
