@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -81,9 +83,11 @@ def _run(mask: Tensor) -> Tensor:
     windows = mask.cpu().numpy()
     out = np.zeros(windows.shape, bool)
     for pixels, window in zip(out, windows, strict=True):
-        places = curves(np.ascontiguousarray(window)).places
-        for rounded in np.floor(places).astype(int), np.ceil(places).astype(int):
-            pixels[tuple(rounded.T)] = True
+        places, last = curves(np.ascontiguousarray(window)).places, np.array(window.shape) - 1
+        # A cell between pixels may be at the rim of the window, or touch pixels of the mask at any of its corners.
+        sides = [np.clip(rounding(places), 0, last).astype(int) for rounding in (np.floor, np.ceil)]
+        for corner in product(sides, repeat=window.ndim):
+            pixels[tuple([side[:, axis] for axis, side in enumerate(corner)])] = True
         pixels &= window
     return torch.from_numpy(out).to(mask.device)
 

@@ -41,7 +41,6 @@ LONG_SIGNATURES = {
             "gpuph.betti_matching.betti_match",
             "gpuph.losses.betti_matching.BettiMatchingLoss.__init__",
             "gpuph.losses.connectivity.ConnectivityLoss.__init__",
-            "gpuph.losses.skeleton_recall.SkeletonRecallLoss.__init__",
             "gpuph.losses.distance.DistancePHLoss.__init__",
             "gpuph.losses.likelihood.LikelihoodPHLoss.__init__",
             "gpuph.losses.localized.LocalizedPHLoss.__init__",

@@ -98,6 +98,15 @@ def test_tubes_have_the_components_of_the_mask_and_stay_inside(shape, radius):
         assert label(found, every)[1] == label(whole, every)[1]
 
 
+def test_tubes_of_noise_have_its_components():
+    """Objects touch across corners and at the rim of the image, where skeletons run between pixels."""
+    for shape in ((4, 1, 20, 21), (4, 1, 9, 8, 11)):
+        mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) > 0.6
+        for found, whole in zip(skeleton_tubes(mask, 0)[:, 0].numpy(), mask[:, 0].numpy(), strict=True):
+            every = np.ones((3,) * whole.ndim)
+            assert label(found, every)[1] == label(whole, every)[1] and not (found & ~whole).any()
+
+
 def test_thick_objects_have_thin_skeletons():
     mask = torch.zeros(1, 1, 30, 60, dtype=torch.bool)
     mask[..., 5:16, :] = True
