@@ -24,8 +24,15 @@ MODULES = ("APLS", "CCQ", "BettiError", "BettiMatchingError", "JunctionScore", "
 # invalid values of the kind without that ending.
 KINDS: dict[str, str] = {
     **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on", "batched", "graphed"), "bool"),
+    "skeletonize": "bool",
     **dict.fromkeys(("include_background", "to_onehot_y", "softmax", "sigmoid"), "bool"),
-    **dict.fromkeys(("dilation", "Diagrams.capacity"), "int from 0"),
+    **dict.fromkeys(("dilation", "Diagrams.capacity", "iterations"), "int from 0"),
+    **dict.fromkeys(("SkeletonRecallLoss.radius", "skeleton_tubes.radius"), "int from 0"),
+    "smooth": "number above 0",
+    "place": "place",
+    "match.place": "place without pixels",
+    "match.shape": "sizes from 1 or None",
+    "pixel": "pixel",
     **{f"{name}.window": "int from 1" for name in BETTI},
     **dict.fromkeys(("trials", "paths"), "int from 1"),
     **dict.fromkeys(("capacity", "patches"), "int from 1 or None"),
@@ -72,9 +79,12 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(("pred", "target"), "map"),
     **{
         f"{name}.forward.target": "mask or map"
-        for name in ("LikelihoodPHLoss", "TopoLoss", "MorseSkeletonLoss", "OneVsRest")
+        for name in (
+            *("LikelihoodPHLoss", "TopoLoss", "MorseSkeletonLoss", "OneVsRest"),
+            *("SoftClDiceLoss", "CbDiceLoss", "SkeletonRecallLoss"),
+        )
     },
-    "truncated_distance_map.mask": "mask",
+    **dict.fromkeys(("truncated_distance_map.mask", "skeleton_tubes.mask"), "mask"),
     "mask": "region or None",
     **{f"{name}.mask": "region of a metric or None" for name in METRICS},
     **{f"{name}Metric.update.mask": "region of a metric or None" for name in MODULES},

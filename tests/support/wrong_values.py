@@ -89,6 +89,9 @@ RIGHT: dict[str, list[Any]] = {
     "unmatched": ["half_squared", "distance"],
     "reduction": ["mean", "sum", "image", "none"],
     "comparison": ["union", "intersection"],
+    "pixel": ["birth", "death"],
+    "place": [0.0, 0.5, 3, np.float32(2.0), (0.1, 0.0), [1, 2], np.array([0.5, 0.5]), torch.tensor(1.0)],
+    "place without pixels": [0.0, 0, np.float32(0.0), (0.0, 0.0), torch.tensor(0)],
     "solver": ["auto", "augment", "auction"],
     "kernels": ["auto", "cpu"],
     "height or None": [None, gpuph.Linear((1.0, 2.0)), gpuph.RandomLinear(), gpuph.Radial(1.0)],
@@ -166,6 +169,10 @@ NOT_CHOICES: list[Any] = [
     *OBJECTS,
     np.array("T"),
 ]
+WRONG_PLACES: list[Any] = [
+    *(-1, -0.1, 1e31, (), (0.1, -0.1), (0.1, math.nan), (0.1, 1e31), ("a", 0.1), (True, 1.0), {0.1, 0.2}),
+    *({0.1: 0.2}, None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
+]
 WRONG: dict[str, list[Any]] = {
     "bool": [0, 1, 1.0, np.int64(1), torch.tensor(1), None, *OBJECTS, *STRINGS, *SEQUENCES],
     "int from 0": [-1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
@@ -220,7 +227,9 @@ WRONG: dict[str, list[Any]] = {
         *(1, 1.0, (), (0,), (3,), (1, 1), (1.0,), (True,), ("1",), (None,), {1}, {1: 1.0}, None),
         *(*OBJECTS, *STRINGS, *BOOLS),
     ],
-    **dict.fromkeys(("construction", "unmatched", "reduction", "comparison", "solver", "kernels"), NOT_CHOICES),
+    "place": WRONG_PLACES,
+    "place without pixels": WRONG_PLACES,
+    **dict.fromkeys(("pixel", "construction", "unmatched", "reduction", "comparison", "solver", "kernels"), NOT_CHOICES),
     "height": [0.2, 1, "linear", b"linear", True, [1.0], gpuph.Linear, lambda *_: MAP, torch.zeros(2), Nothing()],
     "generator": [0, 1.5, "cpu", True, [0], Nothing(), np.random.default_rng(), torch.Generator],
     "callable": ["bce", b"bce", 1, 0.5, True, ["mse"], {}, Nothing(), torch.zeros(1)],
