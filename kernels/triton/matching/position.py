@@ -56,9 +56,9 @@ def _position(
     row,
     height,
     width,
-    weight_z,
-    weight_y,
-    weight_x,
+    weight_z: tl.float32,
+    weight_y: tl.float32,
+    weight_x: tl.float32,
     BLOCK: tl.constexpr,
 ):
     """Write the positions of BLOCK columns. Those of columns that are not points may be anything."""

@@ -263,6 +263,21 @@ def test_loss_and_gradient_equal_the_cpu_and_repeat(roads: torch.Tensor) -> None
         assert torch.equal(loss, results[0][0]) and torch.equal(grad, results[0][1])
 
 
+def test_loss_with_place_equals_the_cpu_and_repeats() -> None:
+    pred, target = torch.randint(0, 5, (2, 1, 1, 10, 12), generator=torch.Generator().manual_seed(0)).float()
+    settings = {"window": 6, "dims": (0, 1), "height": None, "reduction": "none"}
+    results = []
+    for kernels in ("cpu", "triton", "triton"):
+        with gpuph.use_kernels(kernels), ptx(0) if kernels == "triton" else contextlib.nullcontext():
+            x = pred.clone().requires_grad_()
+            loss = gpuph.LocalizedPHLoss(place=0.3, **settings)(x, target)
+            loss.sum().backward()
+        results.append((loss.detach(), x.grad))
+    for found in results[1:]:
+        assert all(torch.equal(ours, expected) for ours, expected in zip(found, results[0], strict=True))
+    assert not torch.equal(results[0][0], gpuph.LocalizedPHLoss(**settings)(pred, target))
+
+
 def test_gradient_stage_stays_within_its_instruction_budget(roads: torch.Tensor) -> None:
     """PTX instructions per pixel: 53 for roads and 72 for noise when this was written."""
     for windows, most in ((roads, 60), (batch("noise", (64, 64), 16), 80)):
