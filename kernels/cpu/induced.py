@@ -4,6 +4,7 @@ The third function h is the lesser of both (a union of sublevel sets) or the gre
 compared through the images of homology, between a function and the one that lies below it (Stucki, Paetzold, Shit,
 Menze, Bauer 2023). An image class is named by an extremum of one function and a saddle of the other: the saddles of one
 join its extrema, whose seniority is that of the other function. So this is `merge` with another key, `merge_both`.
+Loops of volumes have no extremum; see `volume.induced_loops`.
 
 Several saddles may have one owner, and which of them joins what is then a matter of convention. The classes that begin
 or end with an owner are therefore matched by seniority, the eldest with the eldest (Bauer and Lesnick 2015).

@@ -180,11 +180,25 @@ def _located(windows, corner, position):
 
 
 @inlined
-def position_in_grid(windows, corner, index):
-    """Return the position in a window's grid, with its frame and ring, of a pixel of the image; see `_located`."""
+def position_in_grid(windows, corner, ring, index):
+    """Return the position in a window's grid, with its frame and ring, of a pixel of the image; see `_located`.
+
+    ring : slices before the window, 0 in grids of images and 1 in those of volumes.
+    """
     size, frame, image = windows.size, windows.frame, windows.pred.shape
     row = index // image[3]
     z = row // image[2]
     x, y, z = index - row * image[3] - corner[2], row - z * image[2] - corner[1], z - corner[0]
-    columns, rows, ring = size[2] + 2 * frame[2] + 2, size[1] + 2 * frame[1] + 2, int(image[1] > 1)
+    columns, rows = size[2] + 2 * frame[2] + 2, size[1] + 2 * frame[1] + 2
     return ((z + frame[0] + ring) * rows + y + frame[1] + 1) * columns + x + frame[2] + 1
+
+
+@inlined
+def index_in_image(windows, corner, ring, position):
+    """Return the flat index in the image of a position in a window's grid, -1 in its frame; see `position_in_grid`."""
+    size, frame = windows.size, windows.frame
+    columns, rows = size[2] + 2 * frame[2] + 2, size[1] + 2 * frame[1] + 2
+    row = position // columns
+    z = row // rows
+    y, x = row - z * rows - 1, position - row * columns - 1
+    return _located(windows, corner, ((z - ring) * (rows - 2) + y) * (columns - 2) + x)

@@ -128,16 +128,22 @@ def _add_edge(a, b, bit, grid, chain, size):
 
     Edges in the ring do not count either, because the ring is a ball: its stars are empty.
     """
-    key = grid.key
+    v, k, bit = owned(a, b, bit, grid.key)
+    if matched_with_vertex(grid.star[_i(v)], bit):
+        return size
+    return toggle(v, EDGE_BYTE[_i(bit)], k, chain, size)
+
+
+@inlined
+def owned(a, b, bit, key):
+    """Return the owner of the edge from a, in the direction of a bit, to b, its key, and the bit there."""
     key_a, key_b = key[_i(a)], key[_i(b)]
     v, k = b, key_b
     if (key_a > key_b) | ((key_a == key_b) & (bit < VERTEX_BIT)):
         v, k = a, key_a
     else:
         bit = 26 - bit
-    if matched_with_vertex(grid.star[_i(v)], bit):
-        return size
-    return toggle(v, EDGE_BYTE[_i(bit)], k, chain, size)
+    return v, k, bit
 
 
 @inlined

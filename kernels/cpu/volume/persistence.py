@@ -171,12 +171,20 @@ def merge_maxima(cells, key, ends, top, halt):
 def _elder_rule(key, extrema, first, owners, ends, descending, halt):
     """Merge the classes of extrema, from number `first` on, at saddles with these owners."""
     n, m = extrema.size, owners.size
-    order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(key[owners], order, np.empty(m, key.dtype), spare_order, radix_buckets())
+    order = sorted_saddles(key, owners)
     tree = MergeTree(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(m, np.int32))
     # The key of the ring, at position 0, is also that of the outside: the first of all in T, the last in V.
     merge(key[extrema], np.arange(first, n), Saddles(order, ends), tree, descending, halt)
     return tree
+
+
+@allocating
+def sorted_saddles(key, owners):
+    """Return the order of saddles with these owners (m,), the least first: int32."""
+    m = owners.size
+    order, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
+    argsort(key[owners], order, np.empty(m, key.dtype), spare_order, radix_buckets())
+    return order
 
 
 @kernel

@@ -189,6 +189,30 @@ def _trace_above(cells, grid, offsets, known, ends, first, last, halt):
         ends[0, s], ends[1, s] = _maximum_above(a, grid, known), _maximum_above(b, grid, known)
 
 
+@allocating
+def minima_below(vertices, cells, star, known):
+    """Follow vertices (n,) down, and return the positions of the minima, (n,) int32; see `trace_below`."""
+    width, area = star.shape[2], star[0].size
+    down, flat, reached = steps_of(width, area)[0], star.reshape(-1), np.empty(vertices.size, np.int32)
+    for i in range(vertices.size):
+        reached[i] = cells.minima[_minimum_below(np.int64(vertices[i]), flat, down, known)]
+    return reached
+
+
+@allocating
+def maxima_above(maxima, cells, star, known):
+    """Follow the cubes of maxima (n,) of another volume up, and return the positions of the maxima; see `trace_above`.
+
+    maxima : positions of the owners, which are the last corners of their cubes. Returns (n,) int32.
+    """
+    width, area = star.shape[2], star[0].size
+    grid = _Cubes(star.reshape(-1), steps_of(width, area)[1], width, area)
+    corner, reached = area + width + 1, np.empty(maxima.size, np.int32)
+    for i in range(maxima.size):
+        reached[i] = cells.maxima[_maximum_above(np.int64(maxima[i]) - corner, grid, known)]
+    return reached
+
+
 @inlined
 def _minimum_below(vertex, star, down, known):
     """Follow a vertex down to a minimum, or to the ring, and return the number of the minimum; 0 for the ring.

@@ -1,0 +1,166 @@
+"""Induced matching of the classes of two volumes, by dimension; see `kernels.cpu.induced`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..induced import Carried, Joins, keep_images, lead, link, merge_both
+from ..records import Saddles
+from ..runtime.jit import allocating, device
+from ..runtime.primitives import halted
+from .critical import CriticalCells, critical_cells
+from .gradient import gradient
+from .induced_loops import induce_loops, no_loops
+from .persistence import VolumeWorkspace, sorted_saddles, start
+from .trace import mark_maxima, mark_minima, maxima_above, minima_below, trace_above, trace_below
+
+Array = NDArray[Any]
+
+
+class Traced(NamedTuple):
+    """A volume with its critical cells and the extrema that they lead to."""
+
+    workspace: VolumeWorkspace
+    cells: CriticalCells
+    below: Array  # (2, m) int32, of the critical edges: see `trace_below`
+    above: Array  # (2, n) int32, of the critical squares: see `trace_above`
+
+
+@allocating
+def induce_volumes(pair, task, intersection, workspaces, linked):
+    """Find which classes of one volume are in common with which of the other, in each dimension of V.
+
+    pair : (2, D, H, W); a NaN in it must have been found before. intersection : whether h is such that its sublevel
+    sets are intersections; they are unions if not. workspaces : for either volume, and for the compared function.
+    linked : (2, cells), written for dimensions 0 and 2, if they are wanted, at the extrema of the first volume, in the
+    grid with its ring: the extremum of the second, or -1.
+    Returns the loops of both volumes and their partners, see `induce_loops`; none if they are not wanted.
+    """
+    top, wanted, halt = task.top, task.wanted, task.halt
+    lengths = np.empty(2, pair.dtype)
+    greater = top != intersection  # in T, keys are those of the negated volumes
+    for k in range(2):
+        start(pair[k], top, workspaces[k], 0, len(workspaces[k].key))
+    _start_both(workspaces, greater)
+    a, b, both = _traced(workspaces[0], halt), _traced(workspaces[1], halt), _traced(workspaces[2], halt)
+    linked[:] = -1
+    for last in (False, True):
+        if not wanted[1] and not wanted[2 if last else 0]:
+            continue
+        _trace(a, last, halt)
+        _trace(b, last, halt)
+        _trace(both, last, halt)
+        if halted(halt):
+            return no_loops()
+        if not wanted[2 if last else 0]:
+            continue
+        if greater == last:
+            _link_at_saddles_of_both(last, task, a, b, both, lengths, linked[int(last)])
+        else:
+            named_a, named_b = _name(last, task, a, both, lengths), _name(last, task, b, both, lengths)
+            for z in _extrema(both, last)[1:]:
+                if named_a[z] >= 0 and named_b[z] >= 0:
+                    linked[int(last), named_a[z]] = named_b[z]
+    return induce_loops(a, b, both, greater, task, lengths) if wanted[1] else no_loops()
+
+
+@device
+def _start_both(workspaces, greater):
+    """Prepare the workspace of the compared function; see `persistence.start`."""
+    a, b, both = workspaces
+    first, second, key = a.key.reshape(a.key.size), b.key.reshape(b.key.size), both.key.reshape(both.key.size)
+    star = both.star.reshape(both.star.size)
+    for v in range(key.size):
+        key[v] = max(first[v], second[v]) if greater else min(first[v], second[v])
+        star[v], both.known[v] = 0, 0
+
+
+@allocating
+def _traced(workspace, halt):
+    """Return a volume, whose saddles still have to be traced."""
+    owners, masks = gradient(workspace.key, workspace.star, 1, len(workspace.key) - 1, halt)
+    cells = critical_cells(owners, masks)
+    below, above = np.empty((2, cells.edges.size), np.int32), np.empty((2, cells.squares.size), np.int32)
+    return Traced(workspace, cells, below, above)
+
+
+@allocating
+def _trace(volume, descending, halt):
+    """Trace the critical squares of a volume up or, first of all, the critical edges down."""
+    cells, star, known = volume.cells, volume.workspace.star, volume.workspace.known
+    if descending:
+        mark_maxima(cells, star, known)
+        trace_above(cells, star, known, volume.above, 0, volume.above.shape[1], halt)
+    else:
+        mark_minima(cells, known)
+        trace_below(cells, star, known, volume.below, 0, volume.below.shape[1], halt)
+
+
+@allocating
+def _extrema(volume, descending):
+    """Return the maxima or the minima, from index 1 on; at index 0, the ring or the outside."""
+    return volume.cells.maxima if descending else volume.cells.minima
+
+
+@allocating
+def _joins(descending, top, volume):
+    """Return the joins of a volume whose saddles have been traced."""
+    owners, numbers = volume.cells.edges, volume.below
+    if descending:
+        owners, numbers = volume.cells.squares, volume.above
+    extrema, ends = _extrema(volume, descending), np.empty(numbers.shape, np.int32)
+    for k in range(2):
+        for s in range(owners.size):
+            ends[k, s] = extrema[numbers[k, s]]
+    saddles = Saddles(sorted_saddles(volume.workspace.key.reshape(-1), owners), ends)
+    # The key of the ring, at position 0, is also that of the outside; either comes before all extrema.
+    return Joins(owners, saddles, extrema[0 if descending != top else 1 :], extrema[1:])
+
+
+@allocating
+def _carried(volume, joins):
+    """Return memory for the seniority of a volume's extrema among those that saddles join."""
+    key = volume.workspace.key.reshape(-1)
+    return Carried(key, np.empty(key.size, np.int32), np.empty(joins.owners.size, np.int32))
+
+
+@allocating
+def _lead(descending, volume, other, joins, carried):
+    """Find the eldest of another volume's extrema in the basin of each extremum of a volume."""
+    cells, star, known = volume.cells, volume.workspace.star, volume.workspace.known
+    extrema = _extrema(other, descending)[1:]
+    reached = maxima_above(extrema, cells, star, known) if descending else minima_below(extrema, cells, star, known)
+    lead(reached, extrema, joins, descending, carried)
+
+
+@allocating
+def _link_at_saddles_of_both(descending, task, a, b, both, lengths, linked):
+    """Link the extrema of both volumes whose classes the same saddle of the compared function ends or begins."""
+    joins = _joins(descending, task.top, both)
+    of_a, of_b, key = _carried(a, joins), _carried(b, joins), both.workspace.key.reshape(-1)
+    _lead(descending, both, a, joins, of_a)
+    _lead(descending, both, b, joins, of_b)
+    merge_both(joins, of_a, of_b, np.empty(key.size, np.int32), descending, task.halt)
+    keep_images(of_a, key, joins, task, lengths, descending)
+    keep_images(of_b, key, joins, task, lengths, descending)
+    link(joins, of_a, of_b, descending, linked)
+
+
+@allocating
+def _name(descending, task, volume, both, lengths):
+    """Return the extremum of a volume whose class has the image class of each extremum of the compared function.
+
+    (cells,) int32; -1 for none.
+    """
+    joins = _joins(descending, task.top, volume)
+    own, of_both = _carried(volume, joins), _carried(both, joins)
+    lead(joins.extrema[:0], joins.extrema[:0], joins, descending, own)
+    _lead(descending, volume, both, joins, of_both)
+    merge_both(joins, own, of_both, np.empty(own.key.size, np.int32), descending, task.halt)
+    keep_images(of_both, own.key, joins, task, lengths, descending)
+    named = np.full(own.key.size, -1, np.int32)
+    link(joins, of_both, own, descending, named)
+    return named
