@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Matched, Query, Tiling
+from gpuph.kernels import Comparison, Matched, Query, Tiling
 
 from . import checks, debug, ops
 from .arrays import ArrayLike
@@ -67,6 +67,7 @@ def betti_match(
     min_persistence: float = 0.0,
     capacity: int | None = None,
     batched: bool = True,
+    match_empty: bool = False,
 ) -> BettiMatching:
     """Match the classes of N windows f and g that become the same class of a third function, h = min(f, g).
 
@@ -90,6 +91,9 @@ def betti_match(
         Pairs that last no longer are left out, and so are images of classes: see Notes.
     capacity, batched
         See `gpuph.persistence`. Pairs that are left out have no partners.
+    match_empty : bool
+        Match classes whose image is empty, too, as the implementations of Stucki et al. do: for comparisons with them.
+        Images only, with `construction="V"` and `comparison="union"`; see Notes.
 
     Returns
     -------
@@ -115,6 +119,11 @@ def betti_match(
 
     The essential component is matched with the other one.
 
+    With `match_empty`, cells are in a total order, and two classes are matched if their images end with the same cell,
+    even before they begin. Which classes are matched then depends on the order of cells that enter with one pixel: by
+    their least corner, and edges of one corner by their axis. Loops also need a loop of h that ends there. Pairs are
+    those of these implementations where all pixels differ, besides the essential component, which they leave out.
+
     References
     ----------
     N. Stucki, J. C. Paetzold, S. Shit, B. Menze, U. Bauer: Topologically faithful image segmentation via induced
@@ -139,6 +148,7 @@ def betti_match(
     """
     superlevel, batched = checks.boolean("superlevel", superlevel), checks.boolean("batched", batched)
     intersection = checks.choice("comparison", comparison, COMPARISONS) == "intersection"
+    on_cells = checks.boolean("match_empty", match_empty)
     f, wanted = windows_of("pred", pred, dims, batched=batched)
     g, _ = windows_of("target", target, dims, batched=batched)
     if g.shape != f.shape:
@@ -148,11 +158,13 @@ def betti_match(
     dtype = torch.promote_types(f.dtype, g.dtype)
     both = torch.cat((f.to(dtype), g.to(dtype)))
     query = query_of(both, wanted, construction, min_persistence, capacity)
-    return match_windows(both, query, capacity, superlevel=superlevel, intersection=intersection)
+    if on_cells and (intersection or query.top or both.dim() > 3):
+        raise ValueError('match_empty must be False but for images, with construction="V" and comparison="union"')
+    return match_windows(both, query, capacity, Comparison(intersection, on_cells), superlevel=superlevel)
 
 
 def match_windows(
-    x: Tensor, query: Query, capacity: int | None, *, superlevel: bool = False, intersection: bool = False
+    x: Tensor, query: Query, capacity: int | None, comparison: Comparison, *, superlevel: bool = False
 ) -> BettiMatching:
     """Match the classes of windows (2 N, *window), the predictions and then the truths; see `betti_match`."""
     n, window = len(x) // 2, tuple(x.shape[1:])
@@ -166,7 +178,7 @@ def match_windows(
         diagrams.check()
     tiling = Tiling(window, window, window, border=False)
     images = values[:n], values[n:], None
-    partners = ops.partners(images, tiling, query, found.pairs, intersection=intersection)
+    partners = ops.partners(images, tiling, query, found.pairs, comparison)
     pred, target = diagrams.select(slice(n)), diagrams.select(slice(n, 2 * n))
     by_dim = {dim: _matching(pred[dim], target[dim], of_dim) for dim, of_dim in zip(query.dims, partners, strict=True)}
     return BettiMatching(pred, target, by_dim)

@@ -1,7 +1,20 @@
 """The kernels: the same stages, under the same names, for the CPU (`cpu`, in Numba) and for the GPU (`triton`)."""
 
-from .records import Costs, Found, Matched, Pairs, PixelSets, Place, Points, Query, Tiling
+from .records import Comparison, Costs, Found, Matched, Pairs, PixelSets, Place, Points, Query, Tiling
 from .scale import Scale
 from .status import Status
 
-__all__ = ["Costs", "Found", "Matched", "Pairs", "PixelSets", "Place", "Points", "Query", "Scale", "Status", "Tiling"]
+__all__ = [
+    "Comparison",
+    "Costs",
+    "Found",
+    "Matched",
+    "Pairs",
+    "PixelSets",
+    "Place",
+    "Points",
+    "Query",
+    "Scale",
+    "Status",
+    "Tiling",
+]

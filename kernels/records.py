@@ -88,6 +88,13 @@ class Query(NamedTuple):
         return [rank - 1 - dim if self.top else dim for dim in self.dims]
 
 
+class Comparison(NamedTuple):
+    """In which third function the classes of two functions f and g are compared, and which of them are matched."""
+
+    intersection: bool  # whether in the intersections of sublevel sets, those of max(f, g), or in their unions
+    on_cells: bool = False  # whether classes whose image is empty are matched, too, in a total order of all cells
+
+
 class Tiling(NamedTuple):
     """How images or volumes are cut into windows. All sizes are in pixels, one per axis."""
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from gpuph.kernels import Comparison
+
 from ..arrays import ArrayLike
 from ..betti_matching import match_windows
 from ..distance_map import truncated_distance_map
@@ -92,7 +94,7 @@ def count_unmatched(masks: Tensor, settings: BettiSettings) -> Tensor:
         x = _distances(masks)
     check_windows(x)
     # Components are the same if they overlap, and loops and cavities if what they enclose overlaps.
-    matching = match_windows(x, query_of(x, (dim,), construction, _LEAST), None, intersection=dim == 0)
+    matching = match_windows(x, query_of(x, (dim,), construction, _LEAST), None, Comparison(dim == 0))
     pred, target = matching.pred[dim], matching.target[dim]
     return pred.count + target.count - 2 * (matching[dim].partner_a >= 0).sum(dim=1)
 

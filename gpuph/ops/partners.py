@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Pairs, Query, Tiling, cpu
+from gpuph.kernels import Comparison, Pairs, Query, Tiling, cpu
 
 from .backend import array, by_triton, tensor
 from .define import define
@@ -27,6 +27,7 @@ def _fake(
     top: bool,
     min_persistence: float,
     intersection: bool,
+    on_cells: bool,
     index: Sequence[Tensor],
     count: Sequence[Tensor],
 ) -> Flat:
@@ -45,6 +46,7 @@ def _run(
     top: bool,
     min_persistence: float,
     intersection: bool,
+    on_cells: bool,
     index: Sequence[Tensor],
     count: Sequence[Tensor],
 ) -> Flat:
@@ -57,13 +59,14 @@ def _run(
     # The values of pairs are not read.
     pairs = [Pairs(array(i), array(i), array(n)) for i, n in zip(index, count, strict=True)]
     query = Query(tuple(dims), top, rounded(min_persistence, pred.dtype), None)
-    found = cpu.partners(images, tiling, query, pairs, intersection=intersection)
+    found = cpu.partners(images, tiling, query, pairs, Comparison(intersection, on_cells))
     return [tensor(a, pred.device) for a, _ in found], [tensor(b, pred.device) for _, b in found]
 
 
 define(
     "partners(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims,"
-    " bool top, float min_persistence, bool intersection, Tensor[] index, Tensor[] count) -> (Tensor[], Tensor[])",
+    " bool top, float min_persistence, bool intersection, bool on_cells, Tensor[] index, Tensor[] count)"
+    " -> (Tensor[], Tensor[])",
     _fake,
     _run,
 )
@@ -74,8 +77,7 @@ def partners(
     tiling: Tiling,
     query: Query,
     pairs: Sequence[Pairs[Tensor]],
-    *,
-    intersection: bool,
+    comparison: Comparison,
 ) -> list[tuple[Tensor, Tensor]]:
     """Match the persistence pairs of the windows of two images, f and g, by what their classes become.
 
@@ -88,9 +90,8 @@ def partners(
         `min_persistence`.
     pairs : sequence of Pairs
         The pairs of the 2 N windows, in each dimension of the query.
-    intersection : bool
-        Whether classes are compared in the intersections of sublevel sets, those of max(f, g); if not, in their unions,
-        those of min(f, g).
+    comparison : Comparison
+        How classes are compared. On cells: images only, in V, and in unions.
 
     Returns
     -------
@@ -102,5 +103,5 @@ def partners(
     index, count = [x.index for x in pairs], [x.count for x in pairs]
     run = torch.ops.gpuph.partners.default
     dims, top, min_persistence, _ = query
-    a, b = run(*images, window, stride, border, dims, top, min_persistence, intersection, index, count)
+    a, b = run(*images, window, stride, border, dims, top, min_persistence, *comparison, index, count)
     return list(zip(a, b, strict=True))

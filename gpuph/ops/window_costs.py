@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Query, Tiling
+from gpuph.kernels import Comparison, Query, Tiling
 
 from . import backend
 from .backend import by_triton, current_device
@@ -147,8 +147,8 @@ def _partners(
 ) -> list[tuple[Tensor, ...]]:
     """Return the partners of a Betti matching in each dimension, in `pred` and in `target`."""
     *tiling, dims, top, _ = of_pairs
-    intersection = comparison == "intersection"
-    found = implementations["partners"](*images, *tiling, dims, top, min_persistence, intersection, index, count)
+    compared = Comparison(comparison == "intersection")
+    found = implementations["partners"](*images, *tiling, dims, top, min_persistence, *compared, index, count)
     return list(zip(*found, strict=True))
 
 

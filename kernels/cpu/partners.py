@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Pairs, Query, Tiling
+from ..records import Comparison, Pairs, Query, Tiling
 from .framed import framed_windows
 from .image.induced import allocate_induced, induce_images, write_keys
+from .image.induced_cells import induce_on_cells
 from .order import as_integers
 from .records import Task, Windows
 from .runtime.interrupt import halt_word, interruptible
@@ -34,15 +35,16 @@ def partners(
     tiling: Tiling,
     query: Query,
     pairs: Sequence[Pairs[Array]],
-    *,
-    intersection: bool,
+    comparison: Comparison,
 ) -> Partners:
     """Match the persistence pairs of the windows of two images; see `gpuph.ops.partners`."""
-    return _partners(framed_windows(*images, tiling), len(tiling.window), query, pairs, intersection)
+    return _partners(framed_windows(*images, tiling), len(tiling.window), query, pairs, comparison)
 
 
 @interruptible(lambda windows, rank, *_: 2 * windows.number() * math.prod(windows.size) >= _LONG[rank])
-def _partners(windows: Windows, rank: int, query: Query, pairs: Sequence[Pairs[Array]], intersection: bool) -> Partners:
+def _partners(
+    windows: Windows, rank: int, query: Query, pairs: Sequence[Pairs[Array]], comparison: Comparison
+) -> Partners:
     n, dims, size = windows.number(), query.v_dims(rank), windows.framed()
     task = Task(query.top, tuple([dim in dims for dim in range(rank)]), query.min_persistence, halt_word())
     index, count = [_NO_INDEX] * rank, [np.empty(0, np.int64)] * rank
@@ -50,13 +52,15 @@ def _partners(windows: Windows, rank: int, query: Query, pairs: Sequence[Pairs[A
     for dim, found in zip(dims, pairs, strict=True):
         index[dim], count[dim] = found.index, found.count
         partner[dim] = np.full((2 * n, found.index.shape[2]), -1)
-    job = tuple(windows), tuple(task), intersection, tuple(index), tuple(count), tuple(partner)
+    job = tuple(windows), tuple(task), comparison.intersection, tuple(index), tuple(count), tuple(partner)
     dtype = windows.pred.dtype
 
     def run(start: int, stop: int) -> None:
         buffer = np.empty((2, *size), dtype)
         bits = as_integers(buffer)
-        if rank == 2:
+        if comparison.on_cells:
+            _match_on_cells(job, buffer, bits, start, stop)
+        elif rank == 2:
             _match_images(job, buffer, bits, start, stop)
         else:
             memory = tuple([tuple(allocate_workspace(size, bits.dtype)) for _ in range(3)])
@@ -79,12 +83,33 @@ def _match_images(job, buffer, bits, first, last):
     while i < last:
         write_keys(buffer, task, intersection, workspace)
         induce_images(buffer, task, intersection, workspace, linked)
-        for dim in range(2):
-            if task.wanted[dim]:
-                _match_columns(
-                    windows, i, 0, dim == 1, task.top, index[dim], count[dim], linked[dim], column, partner[dim]
-                )
+        _match_dims(windows, i, task, index, count, linked, column, partner)
         i = _copy_next(i + 1, last, windows, task, count, buffer, scratch)
+
+
+@kernel
+def _match_on_cells(job, buffer, bits, first, last):
+    """Match the pairs of windows first, ..., last - 1 of images, also those whose image is empty."""
+    of_windows, of_task, intersection, index, count, partner = job
+    windows, task = Windows(*of_windows), Task(*of_task)
+    scratch = np.empty((2, buffer.shape[3]), buffer.dtype)
+    workspace = allocate_induced(windows, bits, task.top)
+    size = workspace.a.key.size
+    linked, column = np.empty((2, size), np.int32), np.zeros(size, np.int32)
+    i = _copy_next(first, last, windows, task, count, buffer, scratch)
+    while i < last:
+        write_keys(buffer, task, intersection, workspace)
+        induce_on_cells((buffer.shape[2] + 2, buffer.shape[3] + 2), task.wanted, workspace, linked, task.halt)
+        _match_dims(windows, i, task, index, count, linked, column, partner)
+        i = _copy_next(i + 1, last, windows, task, count, buffer, scratch)
+
+
+@device
+def _match_dims(windows, i, task, index, count, linked, column, partner):
+    """Write the partners of window i, of images, in each dimension that is wanted; see `_match_columns`."""
+    for dim in range(2):
+        if task.wanted[dim]:
+            _match_columns(windows, i, 0, dim == 1, task.top, index[dim], count[dim], linked[dim], column, partner[dim])
 
 
 @kernel

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import gpuph
-from support.induced import betti_matching
+from support.induced import betti_matching, betti_matching_of_cells
 
 
 def noise(n: int, *window: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -169,3 +172,52 @@ def test_wrong_pairs_are_named() -> None:
     with pytest.raises(KeyError, match="dimension 1 was not computed"):
         gpuph.betti_match(pred, pred, 0)[1]
     assert repr(gpuph.betti_match(pred, pred, 1)).startswith("BettiMatching({1: ")
+
+
+def without_essential(
+    matching: gpuph.BettiMatching, i: int
+) -> dict[int, list[tuple[tuple[int, int], tuple[int, int]]]]:
+    return {dim: [pair for pair in pairs(matching, dim, i) if pair[0][1] >= 0] for dim in matching}
+
+
+@pytest.mark.parametrize("window", [(7, 6), (1, 9), (8, 1), (2, 2)])
+def test_empty_images_are_matched_as_on_all_cells(window: tuple[int, int]) -> None:
+    pred, target = noise(12, *window)
+    matching = gpuph.betti_match(pred, target, construction="V", match_empty=True)
+    for i, (f, g) in enumerate(zip(pred.numpy(), target.numpy(), strict=True)):
+        assert without_essential(matching, i) == betti_matching_of_cells(f, g)
+    some = gpuph.betti_match(pred, target, construction="V")
+    assert (matching[0].partner_a >= 0).sum() >= (some[0].partner_a >= 0).sum()
+
+
+def test_pairs_with_empty_images_are_those_of_topolosses() -> None:
+    """1,000 images whose pixels all differ."""
+    if not importlib.util.find_spec("topolosses"):
+        pytest.skip("topolosses is not installed")
+    from bench.speed.loss import without_torchvision
+
+    without_torchvision()
+    from topolosses.losses.betti_matching.src import betti_matching as topolosses
+
+    pred, target = noise(1000, 9, 8)
+    matching = gpuph.betti_match(pred, target, construction="V", match_empty=True)
+    for i, (f, g) in enumerate(zip(pred.numpy(), target.numpy(), strict=True)):
+        theirs = topolosses.compute_matching(f, g)
+        for dim, found in without_essential(matching, i).items():
+            ends = [
+                np.ravel_multi_index(np.asarray(part[dim]).reshape(-1, 2).T, f.shape).tolist()
+                for part in (
+                    *(theirs.input1_matched_birth_coordinates, theirs.input1_matched_death_coordinates),
+                    *(theirs.input2_matched_birth_coordinates, theirs.input2_matched_death_coordinates),
+                )
+            ]
+            assert found == sorted(((a, b), (c, d)) for a, b, c, d in zip(*ends, strict=True))
+
+
+def test_empty_images_are_matched_in_images_only() -> None:
+    pred, target = noise(1, 8, 9)
+    for settings in ({}, {"construction": "V", "comparison": "intersection"}):
+        with pytest.raises(ValueError, match="match_empty must be False but for images"):
+            gpuph.betti_match(pred, target, match_empty=True, **settings)
+    with pytest.raises(ValueError, match="match_empty must be False but for images"):
+        gpuph.betti_match(*noise(1, 4, 5, 6), construction="V", match_empty=True)

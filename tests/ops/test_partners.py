@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.library import opcheck
 
 from gpuph import ops
-from gpuph.kernels import Pairs, Query, Tiling
+from gpuph.kernels import Comparison, Pairs, Query, Tiling
 from gpuph.windows import cut_windows, frame
 from support import inputs
 from support.induced import betti_matching
@@ -41,7 +41,7 @@ def match(
     tiling, query = tiling or Tiling(size, size, size, False), query._replace(**changes)
     found = ops.framed_persistence(pred, target, None, tiling, query)
     images = pred, target, None
-    return Result(found.pairs, ops.partners(images, tiling, query, found.pairs, intersection=comparison != "union"))
+    return Result(found.pairs, ops.partners(images, tiling, query, found.pairs, Comparison(comparison != "union")))
 
 
 def in_all_dims(rank: int, construction: str = "T") -> Query:

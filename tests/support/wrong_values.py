@@ -229,7 +229,9 @@ WRONG: dict[str, list[Any]] = {
     ],
     "place": WRONG_PLACES,
     "place without pixels": WRONG_PLACES,
-    **dict.fromkeys(("pixel", "construction", "unmatched", "reduction", "comparison", "solver", "kernels"), NOT_CHOICES),
+    **dict.fromkeys(
+        ("pixel", "construction", "unmatched", "reduction", "comparison", "solver", "kernels"), NOT_CHOICES
+    ),
     "height": [0.2, 1, "linear", b"linear", True, [1.0], gpuph.Linear, lambda *_: MAP, torch.zeros(2), Nothing()],
     "generator": [0, 1.5, "cpu", True, [0], Nothing(), np.random.default_rng(), torch.Generator],
     "callable": ["bce", b"bce", 1, 0.5, True, ["mse"], {}, Nothing(), torch.zeros(1)],

@@ -33,7 +33,7 @@ class _Edges(NamedTuple):
 
 
 @allocating
-def induce_all(size, wanted, workspace, linked, halt):
+def induce_on_cells(size, wanted, workspace, linked, halt):
     """Find which extrema of one image have their class in common with which of the other, in each dimension.
 
     size : (height, width) of the grid with its ring. workspace : InducedWorkspace, with the keys of the images.
