@@ -22,6 +22,7 @@ from torch import Tensor
 LARGEST = 2**31 - 1  # of sizes and counts: kernels number pixels with 32 bits
 CONSTRUCTIONS = ("T", "V")
 REDUCTIONS = ("mean", "sum", "image", "none")
+SPREADS = ("pixel", "path")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _short = reprlib.Repr()
@@ -101,6 +102,11 @@ def construction(value: object) -> str:
 def reduction(value: object) -> str:
     """Return the reduction; raise unless it is known."""
     return choice("reduction", value, REDUCTIONS)
+
+
+def spread(value: object) -> str:
+    """Return which pixels have a gradient; raise unless the setting is known."""
+    return choice("spread", value, SPREADS)
 
 
 def capacity(value: object) -> int | None:

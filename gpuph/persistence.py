@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Found, Query
+from gpuph.kernels import Found, Query, Spread
 
 from . import arrays, checks, debug, hints, ops
 from .arrays import ArrayLike
@@ -166,6 +167,14 @@ def check_windows(x: Tensor, name: str = "x") -> None:
         raise ValueError(f"{name} must have windows of less than 2^31 pixels, border included, got {tuple(x.shape)}")
 
 
+class Paths(NamedTuple):
+    """What births and deaths with a gradient in whole paths need to know; see `gpuph.ops.spread_slopes`."""
+
+    # From a dimension and its diagram, without gradients, to the values that births and deaths are pulled to.
+    goals: Callable[[int, Diagram], tuple[Tensor, Tensor]]
+    normalise: bool
+
+
 def diagrams_of(
     x: Tensor,
     dims: Sequence[int] | None,
@@ -174,14 +183,21 @@ def diagrams_of(
     capacity: int | None = None,
     *,
     superlevel: bool = False,
+    paths: Paths | None = None,
 ) -> Diagrams:
-    """Compute the diagrams of windows that were checked except for NaN, which the status reports."""
+    """Compute the diagrams of windows that were checked except for NaN, which the status reports.
+
+    With `paths`, which need windows of float32 or float64 and sublevel sets, births and deaths have a gradient in all
+    pixels that must move with them.
+    """
     query = query_of(x, dims, construction, min_persistence, capacity)
     found = pairs_of(-x.detach() if superlevel else x.detach(), query)
-    return diagrams_from(found, x, query, capacity_of(capacity, x.shape[1:]), superlevel=superlevel)
+    return diagrams_from(found, x, query, capacity_of(capacity, x.shape[1:]), superlevel=superlevel, paths=paths)
 
 
-def diagrams_from(found: Found[Tensor], x: Tensor, query: Query, capacity: int, *, superlevel: bool) -> Diagrams:
+def diagrams_from(
+    found: Found[Tensor], x: Tensor, query: Query, capacity: int, *, superlevel: bool, paths: Paths | None = None
+) -> Diagrams:
     """Return the diagrams of windows, whose pairs were found; of the negated windows, if `superlevel`."""
     kind = SuperlevelDiagram if superlevel else Diagram
     by_dim = {}
@@ -190,8 +206,14 @@ def diagrams_from(found: Found[Tensor], x: Tensor, query: Query, capacity: int, 
             pairs = pairs._replace(value=0.0 - pairs.value)  # padding stays +0
         if pairs.value.dtype != x.dtype:  # half precision
             pairs = pairs._replace(value=pairs.value.to(x.dtype))
-        birth, death = ops.attach(pairs, x)
         birth_index, death_index = pairs.index.unbind(1)
+        if paths is None:
+            birth, death = ops.attach(pairs, x)
+        else:
+            birth, death = pairs.value.unbind(1)
+            diagram = Diagram(birth, death, birth_index, death_index, pairs.count)
+            goal = torch.stack(paths.goals(dim, diagram), dim=1)
+            birth, death = ops.attach_paths(pairs, goal, x, Spread(x.dim() - 1, dim, query.top, 0, paths.normalise))
         by_dim[dim] = kind(birth, death, birth_index, death_index, pairs.count)
     return Diagrams(by_dim, found.status, capacity)
 

@@ -62,6 +62,7 @@ def _losses(dtype: torch.dtype) -> None:
             (LikelihoodPHLoss(), mask),
             (MorseSkeletonLoss(), mask),
             (ConnectivityLoss(), distances),
+            (LocalizedPHLoss(dims=tuple(range(len(size))), spread="path"), distances),
         ):
             loss_fn(pred.clone().requires_grad_(), target).backward()
 

@@ -1,6 +1,6 @@
 """The kernels: the same stages, under the same names, for the CPU (`cpu`, in Numba) and for the GPU (`triton`)."""
 
-from .records import Comparison, Costs, Found, Matched, Pairs, PixelSets, Place, Points, Query, Tiling
+from .records import Comparison, Costs, Found, Matched, Pairs, PixelSets, Place, Points, Pulls, Query, Spread, Tiling
 from .scale import Scale
 from .status import Status
 
@@ -13,8 +13,10 @@ __all__ = [
     "PixelSets",
     "Place",
     "Points",
+    "Pulls",
     "Query",
     "Scale",
+    "Spread",
     "Status",
     "Tiling",
 ]

@@ -71,6 +71,25 @@ class Costs(NamedTuple, Generic[A]):
     slopes_b: A  # (N, 2, L)
 
 
+class Pulls(NamedTuple, Generic[A]):
+    """How N windows depend on the births and deaths of one dimension, and where these should be."""
+
+    slope: A  # (N, 2, K), the derivatives in births and deaths
+    goal: A  # (N, 2, K), the filtration values that births and deaths are pulled to
+    index: A  # type: ignore[assignment]  # (N, 2, K), int64: their pixels in the image, negative for none
+    count: A  # type: ignore[assignment]  # (N,), int64: the number of columns to read
+
+
+class Spread(NamedTuple):
+    """Which pixels births and deaths take along."""
+
+    rank: int  # of the windows: 2 for images, 3 for volumes
+    dim: int  # homology dimension of the pairs
+    top: bool  # the construction, as for `Query`
+    side: int  # whose windows they are: 0 for those of a prediction, 1 for those of its truth
+    normalise: bool  # whether the gradients of a birth or death add up to its slope
+
+
 class Query(NamedTuple):
     """Which persistence pairs to compute for each window."""
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .. import checks, debug, hints
-from ..persistence import diagrams_of
+from ..diagram import Diagram
+from ..persistence import Paths, diagrams_of
 from . import inputs, region
 from .base import checked_windows, reduce_windows, show_settings, sum_bars
 from .precision import promote
@@ -34,6 +35,8 @@ class BettiPriorLoss(torch.nn.Module):
         Over images, which are one window each; "image" is "mean". "none" gives the images' values, shape (B,).
     capacity : int, optional
         See `LocalizedPHLoss`.
+    spread, normalise
+        See `LocalizedPHLoss`; goals are in Notes.
 
     Raises
     ------
@@ -56,7 +59,9 @@ class BettiPriorLoss(torch.nn.Module):
     probability down to 0.
 
     Losses and gradients are in the dtype of the input, but in float32 for half precision. The gradient treats the
-    choice of the longest bars as constant.
+    choice of the longest bars as constant. With spread="path", goals are where the cost of a bar is least: for the k
+    longest, birth at probability 1 and death at 0; for the others, halfway between birth and death, or birth at 0 for
+    the essential component.
 
     References
     ----------
@@ -86,6 +91,8 @@ class BettiPriorLoss(torch.nn.Module):
         min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        spread: str = "pixel",
+        normalise: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(betti, Mapping):
@@ -106,6 +113,8 @@ class BettiPriorLoss(torch.nn.Module):
         self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.reduction = checks.reduction(reduction)
         self.capacity = checks.capacity(capacity)
+        self.spread = checks.spread(spread)
+        self.normalise = checks.boolean("normalise", normalise)
 
     def forward(self, pred: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute the loss.
@@ -134,7 +143,8 @@ class BettiPriorLoss(torch.nn.Module):
             x = x.masked_fill(~region.checked(mask, pred), 0.0)
         if debug.is_eager_cpu(x) and not self._hinted:
             self._hinted = hints.probabilities("pred", x)
-        diagrams = diagrams_of(-x[:, 0], dims, self.construction, self.min_persistence, self.capacity)
+        paths = Paths(self._goals, self.normalise) if self.spread == "path" else None
+        diagrams = diagrams_of(-x[:, 0], dims, self.construction, self.min_persistence, self.capacity, paths=paths)
         loss = x.new_zeros(len(x))
         for dim, bars in diagrams.items():
             wanted = self.betti[dim]
@@ -148,5 +158,12 @@ class BettiPriorLoss(torch.nn.Module):
                 debug.warn_overflow(f"dimension {dim} of pred", bars.count, bars.birth.shape[1])
         return checked_windows(loss, diagrams.status, ("pred",), diagrams.capacity)
 
+    def _goals(self, dim: int, bars: Diagram) -> tuple[Tensor, Tensor]:
+        """Return where births and deaths are pulled to, as negative probabilities."""
+        kept = torch.arange(bars.birth.shape[1], device=bars.birth.device) < self.betti[dim]
+        middle = (0.5 * bars.birth + 0.5 * bars.death).where(bars.death_index >= 0, 0.0)
+        return middle.masked_fill(kept, -1.0), middle.masked_fill(kept, 0.0)
+
     def extra_repr(self) -> str:
-        return show_settings(self, ("betti", "weights", "construction", "min_persistence", "reduction", "capacity"))
+        settings = ("betti", "weights", "construction", "min_persistence", "reduction", "capacity")
+        return show_settings(self, (*settings, "spread", "normalise"))

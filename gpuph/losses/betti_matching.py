@@ -21,7 +21,7 @@ class BettiMatchingLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, min_persistence, reduction, capacity, graphed
+    window, stride, dims, border, construction, min_persistence, reduction, capacity, spread, normalise, graphed
         As for `LocalizedPHLoss`.
     superlevel : bool
         False for distance maps, which are low on objects, and True for probabilities, which are high there; `target`
@@ -60,7 +60,10 @@ class BettiMatchingLoss(LocalizedPHLoss):
     (tensor(0.), tensor(64.))
     """
 
-    settings = ("weights", "border", "construction", "superlevel", "comparison", "min_persistence", "capacity")
+    settings = (
+        *("weights", "border", "construction", "superlevel", "comparison"),
+        *("min_persistence", "capacity", "spread", "normalise"),
+    )
 
     def __init__(
         self,
@@ -75,6 +78,8 @@ class BettiMatchingLoss(LocalizedPHLoss):
         min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        spread: str = "pixel",
+        normalise: bool = False,
         graphed: bool = False,
     ) -> None:
         super().__init__(
@@ -88,6 +93,8 @@ class BettiMatchingLoss(LocalizedPHLoss):
             min_persistence=min_persistence,
             reduction=reduction,
             capacity=capacity,
+            spread=spread,
+            normalise=normalise,
             graphed=graphed,
         )
         self.comparison = checks.choice("comparison", comparison, COMPARISONS)

@@ -17,6 +17,8 @@ class DistancePHLoss(LocalizedPHLoss):
     ----------
     window, stride, dims, border, construction, unmatched, min_persistence, place, reduction, capacity, graphed
         As for `LocalizedPHLoss`.
+    spread, normalise
+        As for `LocalizedPHLoss`.
 
     Raises
     ------
@@ -58,6 +60,8 @@ class DistancePHLoss(LocalizedPHLoss):
         place: float | Sequence[float] = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        spread: str = "pixel",
+        normalise: bool = False,
         graphed: bool = False,
     ) -> None:
         super().__init__(
@@ -73,5 +77,7 @@ class DistancePHLoss(LocalizedPHLoss):
             place=place,
             reduction=reduction,
             capacity=capacity,
+            spread=spread,
+            normalise=normalise,
             graphed=graphed,
         )

@@ -20,6 +20,8 @@ class LikelihoodPHLoss(LocalizedPHLoss):
     ----------
     window, stride, dims, border, construction, unmatched, min_persistence, place, reduction, capacity, graphed
         As for `LocalizedPHLoss`. The frame is at the highest probability of prediction and truth.
+    spread, normalise
+        As for `LocalizedPHLoss`.
 
     Raises
     ------
@@ -61,6 +63,8 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         place: float | Sequence[float] = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        spread: str = "pixel",
+        normalise: bool = False,
         graphed: bool = False,
     ) -> None:
         super().__init__(
@@ -76,6 +80,8 @@ class LikelihoodPHLoss(LocalizedPHLoss):
             place=place,
             reduction=reduction,
             capacity=capacity,
+            spread=spread,
+            normalise=normalise,
             graphed=graphed,
         )
 

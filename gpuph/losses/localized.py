@@ -61,6 +61,12 @@ class LocalizedPHLoss(WindowLoss):
     capacity : int, optional
         Columns of the diagrams, see `gpuph.persistence`; on a GPU, the workspace for the loops of volumes also grows
         with it. The default is rarely exceeded; `gpuph.set_debug(True)` reports where it is.
+    spread : {"pixel", "path"}
+        Which pixels have a gradient: those of births and deaths only, or all that must move with them; see Notes.
+    normalise : bool
+        With "path", divide the gradients of the pixels of each birth and death by a number, so that they add up to what
+        its own pixel has with "pixel". By default, that pixel keeps its gradient, and the others have theirs in
+        addition.
 
     Raises
     ------
@@ -71,6 +77,7 @@ class LocalizedPHLoss(WindowLoss):
     Warns
     -----
     UserWarning
+        Once, if gradients with "path" are for maps on a device other than the CPU, where they are computed.
         Once in a process, if `target` looks like a mask instead of a distance map: it has two values, and more than a
         quarter of it is 0. Not with `superlevel`; checked on the CPU, outside of tracing, in the first batch that
         contains an object.
@@ -80,6 +87,17 @@ class LocalizedPHLoss(WindowLoss):
     The loss is in squared filtration values. The gradient treats the matching as constant and does not flow into g.
     Distances are in pixels, or in the units of the `spacing` of `gpuph.truncated_distance_map`; slopes of g are then in
     these units per pixel, or per unit if the height function has the same `spacing`.
+
+    With spread="pixel", the gradient of a birth or death is at the one pixel that it was read from. When that pixel
+    moves, another one takes its place, and the birth or death hardly moves. With "path", the gradient is at all pixels
+    that keep a birth or death x from its goal t, which is the coordinate of its partner or, if it has none, of the
+    nearest point of the diagonal. To be born earlier, a loop pulls all of its pixels above t down, such as those of a
+    gap; to be born later, it pulls all pixels below t on a line across it up; to end earlier, it pulls all pixels above
+    t inside of it down. The rule for all dimensions is in kernels/README.md, "Carriers". Pixel p has the gradient of x
+    times (x_p - t) / (x - t). If points are matched, this is the gradient of (x_p - t)^2, summed over the pixels: a
+    gradient step of 1/2 moves all of them to t, and x with them. The values of the loss are the same. With `normalise`,
+    a birth or death pulls as hard as with "pixel", and a step moves it less. The loss is then differentiable once, and
+    its gradient is not that of its values.
 
     References
     ----------
@@ -102,7 +120,7 @@ class LocalizedPHLoss(WindowLoss):
 
     settings: ClassVar[tuple[str, ...]] = (
         *("weights", "height", "border", "construction", "superlevel", "unmatched"),
-        *("min_persistence", "place", "capacity"),
+        *("min_persistence", "place", "capacity", "spread", "normalise"),
     )
     comparison: str = ""  # how `BettiMatchingLoss` matches
 
@@ -122,6 +140,8 @@ class LocalizedPHLoss(WindowLoss):
         reduction: str = "mean",
         generator: torch.Generator | None = None,
         capacity: int | None = None,
+        spread: str = "pixel",
+        normalise: bool = False,
         graphed: bool = False,
     ) -> None:
         super().__init__(window=window, stride=stride, reduction=reduction, graphed=graphed)
@@ -138,6 +158,8 @@ class LocalizedPHLoss(WindowLoss):
         self.place = places.checked(place)
         self.generator = checks.generator(generator)
         self.capacity = checks.capacity(capacity)
+        self.spread = checks.spread(spread)
+        self.normalise = checks.boolean("normalise", normalise)
         self._made: dict[tuple[object, ...], Any] = {}
         self._captured: list[Any] = []  # what CUDA graphs read, which must outlive them
 
@@ -164,7 +186,10 @@ class LocalizedPHLoss(WindowLoss):
         weights, place = tuple([self.weights[dim] for dim in dims]), places.per_axis(self.place, len(tiling.image))
         squared = self.unmatched == "half_squared"
         matching = ops.Matching(weights, squared, self.min_persistence, self.comparison, place)
-        found = ops.window_costs(pred, target, height, tiling, query, matching)
+        if self.spread == "pixel":
+            found = ops.window_costs(pred, target, height, tiling, query, matching)
+        else:
+            found = ops.path_costs((pred, target, height), tiling, query, matching, normalise=self.normalise)
         if debug.is_debugging() and columns is not None:
             for dim, count in zip(dims, found.counts, strict=True):
                 debug.warn_overflow(f"dimension {dim} of pred", count[:n], columns)
@@ -176,9 +201,12 @@ class LocalizedPHLoss(WindowLoss):
         return Compared(cost, status, capacity_of(self.capacity, tiling.framed()))
 
     def _is_capturable(self, pred: Tensor) -> bool:
-        """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only."""
+        """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only.
+
+        Paths are found on the CPU.
+        """
         draws = self.training and isinstance(self.height, RandomHeight)
-        return super()._is_capturable(pred) and not (draws and self.generator is not None)
+        return super()._is_capturable(pred) and self.spread == "pixel" and not (draws and self.generator is not None)
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """Return the heights of n windows, or one height for all, in the form that `ops.framed_persistence` takes."""

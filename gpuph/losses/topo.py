@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import checks, debug, hints
 from ..diagram import Diagram
-from ..persistence import diagrams_of
+from ..persistence import Paths, diagrams_of
 from ..windows import frame
 from .base import Compared, Maps, WindowLoss, sum_bars
 
@@ -45,6 +45,8 @@ class TopoLoss(WindowLoss):
         See `WindowLoss`. The authors sum.
     capacity : int, optional
         See `LocalizedPHLoss`.
+    spread, normalise
+        See `LocalizedPHLoss`; goals are in Notes.
     graphed : bool
         See `WindowLoss`.
 
@@ -67,7 +69,8 @@ class TopoLoss(WindowLoss):
     pixel gives the same diagrams.
 
     Values and gradients are in the dtype of the input, but float32 for half precision. The gradient treats the choice
-    of the kept bars as constant.
+    of the kept bars as constant. With spread="path", goals are where the cost of a bar is least: birth 0, or that of
+    the frame if there is one, and death 1 for bars that are kept; halfway between birth and death for the others.
 
     References
     ----------
@@ -88,7 +91,10 @@ class TopoLoss(WindowLoss):
     """
 
     default_window: ClassVar = {2: 100, 3: 100}
-    settings = ("weights", "border", "threshold", "perfect", "construction", "min_persistence", "capacity")
+    settings = (
+        *("weights", "border", "threshold", "perfect", "construction", "min_persistence", "capacity"),
+        *("spread", "normalise"),
+    )
     takes_masks = True
 
     def __init__(
@@ -103,6 +109,8 @@ class TopoLoss(WindowLoss):
         min_persistence: float = 0.0,
         reduction: str = "mean",
         capacity: int | None = None,
+        spread: str = "pixel",
+        normalise: bool = False,
         graphed: bool = False,
     ) -> None:
         super().__init__(window=window, reduction=reduction, graphed=graphed)
@@ -113,6 +121,12 @@ class TopoLoss(WindowLoss):
         self.construction = checks.construction(construction)
         self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.capacity = checks.capacity(capacity)
+        self.spread = checks.spread(spread)
+        self.normalise = checks.boolean("normalise", normalise)
+
+    def _is_capturable(self, pred: Tensor) -> bool:
+        """Return whether a CUDA graph can record `compare`: paths are found on the CPU."""
+        return self.spread == "pixel"
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps are not probabilities and a mask."""
@@ -124,7 +138,12 @@ class TopoLoss(WindowLoss):
         lowest, highest = torch.aminmax(tiles.detach().flatten(1), dim=1)
         varied = (lowest < highest).view(2, -1).all(dim=0)
         framed = frame(tiles, lowest) if self.border else tiles
-        diagrams = diagrams_of(framed, tuple(self.weights), self.construction, self.min_persistence, self.capacity)
+        least = lowest.unsqueeze(1) if self.border else torch.zeros_like(lowest).unsqueeze(1)
+        paths = None
+        if self.spread == "path":
+            paths = Paths(lambda dim, diagram: self._goals(diagram, least), self.normalise)
+        settings = self.construction, self.min_persistence, self.capacity
+        diagrams = diagrams_of(framed, tuple(self.weights), *settings, paths=paths)
         n = len(varied)
         loss = tiles.new_zeros(n)
         for dim, diagram in diagrams.items():
@@ -135,12 +154,25 @@ class TopoLoss(WindowLoss):
 
     def _cost(self, pred: Diagram, target: Diagram) -> Tensor:
         """Return the cost of the predicted bars (N, K) of each window, shape (N,)."""
-        finite = pred.death_index >= 0
-        wanted = (target.death_index >= 0).sum(dim=1, keepdim=True)
-        kept = finite & (finite.cumsum(dim=1) <= wanted)  # bars come longest first
+        finite, kept = self._kept(pred, target)
         death = pred.death.where(finite, pred.birth)
         length = death - pred.birth
         push = kept & (length <= self.perfect)
         remove = finite & ~kept & (length > self.threshold)
         cost = (pred.birth**2 + (1 - death) ** 2).where(push, 0.0) + (length**2).where(remove, 0.0)
         return sum_bars(cost)
+
+    def _kept(self, pred: Diagram, target: Diagram) -> tuple[Tensor, Tensor]:
+        """Return which predicted bars end, and which of these are kept, shape (N, K)."""
+        finite = pred.death_index >= 0
+        wanted = (target.death_index >= 0).sum(dim=1, keepdim=True)
+        return finite, finite & (finite.cumsum(dim=1) <= wanted)  # bars come longest first
+
+    def _goals(self, diagram: Diagram, least: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where the births and deaths of predicted bars, and of true ones, which stay, are pulled to."""
+        n = len(diagram.birth) // 2
+        pred, target = diagram[:n], diagram[n:]
+        _, kept = self._kept(pred, target)
+        middle = 0.5 * pred.birth + 0.5 * pred.death
+        birth, death = least[:n].where(kept, middle), middle.masked_fill(kept, 1.0)
+        return torch.cat((birth, target.birth)), torch.cat((death, target.death))

@@ -2,11 +2,12 @@
 
 The device of the tensors chooses the implementation, unless the caller does: see `use_kernels`. Only four operators are
 differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, with its relatives `distance` and
-`window_costs`. The functions in `thinning`, for metrics, take NumPy arrays and are not operators.
+`window_costs`. In `attach_paths` and `path_costs`, `spread_slopes` takes the place of the derivative. The functions in
+`thinning`, for metrics, take NumPy arrays and are not operators.
 """
 
 from .assignment import assign, bottleneck
-from .attach import attach
+from .attach import attach, attach_paths
 from .backend import finest, use_kernels
 from .cost import cost, distance
 from .distance_map import distance_map
@@ -16,10 +17,12 @@ from .match import match
 from .matched_cost import scatter_slopes
 from .maximin import maximin
 from .partners import partners
+from .path_costs import path_costs
 from .persistence import persistence
 from .regions import regions
 from .representatives import representatives
 from .skeleton import skeleton
+from .spread_slopes import spread_slopes
 from .window_costs import Matching, WindowCosts, window_costs
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "WindowCosts",
     "assign",
     "attach",
+    "attach_paths",
     "bottleneck",
     "cost",
     "distance",
@@ -37,12 +41,14 @@ __all__ = [
     "match",
     "maximin",
     "partners",
+    "path_costs",
     "persistence",
     "regions",
     "representatives",
     "scatter",
     "scatter_slopes",
     "skeleton",
+    "spread_slopes",
     "use_kernels",
     "window_costs",
 ]

@@ -108,7 +108,9 @@ def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Fl
         rest = [(*x, squared) for x in _partners(images, of_pairs, index, count, min_persistence, comparison)]
     else:
         run = implementations["matched_cost"]
-        rest = [(squared, *_where(dim, x, images[0], place)) for dim, x in zip(of_pairs[3], index, strict=True)]
+        rest = [
+            (squared, *pixels_of(dim, x, images[0].shape[1:], place)) for dim, x in zip(of_pairs[3], index, strict=True)
+        ]
     total, slopes_a, slopes_b = None, [], []
     for value_of_dim, count_of_dim, rest_of_dim, weight in zip(value, count, rest, weights, strict=True):
         birth, death = value_of_dim.unbind(1)
@@ -125,7 +127,7 @@ def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Fl
     return total, status, slopes_a, slopes_b, index, count
 
 
-def _where(dim: int, index: Tensor, image: Tensor, place: Sequence[float]) -> tuple[Any, ...]:
+def pixels_of(dim: int, index: Tensor, image: Sequence[int], place: Sequence[float]) -> tuple[Any, ...]:
     """Return the pixels of classes in either image, and how much their distances weigh; nothing if they do not.
 
     Components are where they are born, at a minimum; loops and cavities where they die, inside them.
@@ -134,7 +136,7 @@ def _where(dim: int, index: Tensor, image: Tensor, place: Sequence[float]) -> tu
         return ()
     n = index.shape[0] // 2
     pixels = index[:, 0 if dim == 0 else 1]
-    return *pixels.split_with_sizes((n, n)), image.shape[1:], place
+    return *pixels.split_with_sizes((n, n)), image, place
 
 
 def _partners(

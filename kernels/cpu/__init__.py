@@ -15,6 +15,7 @@ from .persistence import persistence
 from .representatives import Wanted, representatives
 from .runtime.interrupt import parked_at_exit
 from .skeleton import skeleton
+from .spread.slopes import spread_slopes
 
 __all__ = [
     "Wanted",
@@ -35,5 +36,6 @@ __all__ = [
     "scatter",
     "scatter_slopes",
     "skeleton",
+    "spread_slopes",
     "thinning",
 ]

@@ -20,11 +20,11 @@ def framed_persistence(pred: Array, target: Array, height: Array | None, tiling:
 
 
 def framed_windows(pred: Array, target: Array, height: Array | None, tiling: Tiling) -> Windows:
-    """Return the windows of two images (B, *image), which are copied inside their frames."""
+    """Return the windows of one or two images (B, *image), copied inside their frames; `target` has no rows for one."""
     rank = len(tiling.window)
     flat = [1] * (3 - rank)  # axes of size 1 that images of two axes lack
-    image = len(pred), *flat, *tiling.image
-    pred, target = pred.reshape(image), target.reshape(image)
+    image = *flat, *tiling.image
+    pred, target = pred.reshape(len(pred), *image), target.reshape(len(target), *image)
     size, stride, counts = (*flat, *tiling.window), (*flat, *tiling.stride), (*flat, *tiling.counts())
     heights, slopes = NOTHING[pred.dtype]
     if height is not None and height.ndim == 2:

@@ -40,6 +40,7 @@ LONG_SIGNATURES = {
         (
             "gpuph.betti_matching.betti_match",
             "gpuph.losses.betti_matching.BettiMatchingLoss.__init__",
+            "gpuph.losses.betti.BettiPriorLoss.__init__",
             "gpuph.losses.connectivity.ConnectivityLoss.__init__",
             "gpuph.losses.distance.DistancePHLoss.__init__",
             "gpuph.losses.likelihood.LikelihoodPHLoss.__init__",
@@ -69,6 +70,8 @@ LONG_SIGNATURES = {
             "gpuph.ops.match._run",
             "gpuph.ops.matched_cost._fake",
             "gpuph.ops.matched_cost._run",
+            "gpuph.ops.spread_slopes._fake",
+            "gpuph.ops.spread_slopes._run",
             "gpuph.ops.window_costs._fake",
             "gpuph.ops.window_costs._run",
         ),

@@ -225,11 +225,15 @@ def test_distances_and_their_gradients_equal_the_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dims", "unmatched", "dtype"),
-    [((1,), "half_squared", torch.float32), ((0, 1), "distance", torch.float64)],
+    ("dims", "unmatched", "dtype", "spread"),
+    [
+        ((1,), "half_squared", torch.float32, "pixel"),
+        ((0, 1), "distance", torch.float64, "pixel"),
+        ((1,), "half_squared", torch.float32, "path"),
+    ],
 )
 def test_loss_and_gradient_equal_the_cpu(
-    roads: torch.Tensor, dims: tuple[int, ...], unmatched: str, dtype: torch.dtype
+    roads: torch.Tensor, dims: tuple[int, ...], unmatched: str, dtype: torch.dtype, spread: str
 ) -> None:
     size = 32 if dims == (1,) else 12  # matching many components takes long
     pred, target = (roads[i : i + 2, None, :size, :size].to(dtype) for i in (0, 2))
@@ -237,7 +241,7 @@ def test_loss_and_gradient_equal_the_cpu(
     for kernels in ("cpu", "triton", "triton"):
         with gpuph.use_kernels(kernels):
             p = pred.clone().requires_grad_()
-            loss = gpuph.LocalizedPHLoss(window=size, dims=dims, unmatched=unmatched).eval()(p, target)
+            loss = gpuph.LocalizedPHLoss(window=size, dims=dims, unmatched=unmatched, spread=spread).eval()(p, target)
             loss.backward()
         results.append((loss.detach(), p.grad))
     tolerance = 4 * torch.finfo(dtype).eps

@@ -1,0 +1,1 @@
+"""Spread: from the slopes of births and deaths to all pixels that must move with them; see kernels/README.md."""
