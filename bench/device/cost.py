@@ -48,6 +48,7 @@ from .counts import Scratch, by_stage, launches
 from .h100 import BANDWIDTH, CLOCK, INTEGERS, ISSUE, L2, LAUNCH, predicted, with_latency
 from .host import host_costs
 from .schedule import H100
+from .workloads import betti_matching
 
 RESULTS = Path(__file__).parents[1] / "results" / "device_cost.json"
 BATCHES = (16, 64)
@@ -154,6 +155,13 @@ def loss_cost(pred: Tensor, target: Tensor, loss_fn: torch.nn.Module | None = No
     return cost(run, [pred, target], pixels, pixels // size**2)
 
 
+def betti_matching_cost(pred: Tensor, target: Tensor, size: int = SIZE) -> dict[str, Any]:
+    """Return the cost of a Betti matching of the loops of maps (B, 1, H, W), counted as by `loss_cost`."""
+    pred, target = pred.clone(), target.clone()
+    pixels = pred.numel() + target.numel()
+    return cost(lambda: betti_matching(pred, target, size), [pred, target], pixels, pixels // size**2)
+
+
 def show(title: str, case: dict[str, Any]) -> None:
     """Print the counts and times of a case."""
     print(
@@ -208,6 +216,12 @@ def images() -> dict[str, list[dict[str, Any]]]:
     ]
     for size in MAPS:
         cases[f"loss and its gradient, maps of {size} x {size}"] = [loss_cost(*predictions(1, size))]
+    cases["Betti matching and its gradient, of predictions and truth"] = [
+        betti_matching_cost(pred[: n // 2], target[: n // 2]) for n in BATCHES
+    ]
+    cases[f"Betti matching and its gradient, maps of {MAPS[0]} x {MAPS[0]}"] = [
+        betti_matching_cost(*predictions(1, MAPS[0]))
+    ]
     return cases
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 import gpuph
 from bench.speed import inputs, volume_inputs
+from gpuph import ops
+from gpuph.kernels import Comparison, Query, Tiling
 
 Call = Callable[[], object]
 
@@ -29,6 +31,9 @@ def workloads(small: bool) -> dict[str, Callable[[], Call]]:
         batch = 1 if small else 32 * 256**2 // size**2
         title = f"loss and its gradient, maps of {size} x {size}"
         found[title] = functools.partial(_loss_step, batch, size, min(size // 2, 64))
+    n, size = (1, 24) if small else (32, 256)
+    title = f"Betti matching and its gradient, maps of {size} x {size}"
+    found[title] = functools.partial(_betti_matching, n, size, min(size // 2, 64))
     pairs, points = (2, 5) if small else (1024, 300)
     for kind, short in (("short bars", True), ("long bars", False)):
         title = f"matching of pairs of {points} points, {kind}"
@@ -45,6 +50,25 @@ def _loss_step(batch: int, size: int, window: int) -> Call:
     loss_fn = gpuph.LocalizedPHLoss(window=window).eval()
     pred = pred.requires_grad_()
     return lambda: torch.autograd.grad(loss_fn(pred, target), pred)
+
+
+def _betti_matching(batch: int, size: int, window: int) -> Call:
+    pred, target = (x.cuda() for x in inputs.predictions(batch, size))
+    return functools.partial(betti_matching, pred, target, window)
+
+
+def betti_matching(pred: Tensor, target: Tensor, window: int) -> list[Tensor]:
+    """Compute what a loss on the Betti matching of the loops of maps (B, 1, H, W) computes, and its gradient."""
+    images, size = (pred[:, 0], target[:, 0], None), (window, window)
+    tiling = Tiling(tuple(pred.shape[2:]), size, size, border=True)
+    query = Query((1,), True, 0.0, (window + 2) ** 2 // 4)
+    found = ops.framed_persistence(*images, tiling, query)
+    ((index, value, count),) = found.pairs
+    partners = ops.partners(images, tiling, query, found.pairs, Comparison(False))
+    n = len(count) // 2
+    sides = [(*value[part].unbind(1), count[part]) for part in (slice(n), slice(n, None))]
+    cost, slopes, _ = torch.ops.gpuph.cost(*sides[0], *sides[1], *partners[0], True)
+    return [ops.scatter_slopes(slopes, index[:n], count[:n], torch.ones_like(cost), tiling)]
 
 
 def _matching(short: bool, pairs: int, points: int) -> Call:

@@ -34,7 +34,7 @@ class BettiMatchingLoss(LocalizedPHLoss):
     TypeError, ValueError
         See `LocalizedPHLoss`.
     NotImplementedError
-        In a call on devices other than the CPU.
+        In a call on volumes, on devices other than the CPU.
 
     Warns
     -----

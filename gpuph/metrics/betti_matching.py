@@ -54,7 +54,7 @@ def betti_matching_error(
     TypeError, ValueError
         As for `betti_error`.
     NotImplementedError
-        If the masks are on a device other than the CPU.
+        If the masks are volumes on a device other than the CPU.
 
     References
     ----------

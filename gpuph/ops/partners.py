@@ -9,9 +9,10 @@ from torch import Tensor
 
 from gpuph.kernels import Comparison, Pairs, Query, Tiling, cpu
 
-from .backend import array, by_triton, tensor
+from . import backend
+from .backend import array, by_triton, current_device, tensor
 from .define import define
-from .persistence import rounded
+from .persistence import check_cells, rounded
 
 Flat = tuple[list[Tensor], list[Tensor]]
 
@@ -50,15 +51,22 @@ def _run(
     index: Sequence[Tensor],
     count: Sequence[Tensor],
 ) -> Flat:
-    if by_triton(pred):
-        raise NotImplementedError(
-            'Betti matchings are computed on the CPU only: compute on the CPU with gpuph.use_kernels("cpu")'
-        )
     tiling = Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border)
+    query = Query(tuple(dims), top, rounded(min_persistence, pred.dtype), None)
+    if by_triton(pred):
+        if pred.dim() > 3 or on_cells:
+            what = "of all cells" if on_cells else "of volumes"
+            raise NotImplementedError(
+                f'Betti matchings {what} are computed on the CPU only: compute on the CPU with gpuph.use_kernels("cpu")'
+            )
+        check_cells(tiling.framed())
+        on_device = [Pairs(i, i, n) for i, n in zip(index, count, strict=True)]
+        with current_device(pred):
+            made = backend.triton.partners((pred, target, height), tiling, query, on_device, intersection=intersection)
+        return [a for a, _ in made], [b for _, b in made]
     images = array(pred), array(target), None if height is None else array(height)
     # The values of pairs are not read.
     pairs = [Pairs(array(i), array(i), array(n)) for i, n in zip(index, count, strict=True)]
-    query = Query(tuple(dims), top, rounded(min_persistence, pred.dtype), None)
     found = cpu.partners(images, tiling, query, pairs, Comparison(intersection, on_cells))
     return [tensor(a, pred.device) for a, _ in found], [tensor(b, pred.device) for _, b in found]
 

@@ -8,6 +8,7 @@ from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
 from .maximin import maximin
+from .partners import partners
 from .persistence import persistence
 from .regions import regions
 from .runtime.replay import replayed
@@ -20,6 +21,7 @@ __all__ = [
     "match",
     "matched_cost",
     "maximin",
+    "partners",
     "persistence",
     "regions",
     "replayed",

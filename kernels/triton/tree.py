@@ -130,12 +130,15 @@ def rank(u):
 
 
 @triton.jit
-def join(u, v, saddle, value, active, tree, EACH: tl.constexpr):
+def join(u, v, saddle, value, active, tree, EACH: tl.constexpr, others=None, eldest=None):
     """Take one step in joining the classes of u and v at a saddle of that value, in each active lane.
 
     A saddle is EACH * owner + direction, and its value is multiplied by the mirror of `tree`, a `Tree`. Returns u,
     v, saddle, value and active for the next step. A lane is done, and not active any more, when it has replaced the
     word of a root, or when u and v are the same, because they were connected before the saddle.
+
+    others : [pixels], if seniority is that of the values of another function. eldest : [pixels] int32, then tells which
+    pixel's value decides for each extremum, plus 1.
     """
     values, words, turn, mirror = tree.filtration, tree.words, tree.turn, tree.mirror
     active &= u != v
@@ -152,9 +155,18 @@ def join(u, v, saddle, value, active, tree, EACH: tl.constexpr):
 
     # If neither climbs, link the younger of the two. The outside is the eldest of all.
     ready = active & (climb_u == 0) & (climb_v == 0)
-    f_u = tl.load(values + u, mask=ready & (u < tree.pixels), other=0.0) * mirror
-    f_v = tl.load(values + v, mask=ready & (v < tree.pixels), other=0.0) * mirror
-    v_is_elder = (v == tree.pixels) | ((u != tree.pixels) & before(f_v, v, f_u, u, turn))
+    m_u, m_v = ready & (u < tree.pixels), ready & (v < tree.pixels)
+    if others is None:
+        f_u = tl.load(values + u, mask=m_u, other=0.0) * mirror
+        f_v = tl.load(values + v, mask=m_v, other=0.0) * mirror
+        v_comes_first = before(f_v, v, f_u, u, turn)
+    else:
+        of_u = tl.load(eldest + u, mask=m_u, other=1) - 1
+        of_v = tl.load(eldest + v, mask=m_v, other=1) - 1
+        f_u = tl.load(others + of_u, mask=m_u, other=0.0) * mirror
+        f_v = tl.load(others + of_v, mask=m_v, other=0.0) * mirror
+        v_comes_first = before(f_v, of_v, f_u, of_u, turn)
+    v_is_elder = (v == tree.pixels) | ((u != tree.pixels) & v_comes_first)
     elder, younger = tl.where(v_is_elder, v, u), tl.where(v_is_elder, u, v)
     word = tl.where(v_is_elder, t_u, t_v)
     taken = tl.atomic_xchg(words + younger, packed(saddle, elder, word.dtype), mask=ready, sem="relaxed")

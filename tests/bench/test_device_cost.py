@@ -83,6 +83,14 @@ class TestCounts:
         assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
         assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps and the gradient of one
 
+    def test_betti_matching_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
+        case = cost.betti_matching_cost(roads[:1, None], roads[1:2, None])
+        stages = {name: stage["launches"] for name, stage in case["stages"].items()}
+        images = ["compare", "lead", "merge_images", "list_partners", "link", "link_named"]
+        assert [stages[name] for name in images] == [1] * len(images)
+        assert (stages["gradient"], stages["merge"], stages["cost"]) == (3, 2, 1)
+        assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps and the gradient of one
+
     def test_times_with_latency_are_consistent_with_throughput(self, roads: torch.Tensor) -> None:
         case = cost.persistence_cost(roads[:2])
         whole, stages = case["predicted, 1024 windows"], case["stages"]

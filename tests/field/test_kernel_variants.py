@@ -23,6 +23,7 @@ import sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import ptxrun.triton, torch, triton, gpuph
 from bench.device import counts
+from bench.device.workloads import betti_matching
 
 compiled = []
 triton.knobs.compilation.listener = lambda **found: compiled.append(found["src"].name)
@@ -42,8 +43,12 @@ def distances(x):
 def loss(x):
     loss_fn[x.dim()](x.detach().requires_grad_(), x).backward()
 
+def betti(x):
+    if x.dim() == 4:
+        betti_matching(x, x, 5)
+
 with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
-    for call in (persistence, differentiated, distances, loss):
+    for call in (persistence, differentiated, distances, loss, betti):
         for x in (maps, volumes):
             x = x > 0.5 if call is distances else x
             call(x[:4])
@@ -60,5 +65,5 @@ def test_batches_that_begin_anywhere_compile_no_other_variants() -> None:
     words = [sys.executable, "-c", CALLS, str(root), str(root / "tests" / "ptxrun")]
     run = subprocess.run(words, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    calls = ("persistence", "differentiated", "distances", "loss")
+    calls = ("persistence", "differentiated", "distances", "loss", "betti")
     assert run.stdout.splitlines() == [f"{call} {rank}" for call in calls for rank in (4, 5)]

@@ -45,6 +45,32 @@ def assert_same_localized(
     _assert_same(torch.ops.gpuph.framed_persistence, False, pred, target, height, *tiling, *query)
 
 
+def assert_same_partners(
+    pred: Tensor,
+    target: Tensor,
+    height: Tensor | None,
+    tiling: Tiling,
+    dims: Sequence[int] = (0, 1),
+    construction: str = "T",
+    capacity: int | None = None,
+    min_persistence: float = 0.0,
+) -> None:
+    """Assert that Triton's partners of the pairs of windows are the CPU's, in unions and in intersections."""
+    query = gpuph.kernels.Query(tuple(dims), construction == "T", 0.0, capacity)
+    with gpuph.use_kernels("cpu"):
+        pairs = ops.framed_persistence(pred, target, height, tiling, query).pairs
+    settings = tiling.window, tiling.stride, tiling.border, dims, query.top, min_persistence
+    for intersection in (False, True):
+        results = []
+        for kernels in ("cpu", "triton"):
+            lists = [x.index for x in pairs], [x.count for x in pairs]
+            with gpuph.use_kernels(kernels):
+                results.append(torch.ops.gpuph.partners(pred, target, height, *settings, intersection, False, *lists))
+        for name, expected, found in zip("ab", *results, strict=True):
+            for dim, ours, theirs in zip(dims, found, expected, strict=True):
+                assert ours.dtype == theirs.dtype and torch.equal(ours, theirs), f"{name}, {dim}, {intersection}"
+
+
 def _assert_same(operator: Any, padded: bool, *arguments: Any) -> None:
     with gpuph.use_kernels("cpu"):
         expected = operator(*arguments)

@@ -10,6 +10,7 @@ import torch
 import triton.language as tl
 
 import gpuph
+from gpuph.kernels import Tiling
 
 from . import inputs
 from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, places, real, with_outliers
@@ -21,6 +22,7 @@ from .engines import (
     assert_same_matching,
     assert_same_maximin,
     assert_same_pairs,
+    assert_same_partners,
     assert_same_regions,
     assert_same_skeleton,
     assert_same_slopes,
@@ -116,6 +118,14 @@ def test_pairs_of_framed_volume_windows_equal_the_cpu() -> None:
     pred, target = (batch(kind, (3, 5, 4), 1) for kind in ("smooth", "integers"))
     height = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))  # slopes
     assert_same_localized(pred, target, height, (2, 4, 4), (1, 1, 4), True, dims=(1, 2))
+
+
+@pytest.mark.parametrize("construction", ["T", "V"])
+def test_partners_of_framed_windows_equal_the_cpu(construction: str) -> None:
+    for i, (kind, shape, window) in enumerate((("noise", (4, 7), (4, 5)), ("integers", (6, 5), (6, 5)))):
+        pred, target = (batch(kind, shape, 2, (np.float32, np.float64)[i])[j::2] for j in range(2))
+        height = torch.tensor([[0.5, -0.25]], dtype=pred.dtype)
+        assert_same_partners(pred, target, height, Tiling(shape, window, (2, 2), i == 0), (0, 1), construction)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

@@ -42,6 +42,16 @@ def launches() -> dict[str, Launch]:
     from gpuph.kernels import triton as engine
 
     with stubbed() as made:
+        # The saddles of unions are those of h for maxima of T and for minima of V. Other launches of the same variants,
+        # with words of another size, follow.
+        for size, dims, top, intersection, dtype in (
+            (64, (0, 1), True, False, torch.float32),
+            (200, (1,), True, False, torch.float64),
+        ):
+            image = torch.empty((1, 400, 400), dtype=dtype, device="meta")
+            tiling, query = Tiling((400, 400), (size, size), (64, 64), border=True), Query(dims, top, 0.0, 1089)
+            found = engine.framed_persistence(image, image, None, tiling, query)
+            engine.partners((image, image, None), tiling, query, found.pairs, intersection=intersection)
         for dims, top, dtype in (
             ((1,), True, torch.float32),
             ((0, 1), True, torch.float32),

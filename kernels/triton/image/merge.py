@@ -31,7 +31,14 @@ _SHARE = 2  # least number of edges per lane: a block goes on until its slowest 
 _PIXELS_PER_PROGRAM = 16 * _SHARE * _BLOCK  # one edge in 16 pixels is usual; a program with more takes them in turn
 
 
-def merge(x: Tensor, found: Gradient | Steepest, trees: Trees, top: bool, v_dims: Sequence[int]) -> None:
+def merge(
+    x: Tensor,
+    found: Gradient | Steepest,
+    trees: Trees,
+    top: bool,
+    v_dims: Sequence[int],
+    ways: Tensor | None = None,
+) -> None:
     """Grow the merge trees of images in the dimensions of V that are wanted: 0 for the minima, 1 for the maxima.
 
     Parameters
@@ -41,6 +48,8 @@ def merge(x: Tensor, found: Gradient | Steepest, trees: Trees, top: bool, v_dims
         The results of `gradient`, or of `steepest_gradient` if not `top`. The words of `trees` are changed: that of an
         extremum holds its edge and its elder, or the extremum itself if its class never dies. If both are wanted, the
         edges of `found` are changed too.
+    ways : Tensor, optional
+        What `ways_of` returns for a single dimension.
     """
     n, height, width = x.shape
     edges, both = found.edges, len(v_dims) == 2
@@ -48,15 +57,19 @@ def merge(x: Tensor, found: Gradient | Steepest, trees: Trees, top: bool, v_dims
     ends = torch.empty_like(edges, dtype=trees.words.dtype)
     for dim in sorted(v_dims):
         if n:
-            if isinstance(found, Steepest):
-                ways = found.ascents if dim == 1 else found.descents
-            else:
-                ways = ascents(found.squares, height) if dim == 1 else found.descents
-            lists = x, ways, edges, ends, trees.words, trees.hints, trees.counters
+            of_dim = ways_of(found, height, dim) if ways is None else ways
+            lists = x, of_dim, edges, ends, trees.words, trees.hints, trees.counters
             sizes = height, width, edges.shape[1], programs
             meta = {"TOP": top, "DIM": dim, "BOTH": both, "STEEPEST": isinstance(found, Steepest)}
             meta |= {"BLOCK": _BLOCK, "SHARE": _SHARE}
             _merge[(n * programs,)](*lists, *sizes, **meta, num_warps=1)
+
+
+def ways_of(found: Gradient | Steepest, height: int, dim: int) -> Tensor:
+    """Return the directions of the paths down to minima (dimension 0 of V) or up to maxima (1); see `trace`."""
+    if dim == 0:
+        return found.descents
+    return found.ascents if isinstance(found, Steepest) else ascents(found.squares, height)
 
 
 @kernel(do_not_specialize=["height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])

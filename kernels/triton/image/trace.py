@@ -121,15 +121,15 @@ def trace(
         # Descending paths in V stay inside, and ascents cover the squares that are partly outside.
         leaves: tl.constexpr = DIM == 0 and TOP
         y_a, x_a, y_b, x_b = follow(y, x, y_b, x_b, i < end, ways, height + DIM, width + DIM, leaves, STEEPEST)
-        a = _extremum(y_a, x_a, height, width, TOP, DIM)
-        b = _extremum(y_b, x_b, height, width, TOP, DIM)
+        a = extremum_at(y_a, x_a, height, width, TOP, DIM)
+        b = extremum_at(y_b, x_b, height, width, TOP, DIM)
         if STEEPEST and DIM == 1:
             a, b = _owner(values, a, i < end, height, width), _owner(values, b, i < end, height, width)
         tl.store(ends + i, packed(a, b, ends.dtype.element_ty), mask=i < end)
 
 
 @triton.jit
-def _extremum(y, x, height, width, TOP: tl.constexpr, DIM: tl.constexpr):
+def extremum_at(y, x, height, width, TOP: tl.constexpr, DIM: tl.constexpr):
     """Return the flat index of the pixel where a path ends, or which owns the square where it ends; H * W outside.
 
     Squares count as outside only in V, where those on the edge of the window are in no star.
