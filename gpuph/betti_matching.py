@@ -106,7 +106,7 @@ def betti_match(
     TypeError, ValueError
         As `gpuph.persistence`; also if `pred` and `target` differ in shape or device.
     NotImplementedError
-        For volumes on devices other than the CPU.
+        For volumes, or with `match_empty`, on devices other than the CPU.
 
     Notes
     -----

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from . import (
+    BettiMatchingLoss,
     ConnectivityLoss,
     Diagram,
     LikelihoodPHLoss,
@@ -63,6 +64,7 @@ def _losses(dtype: torch.dtype) -> None:
             (MorseSkeletonLoss(), mask),
             (ConnectivityLoss(), distances),
             (LocalizedPHLoss(dims=tuple(range(len(size))), spread="path"), distances),
+            (BettiMatchingLoss(dims=tuple(range(len(size)))), distances),
         ):
             loss_fn(pred.clone().requires_grad_(), target).backward()
 
