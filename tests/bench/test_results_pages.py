@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.paper import published
 
 (ROOT,) = map(Path, bench.__path__)
 RESULTS = ROOT / "results"
@@ -39,6 +40,38 @@ def test_tables_of_scores_equal_their_files(page: str) -> None:
     assert len(shown) == len(saved)
     for row, expected in zip(shown, saved, strict=True):
         assert row == pytest.approx(expected, abs=0.00501)  # two decimals
+
+
+PAGE_OF = {"table1": "table1", "table3": "table3", "table5": "ablations", "table6": "ablations", "table7": "ablations"}
+
+
+def table_of(name: str) -> list[str]:
+    """Return the lines of the first table of scores on the page of a table of the paper, or in its section."""
+    text = (RESULTS / f"{PAGE_OF.get(name, 'published')}.md").read_text()
+    if PAGE_OF.get(name) != name:
+        text = re.split(rf"^## Table {name[-1]}:", text, flags=re.M)[1]
+    (table, *_) = re.findall(r"^\|[^\n]*\| APLS \|[^\n]*\n\|---[^\n]*\n((?:\|[^\n]*\n)*)", text, re.M)
+    return table.splitlines()
+
+
+@pytest.mark.parametrize("name", published.SHOWN)
+def test_rows_of_the_paper_stand_below_ours_and_equal_its_numbers(name: str) -> None:
+    lines, last = table_of(name), -1
+    for ours, theirs in published.SHOWN[name]:
+        if ours is not None:
+            (last,) = (i for i, line in enumerate(lines) if line.startswith(f"| {ours} |"))
+        last += 1
+        assert lines[last] == published.row(name, theirs)
+    assert (
+        sum("*paper: " in line for line in lines)
+        == len(published.SHOWN[name])
+        == len(published.load()["tables"][name]["rows"])
+    )
+
+
+@pytest.mark.parametrize("name", published.ALONE)
+def test_tables_that_were_not_run_are_the_paper_s(name: str) -> None:
+    assert table_of(name) == [published.row(name, theirs) for theirs in published.load()["tables"][name]["rows"]]
 
 
 def rounded(x: float) -> str:
