@@ -2,8 +2,9 @@
 
 NAME is a figure or a table of the paper, or one of the experiments that ask why its ranking is not reproduced:
 `gradients` and `steadiness`, and with tracks that look like roads `decoys`, `few_decoys`, `decoys_gradients` and
-`few_decoys_gradients`. `misalignment` asks which losses see an error where roads have moved. The command writes a JSON
-file and a figure. Intermediate results are kept in --work, and an interrupted command continues from there.
+`few_decoys_gradients`. `misalignment` asks which losses see an error where roads have moved, and `repair` which losses
+mend roads by gradient descent alone. The command writes a JSON file and a figure. Intermediate results are kept in
+--work, and an interrupted command continues from there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.paper import fig3, fig4, gradients, misalignment, tables
+from bench.paper import fig3, fig4, gradients, misalignment, repair, tables
 from bench.paper.plan import InputError
 from bench.speed.timing import machine
 
@@ -22,6 +23,7 @@ EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "fig3": fig3.run,
     "fig4": fig4.run,
     "misalignment": misalignment.run,
+    "repair": repair.run,
     **dict.fromkeys(tables.TABLES, tables.run),
     "gradients": gradients.run,
     "decoys_gradients": gradients.run,
@@ -42,6 +44,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
     add("--seeds", type=int, help=f"number of seeds, for tables (default: {tables.SEEDS}, with --quick 1)")
     add("--warmup", type=int, help="steps of the warm-up, for tables (default: the preset's)")
     add("--steps", type=int, help="steps of each method after it, for tables (default: the preset's)")
+    add("--crops", type=int, help=f"number of crops, for repair (default: {repair.CROPS})")
     add("--rows", type=int, help="render only this many rows of roads or neurons, for a trial")
     add("--images", type=Path, metavar="DIR", help="run table1 on the PNG or TIFF images in DIR")
     add("--masks", type=Path, metavar="DIR", help="masks of the images; lines are the pixels above half the maximum")
@@ -62,7 +65,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
         parser.error("--images and --masks go together")
     if args.images is not None and args.name != "table1":
         parser.error(f"--images and --masks go with table1, not with {args.name}")
-    for name, least in (("seeds", 1), ("warmup", 0), ("steps", 1), ("rows", 1)):
+    for name, least in (("seeds", 1), ("warmup", 0), ("steps", 1), ("rows", 1), ("crops", 2)):
         value = getattr(args, name)
         if value is not None and value < least:
             parser.error(f"--{name} must be at least {least}, got {value}")

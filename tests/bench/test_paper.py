@@ -78,6 +78,7 @@ def test_pull_of_a_gradient_is_summed_by_place():
         (["table5", "--seeds", "0"], "--seeds must be at least 1, got 0"),
         (["table5", "--steps", "0"], "--steps must be at least 1, got 0"),
         (["table5", "--warmup", "-1"], "--warmup must be at least 0, got -1"),
+        (["repair", "--crops", "1"], "--crops must be at least 2, got 1"),
         (["table1", "--rows", "20", "--steps", "1"], "smaller than a crop of 64"),
     ],
 )

@@ -148,6 +148,33 @@ def test_misalignment_equals_its_file() -> None:
         assert [float(cell) for cell in cells.split(" | ")] == pytest.approx(expected, abs=0.00501)
 
 
+def test_repair_equals_its_file() -> None:
+    text = (RESULTS / "repair.md").read_text()
+    left, repaired = text.split("## Repaired crops", 1)
+    conditions = json.loads((RESULTS / "repair.json").read_text())["conditions"]
+    saved: dict[tuple[str, int, str], list[dict]] = {}
+    for condition in conditions:
+        saved.setdefault((condition["errors"], condition["window"], condition["loss"]), []).append(condition)
+    for part, cells_of in ((left, left_cells), (repaired, repaired_cells)):
+        rows = re.findall(r"^\| (both|breaks|false roads) \| (\d+) \| ([A-Za-z0-9, ]+) \| (.*) \|$", part, re.M)
+        assert [(errors, int(window), loss) for errors, window, loss, _ in rows] == list(saved)
+        for errors, window, loss, cells in rows:
+            assert cells == cells_of(saved[errors, int(window), loss])
+
+
+def left_cells(rows: list[dict]) -> str:
+    """Format the wrong loops that are left, and in how many crops these are fewer and more than with thresholding."""
+    left = [f"{row['wrong_left']:.2f}" for row in rows]
+    pairs = [f"{row['fewer_than_thresholding']}, {row['more_than_thresholding']}" for row in rows]
+    return " | ".join(left + (pairs if rows[0]["loss"] != "thresholding" else [""] * len(rows)))
+
+
+def repaired_cells(rows: list[dict]) -> str:
+    """Format the share of crops that are repaired, and the median steps that these take."""
+    steps = [row["median_steps_of_repaired"] for row in rows]
+    return " | ".join([f"{row['repaired']:.2f}" for row in rows] + ["" if x is None else f"{x:g}" for x in steps])
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_page_is_short_and_its_links_exist(page: Path) -> None:
     text = page.read_text()

@@ -1,0 +1,245 @@
+"""Which losses repair roads? Gradient descent on a distance map by the loss alone, without a network."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+from tqdm import tqdm
+
+import gpuph
+from bench.paper.errors import break_road, join_roads
+from bench.paper.fig4 import richest_crops
+from bench.paper.plan import InputError
+from bench.speed.inputs import SLOPE, road_mask
+from gpuph.metrics.betti import BettiSettings
+from gpuph.metrics.betti_matching import count_unmatched
+
+SIDE = 128  # of a crop, pixels
+CROPS, QUICK_CROPS = 100, 4
+EACH = 2  # errors of each kind in a crop
+TRIES = 50  # draws of a crop's errors
+ROUNDS = 4  # at most, that the same crops are taken with other errors
+ERRORS = {"both": 2 * EACH, "breaks": EACH, "false roads": EACH}  # wrong loops before the first step
+WINDOWS = (64, 128)
+DMAX = (5.0, 8.0, 12.0, 20.0)  # truncation, pixels
+CUT = 2.0  # roads are where the distance is smaller, pixels
+STEP = 0.25  # of gradient descent on the sum over windows
+STEPS, EVERY = 200, 5  # at most, and between two counts of wrong loops
+
+# The losses that are compared, by window and source of random heights. All have dims=(1,) and the same costs.
+CONTENDERS: dict[str, Callable[[int, torch.Generator], torch.nn.Module]] = {
+    "thresholding": lambda window, _: gpuph.DistancePHLoss(window=window, reduction="sum"),
+    "localized": lambda window, generator: localized(window, generator, draws=1),
+    "localized, 8 draws": lambda window, generator: localized(window, generator, draws=8),
+    "Betti matching": lambda window, _: gpuph.BettiMatchingLoss(window=window, reduction="sum"),
+}
+
+
+class Scene(NamedTuple):
+    """The roads of a crop, and the same with each set of errors."""
+
+    truth: np.ndarray  # (H, W), bool
+    wrong: dict[str, np.ndarray]  # by key of ERRORS
+
+
+class Condition(NamedTuple):
+    """What is repaired, and by which loss."""
+
+    errors: str  # a key of ERRORS
+    window: int  # pixels
+    dmax: float  # truncation of the distance maps, pixels
+    loss: str  # a key of CONTENDERS
+
+
+class Repair(NamedTuple):
+    """What gradient descent left of the errors of each crop."""
+
+    wrong: np.ndarray  # (crops,), loops that are missing or false
+    steps: np.ndarray  # (crops,), until none was wrong, or STEPS
+
+
+def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
+    """Repair all crops in all conditions and draw the figure, and return the contents of its JSON file."""
+    count = args.crops or (QUICK_CROPS if args.quick else CROPS)
+    found = scenes(count, args.seed)
+    conditions = [
+        Condition(errors, window, dmax, loss)
+        for errors in ERRORS
+        for window in WINDOWS
+        for dmax in DMAX
+        for loss in CONTENDERS
+    ]
+    repairs = {
+        condition: repair(condition, found, args.seed)
+        for condition in tqdm(conditions, unit="condition", dynamic_ncols=True)
+    }
+    rows = summary(repairs)
+    print(text(rows))
+    draw(figure, rows)
+    settings = {
+        "crops": len(found),
+        "side": SIDE,
+        "cut": CUT,
+        "step": STEP,
+        "most_steps": STEPS,
+        "counted_every": EVERY,
+    }
+    return {"settings": settings | {"slope": SLOPE, "seed": args.seed}, "conditions": rows}
+
+
+def localized(window: int, generator: torch.Generator, *, draws: int) -> gpuph.LocalizedPHLoss:
+    """Return the localized loss with a random ramp in each window, or the mean over several."""
+    height = gpuph.RandomLinear(SLOPE, draws=draws)
+    return gpuph.LocalizedPHLoss(window=window, height=height, generator=generator, reduction="sum")
+
+
+def scenes(count: int, seed: int) -> list[Scene]:
+    """Return the crops with the most roads in which errors have a place, and then the same with other errors.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than `count`.
+    """
+    roads, found = road_mask()[0, 0].numpy(), []
+    crops = richest_crops(roads, SIDE, (roads.shape[0] // SIDE) * (roads.shape[1] // SIDE))
+    for again in range(ROUNDS):
+        for i, mask in enumerate(crops):
+            scene = injected(mask, np.random.default_rng((seed, again, i)))
+            if scene is not None:
+                found.append(scene)
+            if len(found) == count:
+                return found
+    raise InputError(f"--crops must be at most {len(found)}, the crops in which errors have a place, got {count}")
+
+
+def injected(mask: np.ndarray, rng: np.random.Generator) -> Scene | None:
+    """Inject errors each of which makes one loop wrong, or return None where there is no place for them."""
+    truth = distances(mask[None])
+    for _ in range(TRIES):
+        try:
+            broken, joined = mask, mask
+            for _ in range(EACH):
+                broken, joined = break_road(broken, rng), join_roads(joined, rng)
+        except ValueError:
+            return None
+        wrong = {"both": broken | (joined & ~mask), "breaks": broken, "false roads": joined}
+        maps = distances(np.stack([wrong[errors] for errors in ERRORS]))
+        if wrong_loops(maps, truth.expand_as(maps)).tolist() == list(ERRORS.values()):
+            return Scene(mask, wrong)
+    return None
+
+
+def repair(condition: Condition, found: list[Scene], seed: int) -> Repair:
+    """Descend from the wrong maps of all crops along the gradient of the loss until no loop is wrong.
+
+    A crop is left alone as soon as it is right. Crops do not influence each other, except for the heights that are
+    drawn for them.
+    """
+    pred = distances(np.stack([scene.wrong[condition.errors] for scene in found])).clamp(max=condition.dmax)
+    truth = distances(np.stack([scene.truth for scene in found])).clamp(max=condition.dmax)
+    loss_fn = CONTENDERS[condition.loss](condition.window, torch.Generator().manual_seed(seed))
+    wrong = wrong_loops(pred, truth)
+    steps = np.where(wrong == 0, 0, STEPS)
+    for step in range(0, STEPS, EVERY):
+        todo = np.flatnonzero(wrong)
+        if len(todo) == 0:
+            break
+        maps, target = pred[todo], truth[todo]
+        for _ in range(EVERY):
+            (gradient,) = torch.autograd.grad(loss_fn(maps.requires_grad_(), target), maps)
+            maps = maps.detach() - STEP * gradient
+        pred[todo], wrong[todo] = maps, wrong_loops(maps, target)
+        steps[todo[wrong[todo] == 0]] = step + EVERY
+    return Repair(wrong, steps)
+
+
+def distances(masks: np.ndarray) -> Tensor:
+    """Return the distance maps (N, 1, H, W) of masks (N, H, W), with the largest truncation."""
+    return gpuph.truncated_distance_map(torch.from_numpy(masks)[:, None], max(DMAX))
+
+
+def wrong_loops(pred: Tensor, truth: Tensor) -> np.ndarray:
+    """Count the missing and false loops of each map (N, 1, H, W), as `gpuph.metrics.betti_matching_error` does.
+
+    The metric is the mean over windows; here each crop is one window. None is wrong only if Betti numbers are right.
+    """
+    settings = BettiSettings.checked(1, SIDE, 1, 1, True, "T", spacing=1.0)
+    return count_unmatched(torch.cat((pred, truth), dim=1) < CUT, settings).numpy()
+
+
+def summary(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
+    """Summarise each condition, and compare each crop with what thresholding left of it."""
+    rows = []
+    for condition, found in repairs.items():
+        other = repairs[condition._replace(loss="thresholding")].wrong
+        repaired = found.steps[found.wrong == 0]
+        row: dict[str, Any] = {
+            "repaired": round(len(repaired) / len(found.wrong), 4),
+            "wrong_left": round(float(found.wrong.mean()), 4),
+            "standard_error": round(float(found.wrong.std(ddof=1)) / len(found.wrong) ** 0.5, 4),
+            "median_steps_of_repaired": float(np.median(repaired)) if len(repaired) else None,
+            "fewer_than_thresholding": int((found.wrong < other).sum()),
+            "more_than_thresholding": int((found.wrong > other).sum()),
+        }
+        rows.append(condition._asdict() | row)
+    return rows
+
+
+def text(rows: list[dict[str, Any]]) -> str:
+    """Format the results: one line per set of errors, window and loss, and three columns per truncation."""
+    lines = ["wrong loops left, share of crops repaired, and median steps of those; by dmax"]
+    lines.append(" " * 40 + "".join(f"{dmax:>20g}" for dmax in DMAX))
+    for errors in ERRORS:
+        for window in WINDOWS:
+            for loss in CONTENDERS:
+                cells = []
+                for row in series(rows, errors, window, loss):
+                    steps = row["median_steps_of_repaired"]
+                    shown = "-" if steps is None else f"{steps:g}"
+                    cells.append(f"{row['wrong_left']:>9.2f}{row['repaired']:>6.2f}{shown:>5}")
+                lines.append(f"{errors:<14}{window:<6}{loss:<20}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def series(rows: list[dict[str, Any]], errors: str, window: int, loss: str) -> list[dict[str, Any]]:
+    """Return the results of a loss, one row per truncation."""
+    return [row for row in rows if (row["errors"], row["window"], row["loss"]) == (errors, window, loss)]
+
+
+def draw(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Draw the wrong loops that are left by truncation: one row of panels per window, one column per set of errors."""
+    figure = Figure(figsize=(10.5, 6.4), layout="constrained")
+    grid = figure.subplots(len(WINDOWS), len(ERRORS), sharex=True, sharey="col")
+    for window, panels in zip(WINDOWS, grid, strict=True):
+        for errors, panel in zip(ERRORS, panels, strict=True):
+            _draw_wrong(panel, rows, errors, window)
+        panels[0].set_ylabel(f"windows of {window}\nwrong loops left", fontsize=9)
+    for panel in panels:
+        panel.set_xlabel("dmax", fontsize=9)
+        panel.set_ylim(bottom=0)  # of the whole column
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=9)
+    figure.supxlabel("Lower is better. Dashed: wrong loops before the first step. Bars: standard errors.", fontsize=9)
+    figure.savefig(path, dpi=100)
+
+
+def _draw_wrong(panel: Axes, rows: list[dict[str, Any]], errors: str, window: int) -> None:
+    for i, loss in enumerate(CONTENDERS):
+        found = series(rows, errors, window, loss)
+        places = np.arange(len(found)) + 0.08 * (i - (len(CONTENDERS) - 1) / 2)  # bars should not hide each other
+        left, bars = ([row[name] for row in found] for name in ("wrong_left", "standard_error"))
+        panel.errorbar(places, left, yerr=bars, fmt="-o", color=f"C{i}", markersize=4, capsize=2, label=loss)
+    panel.axhline(ERRORS[errors], color="0.6", linewidth=0.8, linestyle="--")
+    panel.set_xticks(range(len(DMAX)), [f"{dmax:g}" for dmax in DMAX])
+    title = {"both": f"{EACH} breaks and {EACH} false roads", "breaks": f"{EACH} breaks"}
+    panel.set_title(title.get(errors, f"{EACH} false roads"), fontsize=9)
+    panel.tick_params(labelsize=8)
