@@ -70,7 +70,7 @@ def test_rows_of_the_paper_stand_below_ours_and_equal_its_numbers(name: str) -> 
 
 
 @pytest.mark.parametrize("name", published.ALONE)
-def test_tables_that_were_not_run_are_the_paper_s(name: str) -> None:
+def test_tables_that_were_not_run_have_the_published_rows(name: str) -> None:
     assert table_of(name) == [published.row(name, theirs) for theirs in published.load()["tables"][name]["rows"]]
 
 
