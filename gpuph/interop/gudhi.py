@@ -233,13 +233,13 @@ class _Pairs:
 
     def __init__(self, value: Tensor, index: Tensor) -> None:
         points, pixels = value.numpy()[0], index.numpy()[0]
-        # The longest pairs come first. A stable sort keeps this order among those of one death.
-        order = np.argsort(points[1], kind="stable")
-        ends = pixels[1, order] >= 0
-        order = np.concatenate((order[ends], order[~ends]))
-        self.points: Floats = points.T[order]
-        self.pixels: Indices = pixels.T[order]
-        self.ending = int(ends.sum())
+        order = _stable_argsort(points[1])  # the longest pairs come first, and stay so among those of one death
+        essential = pixels[1].take(order) < 0
+        self.ending = len(order) - int(np.count_nonzero(essential))
+        if self.ending < len(order):
+            order = np.concatenate((order[~essential], order[essential]))
+        self.points: Floats = points.T.take(order, axis=0)
+        self.pixels: Indices = pixels.T.take(order, axis=0)
 
     def longest_first(self) -> Floats:
         """Return the points by length; the essential class is the longest, whatever its birth."""
@@ -248,6 +248,17 @@ class _Pairs:
         np.subtract(death[: self.ending], birth[: self.ending], out=lengths[: self.ending])
         points: Floats = self.points[np.lexsort((birth, -lengths))]
         return points
+
+
+def _stable_argsort(values: Floats) -> Indices:
+    """Return what sorts values. On many CPUs, NumPy's unstable sort is several times as fast as its stable one."""
+    order = np.argsort(values)
+    sorted_values = values.take(order)
+    groups = np.zeros(len(values), np.int64)  # equal values get one number
+    np.cumsum(sorted_values[1:] != sorted_values[:-1], out=groups[1:])
+    groups *= len(values)
+    keys: Indices = np.sort(groups + order)
+    return keys - groups
 
 
 def _window(name: str, values: ArrayLike, dimensions: Sequence[int] | None) -> Tensor:
