@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -118,7 +119,7 @@ class CubicalComplex:
         query = query_of(window, range(self._values.dim()), "T" if self._top else "V", min_persistence)
         found = pairs_of(window, query)
         debug.raise_status(found.status, (self._name,), 0)
-        self._pairs = [_Pairs(pairs.value, pairs.index) for pairs in found.pairs]
+        self._pairs = [_Pairs(pairs.value, pairs.index, dim) for dim, pairs in enumerate(found.pairs)]
 
     def persistence(
         self, homology_coeff_field: int = 11, min_persistence: float = 0
@@ -231,15 +232,21 @@ class PeriodicCubicalComplex:
 class _Pairs:
     """The pairs of one dimension in GUDHI's order: by death, essential classes last."""
 
-    def __init__(self, value: Tensor, index: Tensor) -> None:
+    def __init__(self, value: Tensor, index: Tensor, dim: int) -> None:
         points, pixels = value.numpy()[0], index.numpy()[0]
         order = _stable_argsort(points[1])  # the longest pairs come first, and stay so among those of one death
-        essential = pixels[1].take(order) < 0
-        self.ending = len(order) - int(np.count_nonzero(essential))
-        if self.ending < len(order):
+        self.ending = len(order) - (dim == 0)
+        if dim == 0 and pixels[1, order[-1]] >= 0:  # other pairs die at inf, too
+            essential = pixels[1].take(order) < 0
             order = np.concatenate((order[~essential], order[essential]))
-        self.points: Floats = points.T.take(order, axis=0)
         self.pixels: Indices = pixels.T.take(order, axis=0)
+        self._values, self._order = points, order
+
+    @cached_property
+    def points(self) -> Floats:
+        """Births and deaths, shape (n, 2)."""
+        points: Floats = self._values.T.take(self._order, axis=0)
+        return points
 
     def longest_first(self) -> Floats:
         """Return the points by length; the essential class is the longest, whatever its birth."""
@@ -254,8 +261,11 @@ def _stable_argsort(values: Floats) -> Indices:
     """Return what sorts values. On many CPUs, NumPy's unstable sort is several times as fast as its stable one."""
     order = np.argsort(values)
     sorted_values = values.take(order)
+    differ = sorted_values[1:] != sorted_values[:-1]
+    if differ.all():
+        return order
     groups = np.zeros(len(values), np.int64)  # equal values get one number
-    np.cumsum(sorted_values[1:] != sorted_values[:-1], out=groups[1:])
+    np.cumsum(differ, out=groups[1:])
     groups *= len(values)
     keys: Indices = np.sort(groups + order)
     return keys - groups
