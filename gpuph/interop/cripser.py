@@ -12,6 +12,8 @@ from .. import arrays, checks, debug
 from ..arrays import ArrayLike
 from ..persistence import check_windows, pairs_of, query_of
 
+__all__ = ["computePH", "computePH_T", "compute_ph"]
+
 Floats = NDArray[np.float64]
 NEVER = sys.float_info.max  # the death of classes that do not end
 
@@ -114,7 +116,7 @@ def compute_ph(arr: ArrayLike, *, filtration: str = "V", inf_cutoff: bool = True
         The construction, in upper or lower case.
     inf_cutoff : bool
         Return inf as the death of classes that do not end, and not the largest float64.
-    **settings
+    **settings : Any
         See `computePH`.
     """
     compute = {"V": computePH, "T": computePH_T}[checks.construction(str(filtration).upper())]

@@ -16,6 +16,8 @@ from .. import arrays, checks, debug
 from ..arrays import ArrayLike
 from ..persistence import check_windows, pairs_of, query_of
 
+__all__ = ["CubicalComplex", "PeriodicCubicalComplex"]
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 LARGEST_FIELD = 46337  # GUDHI's own limit
@@ -223,10 +225,7 @@ class PeriodicCubicalComplex:
     """Raise NotImplementedError: periodic images and volumes are not supported."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise NotImplementedError(
-            "periodic images are not supported: use gudhi.PeriodicCubicalComplex, or CubicalComplex if no axis is"
-            " periodic"
-        )
+        raise NotImplementedError("periodic images are not supported; use CubicalComplex where no axis is periodic")
 
 
 class _Pairs:
@@ -293,11 +292,8 @@ def _window(name: str, values: ArrayLike, dimensions: Sequence[int] | None) -> T
 def _refined(cells: Floats, *, top: bool) -> Floats:
     """Return the values of the cells along the first axis, and of those between them."""
     if top:
-        edge = np.full_like(cells[:1], np.inf)
-        padded = np.concatenate((edge, cells, edge))
-        fine = np.empty((2 * len(cells) + 1, *cells.shape[1:]))
-        fine[1::2], fine[::2] = cells, np.minimum(padded[1:], padded[:-1])
-        return fine
+        outside = np.full_like(cells[:1], np.inf)
+        cells = np.concatenate((outside, cells, outside))
     fine = np.empty((2 * len(cells) - 1, *cells.shape[1:]))
-    fine[::2], fine[1::2] = cells, np.maximum(cells[1:], cells[:-1])
-    return fine
+    fine[::2], fine[1::2] = cells, (np.minimum if top else np.maximum)(cells[1:], cells[:-1])
+    return fine[1:-1] if top else fine

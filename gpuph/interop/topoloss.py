@@ -11,6 +11,8 @@ from torch import Tensor
 from .. import arrays, checks, debug
 from ..persistence import check_windows, pairs_of, query_of
 
+__all__ = ["getTopoLoss"]
+
 THRESHOLD, PERFECT = 0.03, 0.99
 
 
@@ -40,7 +42,8 @@ def getTopoLoss(likelihood_tensor: Tensor, gt_tensor: Tensor, topo_size: int = 1
     TypeError
         If the logits are not a floating-point tensor, or the mask is not an array of real numbers.
     ValueError
-        If the shapes do not fit together, there are no pixels, `topo_size` is below 1, or a value is NaN.
+        If the shapes do not fit together, there are no pixels, `topo_size` is below 1, or a value is NaN. On devices
+        other than the CPU, a NaN makes the loss NaN, unless `set_debug` is on.
 
     Notes
     -----
@@ -90,7 +93,9 @@ def getTopoLoss(likelihood_tensor: Tensor, gt_tensor: Tensor, topo_size: int = 1
     total = logits.new_zeros(())
     for tiles, truth in zip(_patches(logits, size), _patches(target, size), strict=True):
         total = total + _loss(tiles, truth)
-    return total
+    if debug.checks_now(logits):
+        return total
+    return total.masked_fill(logits.detach().isnan().any() | target.isnan().any(), torch.nan)  # a deferred error
 
 
 class _Bars(NamedTuple):
@@ -126,6 +131,8 @@ def _bars(x: Tensor, name: str, dims: tuple[int, ...]) -> _Bars:
     found = pairs_of(read, query_of(read, dims, "T"))
     if debug.checks_now(x):
         debug.raise_status(found.status, (name,), 0)
+    if debug.is_debugging():
+        debug.warn_overflow(f"dimension 0 of {name}", found.pairs[0].count, found.pairs[0].index.shape[2])
     birth, death = found.pairs[0].index.unbind(1)
     value = found.pairs[0].value
     finite = death >= 0

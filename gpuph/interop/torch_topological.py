@@ -14,6 +14,8 @@ from .. import arrays, checks, debug
 from ..arrays import ArrayLike
 from ..persistence import check_windows, pairs_of, query_of
 
+__all__ = ["CubicalComplex", "PersistenceInformation"]
+
 
 class _Fields(NamedTuple):
     pairing: Tensor
@@ -68,7 +70,7 @@ class CubicalComplex(nn.Module):
 
     References
     ----------
-    The interface is that of pytorch-topological by B. Rieck and contributors, at github.com/aidos-lab.
+    The interface is that of pytorch-topological by B. Rieck and contributors.
 
     Examples
     --------
@@ -106,7 +108,13 @@ class CubicalComplex(nn.Module):
         TypeError
             If x is not an array of real numbers.
         ValueError
-            If x has too few or too many axes, no pixels or a NaN.
+            If x has too few or too many axes, no pixels or, on the CPU, a NaN. On other devices, the diagrams of an
+            image with a NaN are empty.
+
+        Warns
+        -----
+        RuntimeWarning
+            On a GPU, if an image has more pairs than `gpuph.persistence` holds by default; the longest are kept.
         """
         images = arrays.as_floats("x", x)
         rank = self.dim or 2
@@ -139,6 +147,7 @@ def _informations(windows: Tensor) -> list[list[PersistenceInformation]]:
     highest = flat.detach().argmax(dim=1).tolist() if len(flat) else []
     informations: list[list[PersistenceInformation]] = [[] for _ in windows]
     for dim, pairs in enumerate(found.pairs):
+        debug.warn_overflow(f"dimension {dim} of x", pairs.count, pairs.index.shape[2])
         for i, count in enumerate(pairs.count.tolist()):
             pixels = _by_death(pairs, i, count, highest[i])
             pairing = torch.cat([torch.stack(torch.unravel_index(part, windows.shape[1:]), 1) for part in pixels], 1)

@@ -10,6 +10,10 @@ import sys
 import pytest
 
 import gpuph
+import gpuph.interop.cripser
+import gpuph.interop.gudhi
+import gpuph.interop.topoloss
+import gpuph.interop.torch_topological
 import gpuph.metrics
 
 LIGHT = """
@@ -34,13 +38,16 @@ def test_import_is_light() -> None:
     assert min(seconds) < 1.5
 
 
+INTEROP = gpuph.interop.cripser, gpuph.interop.gudhi, gpuph.interop.topoloss, gpuph.interop.torch_topological
+
+
 def test_public_names_have_docstrings() -> None:
-    assert all(getattr(gpuph, name).__doc__ for name in gpuph.__all__)
+    assert all(getattr(module, name).__doc__ for module in (gpuph, *INTEROP) for name in module.__all__)
 
 
 SETTINGS = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (gpuph, gpuph.metrics)
+    for module in (gpuph, gpuph.metrics, *INTEROP)
     for name in module.__all__
     if "\n    Parameters\n    ---" in (getattr(module, name).__doc__ or "")
 }
@@ -50,5 +57,5 @@ SETTINGS = {
 def test_docstrings_name_every_parameter_and_no_other(name: str) -> None:
     (section,) = re.findall(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n--|\Z)", inspect.getdoc(SETTINGS[name]) or "", re.DOTALL)
     headings = [line.partition(" : ")[0] for line in section.splitlines() if not line.startswith(" ")]
-    documented = {name for heading in headings for name in heading.split(", ")}
+    documented = {name.lstrip("*") for heading in headings for name in heading.split(", ")}
     assert documented - {""} == set(inspect.signature(SETTINGS[name]).parameters)
