@@ -6,6 +6,7 @@ import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ def rivals(day: Day) -> None:
         ("gudhi", _gudhi(x)),
         ("cripser", _cripser(x)),
         ("torch_linear_assignment", _assignment(*sides)),
+        ("cupy", _distance_maps(n, 12 if day.rehearse else 512)),
     ):
         if importlib.util.find_spec(package) is None:
             day.report.skipped(package, "not installed")
@@ -83,3 +85,25 @@ def _assignment(a: gpuph.Diagram, b: gpuph.Diagram) -> Iterator[tuple[str, Call]
     apart = (a.birth[:, :, None] - b.birth[:, None]).square() + (a.death[:, :, None] - b.death[:, None]).square()
     saving = (alone_a[:, :, None] + alone_b[:, None] - apart).clamp(min=0).cuda()
     yield "torch-linear-assignment, matching", lambda: batch_linear_assignment(-saving)
+
+
+def _distance_maps(n: int, size: int) -> Iterator[tuple[str, Call]]:
+    """Yield the distance maps of n masks of roads by both libraries, which share memory, and compare their answers."""
+    import cupy
+    from cupyx.scipy.ndimage import distance_transform_edt
+
+    tiles = inputs.tiles(inputs.road_mask(), size)
+    with_roads = tiles[tiles.flatten(1).any(dim=1)]
+    masks = with_roads[torch.arange(n) % len(with_roads)].cuda()
+    backgrounds = cupy.from_dlpack((~masks[:, 0]).to(torch.uint8))
+
+    def ours() -> Tensor:
+        return gpuph.truncated_distance_map(masks, inputs.TRUNCATION)
+
+    def theirs() -> list[Any]:
+        return [cupy.minimum(distance_transform_edt(x), inputs.TRUNCATION) for x in backgrounds]
+
+    for mine, other in zip(ours(), theirs(), strict=True):
+        torch.testing.assert_close(mine[0], torch.from_dlpack(other).float(), rtol=1e-6, atol=0)
+    yield "gpuph, distance maps", ours
+    yield "cupyx distance_transform_edt, distance maps", theirs

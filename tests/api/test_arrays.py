@@ -107,6 +107,18 @@ def test_cuda_array_interface_is_read_by_pytorch() -> None:
     read.assert_called_once_with(array)
 
 
+def test_results_share_their_memory_through_dlpack() -> None:
+    """As with CuPy, which asks for the device and then for a capsule of the exporter's stream."""
+    diagrams = gpuph.persistence(X.clone().requires_grad_())
+    for diagram in diagrams.values():
+        for field in FIELDS:
+            tensor = getattr(diagram, field).detach()
+            array = np.from_dlpack(OnlyDLPack(tensor))
+            assert array.shape == tensor.shape and array.__array_interface__["data"][0] == tensor.data_ptr(), field
+    with pytest.raises(BufferError, match="detach"):
+        diagrams[0].birth.__dlpack__()
+
+
 def test_unreadable_array_of_another_library_raises_type_error_with_the_reason() -> None:
     class Broken:
         def __dlpack__(self, **_: Any) -> Any:
