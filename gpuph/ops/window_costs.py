@@ -51,7 +51,7 @@ def _fake(
     weights: Sequence[float],
     squared: bool,
     min_persistence: float,
-    comparison: str,
+    comparison: str = "",
     place: Sequence[float] = (),
 ) -> Flat:
     n = pred.shape[0] * Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border).windows()
@@ -73,7 +73,7 @@ def _run(
     weights: Sequence[float],
     squared: bool,
     min_persistence: float,
-    comparison: str,
+    comparison: str = "",
     place: Sequence[float] = (),
 ) -> Flat:
     images = pred, target, height
@@ -156,7 +156,7 @@ def _partners(
 
 define(
     "window_costs(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims,"
-    " bool top, int? capacity, float[] weights, bool squared, float min_persistence, str comparison,"
+    " bool top, int? capacity, float[] weights, bool squared, float min_persistence, str comparison='',"
     " float[] place=[]) -> (Tensor, Tensor, Tensor[], Tensor[], Tensor[], Tensor[])",
     _fake,
     _run,

@@ -24,7 +24,9 @@ MODULES = ("APLS", "CCQ", "BettiError", "BettiMatchingError", "JunctionScore", "
 # invalid values of the kind without that ending.
 KINDS: dict[str, str] = {
     **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on", "batched", "graphed"), "bool"),
-    "skeletonize": "bool",
+    **dict.fromkeys(("skeletonize", "normalise"), "bool"),
+    "match_empty": "False",  # the default construction does not allow True
+    "spread": "spread",
     **dict.fromkeys(("include_background", "to_onehot_y", "softmax", "sigmoid"), "bool"),
     **dict.fromkeys(("dilation", "Diagrams.capacity", "iterations"), "int from 0"),
     **dict.fromkeys(("SkeletonRecallLoss.radius", "skeleton_tubes.radius"), "int from 0"),
@@ -135,6 +137,8 @@ KINDS: dict[str, str] = {
 NEEDED = ("OneVsRest.forward.target",)
 # Methods that users do not call, and a mapping, whose missing keys raise KeyError.
 EXEMPT = ("slopes", "__call__", ".compare", "Diagrams.__getitem__", "BettiMatching.__getitem__")
+# What takes diagrams of certain windows, whose errors have tests of their own.
+EXEMPT += ("representatives", "Representatives", *[f"Representatives.{x}" for x in ("mask", "to_list", "__getitem__")])
 
 
 PLAIN = (str, bytes, bool, float, int, type(None))

@@ -230,6 +230,6 @@ def test_operator_passes_opcheck(shape: tuple[int, ...]) -> None:
     pred, target, height = torch.randn(shape), torch.randn(shape), torch.randn(1, *window)
     tiling, dims = (window, window, True), [1, 0]
     found = torch.ops.gpuph.framed_persistence(pred, target, height, *tiling, dims, True, None)
-    arguments = (pred, target, height, *tiling, dims, True, 0.0, False, found[1], found[3])
+    arguments = (pred, target, height, *tiling, dims, True, 0.0, False, False, found[1], found[3])
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     opcheck(torch.ops.gpuph.partners.default, arguments, test_utils=checks)

@@ -89,6 +89,8 @@ RIGHT: dict[str, list[Any]] = {
     "unmatched": ["half_squared", "distance"],
     "reduction": ["mean", "sum", "image", "none"],
     "comparison": ["union", "intersection"],
+    "spread": ["pixel", "path"],
+    "False": [False, np.bool_(False)],
     "pixel": ["birth", "death"],
     "place": [0.0, 0.5, 3, np.float32(2.0), (0.1, 0.0), [1, 2], np.array([0.5, 0.5]), torch.tensor(1.0)],
     "place without pixels": [0.0, 0, np.float32(0.0), (0.0, 0.0), torch.tensor(0)],
@@ -174,7 +176,7 @@ WRONG_PLACES: list[Any] = [
     *({0.1: 0.2}, None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
 ]
 WRONG: dict[str, list[Any]] = {
-    "bool": [0, 1, 1.0, np.int64(1), torch.tensor(1), None, *OBJECTS, *STRINGS, *SEQUENCES],
+    **dict.fromkeys(("bool", "False"), [0, 1, 1.0, np.int64(1), torch.tensor(1), None, *OBJECTS, *STRINGS, *SEQUENCES]),
     "int from 0": [-1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
     "int from 1": [0, -1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
     "int from 2": [1, 0, -1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
@@ -230,7 +232,7 @@ WRONG: dict[str, list[Any]] = {
     "place": WRONG_PLACES,
     "place without pixels": WRONG_PLACES,
     **dict.fromkeys(
-        ("pixel", "construction", "unmatched", "reduction", "comparison", "solver", "kernels"), NOT_CHOICES
+        ("pixel", "construction", "unmatched", "reduction", "comparison", "spread", "solver", "kernels"), NOT_CHOICES
     ),
     "height": [0.2, 1, "linear", b"linear", True, [1.0], gpuph.Linear, lambda *_: MAP, torch.zeros(2), Nothing()],
     "generator": [0, 1.5, "cpu", True, [0], Nothing(), np.random.default_rng(), torch.Generator],
