@@ -175,8 +175,10 @@ WRONG_PLACES: list[Any] = [
     *(-1, -0.1, 1e31, (), (0.1, -0.1), (0.1, math.nan), (0.1, 1e31), ("a", 0.1), (True, 1.0), {0.1, 0.2}),
     *({0.1: 0.2}, None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
 ]
+NOT_BOOLS: list[Any] = [0, 1, 1.0, np.int64(1), torch.tensor(1), None, *OBJECTS, *STRINGS, *SEQUENCES]
 WRONG: dict[str, list[Any]] = {
-    **dict.fromkeys(("bool", "False"), [0, 1, 1.0, np.int64(1), torch.tensor(1), None, *OBJECTS, *STRINGS, *SEQUENCES]),
+    "bool": NOT_BOOLS,
+    "False": NOT_BOOLS,
     "int from 0": [-1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
     "int from 1": [0, -1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
     "int from 2": [1, 0, -1, HUGE, *NOT_WHOLE, *NOT_NUMBERS],
