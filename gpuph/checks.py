@@ -74,7 +74,7 @@ def number(name: str, value: object, least: float = -math.inf, *, positive: bool
 
 def numbers(name: str, values: object) -> tuple[float, ...]:
     """Return floats; raise unless the value is a sequence of one or more finite numbers."""
-    plain = [_scalar(value) for value in values] if _is_ordered(values) else []  # type: ignore[attr-defined]
+    plain = [_scalar(value) for value in values] if is_ordered(values) else []  # type: ignore[attr-defined]
     if not plain or not all(_is_real(value) for value in plain):
         raise TypeError(f"{name} must be a sequence of numbers, one per axis, got {shown(values)}")
     found = tuple([_float(value) for value in plain])
@@ -135,7 +135,7 @@ def generator_on(device: torch.device, value: torch.Generator | None) -> None:
 def sizes(name: str, value: object, least: int) -> int | tuple[int, ...]:
     """Return one size for all axes, or one for each; raise unless they are from `least` pixels to `LARGEST`."""
     one = _index(value)
-    if one is None and not _is_ordered(value):
+    if one is None and not is_ordered(value):
         raise TypeError(f"{name} must be an int or a sequence of ints, one per axis, got {shown(value)}")
     found = [one] if one is not None else [_index(size) for size in value]  # type: ignore[attr-defined]
     whole = tuple([size for size in found if size is not None])
@@ -159,7 +159,7 @@ def per_axis(name: str, sizes: int | tuple[int, ...], rank: int) -> tuple[int, .
 
 def shape(value: object) -> tuple[int, ...]:
     """Return the shape of an image or a volume; raise unless it has 2 or 3 sides of 0 to `LARGEST` pixels."""
-    found = [_index(side) for side in value] if _is_ordered(value) else [None]  # type: ignore[attr-defined]
+    found = [_index(side) for side in value] if is_ordered(value) else [None]  # type: ignore[attr-defined]
     whole = tuple([side for side in found if side is not None])
     if len(whole) < len(found):
         raise TypeError(f"shape must be a sequence of ints, (H, W) or (D, H, W), got {shown(value)}")
@@ -189,7 +189,7 @@ def weights(value: object, name: str = "dims") -> dict[int, float]:
 
 def manifolds(value: object) -> tuple[int, ...]:
     """Return the dimensions of manifolds; raise unless they are 1, 2 or both."""
-    found = tuple([_index(dim) for dim in value]) if _is_ordered(value) else (None,)  # type: ignore[attr-defined]
+    found = tuple([_index(dim) for dim in value]) if is_ordered(value) else (None,)  # type: ignore[attr-defined]
     whole = tuple([dim for dim in found if dim is not None])
     if len(whole) < len(found):
         raise TypeError(f"manifolds must be a sequence of ints, got {shown(value)}")
@@ -200,7 +200,7 @@ def manifolds(value: object) -> tuple[int, ...]:
 
 def class_weights(value: object) -> float | tuple[float, ...] | None:
     """Return one weight for all classes, or one for each, or None; raise unless all are finite and 0 or more."""
-    if value is None or not _is_ordered(value):
+    if value is None or not is_ordered(value):
         return None if value is None else number("weight", value, 0.0)
     found = tuple([number("weight", each, 0.0) for each in value])  # type: ignore[attr-defined]
     if not found:
@@ -210,7 +210,7 @@ def class_weights(value: object) -> float | tuple[float, ...] | None:
 
 def spacing(value: object, rank: int) -> tuple[float, ...] | None:
     """Return the size of a pixel along each of `rank` axes, None if all are 1; raise unless all are positive."""
-    found = numbers("spacing", value) if _is_ordered(value) else (number("spacing", value, positive=True),) * rank
+    found = numbers("spacing", value) if is_ordered(value) else (number("spacing", value, positive=True),) * rank
     if len(found) != rank:
         raise ValueError(f"spacing must be a number, or have one for each of {rank} axes, got {shown(value)}")
     if min(found) <= 0:
@@ -291,6 +291,6 @@ def _is_iterable(value: object) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, memoryview, Mapping))
 
 
-def _is_ordered(value: object) -> bool:
+def is_ordered(value: object) -> bool:
     """Return whether a value can be a sequence of numbers whose order matters."""
     return _is_iterable(value) and not isinstance(value, Set)

@@ -22,7 +22,7 @@ def checked(value: float | Sequence[float]) -> Weight:
     """Return one weight for all axes, or one per axis; raise unless they are from 0 to 1e30."""
     if type(value) is float and value == 0.0:  # the default
         return value
-    several = checks._is_ordered(value)
+    several = checks.is_ordered(value)
     found = checks.numbers("place", value) if several else (checks.number("place", value, 0.0),)
     if min(found) < 0 or max(found) > _MOST:
         raise ValueError(f"place must be from 0 to {_MOST:g}, got {checks.shown(value)}")

@@ -11,7 +11,7 @@ Spacing = float | tuple[float, ...]
 
 def checked(value: float | Sequence[float], name: str = "spacing") -> Spacing:
     """Return one size for all axes, or one per axis, whose number is not known yet; raise unless they are positive."""
-    if not checks._is_ordered(value):
+    if not checks.is_ordered(value):
         return checks.number(name, value, positive=True)
     found = checks.numbers(name, value)
     if min(found) <= 0:

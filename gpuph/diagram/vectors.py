@@ -209,7 +209,7 @@ def _grid(grid: object, diagram: Diagram) -> Tensor:
 def _axis(name: str, limits: object, steps: int, diagram: Diagram) -> Tensor:
     """Return evenly spaced values from the first to the last of a range."""
     expected = f"{name} must be two numbers, the first and the last value of the axis, got {checks.shown(limits)}"
-    if not checks._is_ordered(limits):
+    if not checks.is_ordered(limits):
         raise TypeError(expected)
     found = checks.numbers(name, limits)
     if len(found) != 2:

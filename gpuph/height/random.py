@@ -214,7 +214,7 @@ class RandomQuadratic(RandomHeight):
 
 def _slope(value: float | Sequence[float]) -> float | tuple[float, float]:
     """Return a slope, or the least and the largest one; raise unless they are positive and in order."""
-    if not checks._is_ordered(value):
+    if not checks.is_ordered(value):
         return checks.number("slope", value, positive=True)
     found = checks.numbers("slope", value)
     if len(found) != 2 or not 0 < found[0] <= found[1]:
