@@ -27,7 +27,7 @@ class BettiMatching(Mapping[int, Matching]):
     Attributes
     ----------
     pred, target : Diagrams
-        The diagrams of both, as `gpuph.persistence` returns them.
+        The diagrams, as `gpuph.persistence` returns them.
     """
 
     def __init__(self, pred: Diagrams, target: Diagrams, by_dim: dict[int, Matching]) -> None:
@@ -132,8 +132,8 @@ def betti_match(
 
     Examples
     --------
-    Two dark rings around one bright pixel each, of which the prediction has the first one. It adds a third one between
-    them, whose diagram is that of the missing ring:
+    The truth has two dark rings, each around a bright pixel. The prediction lacks the second one, and has a false one
+    between them, which has the same birth and death:
 
     >>> import torch, gpuph
     >>> target, pred = torch.ones(2, 1, 3, 17)
@@ -159,7 +159,7 @@ def betti_match(
     both = torch.cat((f.to(dtype), g.to(dtype)))
     query = query_of(both, wanted, construction, min_persistence, capacity)
     if on_cells and (intersection or query.top or both.dim() > 3):
-        raise ValueError('match_empty must be False but for images, with construction="V" and comparison="union"')
+        raise ValueError('match_empty=True takes images, construction="V" and comparison="union" only, got others')
     return match_windows(both, query, capacity, Comparison(intersection, on_cells), superlevel=superlevel)
 
 

@@ -55,7 +55,7 @@ def _run(
     query = Query(tuple(dims), top, rounded(min_persistence, pred.dtype), None)
     if by_triton(pred):
         if pred.dim() > 3 or on_cells:
-            what = "of all cells" if on_cells else "of volumes"
+            what = "on all cells" if on_cells else "of volumes"
             raise NotImplementedError(
                 f'Betti matchings {what} are computed on the CPU only: compute on the CPU with gpuph.use_kernels("cpu")'
             )

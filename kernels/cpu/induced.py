@@ -1,9 +1,9 @@
 """Induced matching: which classes of two functions become the same class of a third one, over threads.
 
-The third function h is the lesser of both (a union of sublevel sets) or the greater one (an intersection). Classes are
-compared through the images of homology, between a function and the one that lies below it (Stucki, Paetzold, Shit,
-Menze, Bauer 2023). An image class is named by an extremum of one function and a saddle of the other: the saddles of one
-join its extrema, whose seniority is that of the other function. So this is `merge` with another key, `merge_both`.
+The third function h is the lesser of both (a union of sublevel sets) or the greater one (an intersection). The sublevel
+sets of one function are contained in those of another, so each class of the first has an image among the classes of the
+second (Stucki, Paetzold, Shit, Menze, Bauer 2023). Such an image is a pair of an extremum of one function and a saddle
+of the other. `merge_both` finds these pairs as `merge` finds pairs, but with the seniority of another function.
 Loops of volumes have no extremum; see `volume.induced_loops`.
 
 Several saddles may have one owner, and which of them joins what is then a matter of convention. The classes that begin

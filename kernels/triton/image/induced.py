@@ -15,18 +15,18 @@ from ..counters import COUNTERS, OK, STATUS
 from ..runtime.jit import kernel
 from ..tree import Tree, climb, join, slots_of, unpacked
 from .gradient import EACH, EACH_LOG2
-from .jobs import SIZES, Images, Task, count_extrema, load_extrema, order_of, windows_of
+from .jobs import SIZES, ClassImages, Task, count_extrema, load_extrema, order_of, windows_of
 from .lead import lead
 
 _PATIENCE = tl.constexpr(32)  # steps of a block before it takes hints, and one more for each 8 links of its share
 
 
-def merge_images(task: Task, ways: Tensor) -> Images:
+def merge_images(task: Task, ways: Tensor) -> ClassImages:
     """Grow the merge trees of image classes, after the own trees of the function that gives the saddles.
 
     ways : see `lead`.
     """
-    images = Images.of(task)
+    images = ClassImages.of(task)
     lead(task, images, ways)
     if task.pairs:
         changed = images.eldest, images.words, images.hints

@@ -74,8 +74,8 @@ class Task(NamedTuple):
         return {"TOP": self.top, "DIM": self.dim, "NAME": self.name, "BLOCK": _BLOCK, "num_warps": 1}
 
 
-class Images(NamedTuple):
-    """The image classes of 2 N jobs, and memory for what becomes of them."""
+class ClassImages(NamedTuple):
+    """Memory for the images of classes in each of the 2 N jobs: their merge tree, and what they are linked to."""
 
     hints: Tensor  # (2 N, slots) int64
     eldest: Tensor  # (2 N, P) int32: for an extremum, the eldest of the other function in its basin, plus 1
@@ -85,7 +85,7 @@ class Images(NamedTuple):
     column: Tensor  # (2 N, P + 1) int32: of an extremum of an image and, at the end, of the essential class; -1 before
 
     @classmethod
-    def of(cls, task: Task) -> Images:
+    def of(cls, task: Task) -> ClassImages:
         """Allocate memory. One launch clears what has to be 0; `lead` writes the -1."""
         words = task.saddles.trees.words
         n, pixels, device = task.pairs, words.shape[1] - 1, words.device

@@ -14,11 +14,11 @@ from ..counters import COUNTERS, OK, STATUS
 from ..runtime.jit import kernel
 from ..tree import before
 from .gradient import ROWS
-from .jobs import SIZES, Images, Task, count_extrema, load_extrema, order_of, windows_of
+from .jobs import SIZES, ClassImages, Task, count_extrema, load_extrema, order_of, windows_of
 from .trace import extremum_at, step
 
 
-def lead(task: Task, images: Images, ways: Tensor) -> None:
+def lead(task: Task, images: ClassImages, ways: Tensor) -> None:
     """Write `images.eldest` at the extrema of the function that gives the saddles, and initialise what is -1 or a root.
 
     ways : the paths of its gradient that lead to extrema of the dimension; see `merge.ways_of`.

@@ -15,11 +15,11 @@ from ..counters import COUNTERS, OK, STATUS
 from ..runtime.jit import kernel
 from ..tree import before, unpacked
 from .gradient import EACH_LOG2
-from .jobs import SIZES, Images, Task, count_extrema, load_extrema, order_of
+from .jobs import SIZES, ClassImages, Task, count_extrema, load_extrema, order_of
 from .tables import ENTRIES, first_bit, list_partners
 
 
-def link(task: Task, images: Images, pairs: Pairs[Tensor], tiling: Tiling) -> tuple[Tensor, Tensor]:
+def link(task: Task, images: ClassImages, pairs: Pairs[Tensor], tiling: Tiling) -> tuple[Tensor, Tensor]:
     """Match the columns of the two diagrams of each window pair.
 
     Parameters

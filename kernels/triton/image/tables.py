@@ -20,7 +20,7 @@ from ..runtime.launch import INTERPRETED
 from ..tree import unpacked
 from ..windows import corner_of
 from .gradient import EACH_LOG2, SOUTH
-from .jobs import SIZES, Images, Task, count_extrema, load_extrema, order_of, windows_of
+from .jobs import SIZES, ClassImages, Task, count_extrema, load_extrema, order_of, windows_of
 
 _COLUMNS = 1024 if INTERPRETED else 32  # columns that a program takes at a time
 ENTRIES = tl.constexpr(SOUTH.value + 1)  # of an owner: its critical edges are N, W and S, and never E
@@ -35,7 +35,7 @@ class Tables(NamedTuple):
     partner_b: Tensor  # (N, K) int64: -1 before
 
 
-def list_partners(task: Task, images: Images, pairs: Pairs[Tensor], tiling: Tiling) -> Tables:
+def list_partners(task: Task, images: ClassImages, pairs: Pairs[Tensor], tiling: Tiling) -> Tables:
     """List what is paired with the saddles, and for each extremum its column in `images.column`; see `link`."""
     n, _, _, programs = task.sizes
     m, pixels = task.saddles.trees.extrema.shape
