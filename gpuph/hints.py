@@ -33,6 +33,11 @@ def mask(name: str, x: Tensor) -> bool:
     return _from_0_to_1(name, x, "a mask of 0 and 1", "Divide a mask of 0 and 255 by 255.")
 
 
+def probabilities_and_mask(pred: Tensor, target: Tensor) -> bool:
+    """Warn if a prediction does not hold probabilities, or its truth is no mask; return whether both have values."""
+    return probabilities("pred", pred) & mask("target", target)
+
+
 def _from_0_to_1(name: str, x: Tensor, expected: str, advice: str) -> bool:
     if expected in _given or x.numel() == 0:
         return x.numel() > 0

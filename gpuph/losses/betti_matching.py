@@ -103,4 +103,4 @@ class BettiMatchingLoss(LocalizedPHLoss):
         """Warn if the maps are probably not of the kind that `superlevel` says."""
         if not self.superlevel:
             return super()._hint(pred, target)
-        return hints.probabilities("pred", pred) & hints.mask("target", target)
+        return hints.probabilities_and_mask(pred, target)

@@ -87,4 +87,4 @@ class LikelihoodPHLoss(LocalizedPHLoss):
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps are not probabilities and a mask."""
-        return hints.probabilities("pred", pred) & hints.mask("target", target)
+        return hints.probabilities_and_mask(pred, target)

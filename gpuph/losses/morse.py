@@ -116,7 +116,7 @@ class MorseSkeletonLoss(WindowLoss):
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps are not probabilities and a mask, as the cross entropy takes them."""
-        return self.base is not None or hints.probabilities("pred", pred) & hints.mask("target", target)
+        return self.base is not None or hints.probabilities_and_mask(pred, target)
 
     def _is_capturable(self, pred: Tensor) -> bool:
         """Return whether a CUDA graph can record `compare`: the skeletons of volumes are computed on the CPU."""

@@ -20,7 +20,7 @@ class WholeImageLoss(WindowLoss):
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps are not probabilities and a mask."""
-        return hints.probabilities("pred", pred) & hints.mask("target", target)
+        return hints.probabilities_and_mask(pred, target)
 
 
 def soft_skeleton(x: Tensor, iterations: int) -> Tensor:

@@ -130,7 +130,7 @@ class TopoLoss(WindowLoss):
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps are not probabilities and a mask."""
-        return hints.probabilities("pred", pred) & hints.mask("target", target)
+        return hints.probabilities_and_mask(pred, target)
 
     def compare(self, maps: Maps) -> Compared:
         """Return the cost of the predicted bars of each window, in squared probabilities."""

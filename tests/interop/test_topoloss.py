@@ -102,7 +102,7 @@ def test_patches_whose_mask_has_no_bar_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_dtypes(dtype: torch.dtype) -> None:
+def test_loss_of_any_dtype_is_that_of_float32(dtype: torch.dtype) -> None:
     logits, mask = example((12, 17), 3)
     pred = logits.to(dtype).requires_grad_()
     loss = getTopoLoss(pred, mask.bool())
