@@ -156,7 +156,9 @@ def test_fake_tensors_do_not_warn(given: list[warnings.WarningMessage]) -> None:
 def test_readme_example_does_not_warn() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
     run = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True)
-    assert run.returncode == 0 and not run.stderr, run.stderr
+    # Where nothing is cached, one line says that kernels are compiled.
+    said = [line for line in run.stderr.splitlines() if "gpuph is compiling its kernels" not in line]
+    assert run.returncode == 0 and not said, run.stderr
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 1, 20, 30), (0, 4, 8, 32)])
