@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,13 +12,14 @@ from gpuph.kernels import Comparison, Matched, Query, Tiling
 from . import checks, debug, ops
 from .arrays import ArrayLike
 from .diagram import Diagram, Diagrams
+from .diagram.by_dimension import ByDimension
 from .matching import Matching, points_of
 from .persistence import capacity_of, diagrams_from, pairs_of, query_of, windows_of
 
 COMPARISONS = ("union", "intersection")
 
 
-class BettiMatching(Mapping[int, Matching]):
+class BettiMatching(ByDimension[Matching]):
     """The Betti matchings of the diagrams of N predictions and their truths: what `gpuph.betti_match` returns.
 
     It is a mapping: `matching[1]` is the `Matching` of the loops, whose partners are columns of `matching.pred[1]` and
@@ -36,20 +37,8 @@ class BettiMatching(Mapping[int, Matching]):
                 raise TypeError(f"{name} must be Diagrams, got {checks.shown(diagrams)}")
         if not isinstance(by_dim, dict) or not all(isinstance(matching, Matching) for matching in by_dim.values()):
             raise TypeError(f"by_dim must be a dict of dimensions to Matchings, got {checks.shown(by_dim)}")
+        super().__init__(by_dim)
         self.pred, self.target = pred, target
-        self._by_dim = by_dim
-
-    def __getitem__(self, dim: int) -> Matching:
-        try:
-            return self._by_dim[dim]
-        except KeyError:
-            raise KeyError(f"dimension {dim} was not computed; there are {tuple(self._by_dim)}") from None
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._by_dim)
-
-    def __len__(self) -> int:
-        return len(self._by_dim)
 
     def __repr__(self) -> str:
         matched = ", ".join(f"{dim}: {int((x.partner_a >= 0).sum())} matched" for dim, x in self.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -15,8 +15,29 @@ from . import storage
 from .arguments import device_or_dtype, window_index
 from .diagram import Diagram, Parts, SuperlevelDiagram, from_arrays, to_arrays
 
+T = TypeVar("T")
 
-class Diagrams(Mapping[int, Diagram]):
+
+class ByDimension(Mapping[int, T]):
+    """A mapping from homology dimensions, whose error for a missing one says which there are."""
+
+    def __init__(self, by_dim: dict[int, T]) -> None:
+        self._by_dim = by_dim
+
+    def __getitem__(self, dim: int) -> T:
+        try:
+            return self._by_dim[dim]
+        except KeyError:
+            raise KeyError(f"dimension {dim} was not computed; there are {tuple(self._by_dim)}") from None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._by_dim)
+
+    def __len__(self) -> int:
+        return len(self._by_dim)
+
+
+class Diagrams(ByDimension[Diagram]):
     """The diagrams of a batch by dimension: `diagrams[1]` is the `Diagram` of its loops.
 
     It is a mapping, so its length is the number of dimensions; `select` takes windows.
@@ -34,21 +55,9 @@ class Diagrams(Mapping[int, Diagram]):
         if not isinstance(by_dim, dict) or not all(isinstance(diagram, Diagram) for diagram in by_dim.values()):
             raise TypeError(f"by_dim must be a dict of dimensions to Diagrams, got {checks.shown(by_dim)}")
         checks.tensors(status=status)
-        self._by_dim = by_dim
+        super().__init__(by_dim)
         self.status = status
         self.capacity = checks.integer("capacity", capacity)
-
-    def __getitem__(self, dim: int) -> Diagram:
-        try:
-            return self._by_dim[dim]
-        except KeyError:
-            raise KeyError(f"dimension {dim} was not computed; there are {tuple(self._by_dim)}") from None
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._by_dim)
-
-    def __len__(self) -> int:
-        return len(self._by_dim)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{dim}: {tuple(diagram.birth.shape)}" for dim, diagram in self.items())

@@ -89,7 +89,10 @@ def _match_images(job, buffer, bits, first, last):
 
 @kernel
 def _match_on_cells(job, buffer, bits, first, last):
-    """Match the pairs of windows first, ..., last - 1 of images, also those whose image is empty."""
+    """Match the pairs of windows first, ..., last - 1 of images, also those whose image is empty.
+
+    This is a kernel of its own, because it is rarely needed, and would be compiled with the other one.
+    """
     of_windows, of_task, intersection, index, count, partner = job
     windows, task = Windows(*of_windows), Task(*of_task)
     scratch = np.empty((2, buffer.shape[3]), buffer.dtype)

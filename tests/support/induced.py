@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .oracle import Pair, _faces, _pixels
+from .oracle import Pair, faces_of, pixels_around
 
 Time = tuple[float, int]  # the value and the index of a pixel, which is negated in T
 Cell = tuple[int, ...]
@@ -29,7 +29,7 @@ def filtration(image: np.ndarray, construction: str) -> Filtration:
     top, flat = construction == "T", image.ravel() + 0.0
     times = {}
     for cell in itertools.product(*[range(2 * n + 1 if top else 2 * n - 1) for n in image.shape]):
-        around = [(float(flat[p]), -p if top else p) for p in _pixels(cell, image.shape, top)]
+        around = [(float(flat[p]), -p if top else p) for p in pixels_around(cell, image.shape, top)]
         times[cell] = min(around) if top else max(around)
     return times
 
@@ -41,18 +41,25 @@ def image_bars(small: Filtration, large: Filtration, min_persistence: float) -> 
     longer than `min_persistence`.
     """
     rows, columns = (sorted(x, key=lambda cell: (x[cell], _dimension(cell), cell)) for x in (small, large))
+    found: dict[int, list[Bar]] = defaultdict(list)
+    for ended, born in _reduced(rows, columns).items():
+        if large[ended][0] - small[born][0] > min_persistence:
+            found[_dimension(born)].append(Bar(small[born], large[ended]))
+    return found
+
+
+def _reduced(rows: list[Cell], columns: list[Cell]) -> dict[Cell, Cell]:
+    """Reduce the boundary matrix; return the latest row of each column that is not zero."""
     row_of = {cell: i for i, cell in enumerate(rows)}
     reduced: dict[int, set[int]] = {}
-    found: dict[int, list[Bar]] = defaultdict(list)
+    found: dict[Cell, Cell] = {}
     for cell in columns:
-        column = {row_of[face] for face in _faces(cell)}
+        column = {row_of[face] for face in faces_of(cell)}
         while column and max(column) in reduced:
             column ^= reduced[max(column)]
         if column:
             reduced[max(column)] = column
-            born = rows[max(column)]
-            if large[cell][0] - small[born][0] > min_persistence:
-                found[_dimension(born)].append(Bar(small[born], large[cell]))
+            found[cell] = rows[max(column)]
     return found
 
 
@@ -127,31 +134,15 @@ def betti_matching_of_cells(f: np.ndarray, g: np.ndarray) -> dict[int, list[tupl
 def _pairs_of_cells(small: np.ndarray, large: np.ndarray) -> dict[Cell, Cell]:
     """Return which cell of `small` begins the class whose image each cell of `large` ends."""
     cells = [*itertools.product(*[range(2 * n - 1) for n in small.shape])]
-    rows, columns = (
-        sorted(
-            cells,
-            key=lambda c, x=x: (
-                x.flat[_owner(c, x)],
-                _dimension(c),
-                tuple(i // 2 for i in c),
-                tuple(-(i % 2) for i in c),
-            ),
-        )
-        for x in (small, large)
-    )
-    row_of = {cell: i for i, cell in enumerate(rows)}
-    reduced: dict[int, set[int]] = {}
-    found: dict[Cell, Cell] = {}
-    for cell in columns:
-        column = {row_of[face] for face in _faces(cell)}
-        while column and max(column) in reduced:
-            column ^= reduced[max(column)]
-        if column:
-            reduced[max(column)] = column
-            found[cell] = rows[max(column)]
-    return found
+    return _reduced(*(sorted(cells, key=lambda cell, x=x: _place(cell, x)) for x in (small, large)))
+
+
+def _place(cell: Cell, image: np.ndarray) -> tuple[object, ...]:
+    """Return the place of a cell in the order: by value, dimension, least corner, and axis."""
+    corner, axes = tuple(c // 2 for c in cell), tuple(-(c % 2) for c in cell)
+    return image.flat[_owner(cell, image)], _dimension(cell), corner, axes
 
 
 def _owner(cell: Cell, image: np.ndarray) -> int:
     """Return the greatest pixel of a cell; the last one of equal pixels."""
-    return max(_pixels(cell, image.shape, False), key=lambda p: (image.flat[p], p))
+    return max(pixels_around(cell, image.shape, False), key=lambda p: (image.flat[p], p))

@@ -27,7 +27,7 @@ def pairs(image: np.ndarray, construction: str) -> dict[int, list[Pair]]:
 
     cells = []
     for cell in itertools.product(*[range(2 * n + 1 if top else 2 * n - 1) for n in image.shape]):
-        ranks = [rank[pixel] for pixel in _pixels(cell, image.shape, top)]
+        ranks = [rank[pixel] for pixel in pixels_around(cell, image.shape, top)]
         cells.append((min(ranks) if top else max(ranks), sum(c % 2 for c in cell), cell))
     cells.sort()
     position = {cell: i for i, (_, _, cell) in enumerate(cells)}
@@ -37,7 +37,7 @@ def pairs(image: np.ndarray, construction: str) -> dict[int, list[Pair]]:
     found: dict[int, list[Pair]] = {k: [] for k in range(image.ndim)}
     paired = set()
     for i, (_, _, cell) in enumerate(cells):
-        column = {position[face] for face in _faces(cell)}
+        column = {position[face] for face in faces_of(cell)}
         while column and max(column) in owner_of_low:
             column ^= columns[owner_of_low[max(column)]]
         columns.append(column)
@@ -65,7 +65,7 @@ def diagram(image: np.ndarray, construction: str, dim: int) -> list[Pair]:
     return sorted(pairs(image, construction)[dim], key=key)
 
 
-def _faces(cell: tuple[int, ...]) -> list[tuple[int, ...]]:
+def faces_of(cell: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [
         (*cell[:axis], cell[axis] + step, *cell[axis + 1 :])
         for axis in range(len(cell))
@@ -74,7 +74,7 @@ def _faces(cell: tuple[int, ...]) -> list[tuple[int, ...]]:
     ]
 
 
-def _pixels(cell: tuple[int, ...], shape: tuple[int, ...], top: bool) -> list[int]:
+def pixels_around(cell: tuple[int, ...], shape: tuple[int, ...], top: bool) -> list[int]:
     """Return the flat indices of the pixels that are corners of a cell (V) or contain it (T)."""
     spans = []
     for c, n in zip(cell, shape, strict=True):
