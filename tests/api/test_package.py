@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,17 @@ gpuph.persistence(torch.zeros(1, 4, 4))
 assert "torch._dynamo" not in sys.modules  # takes a second to import, which only torch.compile should cost
 print(seconds)
 """
+
+
+def test_all_packages_are_installed() -> None:
+    """Editable installs find packages that `pyproject.toml` does not list, and wheels do not."""
+    root = Path(__file__).parents[2]
+    files = [*root.glob("gpuph/**/__init__.py"), *root.glob("kernels/**/__init__.py")]
+    directories = [file.parent.relative_to(root) for file in files]
+    packages = {".".join(path.parts if path.parts[0] == "gpuph" else ("gpuph", *path.parts)) for path in directories}
+    listed = re.search(r"\npackages = \[(.*?)\]", (root / "pyproject.toml").read_text(), re.DOTALL)
+    assert listed is not None
+    assert packages == set(re.findall(r'"(.+?)"', listed[1]))
 
 
 def test_import_is_light() -> None:
