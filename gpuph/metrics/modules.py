@@ -80,7 +80,7 @@ class APLSMetric(_TotalsMetric):
 
     Parameters
     ----------
-    spacing, snap, metres_per_pixel, points, seed
+    spacing, snap, metres_per_pixel, points, seed, min_curvature
         See `gpuph.metrics.apls`. Each update starts from the seed.
     **options
         Options of `torchmetrics.Metric`.
@@ -93,9 +93,11 @@ class APLSMetric(_TotalsMetric):
         metres_per_pixel: float | Sequence[float] = 1.0,
         points: int | None = 500,
         seed: int = 0,
+        *,
+        min_curvature: float | None = None,
         **options: Any,
     ) -> None:
-        settings = APLSSettings.checked(spacing, snap, metres_per_pixel, points, seed)
+        settings = APLSSettings.checked(spacing, snap, metres_per_pixel, points, seed, min_curvature)
         super().__init__(partial(measure_apls, settings=settings), APLSTotals, **options)
 
 
@@ -104,7 +106,7 @@ class TooLongTooShortMetric(_TotalsMetric):
 
     Parameters
     ----------
-    radius, tolerance, paths, seed, spacing
+    radius, tolerance, paths, seed, spacing, draw_from
         See `gpuph.metrics.too_long_too_short`. Each update starts from the seed.
     **options
         Options of `torchmetrics.Metric`.
@@ -118,9 +120,10 @@ class TooLongTooShortMetric(_TotalsMetric):
         seed: int = 0,
         *,
         spacing: float | Sequence[float] = 1.0,
+        draw_from: str = "target",
         **options: Any,
     ) -> None:
-        settings = PathSettings.checked(radius, tolerance, paths, seed, spacing)
+        settings = PathSettings.checked(radius, tolerance, paths, seed, spacing, draw_from)
         super().__init__(partial(measure_paths, settings=settings), PathTotals, **options)
 
 

@@ -122,24 +122,42 @@ class Network:
         found: np.ndarray = self.start[index] + share[:, None] * vector
         return found
 
-    def control_places(self, spacing: float) -> Places:
-        """Return each node once, and evenly spaced places on each edge, at most `spacing` apart."""
+    def control_places(self, spacing: float, min_curvature: float | None = None) -> Places:
+        """Return each node once, and evenly spaced places on each edge, at most `spacing` apart; see `apls`."""
         node = np.empty((self.nodes, 2), int)  # an edge of each node, and which of its ends the node is
         for end in (0, 1):
             node[self.ends[:, end], 0] = np.arange(len(self.ends))
             node[self.ends[:, end], 1] = end
         nodes = Places(node[:, 0], self.length[node[:, 0]] * node[:, 1])
-        edge, piece, size = self._pieces(spacing)
+        counts = self._counts(spacing)
+        if min_curvature is not None:
+            counts[(counts == 1) & (self.length >= 0.75 * spacing)] = 2
+            counts[self._curvature() < min_curvature] = 1
+        edge, piece, size = self._pieces(counts)
         return nodes + Places(edge, piece * size)[piece > 0]
+
+    def _curvature(self) -> np.ndarray:
+        """Return by which share of its length each edge differs from the diagonal of its bounding box, shape (m,)."""
+        if len(self.edge) == 0:
+            return np.zeros(0)
+        low = np.minimum.reduceat(np.minimum(self.start, self.stop), self._first)
+        high = np.maximum.reduceat(np.maximum(self.start, self.stop), self._first)
+        diagonal = np.linalg.norm(high - low, axis=1)
+        curvature: np.ndarray = np.abs(self.length - diagonal) / np.where(self.length > 0, self.length, 1)
+        return curvature
 
     def middles(self, spacing: float) -> tuple[Places, np.ndarray]:
         """Cut each edge into equal pieces, at most `spacing` long; return their middles and lengths, shape (n,)."""
-        edge, piece, size = self._pieces(spacing)
+        edge, piece, size = self._pieces(self._counts(spacing))
         return Places(edge, (piece + 0.5) * size), size
 
-    def _pieces(self, spacing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Cut each edge into equal pieces; return the edge of each piece, its number along the edge, and its length."""
-        counts = np.ceil((self.length - self.rounding) / spacing).astype(int).clip(1)
+    def _counts(self, spacing: float) -> np.ndarray:
+        """Return the smallest number of equal pieces of each edge that are at most `spacing` long, shape (m,)."""
+        counts: np.ndarray = np.ceil((self.length - self.rounding) / spacing).astype(int).clip(1)
+        return counts
+
+    def _pieces(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Cut edges into `counts` equal pieces; return the edge of each, its number along the edge, and its length."""
         edge = np.repeat(np.arange(len(counts)), counts)
         piece = np.arange(len(edge)) - (np.cumsum(counts) - counts)[edge]
         return edge, piece, (self.length / counts)[edge]

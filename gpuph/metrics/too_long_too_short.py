@@ -14,6 +14,9 @@ from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .network import Network, networks
 
+# How many times `paths` pairs of points are drawn at most, to find as many that both networks have.
+DRAWS = 100
+
 
 class TooLongTooShort(NamedTuple):
     """Shares of paths, each in [0, 1]; they add up to 1."""
@@ -38,11 +41,13 @@ def too_long_too_short(
     *,
     mask: ArrayLike | None = None,
     spacing: float | Sequence[float] = 1.0,
+    draw_from: str = "target",
 ) -> TooLongTooShort:
     """Compare the lengths of random shortest paths in the truth with those in the prediction.
 
     The end points of a path are drawn uniformly along the edges of the truth, from the pairs of points that a path
-    joins. Each end point is matched with the nearest point of the prediction.
+    joins. Each end point is matched with the nearest point of the prediction. A path is infeasible if one of its end
+    points has no counterpart, so that roads that are missing altogether count, unless `draw_from` is "both".
 
     Parameters
     ----------
@@ -60,6 +65,8 @@ def too_long_too_short(
         The region of interest: see `gpuph.metrics`.
     spacing : float or sequence of float, one per axis
         Size of a pixel: see `gpuph.metrics`.
+    draw_from : {"target", "both"}
+        Where end points are drawn: anywhere on the truth, or only where both networks are. See Notes.
 
     Returns
     -------
@@ -71,7 +78,17 @@ def too_long_too_short(
     ------
     TypeError, ValueError
         As for all metrics: see `gpuph.metrics`. ValueError also if `radius` is not positive, `tolerance` is negative,
-        `paths` is below 1, or `spacing` is not positive or does not have one number for each axis.
+        `paths` is below 1, `spacing` is not positive or does not have one number for each axis, or `draw_from` is not
+        one of the choices.
+
+    Notes
+    -----
+    Wegner et al. draw points that lie on both networks, as draw_from="both" does: on the truth, within `radius` of the
+    prediction. Infeasible are then only paths that the prediction interrupts, and a prediction that lacks whole streets
+    may be perfect. The default counts every path to a missing street as infeasible, so that its shares of the other
+    kinds are smaller. With "both", pairs of points are drawn until `paths` of them have counterparts, but at most 100
+    times as many: there are fewer paths if the networks share less than about a tenth of their length. If they share
+    nothing, all paths are infeasible.
 
     References
     ----------
@@ -90,8 +107,15 @@ def too_long_too_short(
     >>> pred.remove_edge("a", "b")
     >>> {name: round(share, 1) for name, share in too_long_too_short(pred, target)._asdict().items()}
     {'correct': 0.5, 'too_long': 0.1, 'too_short': 0.0, 'infeasible': 0.4}
+
+    Among the points that both have, all paths exist:
+
+    >>> result = too_long_too_short(pred, target, draw_from="both")
+    >>> {name: round(share, 1) for name, share in result._asdict().items()}
+    {'correct': 0.9, 'too_long': 0.1, 'too_short': 0.0, 'infeasible': 0.0}
     """
-    return measure(pred, target, PathSettings.checked(radius, tolerance, paths, seed, spacing), mask).result()
+    settings = PathSettings.checked(radius, tolerance, paths, seed, spacing, draw_from)
+    return measure(pred, target, settings, mask).result()
 
 
 class PathSettings(NamedTuple):
@@ -102,10 +126,17 @@ class PathSettings(NamedTuple):
     paths: int
     seed: int
     spacing: sizes.Spacing
+    draw_from: str
 
     @classmethod
     def checked(
-        cls, radius: float, tolerance: float, paths: int, seed: int, spacing: float | Sequence[float]
+        cls,
+        radius: float,
+        tolerance: float,
+        paths: int,
+        seed: int,
+        spacing: float | Sequence[float],
+        draw_from: str,
     ) -> PathSettings:
         """Return the settings in the types of the fields; raise unless they are as documented."""
         return cls(
@@ -114,6 +145,7 @@ class PathSettings(NamedTuple):
             paths=checks.integer("paths", paths, 1),
             seed=checks.seed(seed),
             spacing=sizes.checked(spacing),
+            draw_from=checks.choice("draw_from", draw_from, ("target", "both")),
         )
 
 
@@ -150,13 +182,8 @@ def _count(network: Network, true_network: Network, settings: PathSettings, rng:
     if not true_network.length.any():
         correct = 0 if network.length.any() else paths
         return PathTotals(correct=correct, too_long=0, too_short=0, infeasible=paths - correct)
-    starts, stops = true_network.draw(paths, rng)
-    true_length = true_network.pair_distances(starts, stops)
-    found_starts, start_found = network.snap(true_network.positions(starts), settings.radius)
-    found_stops, stop_found = network.snap(true_network.positions(stops), settings.radius)
-    found = start_found & stop_found
-    length = np.full(paths, np.inf)
-    length[found] = network.pair_distances(found_starts[found], found_stops[found])
+    true_length, length = _draw(network, true_network, settings, rng)
+    paths = len(length)
     feasible = np.isfinite(length)
     # Rounding must not make a path wrong where the tolerance is 0 and the prediction equals the truth.
     margin = settings.tolerance * true_length + true_network.rounding
@@ -165,3 +192,27 @@ def _count(network: Network, true_network: Network, settings: PathSettings, rng:
     infeasible = int((~feasible).sum())
     correct = paths - too_long - too_short - infeasible
     return PathTotals(correct=correct, too_long=too_long, too_short=too_short, infeasible=infeasible)
+
+
+def _draw(
+    network: Network, true_network: Network, settings: PathSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw n paths in the true network; return their lengths there and in the other network, inf for no path, (n,)."""
+    everywhere = settings.draw_from == "target"
+    true_lengths, lengths, missing = [], [], settings.paths
+    for _ in range(1 if everywhere else DRAWS):
+        starts, stops = true_network.draw(settings.paths, rng)
+        found_starts, start_found = network.snap(true_network.positions(starts), settings.radius)
+        found_stops, stop_found = network.snap(true_network.positions(stops), settings.radius)
+        found = np.flatnonzero(start_found & stop_found)[:missing]
+        length = np.full(settings.paths, np.inf)
+        length[found] = network.pair_distances(found_starts[found], found_stops[found])
+        kept = slice(None) if everywhere else found
+        true_lengths.append(true_network.pair_distances(starts[kept], stops[kept]))
+        lengths.append(length[kept])
+        missing -= len(found)
+        if missing == 0:
+            break
+    if missing == settings.paths:
+        return np.ones(settings.paths), np.full(settings.paths, np.inf)
+    return np.concatenate(true_lengths), np.concatenate(lengths)

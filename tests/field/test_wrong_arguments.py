@@ -26,7 +26,7 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(("border", "superlevel", "per_window", "set_debug.on", "batched", "graphed"), "bool"),
     **dict.fromkeys(("skeletonize", "normalise"), "bool"),
     "match_empty": "False",  # the default construction does not allow True
-    "spread": "spread",
+    **{name: name for name in ("spread", "draw_from")},
     **dict.fromkeys(("include_background", "to_onehot_y", "softmax", "sigmoid"), "bool"),
     **dict.fromkeys(("dilation", "Diagrams.capacity", "iterations"), "int from 0"),
     **dict.fromkeys(("SkeletonRecallLoss.radius", "skeleton_tubes.radius"), "int from 0"),
@@ -45,6 +45,7 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(("BettiErrorMetric.dim", "BettiMatchingErrorMetric.dim"), "dimension of any rank"),
     "apls.points": "int from 2 or None",
     "APLSMetric.points": "int from 2 or None",
+    "min_curvature": "number from 0 or None",
     "seed": "seed",
     "Radial.a": "number",
     **dict.fromkeys(("min_persistence", "threshold", "perfect", "disconnections", "connections"), "number from 0"),

@@ -40,6 +40,29 @@ def test_paths_across_a_false_side_are_too_short():
     assert result == pytest.approx((1 - too_short, 0, too_short, 0), abs=0.01)
 
 
+def test_points_drawn_from_both_networks_have_counterparts():
+    """As above, but all paths join points on the three sides, so that the share 9/16 becomes 1."""
+    result = too_long_too_short(OPEN, SQUARE, radius=0.1, paths=20_000, draw_from="both")
+    too_long = (1 - 1.05 * 1600 / 2.05 / 1200) ** 2
+    assert result == pytest.approx((1 - too_long, too_long, 0, 0), abs=0.01)
+
+
+def test_paths_across_a_break_are_infeasible_between_points_that_both_have():
+    target = graph(["ab"], a=(0, 0), b=(0, 1000))
+    pred = graph(["ab", "cd"], a=(0, 0), b=(0, 300), c=(0, 700), d=(0, 1000))
+    result = too_long_too_short(pred, target, radius=0.1, paths=20_000, draw_from="both")
+    assert result == pytest.approx((0.5, 0, 0, 0.5), abs=0.01)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.05])
+def test_points_drawn_from_both_networks_may_be_few(share):
+    target = graph(["ab"], a=(0, 0), b=(0, 1000))
+    pred = graph(["ab"], a=(0, 0), b=(0, 1000 * share))
+    assert too_long_too_short(pred, target, radius=0.1, paths=10, draw_from="both") == (1, 0, 0, 0)
+    far = graph(["ab"], a=(900, 0), b=(900, 1000))
+    assert too_long_too_short(far, target, paths=10, draw_from="both") == (0, 0, 0, 1)
+
+
 def test_paths_are_drawn_within_connected_components():
     target = graph(["ab", "cd"], a=(0, 0), b=(0, 300), c=(200, 0), d=(200, 100))
     pred = graph(["ab"], a=(0, 0), b=(0, 300))
@@ -86,6 +109,8 @@ def test_seed_decides_which_paths_are_drawn():
     results = [too_long_too_short(OPEN, SQUARE, seed=seed) for seed in (0, 0, 1)]
     assert results[0] == results[1] != results[2]
     assert sum(results[0]) == pytest.approx(1)
+    results = [too_long_too_short(OPEN, SQUARE, seed=seed, draw_from="both") for seed in (0, 0, 1)]
+    assert results[0] == results[1] != results[2]
 
 
 def test_paths_are_correct_if_neither_graph_has_one_and_infeasible_if_one_has_none():

@@ -70,6 +70,7 @@ RIGHT: dict[str, list[Any]] = {
     "seed": [0, np.int64(3), 2**63],
     "number": [0.5, -3, np.float32(2.0), np.array(1.0), torch.tensor(1), Fraction(1, 2)],
     "number from 0": [0.5, 0, np.float32(2.0), np.array(1.0), torch.tensor(1)],
+    "number from 0 or None": [None, 0.5, 0],
     "number above 0": [0.5, 3, np.float16(2.0), np.int64(1), torch.tensor(1.0)],
     "number above 0 or None": [None, 0.5, 3],
     "threshold or None": [None],
@@ -90,6 +91,7 @@ RIGHT: dict[str, list[Any]] = {
     "reduction": ["mean", "sum", "image", "none"],
     "comparison": ["union", "intersection"],
     "spread": ["pixel", "path"],
+    "draw_from": ["target", "both"],
     "False": [False, np.bool_(False)],
     "pixel": ["birth", "death"],
     "place": [0.0, 0.5, 3, np.float32(2.0), (0.1, 0.0), [1, 2], np.array([0.5, 0.5]), torch.tensor(1.0)],
@@ -234,7 +236,11 @@ WRONG: dict[str, list[Any]] = {
     "place": WRONG_PLACES,
     "place without pixels": WRONG_PLACES,
     **dict.fromkeys(
-        ("pixel", "construction", "unmatched", "reduction", "comparison", "spread", "solver", "kernels"), NOT_CHOICES
+        (
+            *("pixel", "construction", "unmatched", "reduction", "comparison", "spread", "solver", "kernels"),
+            "draw_from",
+        ),
+        NOT_CHOICES,
     ),
     "height": [0.2, 1, "linear", b"linear", True, [1.0], gpuph.Linear, lambda *_: MAP, torch.zeros(2), Nothing()],
     "generator": [0, 1.5, "cpu", True, [0], Nothing(), np.random.default_rng(), torch.Generator],
