@@ -39,10 +39,12 @@ from .draw_graph import draw_graph
 from .junctions import JunctionScore, junction_score
 from .skeleton_graph import skeleton_graph
 from .too_long_too_short import TooLongTooShort, too_long_too_short
+from .topo import TOPO, topo
 
 __all__ = [
     "APLS",
     "CCQ",
+    "TOPO",
     "JunctionScore",
     "TooLongTooShort",
     "apls",
@@ -53,4 +55,5 @@ __all__ = [
     "junction_score",
     "skeleton_graph",
     "too_long_too_short",
+    "topo",
 ]

@@ -34,6 +34,8 @@ from .junctions import JunctionSettings, JunctionTotals
 from .junctions import measure as measure_junctions
 from .too_long_too_short import PathSettings, PathTotals
 from .too_long_too_short import measure as measure_paths
+from .topo import TOPOSettings, TOPOTotals
+from .topo import measure as measure_topo
 
 try:
     from torchmetrics import Metric
@@ -44,7 +46,7 @@ except Exception as error:  # torchmetrics loads torchvision if it is installed,
         message = f"these classes need torchmetrics, which is installed, but cannot be imported: {error}"
     raise ImportError(message) from error
 
-_Totals: TypeAlias = APLSTotals | CCQTotals | JunctionTotals | PathTotals
+_Totals: TypeAlias = APLSTotals | CCQTotals | JunctionTotals | PathTotals | TOPOTotals
 
 
 class _TotalsMetric(Metric):
@@ -52,7 +54,7 @@ class _TotalsMetric(Metric):
 
     Attributes
     ----------
-    totals : Tensor, shape (4,), float64
+    totals : Tensor, shape (n,), float64
         The sums so far.
     """
 
@@ -125,6 +127,43 @@ class TooLongTooShortMetric(_TotalsMetric):
     ) -> None:
         settings = PathSettings.checked(radius, tolerance, paths, seed, spacing, draw_from)
         super().__init__(partial(measure_paths, settings=settings), PathTotals, **options)
+
+
+class TOPOMetric(_TotalsMetric):
+    """`gpuph.metrics.topo` over the starting points of all images: a dict of its four shares.
+
+    Parameters
+    ----------
+    radius, interval, tolerance, starts, seed, angle, average, marbles_per_hole, spacing
+        See `gpuph.metrics.topo`. Each update starts from the seed.
+    **options
+        Options of `torchmetrics.Metric`.
+    """
+
+    def __init__(
+        self,
+        radius: float = 300.0,
+        interval: float = 5.0,
+        tolerance: float = 10.0,
+        starts: int = 200,
+        seed: int = 0,
+        *,
+        angle: float = 45.0,
+        average: str = "micro",
+        marbles_per_hole: int = 1,
+        spacing: float | Sequence[float] = 1.0,
+        **options: Any,
+    ) -> None:
+        given: dict[str, Any] = {
+            "radius": radius,
+            "interval": interval,
+            "tolerance": tolerance,
+            "starts": starts,
+            "seed": seed,
+        }
+        given |= {"angle": angle, "average": average, "marbles_per_hole": marbles_per_hole}
+        settings = TOPOSettings.checked(spacing, **given)
+        super().__init__(partial(measure_topo, settings=settings), TOPOTotals, **options)
 
 
 class JunctionScoreMetric(_TotalsMetric):

@@ -162,6 +162,13 @@ class Network:
         piece = np.arange(len(edge)) - (np.cumsum(counts) - counts)[edge]
         return edge, piece, (self.length / counts)[edge]
 
+    def spread(self, positions: np.ndarray) -> Places:
+        """Return the places at these positions (n,) along all edges, laid end to end, as shares of their length."""
+        stop = np.cumsum(self.length)
+        position = positions * stop[-1]
+        edge = np.searchsorted(stop, position, side="right").clip(0, len(stop) - 1)
+        return Places(edge, (position - stop[edge] + self.length[edge]).clip(0, self.length[edge]))
+
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Places, Places]:
         """Draw `count` pairs of places uniformly along all edges, from the pairs that a path joins."""
         order = np.argsort(self.component, kind="stable")
@@ -231,6 +238,11 @@ class Network:
             some = np.flatnonzero((row >= first) & (row < first + size))
             table = dijkstra(self._links, indices=rows[first : first + size], limit=limit)
             lengths[some] = table[row[some] - first, stops[some]]
+        return lengths
+
+    def distances_to_nodes(self, places: Places) -> np.ndarray:
+        """Return the lengths of the shortest paths from places to all nodes, shape (nodes, n), inf without a path."""
+        lengths: np.ndarray = self._to_nodes(places)[self._hierarchy.number]
         return lengths
 
     def _to_ends(self, places: Places) -> np.ndarray:

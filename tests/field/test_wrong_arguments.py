@@ -17,8 +17,8 @@ from gpuph.metrics import modules
 from support.wrong_values import HUGE, RIGHT, WRONG
 
 BETTI = ("betti_error", "betti_matching_error", "BettiErrorMetric", "BettiMatchingErrorMetric")
-METRICS = ("apls", "ccq", "betti_error", "betti_matching_error", "junction_score", "too_long_too_short")
-MODULES = ("APLS", "CCQ", "BettiError", "BettiMatchingError", "JunctionScore", "TooLongTooShort")
+METRICS = ("apls", "ccq", "betti_error", "betti_matching_error", "junction_score", "too_long_too_short", "topo")
+MODULES = ("APLS", "CCQ", "BettiError", "BettiMatchingError", "JunctionScore", "TooLongTooShort", "TOPO")
 
 # The kind of each parameter, by "function.parameter" or by "parameter" alone. A kind that ends in "or None" has the
 # invalid values of the kind without that ending.
@@ -43,6 +43,9 @@ KINDS: dict[str, str] = {
     **{f"{name}.slope": "slope" for name in ("RandomLinear", "RandomRadial", "RandomQuadratic")},
     **dict.fromkeys(("betti_error.dim", "betti_matching_error.dim"), "dimension"),
     **dict.fromkeys(("BettiErrorMetric.dim", "BettiMatchingErrorMetric.dim"), "dimension of any rank"),
+    **dict.fromkeys(("starts", "marbles_per_hole"), "int from 1"),
+    **dict.fromkeys(("interval", "topo.tolerance", "TOPOMetric.tolerance"), "number above 0"),
+    **{name: name for name in ("angle", "average")},
     "apls.points": "int from 2 or None",
     "APLSMetric.points": "int from 2 or None",
     "min_curvature": "number from 0 or None",

@@ -92,6 +92,8 @@ RIGHT: dict[str, list[Any]] = {
     "comparison": ["union", "intersection"],
     "spread": ["pixel", "path"],
     "draw_from": ["target", "both"],
+    "average": ["micro", "macro"],
+    "angle": [45.0, 90, np.float32(1.0)],
     "False": [False, np.bool_(False)],
     "pixel": ["birth", "death"],
     "place": [0.0, 0.5, 3, np.float32(2.0), (0.1, 0.0), [1, 2], np.array([0.5, 0.5]), torch.tensor(1.0)],
@@ -196,6 +198,7 @@ WRONG: dict[str, list[Any]] = {
     "number": [*NOT_FINITE, *NOT_NUMBERS],
     "number from 0": [-1, -0.1, np.float32(-1), *NOT_FINITE, *NOT_NUMBERS],
     "number above 0": [0, 0.0, -0.1, torch.tensor(0.0), *NOT_FINITE, *NOT_NUMBERS],
+    "angle": [0, 90.5, 180, -45.0, *NOT_FINITE, *NOT_NUMBERS],
     "vector": [
         *(1, 0.5, math.nan, (), (math.nan, 0.0), (0.0, math.inf), ("a",), (True, 1.0), (None,), [[1.0]], None),
         *({1.0, 2.0}, {1.0: 2.0}, 10**400, (10**400, 1), np.ones((2, 2)), np.array("a"), *OBJECTS, *STRINGS, *BOOLS),
@@ -238,7 +241,7 @@ WRONG: dict[str, list[Any]] = {
     **dict.fromkeys(
         (
             *("pixel", "construction", "unmatched", "reduction", "comparison", "spread", "solver", "kernels"),
-            "draw_from",
+            *("draw_from", "average"),
         ),
         NOT_CHOICES,
     ),
