@@ -68,9 +68,9 @@ class TopoLoss(WindowLoss):
     loss here does not:
 
     - It takes the differences between logits and these goals, which are probabilities. Here, both are probabilities.
-    - Its bars are those of 1 - p, but it pulls p itself to 0 at births and to 1 at deaths, so that it weakens the maxima
-      that should be kept and fills the gaps between them. Here, 1 - p is pulled there, so that p rises to 1 at births
-      and falls to 0 at deaths.
+    - Its bars are those of 1 - p, but it pulls p itself to 0 at births and to 1 at deaths, so that it weakens the
+      maxima that should be kept and fills the gaps between them. Here, 1 - p is pulled there, so that p rises to
+      1 at births and falls to 0 at deaths.
 
     It also reads windows that are not square in the wrong order of axes, and adds the cost of a bar to remove twice,
     once for each end. Like the program, and unlike the paper, the defaults take dimension 0, without a frame.

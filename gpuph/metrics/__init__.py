@@ -1,7 +1,7 @@
 """Metrics of delineations: one file per metric.
 
-All metrics take two masks, or a mask and a graph; all except `betti_error` and `betti_matching_error` also take two
-graphs.
+All metrics take two masks, or a mask and a graph; all except `betti_error`, `betti_matching_error` and `cl_dice` also
+take two graphs.
 
 A mask has the shape (*spatial) or (B, 1, *spatial), where `spatial` is (H, W) or (D, H, W). A mask that is compared
 with a graph must be a single one. It is a tensor or another array, and its dtype says how it is read: booleans are True
@@ -35,6 +35,7 @@ from .apls import APLS, apls
 from .betti import betti_error
 from .betti_matching import betti_matching_error
 from .ccq import CCQ, ccq
+from .cl_dice import ClDice, cl_dice
 from .draw_graph import draw_graph
 from .junctions import JunctionScore, junction_score
 from .skeleton_graph import skeleton_graph
@@ -45,12 +46,14 @@ __all__ = [
     "APLS",
     "CCQ",
     "TOPO",
+    "ClDice",
     "JunctionScore",
     "TooLongTooShort",
     "apls",
     "betti_error",
     "betti_matching_error",
     "ccq",
+    "cl_dice",
     "draw_graph",
     "junction_score",
     "skeleton_graph",

@@ -30,6 +30,8 @@ from .betti import measure as measure_betti
 from .betti_matching import count_unmatched
 from .ccq import CCQSettings, CCQTotals
 from .ccq import measure as measure_ccq
+from .cl_dice import ClDiceSettings, ClDiceTotals
+from .cl_dice import measure as measure_cl_dice
 from .junctions import JunctionSettings, JunctionTotals
 from .junctions import measure as measure_junctions
 from .too_long_too_short import PathSettings, PathTotals
@@ -46,7 +48,7 @@ except Exception as error:  # torchmetrics loads torchvision if it is installed,
         message = f"these classes need torchmetrics, which is installed, but cannot be imported: {error}"
     raise ImportError(message) from error
 
-_Totals: TypeAlias = APLSTotals | CCQTotals | JunctionTotals | PathTotals | TOPOTotals
+_Totals: TypeAlias = APLSTotals | CCQTotals | ClDiceTotals | JunctionTotals | PathTotals | TOPOTotals
 
 
 class _TotalsMetric(Metric):
@@ -203,6 +205,22 @@ class CCQMetric(_TotalsMetric):
     def __init__(self, tolerance: float = 5.0, *, spacing: float | Sequence[float] = 1.0, **options: Any) -> None:
         settings = CCQSettings.checked(tolerance, spacing)
         super().__init__(partial(measure_ccq, settings=settings), CCQTotals, **options)
+
+
+class ClDiceMetric(_TotalsMetric):
+    """`gpuph.metrics.cl_dice` over all images: a dict of `score`, `precision` and `sensitivity`.
+
+    Parameters
+    ----------
+    spacing
+        See `gpuph.metrics.cl_dice`.
+    **options
+        Options of `torchmetrics.Metric`.
+    """
+
+    def __init__(self, *, spacing: float | Sequence[float] = 1.0, **options: Any) -> None:
+        settings = ClDiceSettings.checked(spacing)
+        super().__init__(partial(measure_cl_dice, settings=settings), ClDiceTotals, **options)
 
 
 class BettiErrorMetric(Metric):

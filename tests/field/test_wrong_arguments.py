@@ -17,8 +17,17 @@ from gpuph.metrics import modules
 from support.wrong_values import HUGE, RIGHT, WRONG
 
 BETTI = ("betti_error", "betti_matching_error", "BettiErrorMetric", "BettiMatchingErrorMetric")
-METRICS = ("apls", "ccq", "betti_error", "betti_matching_error", "junction_score", "too_long_too_short", "topo")
-MODULES = ("APLS", "CCQ", "BettiError", "BettiMatchingError", "JunctionScore", "TooLongTooShort", "TOPO")
+METRICS = (
+    "apls",
+    "ccq",
+    "cl_dice",
+    "betti_error",
+    "betti_matching_error",
+    "junction_score",
+    "too_long_too_short",
+    "topo",
+)
+MODULES = ("APLS", "CCQ", "ClDice", "BettiError", "BettiMatchingError", "JunctionScore", "TooLongTooShort", "TOPO")
 
 # The kind of each parameter, by "function.parameter" or by "parameter" alone. A kind that ends in "or None" has the
 # invalid values of the kind without that ending.
