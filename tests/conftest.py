@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import inspect
 import os
 from collections.abc import Iterable
@@ -18,15 +20,27 @@ import torch
 OPTIONAL = {
     "PIL",
     "cripser",
+    "dask",
+    "distributed",
+    "geopandas",
     "gudhi",
     "hypothesis",
     "matplotlib",
     "monai",
+    "nibabel",
+    "osmnx",
     "ot",
+    "pyproj",
+    "rasterio",
+    "shapely",
+    "skan",
     "skimage",
+    "sknw",
+    "swcgeom",
     "tifffile",
     "torchmetrics",
     "tqdm",
+    "zarr",
 }
 
 TESTS = Path(__file__).parent
@@ -56,12 +70,26 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of ptxrun as part of its lane, and the lanes that take minutes as slow."""
     for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            _skip_where_missing(item)
         if TESTS / "ptxrun" in item.path.parents:
             item.add_marker("ptx")
         if any(item.get_closest_marker(lane) for lane in ("interpret", "compile", "ptx")):
             item.add_marker("slow")
     # One process compiles for as long as another takes for all other tests, so it starts with that.
     items.sort(key=lambda item: item.get_closest_marker("compile") is None)
+
+
+def _skip_where_missing(item: pytest.DoctestItem) -> None:
+    """Skip an example that imports an optional package that is not installed."""
+    for example in item.dtest.examples if item.dtest else ():
+        for node in ast.walk(ast.parse(example.source)):
+            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                found = [node.module or ""]
+            for package in {name.partition(".")[0] for name in found} & OPTIONAL:
+                if importlib.util.find_spec(package) is None:
+                    item.add_marker(pytest.mark.skip(reason=f"{package} is not installed"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

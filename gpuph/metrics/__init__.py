@@ -15,7 +15,8 @@ either end of its edge, and its ends may differ from the positions of the nodes 
 bounding box. Positions are in pixels. Two graphs may also be in another unit, such as metres or degrees, and have any
 origin; distances are then in that unit. With `spacing`, the size of a pixel (a number, or one per axis), masks are in
 units of length too: the first pixel is at 0, and graphs, radii and tolerances are in that unit. Where points are drawn
-at random, the result depends on the order of nodes and edges, but not on the names of nodes.
+at random, the result depends on the order of nodes and edges, but not on the names of nodes. `gpuph.interop` converts
+graphs of OSMnx, GeoPandas, sknw, skan and SWC files.
 
 All metrics take a region of interest, `mask`: a mask that is True where the inputs count, for one image or each. What
 lies outside is background in both inputs, and graphs are clipped, with new nodes where edges leave the region. A metric

@@ -39,9 +39,9 @@ class RoadGraph(NamedTuple):
 def load(graph: nx.Graph) -> RoadGraph:
     """Check a graph and convert its positions and paths to arrays; see `simplified` for the errors."""
     if not isinstance(graph, nx.Graph) or graph.is_directed():
-        raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}")
+        raise TypeError(f"a graph must be an undirected networkx graph, got {type(graph).__name__}{_advice(graph)}")
     nodes = list(graph)
-    position = _positions(nodes, [data.get("pos") for _, data in graph.nodes(data=True)])
+    position = _positions(nodes, [data.get("pos") for _, data in graph.nodes(data=True)], _advice(graph))
     ends, paths = _edges(graph, nodes)
     if all(path is None for path in paths):
         return RoadGraph(nodes, position, ends, position[ends.ravel()], 2 * np.arange(len(ends) + 1))
@@ -96,7 +96,20 @@ def _array(numbers: Any) -> np.ndarray:
     return np.array(numbers, float)
 
 
-def _positions(nodes: list[Any], values: list[Any]) -> np.ndarray:
+def _advice(graph: object) -> str:
+    """Return which function converts a graph that another library made, as the end of an error message."""
+    data: dict[str, Any] = next((data for _, data in graph.nodes(data=True)), {}) if isinstance(graph, nx.Graph) else {}
+    if "pos" in data:
+        return ""
+    if "x" in data and "y" in data:
+        return "; gpuph.interop.from_osmnx converts the graphs of osmnx"
+    if "o" in data:
+        return "; gpuph.interop.from_sknw converts the graphs of sknw"
+    functions = "from_osmnx, from_geodataframe, from_sknw, from_skan and read_swc"
+    return f"; gpuph.interop has {functions}, which make graphs with positions"
+
+
+def _positions(nodes: list[Any], values: list[Any], advice: str) -> np.ndarray:
     """Return the positions as one array, shape (n, ndim)."""
     if not nodes:
         return np.zeros((0, 2))
@@ -116,7 +129,7 @@ def _positions(nodes: list[Any], values: list[Any]) -> np.ndarray:
         except (TypeError, ValueError):
             place = np.array([])
         if place.shape not in ((2,), (3,)) or not np.isfinite(place).all():
-            raise ValueError(f"node {node!r} must have a `pos` of 2 or 3 finite numbers, got {pos!r}")
+            raise ValueError(f"node {node!r} must have a `pos` of 2 or 3 finite numbers, got {pos!r}{advice}")
     raise ValueError("the nodes of a graph must all have 2 coordinates, or all 3")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import gpuph
+import gpuph.interop
 import gpuph.interop.cripser
 import gpuph.interop.gudhi
 import gpuph.interop.topoloss
@@ -50,7 +51,10 @@ def test_import_is_light() -> None:
     assert min(seconds) < 1.5
 
 
-INTEROP = gpuph.interop.cripser, gpuph.interop.gudhi, gpuph.interop.topoloss, gpuph.interop.torch_topological
+INTEROP = (
+    *(gpuph.interop, gpuph.interop.cripser, gpuph.interop.gudhi, gpuph.interop.topoloss),
+    gpuph.interop.torch_topological,
+)
 
 
 def test_public_names_have_docstrings() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import gpuph
+import gpuph.interop
 import gpuph.metrics
 from gpuph.metrics import modules
 from support.wrong_values import HUGE, RIGHT, WRONG
@@ -143,6 +144,21 @@ KINDS: dict[str, str] = {
     **{f"{name}.save.file": "file to write" for name in ("Diagram", "SuperlevelDiagram", "Diagrams")},
     **dict.fromkeys(("Diagram.load.file", "SuperlevelDiagram.load.file"), "file of a diagram"),
     "Diagrams.load.file": "file of diagrams",
+    "from_osmnx.graph": "graph of osmnx",
+    "from_sknw.graph": "graph of sknw",
+    "from_skan.skeleton": "skeleton of skan",
+    "to_geodataframe.graph": "graph",
+    "write_swc.graph": "tree",
+    "frame": "frame",
+    "transform": "transform or None",
+    "crs": "crs or None",
+    "meet": "meet",
+    **{f"{name}.spacing": "spacing" for name in ("from_sknw", "from_skan")},
+    **{f"{name}.spacing": "spacing of a volume" for name in ("read_swc", "write_swc")},
+    **{f"{name}.axes": "axes of a volume" for name in ("read_swc", "write_swc")},
+    "origin": "origin or None",
+    "read_swc.file": "file to read",
+    "write_swc.file": "path to write",
     "points": "points",
     **dict.fromkeys(("Diagram.__getitem__.windows", "SuperlevelDiagram.__getitem__.windows"), "index"),
 }
@@ -161,7 +177,8 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield public functions, constructors and methods by name, except named tuples, which the library makes."""
     classes = {name: value for name, value in vars(modules).items() if not name.startswith("_")}
     owned = {name: value for name, value in classes.items() if getattr(value, "__module__", "") == modules.__name__}
-    names = [(gpuph, name) for name in gpuph.__all__] + [(gpuph.metrics, name) for name in gpuph.metrics.__all__]
+    names = [(module, name) for module in (gpuph, gpuph.metrics, gpuph.interop) for name in module.__all__]
+    names = [(module, name) for module, name in names if RIGHT["frame"] or "geodataframe" not in name]
     for name, value in [*((name, getattr(module, name)) for module, name in names), *owned.items()]:
         if isinstance(value, type) and (issubclass(value, tuple) or inspect.isabstract(value)):
             continue

@@ -1,8 +1,9 @@
-"""The libraries whose interfaces are offered are not needed."""
+"""The libraries whose interfaces are offered are not needed, and others only by the functions for their data."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import gpuph.interop
 
-NEEDED = {"gpuph", "numpy", "torch", *sys.stdlib_module_names}
+NEEDED = {"gpuph", "networkx", "numpy", "torch", *sys.stdlib_module_names}
 FILES = sorted(Path(gpuph.interop.__path__[0]).glob("*.py"))
 
 
@@ -23,3 +24,36 @@ def test_only_packages_that_gpuph_depends_on_are_imported(path: Path) -> None:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             imported.add((node.module or "").partition(".")[0])
     assert imported <= NEEDED
+
+
+BLOCKED = """
+import sys, warnings
+absent = {"geopandas", "shapely", "pyproj", "osmnx", "sknw", "skan", "dask", "zarr", "affine"}
+class Block:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in absent:
+            raise ImportError(f"no {name}")
+sys.meta_path.insert(0, Block())
+import networkx as nx
+import gpuph.interop
+from gpuph.interop import from_osmnx, to_geodataframe
+graph = nx.MultiDiGraph([(0, 1)], crs="EPSG:4326")
+nx.set_node_attributes(graph, 1.0, "x")
+nx.set_node_attributes(graph, {0: 2.0, 1: 3.0}, "y")
+assert from_osmnx(graph).number_of_edges() == 1
+for call, package in (
+    (lambda: to_geodataframe(nx.Graph()), "geopandas"),
+    (lambda: from_osmnx(graph, crs="EPSG:3067"), "pyproj"),
+):
+    try:
+        call()
+    except ImportError as error:
+        assert f"pip install '{package}" in str(error), error
+    else:
+        raise AssertionError(package)
+"""
+
+
+def test_missing_package_is_named_when_it_is_needed() -> None:
+    done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import io
 import math
 import shutil
@@ -11,6 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import networkx as nx
@@ -39,6 +41,29 @@ FOLDER = Path(tempfile.mkdtemp(prefix="gpuph-test-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 DIAGRAMS = gpuph.Diagrams({0: DIAGRAM}, torch.zeros(2, dtype=torch.int32), 1)
 DIAGRAM.save(FOLDER / "one.npz")
+(FOLDER / "neuron.swc").write_text("1 1 0 0 0 1 -1\n2 3 0 1 2 1 1\n")
+STREETS = nx.MultiDiGraph([(0, 1), (1, 0)], crs="EPSG:32635")
+nx.set_node_attributes(STREETS, {0: {"x": 3.0, "y": 2.0}, 1: {"x": 3.0, "y": 9.0}})
+PIXELS = nx.MultiGraph([(0, 1, {"pts": [[1, 1], [1, 2]]})])
+nx.set_node_attributes(PIXELS, {0: [1, 1], 1: [1, 2]}, "o")
+BRANCH = SimpleNamespace(coordinates=np.eye(2), n_paths=1, path=lambda _: [0, 1], degrees=np.ones(2))
+CUBE = nx.Graph([(0, 1)])
+nx.set_node_attributes(CUBE, {0: (2.0, 3.0, 1.0), 1: (9.0, 3.0, 1.0)}, "pos")
+LOOP = nx.MultiGraph([(0, 0)])
+nx.set_node_attributes(LOOP, {0: (0.0, 0.0, 0.0)}, "pos")
+
+
+def table() -> list[Any]:
+    """Return a table of lines, where geopandas is installed."""
+    if importlib.util.find_spec("geopandas") is None:
+        return []
+    import geopandas
+    import shapely
+
+    lines = geopandas.GeoSeries([shapely.LineString([(0, 0), (1, 2)])], crs="EPSG:32635")
+    return [geopandas.GeoDataFrame(geometry=lines), lines]
+
+
 DIAGRAMS.save(FOLDER / "all.npz")
 
 
@@ -118,6 +143,22 @@ RIGHT: dict[str, list[Any]] = {
     "region or None": [None, ROAD, ROAD[0, 0]],
     "region of a metric or None": [None, ROAD, ROAD[0, 0], ROAD.numpy()],
     "graph": [LINE, nx.MultiGraph(LINE)],
+    "graph of osmnx": [STREETS, nx.MultiGraph(STREETS)],
+    "graph of sknw": [PIXELS, nx.Graph(PIXELS)],
+    "skeleton of skan": [BRANCH],
+    "frame": table(),
+    "tree": [CUBE, nx.MultiGraph(CUBE)],
+    "transform or None": [
+        *(None, (2.0, 0, 0, 0, -2.0, 5), [1, 2, 3, 4, 5, 6], np.arange(6.0), torch.arange(6.0)),
+        SimpleNamespace(a=1.0, b=0.0, c=5.0, d=0.0, e=-1.0, f=7.0),
+    ],
+    "crs or None": [None, *(["EPSG:32635", 32635] if table() else [])],
+    "meet": ["vertices", "ends"],
+    "spacing of a volume": [1.0, 2, (1.0, 2.0, 0.5), np.array([1.0, 4.0, 1.0]), np.float32(2.0)],
+    "origin or None": [None, (0.0, -1.0, 2), [1, 2, 3], np.zeros(3)],
+    "axes of a volume": ["zyx", "xyz", np.str_("yzx")],
+    "file to read": [FOLDER / "neuron.swc", str(FOLDER / "neuron.swc")],
+    "path to write": [FOLDER / "new.swc", str(FOLDER / "new.swc")],
     "image": [ROAD[0, 0], ROAD[0, 0].numpy()],
     "shape": [(12, 12), [12, 12], torch.Size((12, 12)), (np.int64(12), 0)],
     "tensor": [DIAGRAM.birth],
@@ -282,6 +323,30 @@ WRONG: dict[str, list[Any]] = {
         ),
     ],
     "graph": [None, 1, "graph", [(0, 1)], ROAD, nx.DiGraph(), {0: (1.0, 2.0)}, Nothing()],
+    **{
+        f"graph of {library}": [None, 1, "graph", [(0, 1)], ROAD, {0: (1.0, 2.0)}, Nothing(), nx.path_graph(2)]
+        for library in ("osmnx", "sknw")
+    },
+    "skeleton of skan": [None, 1, "skeleton", [(0, 1)], ROAD, LINE, Nothing()],
+    "frame": [None, 1, "frame", [(0, 1)], ROAD, LINE, {0: (1.0, 2.0)}, Nothing()],
+    "tree": [None, 1, "graph", [(0, 1)], ROAD, nx.DiGraph(), {0: (1.0, 2.0)}, Nothing(), LINE, LOOP, nx.Graph()],
+    "transform": [
+        *(1, 0.5, (), (1.0,), (1, 0, 0, 0, 1), (1, 0, 0, 0, 1, 0, 0), (1, 0, 0, 0, 0, 0), (1, 2, 0, 2, 4, 0)),
+        *((1, 0, 0, 0, math.nan, 0), (1, 0, 0, 0, math.inf, 0), (1, 0, 0, 0, "1", 0), (1, 0, 0, 0, True, 0)),
+        *({1, 2, 3, 4, 5, 6}, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "crs": [True, 0.5, [1], {1}, Nothing(), *(["", "nowhere", -1, b"EPSG:4326"] if table() else [])],
+    "meet": NOT_CHOICES,
+    "spacing of a volume": [
+        *(0, -1.0, (1.0, 2.0), (1.0, 1.0, 0.0), (1.0, 1.0, -1.0), (1.0, 1.0, math.nan), (), ("a", 1.0, 1.0)),
+        *({1.0, 2.0}, None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "origin": [
+        *(0, 1.0, (), (1.0, 2.0), (1.0, 2.0, 3.0, 4.0), (1.0, 1.0, math.nan), ("a", 1.0, 1.0), (True, 1.0, 1.0)),
+        *({1.0, 2.0, 3.0}, *OBJECTS, *STRINGS, *BOOLS),
+    ],
+    "axes of a volume": [None, 1, True, "", "x", "xx", "xyzx", "abc", "XYZ", b"xyz", ("x", "y", "z"), Nothing()],
+    **{name: [None, 1, 0.5, True, [], Nothing()] for name in ("file to read", "path to write")},
     "image": [
         *(None, 1, "image", b"image", Nothing(), ROAD[0, 0, 0], np.zeros(3, bool), np.array(["a"])),
         np.zeros((2, 2), complex),
