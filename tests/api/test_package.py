@@ -17,6 +17,7 @@ import gpuph.interop.gudhi
 import gpuph.interop.topoloss
 import gpuph.interop.torch_topological
 import gpuph.metrics
+import gpuph.plot
 
 LIGHT = """
 import sys, time, torch
@@ -58,12 +59,12 @@ INTEROP = (
 
 
 def test_public_names_have_docstrings() -> None:
-    assert all(getattr(module, name).__doc__ for module in (gpuph, *INTEROP) for name in module.__all__)
+    assert all(getattr(module, name).__doc__ for module in (gpuph, gpuph.plot, *INTEROP) for name in module.__all__)
 
 
 SETTINGS = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (gpuph, gpuph.metrics, *INTEROP)
+    for module in (gpuph, gpuph.metrics, gpuph.plot, *INTEROP)
     for name in module.__all__
     if "\n    Parameters\n    ---" in (getattr(module, name).__doc__ or "")
 }

@@ -5,7 +5,9 @@ Each parameter has a kind, and each kind has valid and invalid values. A new par
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import gpuph
 import gpuph.interop
 import gpuph.metrics
+import gpuph.plot
 from gpuph.metrics import modules
 from support.wrong_values import HUGE, RIGHT, WRONG
 
@@ -140,6 +143,16 @@ KINDS: dict[str, str] = {
     **{f"{name}.cat.diagrams": "list of a diagram" for name in ("Diagram", "SuperlevelDiagram")},
     "Diagrams.cat.diagrams": "list of diagrams",
     "Diagrams.select.index": "index",
+    **dict.fromkeys(("plot:diagram.diagrams", "plot:barcode.diagrams"), "diagrams of one window"),
+    **{f"plot:matching.{which}": "diagram of one window" for which in "ab"},
+    "plot:matching.matching": "matching of one window",
+    "names": "two strings",
+    "colors": "strings or None",
+    **dict.fromkeys(("plot:gradient.image", "plot:gradient.gradient", "plot:representatives.image"), "picture"),
+    "found": "representatives",
+    "pairs": "columns or None",
+    **{f"plot:{name}.window": "window of one or None" for name in gpuph.plot.__all__},
+    "ax": "axes of a picture or None",
     **{f"{name}.to.target": "device or dtype" for name in ("Diagram", "SuperlevelDiagram", "Diagrams")},
     **{f"{name}.save.file": "file to write" for name in ("Diagram", "SuperlevelDiagram", "Diagrams")},
     **dict.fromkeys(("Diagram.load.file", "SuperlevelDiagram.load.file"), "file of a diagram"),
@@ -170,6 +183,13 @@ EXEMPT = ("slopes", "__call__", ".compare", "Diagrams.__getitem__", "BettiMatchi
 EXEMPT += ("representatives", "Representatives", *[f"Representatives.{x}" for x in ("mask", "to_list", "__getitem__")])
 
 
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 PLAIN = (str, bytes, bool, float, int, type(None))
 
 
@@ -179,7 +199,10 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
     owned = {name: value for name, value in classes.items() if getattr(value, "__module__", "") == modules.__name__}
     names = [(module, name) for module in (gpuph, gpuph.metrics, gpuph.interop) for name in module.__all__]
     names = [(module, name) for module, name in names if RIGHT["frame"] or "geodataframe" not in name]
-    for name, value in [*((name, getattr(module, name)) for module, name in names), *owned.items()]:
+    pictures = [(f"plot:{name}", getattr(gpuph.plot, name)) for name in gpuph.plot.__all__]
+    if importlib.util.find_spec("matplotlib") is None:
+        pictures = []
+    for name, value in [*((name, getattr(module, name)) for module, name in names), *owned.items(), *pictures]:
         if isinstance(value, type) and (issubclass(value, tuple) or inspect.isabstract(value)):
             continue
         yield name, value
@@ -192,7 +215,7 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def parameters() -> Iterator[tuple[str, str]]:
     for name, function in public():
-        if name.endswith(EXEMPT):
+        if name.endswith(EXEMPT) and not name.startswith("plot:"):
             continue
         for parameter in inspect.signature(function).parameters.values():
             if parameter.name != "self" and parameter.kind != parameter.VAR_KEYWORD:

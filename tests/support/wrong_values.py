@@ -40,6 +40,8 @@ def changed(**fields: torch.Tensor) -> gpuph.Diagram:
 FOLDER = Path(tempfile.mkdtemp(prefix="gpuph-test-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 DIAGRAMS = gpuph.Diagrams({0: DIAGRAM}, torch.zeros(2, dtype=torch.int32), 1)
+ONE = gpuph.persistence(PAIR[0], dims=1)[1]
+FOUND = gpuph.representatives(PAIR[0], ONE, dims=1)
 DIAGRAM.save(FOLDER / "one.npz")
 (FOLDER / "neuron.swc").write_text("1 1 0 0 0 1 -1\n2 3 0 1 2 1 1\n")
 STREETS = nx.MultiDiGraph([(0, 1), (1, 0)], crs="EPSG:32635")
@@ -171,6 +173,16 @@ RIGHT: dict[str, list[Any]] = {
         *(slice(1), slice(None), [0], [True, False], torch.tensor([True, False]), np.array([1, 0]), 0, -1, 1),
         *(np.int64(0), torch.tensor(0)),
     ],
+    "diagrams of one window": [ONE, DIAGRAMS.select(0)],
+    "diagram of one window": [ONE],
+    "matching of one window": [gpuph.match(ONE, ONE)],
+    "two strings": [("a", "b"), ["a", "b"]],
+    "strings or None": [None, ["red"], ("#000000", "blue")],
+    "picture": [PAIR[0], PAIR[0, 0], PAIR[0].numpy(), PAIR[0].tolist(), PAIR[:1, 0].half()],
+    "representatives": [FOUND],
+    "columns or None": [None, [], [0], (0,), np.array([0]), torch.tensor([0])],
+    "window of one or None": [None, 0, np.int64(0), torch.tensor(0)],
+    "axes of a picture or None": [None],
     "numbers of a diagram": [DIAGRAM, changed(count=torch.tensor([1, 7]))],
     "order or norm": [1, 2, 2.0, np.float32(1.0), np.int64(2)],
     "grid": [[0.0, 1.0], (1, 2), np.arange(3), torch.arange(2.0), range(4), [0]],
@@ -376,6 +388,19 @@ WRONG: dict[str, list[Any]] = {
     ],
     "diagrams": [None, 1, "x", [DIAGRAM], {0: torch.zeros(1)}, {0: None}, DIAGRAM],
     "diagrams of a batch": [None, 1, "x", [DIAGRAMS], {0: DIAGRAM}, DIAGRAM],
+    "diagrams of one window": [None, 1, "x", [DIAGRAM], {}, {0: None}, DIAGRAM, DIAGRAMS, ONE[:0], Nothing()],
+    "diagram of one window": [None, 1, "x", [ONE], {0: ONE}, gpuph.Diagram, Nothing()],
+    "matching of one window": [None, 1, "x", [gpuph.match(ONE, ONE)], gpuph.match(DIAGRAM, DIAGRAM), Nothing()],
+    "two strings": [None, 1, "ab", b"ab", True, [], ["a"], ["a", 1], ["a", "b", "c"], {"a", "b"}, Nothing()],
+    "strings": [1, "red", b"red", True, [], ["red", 1], {"red"}, Nothing()],
+    "picture": [
+        *(None, 1, "x", b"x", True, Nothing(), PAIR, PAIR[0, 0, 0], PAIR[0, 0, 1:], PAIR[0].to(torch.complex64)),
+        *([[0.0], [0.0, 1.0]], np.array([["a"]])),
+    ],
+    "representatives": [None, 1, "x", [FOUND], {1: FOUND}, gpuph.Representatives, Nothing()],
+    "columns": [1, "0", b"0", True, [-1], [HUGE], [0.5], [True], ["0"], {0}, {0: 1}, Nothing()],
+    "window of one": [1, -1, HUGE, *NOT_WHOLE, *(value for value in NOT_NUMBERS if value is not None)],
+    "axes of a picture": [1, "ax", b"ax", True, [], MAP, Nothing()],
     "matchings": [None, 1, "x", [DIAGRAM], {0: DIAGRAM}, {0: None}, gpuph.match(DIAGRAM, DIAGRAM)],
     "points": [
         *(None, 1, "points", b"points", {0: torch.zeros(1, 2)}, {1}, iter([torch.zeros(1, 2)]), [None], [[0.0, 1.0]]),
