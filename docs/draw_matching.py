@@ -17,13 +17,14 @@ from scipy.ndimage import label
 from torch import Tensor
 
 import gpuph
+from gpuph import plot
+from gpuph.plot import canvas
 
 FOLDER = Path(__file__).parent / "drawings"
 SHAPE = (64, 96)
 TRUNCATION, SLOPE, SHORTEST = 12.0, 0.2, 1.0
-PAIRS = ("#4299e1", "#48bb78")  # colours of matched loops
-UNMATCHED = "#f56565"
-GREY = "#718096"
+PAIRS = (canvas.BLUE, canvas.GREEN)  # colours of matched loops
+UNMATCHED = canvas.VERMILLION
 
 
 class Matched(NamedTuple):
@@ -33,8 +34,7 @@ class Matched(NamedTuple):
     maps: tuple[Tensor, Tensor]  # the truth and the prediction, each of shape SHAPE, whose sublevel sets are taken
     true: gpuph.Diagram
     pred: gpuph.Diagram
-    partners: list[int]  # of the predicted loops
-    cost: float
+    matching: gpuph.Matching  # of the predicted loops with the true ones
 
 
 def ring(row: int, column: int, radius: float) -> Tensor:
@@ -54,17 +54,13 @@ def loops(window: Tensor) -> gpuph.Diagram:
 def diagrams_matched(name: str, true: Tensor, pred: Tensor) -> Matched:
     """Match the loops by their births and deaths alone."""
     a, b = loops(pred), loops(true)
-    matching = gpuph.match(a, b)
-    partners = matching.partner_a[0, : int(a.count)].tolist()
-    return Matched(name, (true, pred), b, a, partners, float(matching.cost))
+    return Matched(name, (true, pred), b, a, gpuph.match(a, b))
 
 
 def places_matched(name: str, true: Tensor, pred: Tensor) -> Matched:
     """Match the loops in the union."""
     matching = gpuph.betti_match(pred[None], true[None], dims=1, min_persistence=SHORTEST)
-    a, b = matching.pred[1], matching.target[1]
-    partners = matching[1].partner_a[0, : int(a.count)].tolist()
-    return Matched(name, (true, pred), b, a, partners, float(matching[1].cost))
+    return Matched(name, (true, pred), matching.target[1], matching.pred[1], matching[1])
 
 
 def colours(row: Matched) -> tuple[list[str], list[str]]:
@@ -72,7 +68,7 @@ def colours(row: Matched) -> tuple[list[str], list[str]]:
     true = [UNMATCHED] * int(row.true.count)
     pred = [UNMATCHED] * int(row.pred.count)
     free = iter(PAIRS)
-    for i, partner in enumerate(row.partners):
+    for i, partner in enumerate(row.matching.partner_a[0, : len(pred)].tolist()):
         if partner >= 0:
             true[partner] = pred[i] = next(free)
     return true, pred
@@ -93,24 +89,13 @@ def _scaled(x: Tensor) -> np.ndarray:
     return ((x - x.min()) / (x.max() - x.min())).numpy()
 
 
-def points(axes: Axes, row: Matched, true: list[str], pred: list[str]) -> None:
-    """Draw both diagrams. Matched points are joined, and unmatched ones lead to the diagonal."""
-    axes.plot([-7, 17], [-7, 17], color=GREY, lw=0.8)
-    places = []
-    for diagram, colour, marker, size in ((row.true, true, "s", 11), (row.pred, pred, "o", 6)):
-        births, deaths = diagram.birth[0].tolist(), diagram.death[0].tolist()
-        places.append(list(zip(births, deaths, strict=True)))
-        for (birth, death), of in zip(places[-1], colour, strict=False):
-            axes.plot(birth, death, marker, color=of, ms=size, fillstyle="none", mew=1.8, zorder=3)
-            if of == UNMATCHED:
-                middle = (birth + death) / 2
-                axes.plot([birth, middle], [death, middle], ":", color=of, lw=1.2)
-    for i, partner in enumerate(row.partners):
-        if partner >= 0:
-            axes.plot(*zip(places[1][i], places[0][partner], strict=True), color=pred[i], lw=1.2)
-    axes.set(xlim=(-6, 16), ylim=(-6, 16), aspect="equal", xticks=[0, 10], yticks=[0, 10])
+def points(axes: Axes, row: Matched) -> None:
+    """Draw both diagrams and their matching, with the axes of all rows alike."""
+    plot.matching(row.pred, row.true, row.matching, colors=PAIRS, ax=axes)
+    axes.get_legend().remove()
+    axes.set(xlim=(-6, 16), ylim=(-6, 16), xticks=[0, 10], yticks=[0, 10])
     axes.tick_params(labelsize=7)
-    axes.set_title(f"loss {row.cost:.1f}", fontsize=9)
+    axes.set_title(f"loss {float(row.matching.cost):.1f}", fontsize=9)
 
 
 def draw_matchings() -> None:
@@ -130,13 +115,13 @@ def draw_matchings() -> None:
             (left, middle), masks, row.maps, (row.true, row.pred), (of_true, of_pred), strict=True
         ):
             fill(axes, mask, shown, diagram, colour)
-        points(right, row, of_true, of_pred)
+        points(right, row)
         left.set_ylabel(row.name, fontsize=10)
         right.set_xlabel("birth", fontsize=8, labelpad=1)
         right.set_ylabel("death", fontsize=8, labelpad=1)
     panels[0, 0].set_title("truth", fontsize=9)
     panels[0, 1].set_title("prediction", fontsize=9)
-    figure.supxlabel("Blue, green: matched. Red: unmatched. Squares: truth. Circles: prediction.", fontsize=9)
+    figure.supxlabel("Blue, green: matched. Red: unmatched. Squares: truth. Dots: prediction.", fontsize=9)
     figure.savefig(FOLDER / "matching.png", dpi=100)
     plt.close(figure)
 

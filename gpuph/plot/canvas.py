@@ -72,9 +72,11 @@ def edges_of(values: NDArray[np.float64]) -> Edges:
 
 def draw_plane(ax: Axes, edges: Edges, infinite: NDArray[np.float64], *, superlevel: bool) -> None:
     """Draw the plane of births and deaths: its diagonal, the half without points, and lines for infinite deaths."""
-    low, high = edges.limits
-    ax.plot([low, high], [low, high], color=GREY, linewidth=0.8, zorder=1)
-    ax.fill([low, high, low if superlevel else high], [low, high, high if superlevel else low], color=PALE, zorder=0)
+    high, span = edges.limits[1], edges.limits[1] - edges.limits[0]
+    first, last = high - 100 * span, high + 100 * span  # so that other limits may be set afterwards
+    ax.plot([first, last], [first, last], color=GREY, linewidth=0.8, zorder=1)
+    corner = (first, last) if superlevel else (last, first)
+    ax.fill([first, last, corner[0]], [first, last, corner[1]], color=PALE, zorder=0)
     for value in np.unique(infinite):
         height = float(edges.place(np.array(value)))
         ax.axhline(height, color=GREY, linewidth=0.8, linestyle="--", zorder=1)

@@ -73,12 +73,12 @@ def diagram(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes
 def barcode(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes | None = None) -> Axes:
     """Draw the bars of a persistence diagram, from birth to death, in the order of their births, the longest first.
 
-    Dimensions are below each other, and have one colour each. Bars that never end lead to an arrow at the edge.
+    Dimensions are below each other, each with its name and a colour. Bars that never end lead to an arrow at the edge.
 
     Parameters
     ----------
     diagrams : Diagrams or Diagram
-        Diagrams of one window in several dimensions, with a legend, or in one, without. Of a batch, `window` must be
+        Diagrams of one window in several dimensions, with their names, or in one, without. Of a batch, `window` must be
         given.
     window : int, optional
         Number of the window that is drawn.
@@ -108,7 +108,7 @@ def barcode(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes
     ax = canvas.axes_of(ax, (6.0, 4.0))
     total = sum(map(len, points.values()))
     width, row = float(np.clip(150 / max(total, 1), 0.6, 5.0)), 0
-    handles = []
+    names: dict[float, str] = {}
     for dim, each in points.items():
         label, number = _label(dim)
         colour = canvas.COLOURS[number]
@@ -118,17 +118,18 @@ def barcode(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes
         row += len(bars)
         lengths = np.clip(bars, *edges.limits)
         ax.hlines(rows, lengths[:, 0], lengths[:, 1], colors=colour, linewidths=width)
-        if label is not None:
-            handles.append(canvas.key(label, colour, linewidth=4))
+        if label is not None and len(bars):
+            names[float(rows.mean())] = label
         for infinite, end, arrow in ((np.inf, 1, ">"), (-np.inf, 0, "<")):
             endless = (bars == infinite).any(axis=1)
             if endless.any():
                 x = np.full(endless.sum(), edges.limits[end])
                 ax.plot(x, rows[endless], arrow, color=colour, markersize=7, clip_on=False)
-    ax.set(xlim=edges.limits, ylim=(row - 0.4, -0.6), yticks=[], xlabel="value")
+    ax.set(xlim=edges.limits, ylim=(row - 0.4, -0.6), xlabel="value")
+    ax.set_yticks([*names], [*names.values()], rotation=90, va="center")
+    ax.tick_params(axis="y", length=0)
     if superlevel:
         ax.invert_xaxis()  # so that bars begin at the left
-    canvas.legend(ax, loc="lower left", handles=handles)
     return ax
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RAISED, LOWERED = canvas.ORANGE, canvas.BLUE
-FEW = 100  # pixels that are marked by triangles, which would hide one another if there were more
+FEW = 30  # pixels that are marked by triangles, which would hide one another if there were more
 PAIRS = (canvas.BLUE, canvas.VERMILLION, canvas.GREEN, canvas.PURPLE, canvas.ORANGE, canvas.SKY, canvas.YELLOW)
 
 
@@ -25,7 +25,7 @@ def gradient(image: ArrayLike, gradient: ArrayLike, *, ax: Axes | None = None) -
     """Draw which pixels a step of gradient descent raises, and which it lowers, over the image in grey.
 
     The stronger the gradient, the more opaque is the colour: orange for pixels that are raised and blue for those that
-    are lowered. If there are at most 100 of them, each is also marked by a triangle, whose area is proportional to the
+    are lowered. If there are at most 30 of them, each is also marked by a triangle, whose area is proportional to the
     gradient and whose tip says the direction.
 
     Parameters

@@ -66,7 +66,8 @@ def test_axes_have_no_dashed_line_without_essential_classes() -> None:
 
 
 def test_diagram_of_an_unknown_dimension_has_no_legend() -> None:
-    assert texts(plot.diagram(ONE[1])) == texts(plot.barcode(ONE[1])) == []
+    assert texts(plot.diagram(ONE[1])) == []
+    assert plot.barcode(ONE[1]).get_yticklabels() == []
 
 
 @pytest.mark.parametrize("function", [plot.diagram, plot.barcode])
@@ -93,6 +94,7 @@ def test_barcode_has_one_bar_for_each_pair_in_the_order_of_births(superlevel: bo
         np.testing.assert_array_equal(births, np.sort(expected[:, 0])[:: -1 if superlevel else 1])
         assert sorted(bars[:, 1, 0])[: finite.sum()] == sorted(expected[finite, 1]) or superlevel
     assert rows == [*range(len(rows))]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["dimension 0", "dimension 1"]
     (arrow,) = ax.lines
     assert arrow.get_xdata() == pytest.approx(ax.get_xlim()[1])  # the essential class leaves at the right
 
@@ -199,7 +201,7 @@ def test_errors_name_the_argument() -> None:
     found = gpuph.representatives(IMAGES, DIAGRAMS)
     with pytest.raises(ValueError, match="matching must be of a and b"):
         plot.matching(DIAGRAMS[1], DIAGRAMS[1], other, window=0)
-    with pytest.raises(TypeError, match="found must be gpuph.Representatives of one dimension, got"):
+    with pytest.raises(TypeError, match=r"found must be gpuph\.Representatives of one"):
         plot.representatives(IMAGES[0], found)
     with pytest.raises(ValueError, match="image must be one window of found"):
         plot.representatives(IMAGES[0, 1:], found[1], window=0)
@@ -209,7 +211,7 @@ def test_errors_name_the_argument() -> None:
         plot.gradient(IMAGES[0], IMAGES[0, 1:])
     with pytest.raises(ValueError, match="gradient must be finite"):
         plot.gradient(IMAGES[0], IMAGES[0] * math.nan)
-    with pytest.raises(TypeError, match="diagrams must be gpuph.Diagrams"):
+    with pytest.raises(TypeError, match=r"diagrams must be gpuph\.Diagrams"):
         plot.diagram({})
 
 

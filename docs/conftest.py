@@ -1,0 +1,7 @@
+"""Pages that draw are run without a window, and left out where matplotlib is not installed."""
+
+import importlib.util
+import os
+
+os.environ.setdefault("MPLBACKEND", "agg")
+collect_ignore = [] if importlib.util.find_spec("matplotlib") else ["plots.md", "start.md"]
