@@ -79,7 +79,8 @@ def match(
         |d - b| / sqrt(2), the distance itself.
     solver : {"auto", "augment", "auction"}
         How the optimum is found: by shortest augmenting paths, exactly, or by an auction with epsilon scaling, up to
-        rounding. "auto" takes augmenting paths where the smaller side has up to 2,000 points, and the auction beyond.
+        rounding. "auto" takes the auction where both sides have 2,000 points or more that can gain something from a
+        partner, and augmenting paths otherwise.
         Where unmatched points would cost a million times more than any pair, as with a nodata value in both diagrams or
         nearly equal diagrams, all solvers continue with augmenting paths, in arithmetic that keeps the digits of the
         small costs.

@@ -15,7 +15,7 @@ class DistancePHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, min_persistence, place, reduction, capacity, graphed
+    window, stride, dims, border, construction, unmatched, min_persistence, place, solver, reduction, capacity, graphed
         As for `LocalizedPHLoss`.
     spread, normalise
         As for `LocalizedPHLoss`.
@@ -58,6 +58,7 @@ class DistancePHLoss(LocalizedPHLoss):
         unmatched: str = "half_squared",
         min_persistence: float = 0.0,
         place: float | Sequence[float] = 0.0,
+        solver: str = "auto",
         reduction: str = "mean",
         capacity: int | None = None,
         spread: str = "pixel",
@@ -75,6 +76,7 @@ class DistancePHLoss(LocalizedPHLoss):
             unmatched=unmatched,
             min_persistence=min_persistence,
             place=place,
+            solver=solver,
             reduction=reduction,
             capacity=capacity,
             spread=spread,

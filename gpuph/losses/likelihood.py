@@ -18,7 +18,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
 
     Parameters
     ----------
-    window, stride, dims, border, construction, unmatched, min_persistence, place, reduction, capacity, graphed
+    window, stride, dims, border, construction, unmatched, min_persistence, place, solver, reduction, capacity, graphed
         As for `LocalizedPHLoss`. The frame is at the highest probability of prediction and truth.
     spread, normalise
         As for `LocalizedPHLoss`.
@@ -61,6 +61,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
         unmatched: str = "half_squared",
         min_persistence: float = 0.0,
         place: float | Sequence[float] = 0.0,
+        solver: str = "auto",
         reduction: str = "mean",
         capacity: int | None = None,
         spread: str = "pixel",
@@ -78,6 +79,7 @@ class LikelihoodPHLoss(LocalizedPHLoss):
             unmatched=unmatched,
             min_persistence=min_persistence,
             place=place,
+            solver=solver,
             reduction=reduction,
             capacity=capacity,
             spread=spread,

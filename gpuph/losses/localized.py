@@ -13,7 +13,7 @@ from gpuph.kernels import Query
 from .. import checks, debug, hints, ops
 from .. import place as places
 from ..height import Height, Linear, RandomHeight, RandomLinear
-from ..matching import UNMATCHED
+from ..matching import SOLVERS, UNMATCHED
 from ..persistence import capacity_of, columns_of
 from .base import Compared, Maps, WindowLoss
 from .graphs import is_capturing
@@ -56,6 +56,8 @@ class LocalizedPHLoss(WindowLoss):
     place : float or sequence of float, one per axis
         What a distance of one pixel weighs in the choice of partners, in filtration values: see `gpuph.match`. It does
         not enter the loss. Components are where they are born, loops and cavities where they die.
+    solver : {"auto", "augment", "auction"}
+        How partners are found: see `gpuph.match`.
     generator : torch.Generator, optional
         The source of random heights, on the input's device.
     capacity : int, optional
@@ -120,7 +122,7 @@ class LocalizedPHLoss(WindowLoss):
 
     settings: ClassVar[tuple[str, ...]] = (
         *("weights", "height", "border", "construction", "superlevel", "unmatched"),
-        *("min_persistence", "place", "capacity", "spread", "normalise"),
+        *("min_persistence", "place", "solver", "capacity", "spread", "normalise"),
     )
     comparison: str = ""  # how `BettiMatchingLoss` matches
 
@@ -137,6 +139,7 @@ class LocalizedPHLoss(WindowLoss):
         unmatched: str = "half_squared",
         min_persistence: float = 0.0,
         place: float | Sequence[float] = 0.0,
+        solver: str = "auto",
         reduction: str = "mean",
         generator: torch.Generator | None = None,
         capacity: int | None = None,
@@ -156,6 +159,7 @@ class LocalizedPHLoss(WindowLoss):
         self.unmatched = checks.choice("unmatched", unmatched, UNMATCHED)
         self.min_persistence = checks.number("min_persistence", min_persistence, 0.0)
         self.place = places.checked(place)
+        self.solver = checks.choice("solver", solver, SOLVERS)
         self.generator = checks.generator(generator)
         self.capacity = checks.capacity(capacity)
         self.spread = checks.spread(spread)
@@ -185,7 +189,7 @@ class LocalizedPHLoss(WindowLoss):
 
         weights, place = tuple([self.weights[dim] for dim in dims]), places.per_axis(self.place, len(tiling.image))
         squared = self.unmatched == "half_squared"
-        matching = ops.Matching(weights, squared, self.min_persistence, self.comparison, place)
+        matching = ops.Matching(weights, squared, self.min_persistence, self.comparison, place, self.solver)
         if self.spread == "pixel":
             found = ops.window_costs(pred, target, height, tiling, query, matching)
         else:

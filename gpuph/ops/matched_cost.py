@@ -30,6 +30,7 @@ def _fake(
     index_b: Tensor | None = None,
     shape: Sequence[int] = (),
     place: Sequence[float] = (),
+    solver: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
     return fake_costs(birth_a, birth_b)
 
@@ -46,14 +47,16 @@ def _run(
     index_b: Tensor | None = None,
     shape: Sequence[int] = (),
     place: Sequence[float] = (),
+    solver: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
     a, b = Points(birth_a, death_a, count_a), Points(birth_b, death_b, count_b)
     where = named_place(index_a, index_b, shape, place)
     if not by_triton(birth_a):
-        found, device = cpu.matched_cost(arrays(a), arrays(b), squared=squared, place=in_arrays(where)), birth_a.device
+        found = cpu.matched_cost(arrays(a), arrays(b), solver, squared=squared, place=in_arrays(where))
+        device = birth_a.device
         return tensor(found.cost, device), tensor(found.slopes_a, device), tensor(found.slopes_b, device)
     with current_device(birth_a):
-        return backend.triton.matched_cost(a, b, squared=squared, place=where)
+        return backend.triton.matched_cost(a, b, solver, squared=squared, place=where)
 
 
 def _fake_scatter(
@@ -91,7 +94,7 @@ def _run_scatter(
 define(
     "matched_cost(Tensor birth_a, Tensor death_a, Tensor count_a, Tensor birth_b, Tensor death_b, Tensor count_b,"
     " bool squared, Tensor? index_a=None, Tensor? index_b=None, int[] shape=[],"
-    " float[] place=[]) -> (Tensor, Tensor, Tensor)",
+    " float[] place=[], str solver='auto') -> (Tensor, Tensor, Tensor)",
     _fake,
     _run,
 )

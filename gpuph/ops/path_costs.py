@@ -85,7 +85,7 @@ def _partners(
     for dim, of_dim in zip(query.dims, pairs, strict=True):
         where = pixels_of(dim, of_dim.index, tiling.image, matching.place)
         a, b = _points(of_dim)
-        partner_a, partner_b, _ = torch.ops.gpuph.match.default(*a, *b, matching.squared, "auto", *where)
+        partner_a, partner_b, _ = torch.ops.gpuph.match.default(*a, *b, matching.squared, matching.solver, *where)
         found.append((partner_a, partner_b))
     return found
 

@@ -28,6 +28,7 @@ class Matching(NamedTuple):
     min_persistence: float = 0.0  # pairs that last no longer are left out, after all pairs have been listed
     comparison: str = ""  # "union" or "intersection" for a Betti matching, "" for an optimal one
     place: tuple[float, ...] = ()  # weights of distances in the image along its axes, as for `match`; () for none
+    solver: str = "auto"  # of an optimal matching, as for `match`
 
 
 class WindowCosts(NamedTuple):
@@ -53,6 +54,7 @@ def _fake(
     min_persistence: float,
     comparison: str = "",
     place: Sequence[float] = (),
+    solver: str = "auto",
 ) -> Flat:
     n = pred.shape[0] * Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border).windows()
     status, index, _, count = fake_pairs(pred, 2 * n, dims, capacity)
@@ -75,6 +77,7 @@ def _run(
     min_persistence: float,
     comparison: str = "",
     place: Sequence[float] = (),
+    solver: str = "auto",
 ) -> Flat:
     images = pred, target, height
     settings = (
@@ -89,6 +92,7 @@ def _run(
         min_persistence,
         comparison,
         tuple(place),
+        solver,
     )
     if not by_triton(pred):
         return _compute(images, *settings)
@@ -98,7 +102,7 @@ def _run(
 
 
 def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Flat:
-    *of_pairs, weights, squared, min_persistence, comparison, place = settings
+    *of_pairs, weights, squared, min_persistence, comparison, place, solver = settings
     status, index, value, found = implementations["framed_persistence"](*images, *of_pairs)
     count = [lasting(of_dim, n, min_persistence) for of_dim, n in zip(value, found, strict=True)]
     n = status.shape[0] // 2
@@ -107,7 +111,7 @@ def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Fl
         run = implementations["cost"]
         rest = [(*x, squared) for x in _partners(images, of_pairs, index, count, min_persistence, comparison)]
     else:
-        run = implementations["matched_cost"]
+        run = partial(implementations["matched_cost"], solver=solver)
         rest = [
             (squared, *pixels_of(dim, x, images[0].shape[1:], place)) for dim, x in zip(of_pairs[3], index, strict=True)
         ]
@@ -157,7 +161,7 @@ def _partners(
 define(
     "window_costs(Tensor pred, Tensor target, Tensor? height, int[] window, int[] stride, bool border, int[] dims,"
     " bool top, int? capacity, float[] weights, bool squared, float min_persistence, str comparison='',"
-    " float[] place=[]) -> (Tensor, Tensor, Tensor[], Tensor[], Tensor[], Tensor[])",
+    " float[] place=[], str solver='auto') -> (Tensor, Tensor, Tensor[], Tensor[], Tensor[], Tensor[])",
     _fake,
     _run,
 )

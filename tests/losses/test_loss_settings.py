@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 import gpuph
 from gpuph import LocalizedPHLoss, OneVsRest, RandomLinear, RandomQuadratic, RandomRadial
 from gpuph.height import RandomHeight
+from gpuph.matching import SOLVERS
 from gpuph.windows import cut_windows
 from support.classes import LOSSES, gradient, inputs_of
 
@@ -214,3 +217,15 @@ def test_classes_have_draws_of_their_own() -> None:
     maps = inputs_of("DistancePHLoss", (2, 3, 17, 21))
     loss_fn = OneVsRest(LocalizedPHLoss(window=8, height=RandomLinear(draws=2)), reduction="none")
     assert called(loss_fn, maps).shape == (2, 3, 9)
+
+
+@pytest.mark.parametrize("spread", ["pixel", "path"])
+@pytest.mark.parametrize("name", ["LocalizedPHLoss", "DistancePHLoss", "LikelihoodPHLoss"])
+def test_losses_match_by_the_solver_they_are_asked_for(name: str, spread: str) -> None:
+    known = importlib.import_module("gpuph.kernels.cpu.matching.match").AUCTION_FROM
+    maps = inputs_of(name, SHAPE)
+    values = []
+    for solver in SOLVERS:
+        with mock.patch.dict(known, {solver: known[solver]}, clear=True):  # any other one raises
+            values.append(called(LOSSES[name](solver=solver, spread=spread), maps))
+    torch.testing.assert_close(values[1:], values[:1] * 2)

@@ -169,10 +169,9 @@ def assert_same_matching(
             partner_a, partner_b, gap = torch.ops.gpuph.match(*points, squared, solver, *place)
             costs = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
             again = torch.ops.gpuph.cost(*points, partner_a, partner_b, squared)
-            in_one = torch.ops.gpuph.matched_cost(*points, squared, *place)
+            in_one = torch.ops.gpuph.matched_cost(*points, squared, *place, solver=solver)
         torch.testing.assert_close(costs, again, rtol=0, atol=0, equal_nan=True)
-        if solver == "auto":
-            assert_same_costs(in_one, costs, count_a, count_b)
+        assert_same_costs(in_one, costs, count_a, count_b)
         results[kernels] = {"partner_a": partner_a, "partner_b": partner_b, "gap": gap}, costs
     (expected, costs), (found, costs_found) = results["cpu"], results["triton"]
     for name, ours in found.items():

@@ -38,7 +38,7 @@ POINTERS = {
 
 def launches() -> dict[str, Launch]:
     """Return the launches of forward and backward passes, by kernel, dtype and constants."""
-    from gpuph.kernels import Points, Query, Scale, Tiling
+    from gpuph.kernels import Place, Points, Query, Scale, Tiling
     from gpuph.kernels import triton as engine
 
     with stubbed() as made:
@@ -84,11 +84,12 @@ def launches() -> dict[str, Launch]:
                 engine.framed_persistence(image, image, g, tiling, Query((1,), True, 0.0, 1089))
             points = torch.empty(16, 3000, dtype=dtype, device="meta")
             count = torch.empty(16, dtype=torch.int64, device="meta")
-            diagram = Points(points, points, count)
+            diagram, pixels = Points(points, points, count), points.to(torch.int64)
             for squared in (True, False):
-                matched = engine.match(diagram, diagram, "auto", squared=squared)
+                for place in (None, Place(pixels, pixels, (64, 64), (0.1, 0.1))):
+                    matched = engine.match(diagram, diagram, "auto", squared=squared, place=place)
+                    engine.matched_cost(diagram, diagram, "auto", squared=squared, place=place)
                 engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared=squared)
-                engine.matched_cost(diagram, diagram, squared=squared)
         for shape, truncation in (((4, 512, 512), 20.0), ((4, 512, 512), 1e9), ((2, 32, 32, 32), 8.0)):
             mask = torch.empty(shape, dtype=torch.bool, device="meta")
             engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))

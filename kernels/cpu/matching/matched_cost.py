@@ -8,8 +8,8 @@ from .match import match
 
 
 def matched_cost(
-    a: Points[Array], b: Points[Array], *, squared: bool, place: Place[Array] | None = None
+    a: Points[Array], b: Points[Array], solver: str, *, squared: bool, place: Place[Array] | None = None
 ) -> Costs[Array]:
     """Compute the costs of optimal matchings; slopes in columns without a point are unspecified."""
-    partner_a, partner_b, _ = match(a, b, "auto", squared=squared, place=place)
+    partner_a, partner_b, _ = match(a, b, solver, squared=squared, place=place)
     return cost(a, b, partner_a, partner_b, squared=squared, padded=False)

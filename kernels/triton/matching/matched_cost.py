@@ -16,7 +16,7 @@ from .workspace import Meta, Side, allocate_workspaces, partners_of, unknown_zer
 
 
 def matched_cost(
-    a: Points[Tensor], b: Points[Tensor], *, squared: bool, place: Place[Tensor] | None = None
+    a: Points[Tensor], b: Points[Tensor], solver: str, *, squared: bool, place: Place[Tensor] | None = None
 ) -> Costs[Tensor]:
     """Compute the costs of optimal matchings; slopes in columns without a point are unspecified."""
     a, b = in_rows(a), in_rows(b)
@@ -25,8 +25,8 @@ def matched_cost(
     if n:
         placed = place is not None
         buffers = allocate_workspaces(n, max(columns), a.birth, placed=placed)
-        arguments = (*a, *b, *positions_of(place, a, b), *out, *buffers, n, *layout(a, b), AUCTION_FROM["auto"])
-        for options in launch_options(min(columns), "auto"):
+        arguments = (*a, *b, *positions_of(place, a, b), *out, *buffers, n, *layout(a, b), AUCTION_FROM[solver])
+        for options in launch_options(min(columns), solver):
             _matched_cost[(buffers.programs(),)](*arguments, SQUARED=squared, PLACED=placed, **options)
     return out
 

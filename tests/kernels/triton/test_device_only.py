@@ -215,6 +215,15 @@ def test_loss_and_backward_stay_on_the_device(batch: int, dims: tuple[int, ...])
     assert pred.grad is not None and pred.grad.shape == pred.shape
 
 
+@pytest.mark.parametrize(("solver", "by_auction"), [("auto", [False]), ("augment", [False]), ("auction", [True])])
+def test_loss_matches_by_the_solver_it_is_asked_for(solver: str, by_auction: list[bool]) -> None:
+    maps = [torch.empty(2, 1, 64, 64, device="meta") for _ in range(2)]
+    with stubbed() as launches:
+        gpuph.LocalizedPHLoss(solver=solver)(*maps)
+    matching = [launch for launch in launches if launch.stage == "matching matched_cost"]
+    assert [launch.arguments["AUCTION"] for launch in matching] == by_auction
+
+
 WINDOWS = ["copy_windows", "fill_frames", "compare", "image gradient", "image gradient"]
 
 
