@@ -32,9 +32,9 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,10 +44,11 @@ from bench.speed import volume_inputs
 from bench.speed.inputs import KINDS, bars, predictions, tiles
 from bench.speed.timing import machine
 
-from .counts import Scratch, by_stage, launches
+from .counts import Launch, Scratch, by_stage, launches
 from .h100 import BANDWIDTH, CLOCK, INTEGERS, ISSUE, L2, LAUNCH, predicted, with_latency
 from .host import host_costs
 from .schedule import H100
+from .shown import show, show_aims
 from .workloads import betti_matching
 
 RESULTS = Path(__file__).parents[1] / "results" / "device_cost.json"
@@ -58,13 +59,16 @@ SIZE = 64
 BATCHES3 = (2, 4)
 EXTRAPOLATED3 = 64
 SIZE3 = 32
-# Pairs of diagrams, each of which takes as long as hundreds of windows.
-PAIRS, POINTS, EXTRAPOLATED_PAIRS = 2, 300, 1024
+# One volume, which no other one helps to fill a device.
+SIZES_OF_ONE = (64, 128)
+# Pairs of diagrams by their number of points, each of which takes as long as up to thousands of windows.
+PAIRS = {20: 16, 100: 4, 300: 2, 1000: 1}
+EXTRAPOLATED_PAIRS = (256, 1024)
 MAPS = (256, 512)
+MASKS, EXTRAPOLATED_MASKS = 2, 32
 
-# Aims for batches of EXTRAPOLATED windows and more. Times are multiples of reading input and writing results once.
+# Stages that are gradient and trace.
 TRACED = ("gradient", "trace in merge", "ascents")
-MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 
 
 def cost(
@@ -74,11 +78,33 @@ def cost(
 
     "Ideal" is the time to read the inputs and write the results once.
     """
+    return costs(run, inputs, pixels, windows, (later,))[0]
+
+
+def costs(
+    run: Callable[[], list[Tensor]], inputs: list[Tensor], pixels: int, windows: int, later: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return what `cost` does, for several numbers of windows."""
     results: list[Tensor] = []
     with Scratch() as scratch:
         made = launches(lambda: results.extend(run()))
-    stages, parts = by_stage(made)
     moved = sum(tensor.nbytes for tensor in (*inputs, *results))
+    return [_predict(made, Batch(pixels, windows, moved, scratch.bytes), n) for n in later]
+
+
+class Batch(NamedTuple):
+    """What was counted besides the launches."""
+
+    pixels: int
+    windows: int
+    moved: int  # bytes of the inputs and results
+    scratch: int  # bytes
+
+
+def _predict(made: list[Launch], batch: Batch, later: int) -> dict[str, Any]:
+    """Return counts per pixel, and times for the batch and for `later` windows."""
+    pixels, windows, moved, scratch = batch
+    stages, parts = by_stage(made)
     times = later / windows
     ideal = 1e6 * times * moved / BANDWIDTH
     table = {}
@@ -103,7 +129,7 @@ def cost(
         "windows": windows,
         "stages": {name: table[name] for name in stages},
         "parts of stages": {name: table[name] for name in parts},
-        "scratch bytes": scratch.bytes / pixels,
+        "scratch bytes": scratch / pixels,
         "input and result bytes": moved / pixels,
         f"predicted, {later} windows": {
             "us": whole,
@@ -118,7 +144,6 @@ def cost(
 
 def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, Any]:
     """Return the cost of the diagrams of windows (N, H, W) or (N, D, H, W), in all dimensions."""
-
     windows = windows.clone()  # starts at a sector, as on a device
 
     def run() -> list[Tensor]:
@@ -127,15 +152,22 @@ def persistence_cost(windows: Tensor, later: int = EXTRAPOLATED) -> dict[str, An
     return cost(run, [windows], windows.numel(), len(windows), later)
 
 
-def matching_cost(short: bool, pairs: int = PAIRS, points: int = POINTS) -> dict[str, Any]:
-    """Return the cost of matching pairs of diagrams. Windows are pairs here, and pixels are points."""
+def matching_costs(short: bool, pairs: int, points: int) -> list[dict[str, Any]]:
+    """Return the costs of matching pairs of diagrams. Windows are pairs here, and pixels are points."""
     sides = bars(short, pairs, points)
     coordinates = [coordinate for side in sides for coordinate in (side.birth, side.death)]
 
     def run() -> list[Tensor]:
         return list(vars(gpuph.match(*sides)).values())
 
-    return cost(run, coordinates, sum(side.birth.numel() for side in sides), pairs, EXTRAPOLATED_PAIRS)
+    return costs(run, coordinates, sum(side.birth.numel() for side in sides), pairs, EXTRAPOLATED_PAIRS)
+
+
+def distance_map_cost(size: int, masks: int = MASKS) -> dict[str, Any]:
+    """Return the cost of the distance maps of masks of roads (N, size, size)."""
+    _, target = predictions(masks, size)
+    roads = target[:, 0] == 0
+    return cost(lambda: [gpuph.truncated_distance_map(roads, 20.0)], [roads], roads.numel(), masks, EXTRAPOLATED_MASKS)
 
 
 def loss_cost(pred: Tensor, target: Tensor, loss_fn: torch.nn.Module | None = None, size: int = SIZE) -> dict[str, Any]:
@@ -162,49 +194,6 @@ def betti_matching_cost(pred: Tensor, target: Tensor, size: int = SIZE) -> dict[
     return cost(lambda: betti_matching(pred, target, size), [pred, target], pixels, pixels // size**2)
 
 
-def show(title: str, case: dict[str, Any]) -> None:
-    """Print the counts and times of a case."""
-    print(
-        f"\n{title}, {case['windows']} windows: counts per pixel, and microseconds by throughput alone and with latency"
-    )
-    columns = ("instructions", "integer", "read", "written", "distinct", "atomics", "barriers", "throughput", "latency")
-    print(f"  {'stage':<17}" + "".join(f"{column:>13}" for column in columns))
-    counted = ["instructions", "integer instructions", "sectors read", "sectors written", "distinct sectors"]
-    counted += ["atomics", "barriers"]
-    for name, stage in (case["stages"] | case["parts of stages"]).items():
-        numbers = "".join(f"{stage[what]:>13.3f}" for what in counted)
-        latent = f"{stage['us with latency']:>13.2f}   {stage['bound with latency']}" if name in case["stages"] else ""
-        print(f"  {name:<17}{numbers}{stage['predicted us']:>13.2f}{latent}")
-
-
-def show_aims(title: str, case: dict[str, Any]) -> None:
-    """Print the prediction for a larger batch, and for images compare it with the aims."""
-    key = next(key for key in case if key.startswith("predicted"))
-    whole, stages = case[key], case["stages"]
-    slowest = max(stages, key=lambda name: stages[name][key.replace("predicted,", "us with latency,")])
-    print(f"\n{title}: {key}, {whole['us with latency']:.0f} us with latency; the longest stage is {slowest}")
-    print(f"  {whole['us']:.0f} us by throughput alone")
-    print(
-        f"  ({case['input and result bytes']:.1f} bytes per pixel, read and written once: {whole['ideal us']:.0f} us)"
-    )
-    if "gradient" not in stages:
-        times = whole["times the ideal, with latency"]
-        print(f"  {times:.1f} times that, with {case['scratch bytes']:.0f} bytes of scratch per pixel")
-        return
-    for what, value, most in (
-        (
-            "gradient and trace, throughput, times the ideal",
-            whole["gradient and trace, times the ideal"],
-            MOST_TRACED,
-        ),
-        ("everything, throughput, times the ideal", whole["times the ideal"], MOST_TIME),
-        ("everything, with latency, times the ideal", whole["times the ideal, with latency"], MOST_TIME),
-        ("instructions per pixel, gradient", stages["gradient"]["instructions"], MOST_INSTRUCTIONS),
-        ("bytes of scratch per pixel", case["scratch bytes"], MOST_SCRATCH),
-    ):
-        print(f"  {what:<50}{value:>8.1f}   aim: {most:>3}   {'reached' if value < most else 'MISSED'}")
-
-
 def images() -> dict[str, list[dict[str, Any]]]:
     """Return the cases of images, each with two batches."""
     cases = {
@@ -227,16 +216,29 @@ def images() -> dict[str, list[dict[str, Any]]]:
 
 def volumes() -> dict[str, list[dict[str, Any]]]:
     """Return the cases of volumes, each with two batches."""
-    return {
+    cases = {
         f"persistence of volumes, {kind}": [persistence_cost(make(n, SIZE3), EXTRAPOLATED3) for n in BATCHES3]
         for kind, make in volume_inputs.KINDS.items()
     }
+    neurites = volume_inputs.KINDS["neurites"]
+    for size in SIZES_OF_ONE:
+        cases[f"persistence of one volume of {size}^3, neurites"] = [persistence_cost(neurites(1, size), 1)]
+    return cases
 
 
 def matchings() -> dict[str, list[dict[str, Any]]]:
-    """Return the cases of matching."""
+    """Return the cases of matching, each for both numbers of pairs."""
     kinds = {"short bars": True, "long bars": False}
-    return {f"matching of pairs of {POINTS} points, {kind}": [matching_cost(short)] for kind, short in kinds.items()}
+    return {
+        f"matching of pairs of {points} points, {kind}": matching_costs(short, pairs, points)
+        for points, pairs in PAIRS.items()
+        for kind, short in kinds.items()
+    }
+
+
+def distance_maps() -> dict[str, list[dict[str, Any]]]:
+    """Return the case of distance maps."""
+    return {f"distance maps of {MAPS[1]} x {MAPS[1]}": [distance_map_cost(MAPS[1])]}
 
 
 def other_losses() -> dict[str, list[dict[str, Any]]]:
@@ -250,7 +252,7 @@ def other_losses() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-GROUPS = {"images": images, "volumes": volumes, "matchings": matchings, "other losses": other_losses}
+GROUPS = {f.__name__.replace("_", " "): f for f in (images, volumes, matchings, distance_maps, other_losses)}
 
 
 def main() -> None:

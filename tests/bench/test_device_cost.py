@@ -132,7 +132,7 @@ class TestCounts:
         assert cycles[0] == pytest.approx(cycles[1], rel=0.1)
 
     def test_matching_counts_pairs_of_diagrams_as_windows(self) -> None:
-        few, many = (cost.matching_cost(short=True, points=n) for n in (8, 40))
+        few, many = (cost.matching_costs(True, 2, n)[-1] for n in (8, 40))
         assert few["windows"] == 2 and list(few["stages"]) == ["match", "cost"]
         assert few["stages"]["match"]["blocks"] == 2
         key = "predicted, 1024 windows"
