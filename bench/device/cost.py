@@ -248,6 +248,9 @@ def other_losses() -> dict[str, list[dict[str, Any]]]:
     near = (1 - pred / pred.amax()).clamp(1e-3, 1 - 1e-3), (target == 0).to(pred.dtype)
     return {
         f"ConnectivityLoss {title}": [loss_cost(pred, target, gpuph.ConnectivityLoss(), size)],
+        f'DistancePHLoss, spread="path", {title}': [
+            loss_cost(pred, target, gpuph.DistancePHLoss(window=SIZE, spread="path"))
+        ],
         f"MorseSkeletonLoss {title}": [loss_cost(*near, gpuph.MorseSkeletonLoss(window=SIZE))],
     }
 

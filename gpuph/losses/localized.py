@@ -207,10 +207,12 @@ class LocalizedPHLoss(WindowLoss):
     def _is_capturable(self, pred: Tensor) -> bool:
         """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only.
 
-        Paths are found on the CPU.
+        In volumes, paths are found on the CPU.
         """
+        paths_on_cpu = self.spread == "path" and pred.dim() == 5
         draws = self.training and isinstance(self.height, RandomHeight)
-        return super()._is_capturable(pred) and self.spread == "pixel" and not (draws and self.generator is not None)
+        drawn_elsewhere = draws and self.generator is not None
+        return super()._is_capturable(pred) and not paths_on_cpu and not drawn_elsewhere
 
     def _draw(self, n: int, like: Tensor, window: tuple[int, ...]) -> Tensor:
         """Return the heights of n windows, or one height for all, in the form that `ops.framed_persistence` takes."""

@@ -135,8 +135,8 @@ class TopoLoss(WindowLoss):
         self.normalise = checks.boolean("normalise", normalise)
 
     def _is_capturable(self, pred: Tensor) -> bool:
-        """Return whether a CUDA graph can record `compare`: paths are found on the CPU."""
-        return self.spread == "pixel"
+        """Return whether a CUDA graph can record `compare`: in volumes, paths are found on the CPU."""
+        return self.spread == "pixel" or pred.dim() == 4
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:
         """Warn if the maps are not probabilities and a mask."""

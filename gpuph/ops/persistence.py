@@ -41,13 +41,14 @@ def rounded(number: float, dtype: torch.dtype) -> float:
     return ctypes.c_float(number).value if dtype == torch.float32 else number
 
 
-def check_cells(window: Sequence[int], *, of_skeleton: bool = False) -> None:
+def check_cells(window: Sequence[int], *, of_skeleton: bool = False, of_paths: bool = False) -> None:
     """Raise if windows of that size have more cells than the Triton kernels can number.
 
     Saddles have numbers of 31 bits, 4 for each pixel or 12 for each voxel: enough for 23,170^2 pixels or 563^3 voxels.
-    In skeletons of images, there are 16 for each pixel.
+    In skeletons of images, there are 16 for each pixel. For paths, sums of 8 pixels have 30 bits.
     """
-    each, name, cells = {2: (16 if of_skeleton else 4, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]
+    of_image = 16 if of_skeleton else 32 if of_paths else 4
+    each, name, cells = {2: (of_image, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]
     if each * math.prod(window) >= 2**31:
         raise ValueError(
             f"{name} on the GPU must have windows of less than 2^31 / {each} {cells}, border included, got"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from gpuph.kernels import Pulls, Spread, Tiling, cpu
 
-from .backend import array, tensor, warn_of_detour
+from . import backend
+from .backend import array, by_triton, current_device, tensor, warn_of_detour
 from .define import define
+from .persistence import check_cells
 
 
 def _fake(
@@ -51,12 +54,30 @@ def _run(
     side: int,
     normalise: bool,
 ) -> Tensor:
-    warn_of_detour(pred, 'gradients with spread="path"')
-    pulls = Pulls(array(slope), array(goal), array(index), array(count))
-    images = array(pred), None if target is None else array(target), None if height is None else array(height)
+    pulls, images = Pulls(slope, goal, index, count), (pred, target, height)
     tiling = Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border)
     spread = Spread(len(window), dim, top, side, normalise)
-    return tensor(cpu.spread_slopes(pulls, array(grad), images, tiling, spread), pred.device)
+    _check_shapes(pulls, grad, len(pred) * tiling.windows())
+    if by_triton(pred) and spread.rank == 2:
+        check_cells(tiling.framed(), of_paths=True)
+        run = partial(backend.triton.spread_slopes, pulls, grad, images, tiling, spread)
+        with current_device(pred):
+            return backend.triton.replayed(run, (*pulls, grad, *images), ("spread_slopes", *tiling, *spread))
+    warn_of_detour(pred, 'gradients of volumes with spread="path"')
+    arrays = Pulls(*(array(x) for x in pulls))
+    of_images = array(pred), None if target is None else array(target), None if height is None else array(height)
+    return tensor(cpu.spread_slopes(arrays, array(grad), of_images, tiling, spread), pred.device)
+
+
+def _check_shapes(pulls: Pulls[Tensor], grad: Tensor, n: int) -> None:
+    """Raise if pulls and factors are not those of n windows."""
+    slope, goal, index, count = (tuple(x.shape) for x in pulls)
+    if slope != index or goal != index:
+        raise ValueError(f"slope and goal must have the shape of index, {index}, got {slope} and {goal}")
+    if count != index[:1] or tuple(grad.shape) != index[:1]:
+        raise ValueError(f"count and grad must have shape {index[:1]}, got {count} and {tuple(grad.shape)}")
+    if index[0] != n:
+        raise ValueError(f"slopes must be those of all {n} windows, got {index[0]} windows")
 
 
 define(
@@ -76,8 +97,9 @@ def spread_slopes(
 ) -> Tensor:
     """Add up the gradients of images, in all pixels that must move with the births and deaths of their windows.
 
-    Which pixels these are, and what their gradients are, is in kernels/README.md, "Carriers". It is computed on the
-    CPU, wherever the tensors are.
+    Which pixels these are, and what their gradients are, is in kernels/README.md, "Carriers". Of volumes, it is
+    computed on the CPU, wherever the tensors are. On other devices, pixels outside their windows are ignored, which
+    raise on the CPU.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from .partners import partners
 from .persistence import persistence
 from .regions import regions
 from .runtime.replay import replayed
+from .spread.slopes import spread_slopes
 
 __all__ = [
     "cost",
@@ -28,4 +29,5 @@ __all__ = [
     "scatter",
     "scatter_slopes",
     "skeleton",
+    "spread_slopes",
 ]

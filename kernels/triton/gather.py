@@ -207,10 +207,10 @@ def _scatter_slopes(
             column = (left + tl.arange(0, COLUMNS))[None]
             zeros = tl.zeros((ROWS, COLUMNS), out.dtype.element_ty)
             tl.store(p_row[:, None] + column, zeros, mask=(row < last)[:, None] & (column < size_x))
-    from_z, to_z, n_z = _windows_at(z, size_z, depth, image_depth, stride_z)
+    from_z, to_z, n_z = windows_at(z, size_z, depth, image_depth, stride_z)
     to_z = tl.where(first < last, to_z, from_z)
-    from_y, to_y, n_y = _windows_at(y, size_y, rows, image_rows, stride_y)
-    from_x, to_x, n_x = _windows_at(x, size_x, columns, image_columns, stride_x)
+    from_y, to_y, n_y = windows_at(y, size_y, rows, image_rows, stride_y)
+    from_x, to_x, n_x = windows_at(x, size_x, columns, image_columns, stride_x)
     lane = tl.arange(0, CHUNK)
     for w_z in range(from_z, to_z):
         for w_y in range(from_y, to_y):
@@ -235,7 +235,7 @@ def _scatter_slopes(
 
 
 @triton.jit
-def _windows_at(start, size, window, image, step):
+def windows_at(start, size, window, image, step):
     """Return the range of the windows of an axis that reach into a cell, and the number of all windows there."""
     n = tl.cdiv(image - window, step) + 1
     end = start + size

@@ -140,8 +140,8 @@ def test_the_truth_has_a_gradient_too() -> None:
 
 
 @pytest.mark.usefixtures("graphs_on_the_cpu")
-def test_no_graph_records_a_loss_with_paths() -> None:
-    maps = inputs_of("DistancePHLoss", SHAPE)
+def test_no_graph_records_a_loss_of_volumes_with_paths() -> None:
+    maps = inputs_of("DistancePHLoss", (1, 1, 9, 8, 7))
     loss_fn = DistancePHLoss(window=8, spread="path", graphed=True)
     expected = gradient(DistancePHLoss(window=8, spread="path")(*maps), maps[0])
     for _ in range(3):

@@ -18,6 +18,8 @@ from gpuph.losses import graphs
 LOSSES: dict[str, Callable[..., Any]] = {
     "localized": lambda **s: gpuph.LocalizedPHLoss(window=8, height=gpuph.Linear((0.2, 0.1)), capacity=32, **s),
     "distance": lambda **s: gpuph.DistancePHLoss(window=8, dims={0: 2.0, 1: 1.0}, capacity=32, **s),
+    "paths": lambda **s: gpuph.DistancePHLoss(window=8, dims={0: 2.0, 1: 1.0}, capacity=32, spread="path", **s),
+    "topo in paths": lambda **s: gpuph.TopoLoss(window=8, capacity=32, spread="path", **s),
     "betti": lambda **s: gpuph.BettiMatchingLoss(window=8, dims={0: 2.0, 1: 1.0}, capacity=32, **s),
     "likelihood": lambda **s: gpuph.LikelihoodPHLoss(window=8, capacity=32, **s),
     "topo": lambda **s: gpuph.TopoLoss(window=8, capacity=32, **s),

@@ -10,7 +10,7 @@ import torch
 import triton.language as tl
 
 import gpuph
-from gpuph.kernels import Tiling
+from gpuph.kernels import Spread, Tiling
 
 from . import inputs
 from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, places, real, with_outliers
@@ -27,6 +27,7 @@ from .engines import (
     assert_same_skeleton,
     assert_same_slopes,
 )
+from .pulls import assert_same_spread
 from .reduce_inputs import inputs_of, pairs_of
 
 # The interpreter takes about as long for a wide block as for a narrow one, so a few sizes stand for many.
@@ -296,3 +297,12 @@ def test_loops_of_volumes_too_large_for_tags_equal_the_cpu(top: bool, monkeypatc
         monkeypatch.setattr(walk, name, value)
         monkeypatch.setattr(boundary, name, value)
     assert expected[0] and pairs_of(module.reduce(*arguments), edges, arguments) == expected
+
+
+@pytest.mark.parametrize(("kind", "construction"), [("noise", "T"), ("integers", "V")])
+def test_gradients_in_whole_paths_equal_the_cpu(kind: str, construction: str) -> None:
+    """Windows overlap, and the last ones are shifted inwards."""
+    pred, target = batch(kind, (7, 9)), batch("smooth", (7, 9))
+    tiling, top = Tiling((7, 9), (6, 6), (3, 4), border=True), construction == "T"
+    assert_same_spread((pred, target, None), tiling, Spread(2, 1, top, 0, True))
+    assert_same_spread((pred, None, None), Tiling((7, 9), (7, 9), (7, 9), False), Spread(2, 0, top, 0, False))

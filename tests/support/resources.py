@@ -38,7 +38,7 @@ POINTERS = {
 
 def launches() -> dict[str, Launch]:
     """Return the launches of forward and backward passes, by kernel, dtype and constants."""
-    from gpuph.kernels import Place, Points, Query, Scale, Tiling
+    from gpuph.kernels import Place, Points, Pulls, Query, Scale, Spread, Tiling
     from gpuph.kernels import triton as engine
 
     with stubbed() as made:
@@ -90,6 +90,11 @@ def launches() -> dict[str, Launch]:
                     matched = engine.match(diagram, diagram, "auto", squared=squared, place=place)
                     engine.matched_cost(diagram, diagram, "auto", squared=squared, place=place)
                 engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared=squared)
+            for normalise in (False, True):
+                pairs = torch.empty((16, 2, 1089), dtype=dtype, device="meta")
+                pulls = Pulls(pairs, pairs, torch.empty((16, 2, 1089), dtype=torch.int64, device="meta"), count)
+                rule = Spread(2, 1, True, 0, normalise)
+                engine.spread_slopes(pulls, pairs[:, 0, 0], (image, image, height), tiling, rule)
         for shape, truncation in (((4, 512, 512), 20.0), ((4, 512, 512), 1e9), ((2, 32, 32, 32), 8.0)):
             mask = torch.empty(shape, dtype=torch.bool, device="meta")
             engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))

@@ -24,6 +24,7 @@ from .complex import complex_of
 from .grid import Pull, allocate_field, enter
 
 Array = NDArray[Any]
+_UNIT = 2.0**40  # of the sums of shares, which are integers, so that their order does not matter
 _LONG = 1 << 16  # pixels whose pairs may take a few hundredths of a second; see `interruptible`
 
 
@@ -45,16 +46,7 @@ def spread_slopes(
     """
     pred, target, height = images
     n = len(pulls.index)
-    if pulls.slope.shape != pulls.index.shape or pulls.goal.shape != pulls.index.shape:
-        raise ValueError(
-            f"slope and goal must have the shape of index, {pulls.index.shape}, got {pulls.slope.shape} and"
-            f" {pulls.goal.shape}"
-        )
-    if pulls.count.shape != (n,) or grad.shape != (n,):
-        raise ValueError(f"count and grad must have shape ({n},), got {pulls.count.shape} and {grad.shape}")
     windows = framed_windows(pred, pred[:0] if target is None else target, height, tiling)
-    if n != windows.number():
-        raise ValueError(f"slopes must be those of all {windows.number()} windows, got {n} windows")
     out = np.zeros((n, *windows.size), pulls.slope.dtype)
     job, shape, copies = (
         (tuple(windows), tuple(pulls), grad, tuple(spread)),
@@ -188,13 +180,13 @@ def _add(field, n, goal, slope, normalise, sums):
     """Add the gradients of the n pixels of `field.carrier`, the first of which is critical, to `sums.total`."""
     total, weight = sums.total, sums.weight
     value, carrier = field.value, field.carrier
-    critical, added = np.float64(value[_i(carrier[0])]), 1.0
+    critical, added = np.float64(value[_i(carrier[0])]), np.int64(_UNIT)
     weight[0] = 1.0
     for j in range(1, n):
         weight[j] = _share(np.float64(value[_i(carrier[_i(j)])]), critical, np.float64(goal))
-        added += weight[j]
+        added += np.int64(weight[j] * _UNIT)
     for j in range(n):
-        share = weight[j] / added if normalise else weight[j]
+        share = weight[j] / (np.float64(added) / _UNIT) if normalise else weight[j]
         total[_i(carrier[_i(j)])] += slope * share
 
 

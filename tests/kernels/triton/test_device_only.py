@@ -224,6 +224,32 @@ def test_loss_matches_by_the_solver_it_is_asked_for(solver: str, by_auction: lis
     assert [launch.arguments["AUCTION"] for launch in matching] == by_auction
 
 
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("dims", [(1,), (0, 1)])
+def test_gradients_in_whole_paths_take_one_launch_more_and_stay_on_the_device(
+    dims: tuple[int, ...], normalise: bool, batch: int
+) -> None:
+    pred, target = (torch.empty(batch, 1, 256, 200, device="meta") for _ in range(2))
+    pred.requires_grad_()
+    for loss_fn in (
+        gpuph.LocalizedPHLoss(dims=dims, spread="path", normalise=normalise),
+        gpuph.TopoLoss(window=64, dims=dims, spread="path", normalise=normalise),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with stubbed(), Counted() as forward:
+                loss = loss_fn(pred, target)
+            with stubbed() as launches, Counted() as backward:
+                loss.backward()
+        each = ["find_carriers", *["add_shares"] * normalise, "add_slopes"]
+        assert [launch.stage for launch in launches] == [f"spread {stage}" for stage in each] * len(dims)
+        names = forward.names + backward.names
+        assert not any("cpu" in name or "item" in name or "nonzero" in name for name in names)
+        assert "aten::_to_copy" not in names
+        assert pred.grad is not None and pred.grad.shape == pred.shape
+
+
 WINDOWS = ["copy_windows", "fill_frames", "compare", "image gradient", "image gradient"]
 
 

@@ -1,0 +1,1 @@
+"""Gradients in whole paths, for images; see kernels/README.md, "Carriers"."""

@@ -1,0 +1,142 @@
+"""Carriers: which pixels move with a birth or a death, as ends of paths in the forest, or as a component.
+
+Each *pull*, a birth or death that is to be moved, has a record of integers. Its carrier is the pixel alone (POINT), the
+union of up to four paths from the pixel in the tree of a side (PATHS), or the component of the pixel before its class
+ends (COMPONENT). A path to a target is known by the target's position and the highest node on the path. Unused targets
+are the pixel itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import triton
+import triton.language as tl
+
+from .grid import is_beyond, neighbour, value_at
+
+POINT, PATHS, COMPONENT = (tl.constexpr(kind) for kind in range(3))
+# Rows of a record: the pixel, 4 * side + kind, the pixel's position, positions of the targets, the highest pixels on
+# the paths to them, and the bound of a component: the last pixel in the order of its side that is not in it.
+PIXEL, KIND, POSITION, TARGETS, TOPS, BOUND = (tl.constexpr(row) for row in (0, 1, 2, 3, 7, 11))
+RECORD = tl.constexpr(12)
+# Rows of its values: the slope, the goal, the critical value, and that of the bound.
+SLOPE, GOAL, CRITICAL, LEVEL = (tl.constexpr(row) for row in range(4))
+VALUES = tl.constexpr(4)
+
+
+class Path(NamedTuple):
+    """The path from a pixel to a target, in one tree."""
+
+    position: Any  # of the target
+    top: Any  # the highest pixel on the path
+
+
+@triton.jit
+def contains(span, position):
+    """Return whether nodes with a span are ancestors of a position, or have it."""
+    return ((span >> 32) <= position) & (position < (span & 0xFFFFFFFF))
+
+
+@triton.jit
+def is_on(span, pixel, position, path):
+    """Return whether pixels are on a path from a position; span : those of the pixels."""
+    return (contains(span, position) != contains(span, path.position)) | (pixel == path.top)
+
+
+@triton.jit
+def path_to(target, position, shift, there, forest):
+    """Return the path from a position to target pixels, in the tree whose nodes begin at `shift`."""
+    u = target + shift
+    span = tl.load(forest.spans + u, mask=there, other=0)
+    end = span >> 32
+    climbs = there & (contains(span, position) == 0)
+    while tl.max(climbs.to(tl.int32), 0) != 0:
+        u = tl.where(climbs, tl.load(forest.parents + u, mask=climbs, other=0), u)
+        climbs &= contains(tl.load(forest.spans + u, mask=climbs, other=0), position) == 0
+    return Path(end, u - shift)
+
+
+@triton.jit
+def eldest_at(pixel, shift, mirror, there, forest, grid):
+    """Return the eldest pixel of what has come together at a pixel."""
+    u = pixel + shift
+    value = value_at(grid, pixel, there)
+    climbs = there
+    while tl.max(climbs.to(tl.int32), 0) != 0:
+        word = tl.load(forest.links + u, mask=climbs, other=0)
+        elder, owner = word.to(tl.int32), (word >> 35).to(tl.int32) - shift
+        climbs &= elder != u
+        value_owner = value_at(grid, owner, climbs)
+        climbs &= is_beyond(value, pixel, value_owner, owner, mirror, grid) == 0
+        u = tl.where(climbs, elder, u)
+    return u - shift
+
+
+@triton.jit
+def elder_end(pixel, position, other, shift, mirror, there, forest, grid):
+    """Return where the path from a saddle to the eldest pixel is before the first pixel that is elder than another."""
+    eldest = eldest_at(pixel, shift, mirror, there, forest, grid)
+    to_eldest = path_to(eldest, position, shift, there, forest)
+    value_other = value_at(grid, other, there)
+    # Up to the top of the path, from the saddle, and then down, from the end.
+    u, last = pixel, pixel + 0
+    found = there & (pixel != pixel)
+    climbs = there
+    while tl.max(climbs.to(tl.int32), 0) != 0:
+        found |= climbs & is_beyond(value_at(grid, u, climbs), u, value_other, other, mirror, grid)
+        climbs &= (found == 0) & (u != to_eldest.top)
+        last = tl.where(climbs, u, last)
+        u = tl.where(climbs, tl.load(forest.parents + u + shift, mask=climbs, other=0) - shift, u)
+    w, elder = eldest, eldest + 0
+    climbs = there & (found == 0) & (w != to_eldest.top)
+    while tl.max(climbs.to(tl.int32), 0) != 0:
+        is_elder = climbs & is_beyond(value_at(grid, w, climbs), w, value_other, other, mirror, grid)
+        elder = tl.where(is_elder, w, elder)
+        w = tl.where(climbs, tl.load(forest.parents + w + shift, mask=climbs, other=0) - shift, w)
+        climbs &= w != to_eldest.top
+    below = tl.load(forest.parents + elder + shift, mask=there & (found == 0), other=0) - shift
+    return tl.where(found, last, below)
+
+
+@triton.jit
+def link_of(pixel, mirror, full, there, grid):
+    """Return the neighbours beyond pixels, and those with the gaps that connect them filled, 8 bits each."""
+    value = value_at(grid, pixel, there)
+    beyond = tl.zeros_like(pixel)
+    for direction in range(8):
+        a = neighbour(pixel, direction, grid)
+        is_a = there & is_beyond(value_at(grid, a, there), a, value, pixel, mirror, grid)
+        beyond |= tl.where(is_a & ((a != grid.pixels) | (mirror < 0)), 1 << direction, 0)
+    axes = beyond & 0x55
+    # Between two neighbours along axes, which touch if all connect, or if the one between is beyond.
+    between = ((axes << 1) & ((axes >> 1) | (axes << 7))) & 0xAA
+    return tl.where(full, beyond, axes), tl.where(full, beyond | between, axes | (between & beyond))
+
+
+@triton.jit
+def nearest_in_link(pixel, beyond, starts, filled, mirror, grid):
+    """Return the first pixel of a component of the link, which begins at the lowest bit of `starts`; else the pixel."""
+    there = starts != 0
+    first = tl.zeros_like(pixel)
+    for direction in range(8):
+        is_first = (starts & ((2 << direction) - 1)) == (1 << direction)
+        first = tl.where(is_first, direction, first)
+    nearest, value_nearest = pixel, value_at(grid, pixel, there)
+    for step in range(8):
+        way = (first + step) & 7
+        there &= ((filled >> way) & 1) != 0
+        a = neighbour(pixel, way, grid)
+        value_a = value_at(grid, a, there)
+        is_nearer = there & (((beyond >> way) & 1) != 0)
+        is_nearer &= is_beyond(value_a, a, value_nearest, nearest, mirror, grid)
+        nearest = tl.where(is_nearer, a, nearest)
+        value_nearest = tl.where(is_nearer, value_a, value_nearest)
+    return nearest
+
+
+@triton.jit
+def starts_of(filled):
+    """Return the directions where the components of a link begin; the first one if it is all around the pixel."""
+    starts = filled & ~((filled << 1) | (filled >> 7)) & 0xFF
+    return tl.where(filled == 0xFF, 1, starts)

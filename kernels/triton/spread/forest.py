@@ -1,0 +1,247 @@
+"""Forest: the spanning trees in which the paths of least resistance are found, of both sides of a window.
+
+The edge of pixel p towards a neighbour a beyond it enters with p, and edges of one pixel come in the order of their
+other ends. `kernels/cpu/spread/tree.py` adds pixels one by one; here, all edges are joined at once, by merge trees (see
+`..tree`), which have the same edges, since a total order has one minimum spanning tree:
+
+1. Each pixel is linked to the first neighbour beyond it, and these links are shortened to the extrema where they lead.
+2. The other edges that may join two components are joined.
+3. Every node but a root now has a link, whose edge is in the spanning tree. Leaves are pruned until only the roots are
+   left, which gives each node its parent and the number of its descendants.
+4. Each child reserves an interval among the positions of its parent's descendants. So a node is an ancestor of
+   another one if its interval contains the other one's position. Which interval it is depends on the schedule, and
+   what contains what does not.
+
+One program grows the trees of a window. Its lanes share the words by volatile reads and relaxed atomics, which need no
+order among each other: a link is true by itself, and what is left of a node is in one word. Barriers separate the
+steps. An edge is 8 * node + direction, with the node of its later end.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import triton
+import triton.language as tl
+
+from .grid import connects_all, is_beyond, is_next, mirror_of, neighbour, side_of, value_at
+
+_LOW = tl.constexpr(0xFFFFFFFF)
+# Bits of a word of `left`: the sum of the neighbours that are left, then the number of nodes that were pruned into this
+# one and itself, and their degree. A root may exceed its bits; it is never a leaf.
+_SIZE, _DEGREE = tl.constexpr(30), tl.constexpr(58)
+_ONE_NODE, _ONE_NEIGHBOUR = tl.constexpr(1 << 30), tl.constexpr(1 << 58)
+_NEIGHBOURS, _SIZES = tl.constexpr(2**30 - 1), tl.constexpr(2**28 - 1)
+
+
+class Forest(NamedTuple):
+    """The two trees of a window: pointers to [2 * (pixels + 1)]."""
+
+    links: Any  # int64: edge * 2^32 + elder node, of the merge trees; a root has itself as elder
+    left: Any  # int64, scratch
+    parents: Any  # int32
+    used: Any  # int32, scratch: how many positions the children of a node have reserved
+    spans: Any  # int64: the first position of a node * 2^32 + where those of its descendants end
+    spare: Any  # int64, scratch
+    edges: Any  # int32, [3 times as many], scratch: the edges of step 2
+
+
+@triton.jit
+def list_edges(forest, grid, first, last, NODES: tl.constexpr):
+    """Link the nodes first, ..., last - 1 to their first neighbours, and return how many other edges are listed.
+
+    Of neighbours that are connected beside a pixel, only the first one's edge can join two components.
+    """
+    n = 0
+    direction = tl.arange(0, 8)[None]
+    for start in range(first, last, NODES):
+        node = start + tl.arange(0, NODES)
+        side = side_of(node, grid.pixels)
+        pixel = node - side * (grid.pixels + 1)
+        mirror = mirror_of(side)
+        full = connects_all(side, grid)[:, None]
+        there = (node < last) & (pixel < grid.pixels)
+        value = value_at(grid, pixel, there)
+        p, v, m, ok = pixel[:, None], value[:, None], mirror[:, None], there[:, None]
+        along_axis = (direction & 1) == 0
+        a, value_a, is_a = is_next(p, direction, v, m, ok, grid)
+        is_a &= full | along_axis
+        # The first neighbour: by value, and then by position, where the outside comes before all.
+        turn = grid.turn * m
+        key = tl.where(a == grid.pixels, float("-inf"), value_a * m)
+        least = tl.min(tl.where(is_a, key, float("inf")), 1)
+        tie = tl.where(a == grid.pixels, -grid.pixels - 1, a * turn)
+        is_least = is_a & (key == least[:, None])
+        first_tie = tl.min(tl.where(is_least, tie, grid.pixels + 1), 1)
+        way = tl.min(tl.where(is_least & (tie == first_tie[:, None]), direction, 8), 1)
+        linked = there & (way < 8)
+        elder = tl.where(linked, neighbour(pixel, way, grid) + node - pixel, node)
+        word = tl.where(linked, (8 * node + way).to(tl.int64) << 32, 0) | elder
+        tl.store(forest.links + node, word, mask=node < last)
+        tl.store(forest.left + node, tl.full((NODES,), _ONE_NODE, tl.int64), mask=node < last)
+        tl.store(forest.parents + node, tl.full((NODES,), -1, tl.int32), mask=node < last)
+        tl.store(forest.used + node, tl.full((NODES,), 0, tl.int32), mask=node < last)
+        # Edges to other neighbours, unless these are connected to an earlier one.
+        listed = is_a & (direction != way[:, None]) & (a != grid.pixels)
+        for i in range(4):
+            step = tl.where(i < 2, i - 2, i - 1)
+            b, value_b, is_b = is_next(p, direction + step, v, m, ok, grid)
+            _, _, between = is_next(p, direction + tl.where(i < 2, -1, 1), v, m, ok, grid)
+            is_near = (i == 1) | (i == 2)
+            touches = tl.where(is_near, full, along_axis & (full | between))
+            listed &= (touches & is_b & is_beyond(value_b, b, value_a, a, m, grid)) == 0
+        count = tl.sum(listed.to(tl.int32), 1)
+        place = n + (tl.cumsum(count, 0) - count)[:, None] + tl.cumsum(listed.to(tl.int32), 1) - 1
+        tl.store(forest.edges + place, 8 * node[:, None] + direction, mask=listed)
+        n += tl.sum(count, 0)
+    return n
+
+
+@triton.jit
+def jump(words, spare, first, last, SUM: tl.constexpr, NODES: tl.constexpr):
+    """Let the words of nodes lead to roots: a word is (number, next node), and that of a root leads to itself.
+
+    The numbers of the words on the way are added up if SUM. Each round doubles the length of jumps, from one buffer to
+    the other.
+    """
+    moved = 1
+    while moved != 0:
+        moved = _jump_once(words, spare, first, last, SUM, NODES)
+        tl.debug_barrier()  # between rounds, which read what other threads have written
+        _jump_once(spare, words, first, last, SUM, NODES)
+        tl.debug_barrier()
+
+
+@triton.jit
+def _jump_once(words, out, first, last, SUM: tl.constexpr, NODES: tl.constexpr):
+    moved = tl.zeros((NODES,), tl.int32)
+    for start in range(first, last, NODES):
+        node = start + tl.arange(0, NODES)
+        there = node < last
+        word = tl.load(words + node, mask=there, other=0)
+        after = tl.load(words + (word & _LOW), mask=there, other=0)
+        number = word >> 32
+        if SUM:
+            number += tl.where((word & _LOW) == node, 0, after >> 32)
+        tl.store(out + node, number << 32 | (after & _LOW), mask=there)
+        moved |= (there & ((after & _LOW) != (word & _LOW))).to(tl.int32)
+    return tl.max(moved, 0)
+
+
+@triton.jit
+def comes_before(edge_a, edge_b, mirror, there, grid):
+    """Return whether edges a of one side come before edges b of this side."""
+    shift = side_of(edge_a >> 3, grid.pixels) * (grid.pixels + 1)
+    p, q = (edge_a >> 3) - shift, (edge_b >> 3) - shift
+    value_p, value_q = value_at(grid, p, there), value_at(grid, q, there)
+    same = there & (p == q)
+    a, b = neighbour(p, edge_a, grid), neighbour(q, edge_b, grid)
+    value_a, value_b = value_at(grid, a, same), value_at(grid, b, same)
+    by_other_end = (a != b) & is_beyond(value_a, a, value_b, b, mirror, grid)
+    return tl.where(p == q, by_other_end, is_beyond(value_p, p, value_q, q, mirror, grid))
+
+
+@triton.jit
+def join_edges(forest, grid, n, BLOCK: tl.constexpr):
+    """Join the nodes of the n listed edges; see `..tree.join`. Each lane takes every BLOCK-th edge."""
+    i = tl.arange(0, BLOCK) - BLOCK
+    u = tl.zeros((BLOCK,), tl.int32)
+    v, edge = u, u
+    active = u != 0
+    busy = n
+    while busy > 0:
+        takes = (active == 0) & (i + BLOCK < n)
+        i = tl.where(takes, i + BLOCK, i)
+        edge = tl.where(takes, tl.load(forest.edges + i, mask=takes, other=0), edge)
+        shift = side_of(edge >> 3, grid.pixels) * (grid.pixels + 1)
+        mirror = mirror_of(side_of(edge >> 3, grid.pixels))
+        u = tl.where(takes, edge >> 3, u)
+        v = tl.where(takes, neighbour((edge >> 3) - shift, edge, grid) + shift, v)
+        active |= takes
+        # Volatile, so that each step reads what other lanes have written.
+        word_u = tl.load(forest.links + u, mask=active, other=0, volatile=True)
+        word_v = tl.load(forest.links + v, mask=active, other=0, volatile=True)
+        s_u, elder_u = (word_u >> 32).to(tl.int32), word_u.to(tl.int32)
+        s_v, elder_v = (word_v >> 32).to(tl.int32), word_v.to(tl.int32)
+        climbs_u, climbs_v = active & (elder_u != u), active & (elder_v != v)
+        climbs_u &= comes_before(s_u, edge, mirror, climbs_u, grid)
+        climbs_v &= comes_before(s_v, edge, mirror, climbs_v, grid)
+        ready = active & (climbs_u == 0) & (climbs_v == 0) & (u != v)
+        value_u, value_v = value_at(grid, u - shift, ready), value_at(grid, v - shift, ready)
+        v_is_elder = is_beyond(value_v, v - shift, value_u, u - shift, mirror, grid)
+        elder, younger = tl.where(v_is_elder, v, u), tl.where(v_is_elder, u, v)
+        word = edge.to(tl.int64) << 32 | elder
+        taken = tl.atomic_xchg(forest.links + younger, word, mask=ready, sem="relaxed")
+        s_taken, elder_taken = (taken >> 32).to(tl.int32), taken.to(tl.int32)
+        linked = ready & (elder_taken != younger)  # go on with the link that was displaced
+        is_earlier = linked & comes_before(s_taken, edge, mirror, linked, grid)
+        stays = active & (ready == 0) & (u != v)
+        u = tl.where(ready, tl.where(is_earlier, younger, elder), tl.where(climbs_u, elder_u, u))
+        v = tl.where(ready, elder_taken, tl.where(climbs_v, elder_v, v))
+        edge = tl.where(linked, s_taken, edge)
+        active = (stays | linked) & (u != v)
+        busy = tl.max((active | (i + BLOCK < n)).to(tl.int32), 0)
+
+
+@triton.jit
+def connect(forest, grid, first, last, BLOCK: tl.constexpr):
+    """Count the neighbours of each node in the spanning tree and add them up, and return the root of side 0."""
+    root = tl.full((BLOCK,), -1, tl.int32)
+    for start in range(first, last, BLOCK):
+        node = start + tl.arange(0, BLOCK)
+        word = tl.load(forest.links + node, mask=node < last, other=0)
+        edge, elder = (word >> 32).to(tl.int32), word.to(tl.int32)
+        linked = (node < last) & (elder != node)
+        shift = side_of(node, grid.pixels) * (grid.pixels + 1)
+        a = (edge >> 3) - shift
+        b = neighbour(a, edge, grid)
+        one = tl.full((BLOCK,), _ONE_NEIGHBOUR, tl.int64)
+        tl.atomic_add(forest.left + a + shift, one + b, mask=linked, sem="relaxed")
+        tl.atomic_add(forest.left + b + shift, one + a, mask=linked, sem="relaxed")
+        root = tl.where((node < grid.pixels) & (node < last) & (linked == 0), node, root)
+    return tl.max(root, 0)
+
+
+@triton.jit
+def prune(forest, grid, first, last, root, BLOCK: tl.constexpr):
+    """Prune leaves until only the roots are left: write parents, and where positions begin, relative to the parent's.
+
+    The lane that leaves a node with one neighbour knows from its word which one, and goes on with it. Another lane may
+    have found the same leaf; the one that writes its parent first prunes it.
+    """
+    i = first + tl.arange(0, BLOCK) - BLOCK
+    u = tl.zeros((BLOCK,), tl.int32)
+    word = tl.zeros((BLOCK,), tl.int64)
+    goes_on = u != 0
+    busy = 1
+    while busy != 0:
+        takes = (goes_on == 0) & (i + BLOCK < last)
+        i = tl.where(takes, i + BLOCK, i)
+        u = tl.where(takes, i, u)
+        word = tl.where(takes, tl.load(forest.left + u, mask=takes, other=0, volatile=True), word)
+        shift = side_of(u, grid.pixels) * (grid.pixels + 1)
+        # Side 0 has no outside, so that the node of it is alone.
+        is_root = (u == root) | (u == grid.pixels) | (u == 2 * grid.pixels + 1)
+        is_leaf = (takes | goes_on) & (is_root == 0) & ((word >> _DEGREE) == 1)
+        parent = (word & _NEIGHBOURS).to(tl.int32) + shift
+        size = (word >> _SIZE) & _SIZES
+        goes_on = is_leaf & (tl.atomic_xchg(forest.parents + u, parent, mask=is_leaf, sem="relaxed") < 0)
+        place = tl.atomic_add(forest.used + parent, size.to(tl.int32), mask=goes_on, sem="relaxed") + 1
+        tl.store(forest.spans + u, place.to(tl.int64) << 32 | parent, mask=goes_on)
+        tl.store(forest.spans + u, u, mask=takes & is_root)
+        change = (size << _SIZE) - (tl.full((BLOCK,), _ONE_NEIGHBOUR, tl.int64) + (u - shift))
+        word = tl.atomic_add(forest.left + parent, change, mask=goes_on, sem="relaxed") + change
+        u = tl.where(goes_on, parent, u)
+        busy = tl.max((goes_on | (i + BLOCK < last)).to(tl.int32), 0)
+
+
+@triton.jit
+def close_spans(forest, grid, first, last, root, BLOCK: tl.constexpr):
+    """Replace (position, root) by (position, end) in the spans of all nodes."""
+    for start in range(first, last, BLOCK):
+        node = start + tl.arange(0, BLOCK)
+        position = tl.load(forest.spans + node, mask=node < last, other=0) >> 32
+        size = (tl.load(forest.left + node, mask=node < last, other=0) >> _SIZE) & _SIZES
+        is_root = (node == root) | (node == 2 * grid.pixels + 1)
+        size = tl.where(is_root, grid.pixels + 1, size)
+        tl.store(forest.spans + node, position << 32 | (position + size), mask=node < last)
