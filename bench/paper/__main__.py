@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.paper import fig3, fig4, gradients, misalignment, repair, tables
+from bench.paper import both_ways, fig3, fig4, gradients, misaligned_training, misalignment, repair, tables
 from bench.paper.plan import InputError
 from bench.speed.timing import machine
 
@@ -24,6 +24,8 @@ EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "fig4": fig4.run,
     "misalignment": misalignment.run,
     "repair": repair.run,
+    "both_ways": both_ways.run,
+    "misaligned_training": misaligned_training.run,
     **dict.fromkeys(tables.TABLES, tables.run),
     "gradients": gradients.run,
     "decoys_gradients": gradients.run,
@@ -44,6 +46,11 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
     add("--seeds", type=int, help=f"number of seeds, for tables (default: {tables.SEEDS}, with --quick 1)")
     add("--warmup", type=int, help="steps of the warm-up, for tables (default: the preset's)")
     add("--steps", type=int, help="steps of each method after it, for tables (default: the preset's)")
+    add(
+        "--minutes",
+        type=float,
+        help="train no further networks after so many minutes, in both_ways and misaligned_training",
+    )
     add("--crops", type=int, help=f"number of crops, for repair (default: {repair.CROPS})")
     add("--rows", type=int, help="render only this many rows of roads or neurons, for a trial")
     add("--images", type=Path, metavar="DIR", help="run table1 on the PNG or TIFF images in DIR")

@@ -40,6 +40,8 @@ class Harness:
     plan : Plan
     work : Path
         The directory. It is created if necessary.
+    metrics, choosing : sequence of str
+        The metrics that networks are scored by, and those that cuts are chosen by.
 
     Attributes
     ----------
@@ -47,8 +49,14 @@ class Harness:
         Time that training and scoring took, including results that were read.
     """
 
-    def __init__(self, plan: Plan, work: Path) -> None:
-        self.plan, self.work = plan, work
+    def __init__(
+        self,
+        plan: Plan,
+        work: Path,
+        metrics: Sequence[str] = tuple(HIGHER_IS_BETTER),
+        choosing: Sequence[str] = CHOOSING,
+    ) -> None:
+        self.plan, self.work, self.metrics, self.choosing = plan, work, tuple(metrics), tuple(choosing)
         self.seconds = 0.0
         self.data: dict[int, Data] = {}
         work.mkdir(parents=True, exist_ok=True)
@@ -93,22 +101,24 @@ class Harness:
     def scored(self, method: Method, seed: int) -> dict[str, Any]:
         """Train and score one network, and keep its lines in the first held-out scene for the figure."""
         predicts, rank, data = method.predicts, self.plan.rank, self.of(seed)
-        predictions = self.predictions(method, seed, data.held_out)
-        scores = by_cut(predictions, data.targets, predicts, thresholds(predicts, rank), seed)
-        np.savez_compressed(self.path_of_lines(method, seed), lines=lines_of(predictions[0], predicts, rank).numpy())
+        predictions, cuts = self.predictions(method, seed, data.held_out), thresholds(predicts, rank, self.plan.dmax)
+        scores = self.by_cut(predictions, data.targets, predicts, cuts, seed, self.metrics)
+        lines = lines_of(predictions[0], predicts, rank, cuts[0])
+        np.savez_compressed(self.path_of_lines(method, seed), lines=lines.numpy())
         return {"scores": scores}
 
     def chosen(self, method: Method, seed: int) -> dict[str, Any]:
         """Cut one network's predictions where the training scenes have the best score, and score the held-out scenes.
 
-        Each metric of `CHOOSING` chooses one of the candidates. Among equal scores the first candidate is chosen.
+        Each metric of `choosing` chooses one of the candidates. Among equal scores the first candidate is chosen.
         """
         predicts, data = method.predicts, self.of(seed)
-        predictions, cuts = self.predictions(method, seed, data.choosing), candidates(predicts, self.plan.rank)
-        training = by_cut(predictions, data.choosing_targets, predicts, cuts, seed, CHOOSING)
-        best = {name: max(training, key=lambda cut, name=name: training[cut][name]) for name in CHOOSING}
-        predictions = self.predictions(method, seed, data.held_out)
-        held_out = by_cut(predictions, data.targets, predicts, {float(cut) for cut in best.values()}, seed)
+        cuts = candidates(predicts, self.plan.rank, self.plan.dmax)
+        predictions = self.predictions(method, seed, data.choosing)
+        training = self.by_cut(predictions, data.choosing_targets, predicts, cuts, seed, self.choosing)
+        best = {name: max(training, key=lambda cut, name=name: training[cut][name]) for name in self.choosing}
+        predictions, chosen = self.predictions(method, seed, data.held_out), {float(cut) for cut in best.values()}
+        held_out = self.by_cut(predictions, data.targets, predicts, chosen, seed, self.metrics)
         return {"training": training, "by": {name: {"cut": cut, "scores": held_out[cut]} for name, cut in best.items()}}
 
     def path_of_lines(self, method: Method, seed: int) -> Path:
@@ -139,8 +149,9 @@ class Harness:
 
     def train(self, branch: Branch, predicts: str, loss: Loss, steps: range, seed: int) -> None:
         """Train a network on the batches of the given steps."""
-        crops = self.of(seed).crops
+        data = self.of(seed)
         for number in tqdm(steps, unit="update", leave=False, dynamic_ncols=True):
+            crops = data.warmup_crops if number < self.plan.warmup else data.crops
             images, target = crops.batch(number)
             branch.update(images, truth(target, predicts, self.plan.rank), loss)
 
@@ -163,6 +174,24 @@ class Harness:
         network, device = self.network(method, seed), self.of(seed).device
         return [predict(network, torch.from_numpy(scene.image).to(device)).cpu() for scene in scenes]
 
+    def by_cut(
+        self,
+        predictions: list[Tensor],
+        targets: list[Tensor],
+        predicts: str,
+        cuts: Iterable[float],
+        seed: int,
+        names: Sequence[str],
+    ) -> Scores:
+        """Score predictions (*size) against true distance maps, for each cut of the predictions to lines."""
+        rank = self.plan.rank
+        middle, *_ = thresholds("distance", rank, self.plan.dmax)
+        true = [lines_of(target, "distance", rank, middle) for target in targets]
+        return {
+            f"{cut:g}": score([lines_of(each, predicts, rank, cut) for each in predictions], true, seed, names)
+            for cut in cuts
+        }
+
     def of(self, seed: int) -> Data:
         """Return the data of a seed."""
         if seed not in self.data:
@@ -182,23 +211,6 @@ class Harness:
         """Return the file that keeps a result of these settings."""
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         return self.work / f"{kind}-{digest[:16]}{suffix}"
-
-
-def by_cut(
-    predictions: list[Tensor],
-    targets: list[Tensor],
-    predicts: str,
-    cuts: Iterable[float],
-    seed: int,
-    names: Sequence[str] = tuple(HIGHER_IS_BETTER),
-) -> Scores:
-    """Score predictions (*size) against true distance maps, for each cut of the predictions to lines."""
-    rank = targets[0].dim()
-    true = [lines_of(target, "distance", rank) for target in targets]
-    return {
-        f"{cut:g}": score([lines_of(each, predicts, rank, cut) for each in predictions], true, seed, names)
-        for cut in cuts
-    }
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, mse_loss
 
 import gpuph
-from bench.train.crops import WINDOW
+from bench.train.crops import TRUNCATION, WINDOW
 from bench.train.evaluation import THRESHOLD
 from bench.train.network import Loss, plus
 from gpuph.height import Height
@@ -77,19 +77,27 @@ def truth(distance: Tensor, predicts: str, rank: int) -> Tensor:
     return distance if predicts == "distance" else lines_of(distance, "distance", rank).float()
 
 
-def thresholds(predicts: str, rank: int) -> tuple[float, ...]:
-    """Return the cuts of a prediction to lines: the one of the tables first, then others for comparison."""
+def thresholds(predicts: str, rank: int, dmax: float | None = None) -> tuple[float, ...]:
+    """Return the cuts of a prediction to lines: the one of the tables first, then others for comparison.
+
+    Cuts of distances are the same shares of every truncation `dmax`.
+    """
     if predicts == "probability":
         return (0.5, 0.3, 0.7)
-    middle = THRESHOLD[rank]
+    middle = _middle(rank, dmax)
     return (middle, middle / 2, middle * 1.5, middle * 2)
 
 
-def candidates(predicts: str, rank: int) -> tuple[float, ...]:
+def candidates(predicts: str, rank: int, dmax: float | None = None) -> tuple[float, ...]:
     """Return the cuts of a prediction that the training scenes may choose."""
     if predicts == "probability":
         return (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-    return tuple(THRESHOLD[rank] * quarters / 4 for quarters in range(2, 10))
+    return tuple(_middle(rank, dmax) * quarters / 4 for quarters in range(2, 10))
+
+
+def _middle(rank: int, dmax: float | None) -> float:
+    """Return the cut of the tables, in pixels."""
+    return THRESHOLD[rank] if dmax is None else THRESHOLD[rank] * dmax / TRUNCATION[rank]
 
 
 def lines_of(prediction: Tensor, predicts: str, rank: int, threshold: float | None = None) -> Tensor:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from scipy.stats import binomtest
 from torch import Tensor
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ import gpuph
 from bench.paper.errors import break_road, join_roads
 from bench.paper.fig4 import richest_crops
 from bench.paper.plan import InputError
+from bench.paper.repair_figure import draw
 from bench.speed.inputs import SLOPE, road_mask
 from gpuph.metrics.betti import BettiSettings
 from gpuph.metrics.betti_matching import count_unmatched
@@ -32,15 +34,32 @@ WINDOWS = (64, 128)
 DMAX = (5.0, 8.0, 12.0, 20.0)  # truncation, pixels
 CUT = 2.0  # roads are where the distance is smaller, pixels
 STEP = 0.25  # of gradient descent on the sum over windows
-STEPS, EVERY = 200, 5  # at most, and between two counts of wrong loops
+STEPS = 200  # at most
+COUNTED = (1, 2, 3, *range(5, STEPS + 1, 5))  # steps after which wrong loops are counted
+STUCK = 1e-3  # a crop is given up once no pixel moves further than this between two counts, pixels
+PLACE = 0.05  # what a distance of one pixel weighs in the choice of partners
 
 # The losses that are compared, by window and source of random heights. All have dims=(1,) and the same costs.
 CONTENDERS: dict[str, Callable[[int, torch.Generator], torch.nn.Module]] = {
     "thresholding": lambda window, _: gpuph.DistancePHLoss(window=window, reduction="sum"),
-    "localized": lambda window, generator: localized(window, generator, draws=1),
+    "place": lambda window, _: gpuph.DistancePHLoss(window=window, place=PLACE, reduction="sum"),
+    "localized": lambda window, generator: localized(window, generator),
     "localized, 8 draws": lambda window, generator: localized(window, generator, draws=8),
     "Betti matching": lambda window, _: gpuph.BettiMatchingLoss(window=window, reduction="sum"),
+    "thresholding, paths": lambda window, _: gpuph.DistancePHLoss(window=window, spread="path", reduction="sum"),
+    "place, paths": lambda window, _: gpuph.DistancePHLoss(window=window, place=PLACE, spread="path", reduction="sum"),
+    "localized, paths": lambda window, generator: localized(window, generator, spread="path"),
+    "Betti matching, paths": lambda window, _: gpuph.BettiMatchingLoss(window=window, spread="path", reduction="sum"),
 }
+# Pairs of a loss and the loss with heights that `against` compares it with.
+RIVALS = (
+    ("thresholding", "localized"),
+    ("place", "localized"),
+    ("Betti matching", "localized"),
+    ("Betti matching, paths", "localized, paths"),
+    ("localized, paths", "localized"),
+    ("Betti matching, paths", "localized"),
+)
 
 
 class Scene(NamedTuple):
@@ -77,28 +96,33 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
         for dmax in DMAX
         for loss in CONTENDERS
     ]
+    args.work.mkdir(parents=True, exist_ok=True)
     repairs = {
-        condition: repair(condition, found, args.seed)
+        condition: kept(condition, found, args.seed, args.work)
         for condition in tqdm(conditions, unit="condition", dynamic_ncols=True)
     }
     rows = summary(repairs)
     print(text(rows))
-    draw(figure, rows)
+    draw(figure, against(repairs))
     settings = {
         "crops": len(found),
         "side": SIDE,
         "cut": CUT,
         "step": STEP,
         "most_steps": STEPS,
-        "counted_every": EVERY,
+        "counted_after": COUNTED,
+        "place": PLACE,
     }
-    return {"settings": settings | {"slope": SLOPE, "seed": args.seed}, "conditions": rows}
+    settings |= {"slope": SLOPE, "seed": args.seed}
+    return {"settings": settings, "conditions": rows, "heights_against": against(repairs)}
 
 
-def localized(window: int, generator: torch.Generator, *, draws: int) -> gpuph.LocalizedPHLoss:
+def localized(
+    window: int, generator: torch.Generator, *, draws: int = 1, spread: str = "pixel"
+) -> gpuph.LocalizedPHLoss:
     """Return the localized loss with a random ramp in each window, or the mean over several."""
     height = gpuph.RandomLinear(SLOPE, draws=draws)
-    return gpuph.LocalizedPHLoss(window=window, height=height, generator=generator, reduction="sum")
+    return gpuph.LocalizedPHLoss(window=window, height=height, generator=generator, spread=spread, reduction="sum")
 
 
 def scenes(count: int, seed: int) -> list[Scene]:
@@ -141,25 +165,36 @@ def injected(mask: np.ndarray, rng: np.random.Generator) -> Scene | None:
 def repair(condition: Condition, found: list[Scene], seed: int) -> Repair:
     """Descend from the wrong maps of all crops along the gradient of the loss until no loop is wrong.
 
-    A crop is left alone as soon as it is right. Crops do not influence each other, except for the heights that are
-    drawn for them.
+    A crop is left alone as soon as it is right, or no longer moves. Crops do not influence each other, except for the
+    heights that are drawn for them.
     """
     pred = distances(np.stack([scene.wrong[condition.errors] for scene in found])).clamp(max=condition.dmax)
     truth = distances(np.stack([scene.truth for scene in found])).clamp(max=condition.dmax)
     loss_fn = CONTENDERS[condition.loss](condition.window, torch.Generator().manual_seed(seed))
     wrong = wrong_loops(pred, truth)
-    steps = np.where(wrong == 0, 0, STEPS)
-    for step in range(0, STEPS, EVERY):
-        todo = np.flatnonzero(wrong)
+    steps, moving = np.where(wrong == 0, 0, STEPS), np.ones(len(wrong), bool)
+    for done, step in pairwise((0, *COUNTED)):
+        todo = np.flatnonzero((wrong > 0) & moving)
         if len(todo) == 0:
             break
         maps, target = pred[todo], truth[todo]
-        for _ in range(EVERY):
+        for _ in range(step - done):
             (gradient,) = torch.autograd.grad(loss_fn(maps.requires_grad_(), target), maps)
             maps = maps.detach() - STEP * gradient
+        moving[todo] = ((maps - pred[todo]).abs().amax(dim=(1, 2, 3)) > STUCK).numpy()
         pred[todo], wrong[todo] = maps, wrong_loops(maps, target)
-        steps[todo[wrong[todo] == 0]] = step + EVERY
+        steps[todo[wrong[todo] == 0]] = step
     return Repair(wrong, steps)
+
+
+def kept(condition: Condition, found: list[Scene], seed: int, work: Path) -> Repair:
+    """Return the result of `repair`, computed now or read from an interrupted run."""
+    settings = f"{condition} {len(found)} {seed} {COUNTED} {STEP} {STUCK} {PLACE}"
+    path = work / f"repair-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.npz"
+    if not path.exists():
+        np.savez(path, **repair(condition, found, seed)._asdict())
+    with np.load(path) as file:
+        return Repair(file["wrong"], file["steps"])
 
 
 def distances(masks: np.ndarray) -> Tensor:
@@ -194,10 +229,26 @@ def summary(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
     return rows
 
 
+def against(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
+    """Compare the wrong loops that one random ramp leaves with those that each rival leaves, crop by crop."""
+    rows = []
+    for condition, other in repairs.items():
+        for rival, ours in RIVALS:
+            if condition.loss != rival:
+                continue
+            left = repairs[condition._replace(loss=ours)].wrong
+            fewer, more = int((left < other.wrong).sum()), int((left > other.wrong).sum())
+            p = float(binomtest(fewer, fewer + more).pvalue) if fewer + more else 1.0
+            mean = round(float((left - other.wrong).mean()), 4)
+            row = condition._replace(loss=ours)._asdict() | {"rival": rival, "mean_difference": mean}
+            rows.append(row | {"fewer": fewer, "more": more, "sign_p": round(p, 5)})
+    return rows
+
+
 def text(rows: list[dict[str, Any]]) -> str:
     """Format the results: one line per set of errors, window and loss, and three columns per truncation."""
     lines = ["wrong loops left, share of crops repaired, and median steps of those; by dmax"]
-    lines.append(" " * 40 + "".join(f"{dmax:>20g}" for dmax in DMAX))
+    lines.append(" " * 42 + "".join(f"{dmax:>20g}" for dmax in DMAX))
     for errors in ERRORS:
         for window in WINDOWS:
             for loss in CONTENDERS:
@@ -206,40 +257,10 @@ def text(rows: list[dict[str, Any]]) -> str:
                     steps = row["median_steps_of_repaired"]
                     shown = "-" if steps is None else f"{steps:g}"
                     cells.append(f"{row['wrong_left']:>9.2f}{row['repaired']:>6.2f}{shown:>5}")
-                lines.append(f"{errors:<14}{window:<6}{loss:<20}" + "".join(cells))
+                lines.append(f"{errors:<14}{window:<6}{loss:<22}" + "".join(cells))
     return "\n".join(lines)
 
 
 def series(rows: list[dict[str, Any]], errors: str, window: int, loss: str) -> list[dict[str, Any]]:
     """Return the results of a loss, one row per truncation."""
     return [row for row in rows if (row["errors"], row["window"], row["loss"]) == (errors, window, loss)]
-
-
-def draw(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Draw the wrong loops that are left by truncation: one row of panels per window, one column per set of errors."""
-    figure = Figure(figsize=(10.5, 6.4), layout="constrained")
-    grid = figure.subplots(len(WINDOWS), len(ERRORS), sharex=True, sharey="col")
-    for window, panels in zip(WINDOWS, grid, strict=True):
-        for errors, panel in zip(ERRORS, panels, strict=True):
-            _draw_wrong(panel, rows, errors, window)
-        panels[0].set_ylabel(f"windows of {window}\nwrong loops left", fontsize=9)
-    for panel in panels:
-        panel.set_xlabel("dmax", fontsize=9)
-        panel.set_ylim(bottom=0)  # of the whole column
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=9)
-    figure.supxlabel("Lower is better. Dashed: wrong loops before the first step. Bars: standard errors.", fontsize=9)
-    figure.savefig(path, dpi=100)
-
-
-def _draw_wrong(panel: Axes, rows: list[dict[str, Any]], errors: str, window: int) -> None:
-    for i, loss in enumerate(CONTENDERS):
-        found = series(rows, errors, window, loss)
-        places = np.arange(len(found)) + 0.08 * (i - (len(CONTENDERS) - 1) / 2)  # bars should not hide each other
-        left, bars = ([row[name] for row in found] for name in ("wrong_left", "standard_error"))
-        panel.errorbar(places, left, yerr=bars, fmt="-o", color=f"C{i}", markersize=4, capsize=2, label=loss)
-    panel.axhline(ERRORS[errors], color="0.6", linewidth=0.8, linestyle="--")
-    panel.set_xticks(range(len(DMAX)), [f"{dmax:g}" for dmax in DMAX])
-    title = {"both": f"{EACH} breaks and {EACH} false roads", "breaks": f"{EACH} breaks"}
-    panel.set_title(title.get(errors, f"{EACH} false roads"), fontsize=9)
-    panel.tick_params(labelsize=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ class Table(NamedTuple):
     data: str  # a key of plan.RENDERED
     title: str
     methods: Callable[[int], dict[str, Method]]  # by the number of axes
+    dmax: float | None = None  # truncation of distance maps, pixels; by default that of the demo
 
 
 TABLES = {
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     rows: dict[str, dict[str, Any]] = {}
     for name, found in scores.items():
         method = methods[name]
-        cut, *others = (f"{threshold:g}" for threshold in thresholds(method.predicts, plan.rank))
+        cut, *others = (f"{threshold:g}" for threshold in thresholds(method.predicts, plan.rank, plan.dmax))
         rows[name] = {"loss": str(method), "predicts": method.predicts, "threshold": cut}
         rows[name]["scores"] = summary([by_threshold[cut] for by_threshold in found])
         rows[name]["other_thresholds"] = {
@@ -109,20 +110,20 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     }
 
 
-def summary(scores: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
+def summary(scores: list[dict[str, float]], metrics: Iterable[str] = HIGHER_IS_BETTER) -> dict[str, dict[str, Any]]:
     """Return mean and sample standard deviation of each metric over the seeds. A single seed has no deviation."""
     found = {}
-    for name in HIGHER_IS_BETTER:
+    for name in metrics:
         values = [round(score[name], 4) for score in scores]
         deviation = round(statistics.stdev(values), 4) if len(values) > 1 else None
         found[name] = {"mean": round(statistics.mean(values), 4), "deviation": deviation, "values": values}
     return found
 
 
-def text(rows: dict[str, Any]) -> str:
+def text(rows: dict[str, Any], metrics: Iterable[str] = HIGHER_IS_BETTER) -> str:
     """Format the table, one line per method."""
     width = max(map(len, rows)) + 2
-    lines = [" " * width + "".join(f"{name:>16}" for name in HIGHER_IS_BETTER)]
+    lines = [" " * width + "".join(f"{name:>16}" for name in metrics)]
     for name, row in rows.items():
         cells = []
         for metric in row["scores"].values():
@@ -149,7 +150,8 @@ def draw(path: Path, table: Table, rows: dict[str, Any], harness: Harness) -> No
     target, scene = data.targets[0], data.held_out[0]
     crop = richest_crop(target)
     image = scene.image[(slice(None), *crop)]
-    true = lines_of(target, "distance", rank).numpy()[crop]
+    cut, *_ = thresholds("distance", rank, harness.plan.dmax)
+    true = lines_of(target, "distance", rank, cut).numpy()[crop]
     image_panel.imshow((image.max(1) if rank == 3 else image).transpose(1, 2, 0).clip(0, 1).squeeze(), cmap="gray")
     image_panel.set_title("image", fontsize=9)
     truth_panel.imshow(_errors(true, true))

@@ -34,6 +34,8 @@ class Crops:
         Seed of all random choices.
     device : torch.device
         Where batches are placed.
+    truncation : float, optional
+        Of the distance maps, pixels. The default depends on the number of axes.
 
     Raises
     ------
@@ -41,8 +43,17 @@ class Crops:
         If a scene is smaller than a crop.
     """
 
-    def __init__(self, scenes: list[Scene], side: int, count: int, seed: int, device: torch.device) -> None:
-        self.scenes = [torch.cat((torch.from_numpy(scene.image), distance_map(scene)[None])) for scene in scenes]
+    def __init__(
+        self,
+        scenes: list[Scene],
+        side: int,
+        count: int,
+        seed: int,
+        device: torch.device,
+        truncation: float | None = None,
+    ) -> None:
+        maps = [distance_map(scene, truncation)[None] for scene in scenes]
+        self.scenes = [torch.cat((torch.from_numpy(x.image), y)) for x, y in zip(scenes, maps, strict=True)]
         for scene in scenes:
             if min(scene.mask.shape) < side:
                 size = " x ".join(map(str, scene.mask.shape))
@@ -66,6 +77,7 @@ class Crops:
         return batch[:, :-1].contiguous(memory_format=LAYOUT[batch.dim() - 2]), batch[:, -1:]
 
 
-def distance_map(scene: Scene) -> Tensor:
+def distance_map(scene: Scene, truncation: float | None = None) -> Tensor:
     """Return the truncated distance map, shape (H, W) or (D, H, W), that a network learns to predict."""
-    return truncated_distance_map(torch.from_numpy(scene.mask)[None, None], TRUNCATION[scene.mask.ndim])[0, 0]
+    truncation = truncation or TRUNCATION[scene.mask.ndim]
+    return truncated_distance_map(torch.from_numpy(scene.mask)[None, None], truncation)[0, 0]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -36,6 +37,9 @@ class Preset:
     weight: float  # of the localized loss
     warmup: int  # steps with the base loss alone
     steps: int  # after the warm-up
+    truncation: float | None = None  # of distance maps, pixels; by default `TRUNCATION`
+    averaging: float = AVERAGING
+    light: bool = False  # one convolution a level instead of two, and one level less
 
 
 # By name and number of axes.
@@ -51,7 +55,45 @@ PRESETS = {
 }
 
 
-def _unet(rank: int, channels: int, preset: Preset) -> BasicUNet:
+class LightUNet(nn.Module):
+    """A U-Net of images with one convolution a level, which takes a fifth of the time of BasicUNet.
+
+    Parameters
+    ----------
+    channels : int
+        Of the images.
+    features : sequence of int
+        Channels of the levels, from the finest to the coarsest. The finest level has as many after the way up.
+    """
+
+    def __init__(self, channels: int, features: Sequence[int]) -> None:
+        super().__init__()
+        pairs = [*pairwise((channels, *features))]
+        self.down = nn.ModuleList(_convolution(x, y) for x, y in pairs)
+        self.up = nn.ModuleList(_convolution(x + y, x) for x, y in pairs[:0:-1])
+        self.last = nn.Conv2d(features[0], 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x, skipped = images, []
+        for i, layer in enumerate(self.down):
+            x = layer(nn.functional.avg_pool2d(x, 2) if i else x)
+            skipped.append(x)
+        skipped.pop()
+        for layer in self.up:
+            x = nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
+            x = layer(torch.cat((x, skipped.pop()), dim=1))
+        return self.last(x)
+
+
+def _convolution(channels: int, features: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, features, 3, padding=1, bias=False), nn.BatchNorm2d(features), nn.LeakyReLU(0.1)
+    )
+
+
+def _unet(rank: int, channels: int, preset: Preset) -> nn.Module:
+    if preset.light:
+        return LightUNet(channels, preset.features)
     # Upsample by interpolation: the default, transposed convolutions, leaves checkerboards full of tiny loops.
     return BasicUNet(rank, channels, 1, features=preset.features, norm="batch", upsample="nontrainable")
 
@@ -61,7 +103,7 @@ class DistanceNet(nn.Module):
 
     def __init__(self, rank: int, channels: int, preset: Preset) -> None:
         super().__init__()
-        self.truncation = TRUNCATION[rank]
+        self.truncation = preset.truncation or TRUNCATION[rank]
         self.unet = _unet(rank, channels, preset)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -94,7 +136,7 @@ class Branch:
         self, rank: int, channels: int, preset: Preset, device: torch.device, predicts: str = "distance"
     ) -> None:
         self.net = NETWORKS[predicts](rank, channels, preset).to(device, memory_format=LAYOUT[rank])
-        self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
+        self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(preset.averaging))
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=preset.learning_rate)
 
     def update(self, images: Tensor, target: Tensor, loss_fn: Loss = nn.functional.mse_loss) -> Tensor:

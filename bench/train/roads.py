@@ -9,6 +9,7 @@ in colour alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ LINES = Path(__file__).parents[1] / "data" / "helsinki_roads.npz"
 GRASS, SOIL, PAVING = np.array([[0.34, 0.44, 0.26], [0.52, 0.46, 0.36], [0.57, 0.56, 0.53]], np.float32)
 ASPHALT = np.array([0.50, 0.50, 0.51], np.float32)
 GRAVEL = ASPHALT + np.array([0.002, 0, -0.0025], np.float32)  # visible in the mean of many pixels, not in one
+HUE = np.array([0.08, 0, -0.1], np.float32)
+SAND, BASALT = ASPHALT + HUE, ASPHALT - HUE  # visible in single pixels
 CANOPY = np.array([0.16, 0.27, 0.14], np.float32)
 BALLAST = np.array([0.44, 0.40, 0.37], np.float32)
 ROOFS = np.array(
@@ -32,6 +35,7 @@ ROOFS = np.array(
 )
 SQUARE = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])
 DECOYS, FEW_DECOYS = 0.5, 0.2  # values of the argument `decoys` of `helsinki`
+MISREAD_TRACKS, UNLABELLED = 0.2, 0.2  # defaults of `misread`
 SUN = (6, 5)  # length of shadows, pixels down and to the right
 
 
@@ -58,21 +62,79 @@ def helsinki(seed: int = 0, rows: int | None = None, decoys: float = 0.0) -> tup
         the area. Tracks are not in the mask.
     """
     lines = load_lines()
+    shape = _shape(lines, rows)
+    tracks = _tracks(lines, shape, seed, decoys) if decoys else []
+    return _split(render(lines, shape, np.random.default_rng(seed), tracks))
+
+
+def misread(
+    seed: int = 0, rows: int | None = None, tracks: float = MISREAD_TRACKS, unlabelled: float = UNLABELLED
+) -> tuple[Scene, Scene]:
+    """Render central Helsinki with tracks that differ visibly from roads, and labels for a warm-up that misread them.
+
+    Nothing hides roads or looks like them but tracks, so that networks learn in few steps what labels say. The labels
+    of the warm-up call tracks of sand roads, and lack some of the roads, those of basalt.
+
+    Parameters
+    ----------
+    seed, rows
+        As for `helsinki`.
+    tracks : float
+        The approximate share of the lines that are also rendered as tracks, as the `decoys` of `helsinki`.
+    unlabelled : float
+        The approximate share of the roads that are of basalt, and have no label in the warm-up.
+    """
+    lines = load_lines()
+    shape = _shape(lines, rows)
+    wrong = _tracks(lines, shape, seed, tracks)
+    labelled = np.random.default_rng((seed, 2)).random(len(lines)) >= unlabelled
+    colours = np.concatenate((np.tile(SAND, (len(wrong), 1)), np.where(labelled[:, None], ASPHALT, BASALT)))
+    scene = render(lines, shape, np.random.default_rng(seed), wrong, colours, bare=True)
+    labels = [line for line, take in zip(lines, labelled, strict=True) if take] + wrong
+    return _split(replace(scene, warmup=_draw(labels, shape) > 0))
+
+
+def _shape(lines: list[np.ndarray], rows: int | None) -> tuple[int, int]:
+    """Return the height and the width of the area, pixels."""
     width, all_rows = (int(extent) + 1 for extent in np.concatenate(lines).max(0))
-    height, rng = rows or all_rows, np.random.default_rng(seed)
-    tracks: list[np.ndarray] = []
-    if decoys:
-        chosen = np.random.default_rng((seed, 1)).random(len(lines)) < decoys
-        tracks = [(width - 1, height - 1) - line for line, take in zip(lines, chosen, strict=True) if take]
-    scene = render(lines, (height, width), rng, tracks)
-    split = round(0.6 * height)
-    return (
-        Scene(scene.image[:, :split], scene.mask[:split]),
-        Scene(scene.image[:, split:], scene.mask[split:]),
+    return rows or all_rows, width
+
+
+def _tracks(lines: list[np.ndarray], shape: tuple[int, int], seed: int, share: float) -> list[np.ndarray]:
+    """Return a share of the lines, rotated by 180 degrees about the centre of the area."""
+    chosen = np.random.default_rng((seed, 1)).random(len(lines)) < share
+    return [(shape[1] - 1, shape[0] - 1) - line for line, take in zip(lines, chosen, strict=True) if take]
+
+
+def _split(scene: Scene) -> tuple[Scene, Scene]:
+    """Split an area into the northern 60 % and the southern 40 %."""
+    split = round(0.6 * len(scene.mask))
+    parts = (slice(split), slice(split, None))
+    first, second = (
+        Scene(scene.image[:, part], scene.mask[part], None if scene.warmup is None else scene.warmup[part])
+        for part in parts
     )
+    return first, second
 
 
-def render(lines: list[np.ndarray], shape: tuple[int, int], rng: Generator, tracks: Sequence[np.ndarray] = ()) -> Scene:
+def _draw(lines: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """Draw centre lines one pixel wide, (H, W): the number of the last line at each pixel, counted from 1."""
+    height, width = shape
+    canvas = Image.new("I", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for label, line in enumerate(lines, start=1):
+        draw.line([(float(x), height - 1 - float(y)) for x, y in line], fill=label)
+    return np.asarray(canvas)
+
+
+def render(
+    lines: list[np.ndarray],
+    shape: tuple[int, int],
+    rng: Generator,
+    tracks: Sequence[np.ndarray] = (),
+    colours: np.ndarray | None = None,
+    bare: bool = False,
+) -> Scene:
     """Render an area of `shape` = (H, W) pixels of 1 m.
 
     Parameters
@@ -85,15 +147,23 @@ def render(lines: list[np.ndarray], shape: tuple[int, int], rng: Generator, trac
         Draws the appearance.
     tracks : sequence of ndarray, shape (n, 2)
         Centre lines of tracks, which are rendered but are not in the mask.
+    colours : ndarray, shape (tracks + roads, 3), optional
+        The mean colour of each line. By default tracks are of gravel and roads of asphalt.
+    bare : bool
+        Render lines and ground only: no other lines, buildings, trees or shadows.
     """
+    if colours is None:
+        colours = np.concatenate((np.tile(GRAVEL, (len(tracks), 1)), np.tile(ASPHALT, (len(lines), 1))))
     road = _Roads(lines, shape, rng, tracks)
     image = _ground(shape, rng)
-    image = _distractors(image, rng)
-    image = _over(image, road.colour(rng), road.alpha)
-    image = _buildings(image, road, rng)
-    image = _trees(image, road, rng)
-    # Soft shadows of clouds, then blur and noise of the camera.
-    image *= 1 + 0.12 * texture(shape, 90, rng)[..., None]
+    if not bare:
+        image = _distractors(image, rng)
+    image = _over(image, road.colour(rng, colours), road.alpha)
+    if not bare:
+        image = _buildings(image, road, rng)
+        image = _trees(image, road, rng)
+        image *= 1 + 0.12 * texture(shape, 90, rng)[..., None]  # soft shadows of clouds
+    # Blur and noise of the camera.
     image = gaussian_filter(image, (0.7, 0.7, 0)) + 0.03 * rng.standard_normal(image.shape, np.float32)
     return Scene(np.ascontiguousarray(image.clip(0, 1).transpose(2, 0, 1)), road.mask)
 
@@ -121,23 +191,18 @@ class _Roads:
         self, lines: list[np.ndarray], shape: tuple[int, int], rng: Generator, tracks: Sequence[np.ndarray]
     ) -> None:
         lines = [*tracks, *lines]  # roads are drawn last, so that tracks do not interrupt their centre lines
-        height, width = shape
-        canvas = Image.new("I", (width, height))
-        draw = ImageDraw.Draw(canvas)
-        for label, line in enumerate(lines, start=1):
-            draw.line([(float(x), height - 1 - float(y)) for x, y in line], fill=label)
-        labels = np.asarray(canvas)
+        labels = _draw(lines, shape)
         self.tracks, self.mask = len(tracks), labels > len(tracks)
         self.distance, index = distance_transform_edt(labels == 0, return_indices=True)
         self.nearest = labels[tuple(index)] - 1
         self.width = rng.uniform(4, 9, len(lines))
         self.alpha = (self.width[self.nearest] / 2 - self.distance + 0.5).clip(0, 1).astype(np.float32)
 
-    def colour(self, rng: Generator) -> np.ndarray:
-        """Return colours (H, W, 3) of asphalt, or gravel on tracks: one shade per line, worn and patched along it."""
+    def colour(self, rng: Generator, colours: np.ndarray) -> np.ndarray:
+        """Return colours (H, W, 3) from those of the lines: one shade per line, worn and patched along it."""
         shade = rng.uniform(0.78, 1.22, len(self.width)).astype(np.float32)[self.nearest]
         shade = shade + 0.10 * texture(shade.shape, 12, rng) + 0.04 * texture(shade.shape, 1.5, rng)
-        return np.where((self.nearest < self.tracks)[..., None], GRAVEL, ASPHALT) * shade[..., None]
+        return colours[self.nearest] * shade[..., None]
 
 
 def _over(image: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:

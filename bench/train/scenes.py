@@ -20,10 +20,13 @@ class Scene:
         C channels with values in [0, 1].
     mask : ndarray, shape (H, W) or (D, H, W), bool
         True on the roads or neurites. In rendered scenes, the centre lines, one pixel wide.
+    warmup : ndarray, shape (H, W) or (D, H, W), bool, optional
+        The labels of the warm-up, where they differ from `mask`.
     """
 
     image: np.ndarray
     mask: np.ndarray
+    warmup: np.ndarray | None = None
 
 
 def texture(shape: Sequence[int], scale: float, rng: Generator) -> np.ndarray:

@@ -42,8 +42,8 @@ def small() -> Iterator[None]:
         patch.setattr(bench.train.neurons, "SIDE", 48)
         patch.setattr(bench.train.evaluation, "SIGHT", {2: 128, 3: 48})
         for module in (harness, tables):  # test_table_has_scores_at_other_thresholds uses all of them
-            patch.setattr(module, "thresholds", lambda predicts, rank: thresholds(predicts, rank)[:1])
-        patch.setattr(harness, "candidates", lambda predicts, rank: candidates(predicts, rank)[2:3])
+            patch.setattr(module, "thresholds", lambda *given: thresholds(*given)[:1])
+        patch.setattr(harness, "candidates", lambda *given: candidates(*given)[2:3])
         yield
 
 
