@@ -32,7 +32,8 @@ SEEDS = 5
 ROWS = 600  # of Helsinki, pixels
 PRESET, QUICK_STEPS = "brief", 10
 FACTOR = 2.0  # at most, between the lengths of false and of missed roads after the warm-up
-MORE, LONGEST = 150, 900  # steps that a warm-up is continued by until this holds, and steps at most
+# Steps of the shortest warm-up, steps that it is continued by until this holds, and steps at most.
+SHORTEST, MORE, LONGEST = PRESETS[PRESET][RANK].warmup, 150, 900
 DRAWS = 8
 
 
@@ -99,7 +100,7 @@ class Continued(Harness):
     def start(self, predicts: str, seed: int) -> Branch:
         path = self.path("start", self.common(seed) | {"predicts": predicts}, ".pt")
         shorter = self.plan.warmup - MORE
-        if path.exists() or shorter < PRESETS[PRESET][RANK].warmup:
+        if path.exists() or shorter < SHORTEST:
             return super().start(predicts, seed)
         branch = Continued(replace(self.plan, warmup=shorter), self.work).start(predicts, seed)
         self.train(branch, predicts, BASE[predicts], range(shorter, self.plan.warmup), seed)

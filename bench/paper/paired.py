@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from scipy.stats import binomtest, ttest_rel
+from scipy.stats import binomtest, ttest_rel, wilcoxon
 from torch import nn
 from torch.nn.functional import mse_loss
 
 from bench.paper.gradients import gradients
 from bench.paper.harness import Harness
 from bench.paper.methods import Method, thresholds
-from bench.paper.plan import Plan
+from bench.paper.plan import InputError, Plan
 from bench.paper.scores import WITH_PLACES
 from bench.paper.tables import summary, text
 
@@ -153,6 +153,8 @@ def collect(
 
 def report(plan: Plan, conditions: dict[str, Condition], found: dict[str, Values], figure: Path) -> dict[str, Any]:
     """Print and draw the scores, and return settings, scores and tests for a JSON file."""
+    if not found:
+        raise InputError("no seed is complete, so there is nothing to report")
     rows = {name: rows_of(values, conditions[name].methods()) for name, values in found.items()}
     print(printed(rows))
     draw(figure, rows)
@@ -186,8 +188,8 @@ def tests(rows: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     -------
     list of dict
         `first` and `second`, and for each metric the mean difference, positive where the first method is better; on how
-        many seeds it is better and worse; and the two-sided p-values of the sign test and of the paired t-test. With
-        fewer than two seeds there are none.
+        many seeds it is better and worse; and the two-sided p-values of the sign test, of the paired t-test and of
+        Wilcoxon's signed-rank test. With fewer than two seeds there are none.
     """
     found = []
     for first, second in combinations(rows, 2):
@@ -204,11 +206,13 @@ def paired(difference: np.ndarray) -> dict[str, Any]:
     """Test whether differences (n,) of pairs are 0 on average."""
     better, worse = int((difference > 0).sum()), int((difference < 0).sum())
     row: dict[str, Any] = {"mean": round(float(difference.mean()), 4), "better": better, "worse": worse}
-    row |= {"sign_p": None, "t_p": None}
+    row |= {"sign_p": None, "t_p": None, "wilcoxon_p": None}
     if len(difference) > 1:
         row["sign_p"] = round(float(binomtest(better, better + worse).pvalue), 4) if better + worse else 1.0
         if np.ptp(difference) > 0:
             row["t_p"] = round(float(ttest_rel(difference, np.zeros_like(difference)).pvalue), 4)
+        if difference.any():
+            row["wilcoxon_p"] = round(float(wilcoxon(difference).pvalue), 4)
     return row
 
 
