@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,6 +25,8 @@ QUICK_DMAX = (20.0,)
 UNMATCHED = ("half_squared", "distance")
 WINDOWS = {"64": 64, "whole crop": SIDE}
 MANY = 8  # directions of the height function that the loss is averaged over, besides one, for SHOWN_DMAX
+PIXELS = (1.0, 0.6)  # size of a pixel, metres: that of the tables, and that of the paper's crops of RTracer
+REDUCED = 0.2  # the slope whose share of falls is compared with that of thresholding
 PAPER = {"thresholding": 0.4, "localized": 0.2}  # share of errors that lower the loss in the paper
 SHOWN_DMAX, SHOWN_SLOPES = 20.0, (0.0, 0.2, 0.8)  # whose distributions are drawn
 
@@ -38,27 +40,30 @@ class Condition(NamedTuple):
     slope: float  # of the height function, per pixel
     directions: int  # of the height function, that the loss is averaged over
     matching: str = "optimal"  # or "Betti", which has no height function and half squared costs
+    pixel: float = PIXELS[0]  # metres
 
 
 def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     """Measure all conditions and draw the figure, and return the contents of its JSON file."""
     runs, truncations = (QUICK_RUNS, QUICK_DMAX) if args.quick else (RUNS, DMAX)
     by_run: dict[Condition, list[np.ndarray]] = {}
-    kinds: list[str] = []
-    crops = richest_crops(road_mask()[0, 0].numpy(), SIDE, CROPS)
-    for place, seed in tqdm([(i, j) for i in range(CROPS) for j in range(runs)], unit="run", dynamic_ncols=True):
+    kinds: dict[float, list[str]] = {pixel: [] for pixel in PIXELS}
+    crops = {pixel: richest_crops(road_mask(pixel)[0, 0].numpy(), SIDE, CROPS) for pixel in PIXELS}
+    every = [(pixel, i, j) for pixel in PIXELS for i in range(CROPS) for j in range(runs)]
+    for pixel, place, seed in tqdm(every, unit="run", dynamic_ncols=True):
         rng = np.random.default_rng((args.seed, place, seed))
-        masks, injected = inject(crops[place], ERRORS, rng)
-        kinds += injected
+        masks, injected = inject(crops[pixel][place], ERRORS, rng)
+        kinds[pixel] += injected
         angles = rng.uniform(0, 2 * np.pi, MANY)
         for condition, values in losses(masks, truncations, angles).items():
-            by_run.setdefault(condition, []).append(np.diff(values))
-    changes = {condition: np.concatenate(found) for condition, found in by_run.items()}
-    rows = [summary(condition, found, np.array(kinds)) for condition, found in changes.items()]
-    print(text(rows))
-    draw(figure, rows, changes)
+            by_run.setdefault(condition._replace(pixel=pixel), []).append(values)
+    rows = [summary(condition, found, np.array(kinds[condition.pixel])) for condition, found in by_run.items()]
+    for pixel in PIXELS:
+        print(f"{pixel:g} m a pixel")
+        print(text(of_pixel(rows, pixel)))
+    draw(figure, rows, {condition: np.diff(found).ravel() for condition, found in by_run.items()})
     settings = {"crops": CROPS, "side": SIDE, "runs": runs, "errors": ERRORS, "seed": args.seed}
-    return {"settings": settings, "paper": PAPER, "conditions": rows}
+    return {"settings": settings, "paper": PAPER, "conditions": rows, "reductions": reductions(rows)}
 
 
 def richest_crops(mask: np.ndarray, side: int, count: int) -> list[np.ndarray]:
@@ -111,19 +116,47 @@ def _loss(maps: Tensor, condition: Condition, angle: float) -> np.ndarray:
     return by_window.sum(1).numpy()
 
 
-def summary(condition: Condition, changes: np.ndarray, kinds: np.ndarray) -> dict[str, Any]:
-    """Summarise the changes of the loss, shape (errors of all runs,)."""
+def summary(condition: Condition, found: list[np.ndarray], kinds: np.ndarray) -> dict[str, Any]:
+    """Summarise the losses of each run, shape (errors + 1,), given the kinds of all errors, shape (runs * errors,)."""
+    changes = np.diff(found).ravel()
     rounding = 1e-3 * float(np.abs(changes).mean())
     falls, same = changes < -rounding, np.abs(changes) <= rounding
     return condition._asdict() | {
         "falls": round(float(falls.mean()), 4),
         "unchanged": round(float(same.mean()), 4),
+        "correlation": correlation(found),
         "falls_by_kind": {kind: round(float(falls[kinds == kind].mean()), 4) for kind in KINDS},
         "mean_change": round(float(changes.mean()), 3),
         "median_change": round(float(np.median(changes)), 3),
         "mean_change_by_kind": {kind: round(float(changes[kinds == kind].mean()), 3) for kind in KINDS},
         "deviation_of_change": round(float(changes.std(ddof=1)), 3),
     }
+
+
+def of_pixel(rows: list[dict[str, Any]], pixel: float) -> list[dict[str, Any]]:
+    """Return the results of one size of pixels as if they were of the default, so that conditions need not name it."""
+    return [row | {"pixel": PIXELS[0]} for row in rows if row["pixel"] == pixel]
+
+
+def correlation(found: list[np.ndarray]) -> float | None:
+    """Return the correlation of the loss with the number of errors, the mean over runs, if no loss is constant."""
+    if any(np.ptp(values) == 0 for values in found):
+        return None
+    return round(float(np.mean([np.corrcoef(values, np.arange(len(values)))[0, 1] for values in found])), 4)
+
+
+def reductions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return how many times as rarely as thresholding the loss falls with the slope `REDUCED`, by condition."""
+    found = []
+    for row in rows:
+        if row["slope"] != 0 or row["matching"] != "optimal":
+            continue
+        condition = Condition(*(row[field] for field in Condition._fields))
+        falls = value(rows, "falls", condition._replace(slope=REDUCED))
+        times = round(row["falls"] / falls, 3) if falls else None
+        where = {name: row[name] for name in ("pixel", "unmatched", "window", "dmax")}
+        found.append(where | {"thresholding": row["falls"], "localized": falls, "times": times})
+    return found
 
 
 def text(rows: list[dict[str, Any]]) -> str:
@@ -159,8 +192,16 @@ def value(rows: list[dict[str, Any]], name: str, condition: Condition) -> float:
 
 
 def draw(path: Path, rows: list[dict[str, Any]], changes: dict[Condition, np.ndarray]) -> None:
-    """Draw distributions of the change, and by slope the share of falls and the size of the change."""
-    figure = Figure(figsize=(10.5, 6.4), layout="constrained")
+    """Draw distributions of the change, and by slope the share of falls and the size of the change, by pixel size."""
+    figure = Figure(figsize=(10.5, 6.4 * len(PIXELS)), layout="constrained")
+    for pixel, part in zip(PIXELS, figure.subfigures(len(PIXELS), 1, squeeze=False).flat, strict=True):
+        part.suptitle(f"{pixel:g} m a pixel", fontsize=10)
+        here = {condition._replace(pixel=PIXELS[0]): x for condition, x in changes.items() if condition.pixel == pixel}
+        _draw_pixel(part, of_pixel(rows, pixel), here)
+    figure.savefig(path, dpi=100)
+
+
+def _draw_pixel(figure: SubFigure, rows: list[dict[str, Any]], changes: dict[Condition, np.ndarray]) -> None:
     (histogram, *first), (size, *second) = figure.subplots(2, 3)
     _draw_distributions(histogram, changes)
     truncations = sorted({row["dmax"] for row in rows})
@@ -182,7 +223,6 @@ def draw(path: Path, rows: list[dict[str, Any]], changes: dict[Condition, np.nda
         "Dotted: mean of the loss over several directions. Diamonds: Betti matching. Dashed: the paper's 0.4 and 0.2.",
         fontsize=9,
     )
-    figure.savefig(path, dpi=100)
 
 
 def _draw_falls(panel: Axes, rows: list[dict[str, Any]], truncations: list[float], window: str, unmatched: str) -> None:

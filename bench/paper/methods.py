@@ -147,6 +147,11 @@ def main_table(rank: int) -> dict[str, Method]:
     return {name: method for name, method in methods.items() if method.term is None or name in weights}
 
 
+def of_distances(rank: int) -> dict[str, Method]:
+    """Return the methods of `main_table` that predict distances, which depend on their truncation."""
+    return {name: method for name, method in main_table(rank).items() if method.predicts == "distance"}
+
+
 def by_weight(rank: int) -> dict[str, Method]:
     """Return the methods of table 5: the loss with and without heights, with weights around the preset's."""
     weights = [WEIGHTS[rank]["Homo-Ours"] * factor for factor in (0.3, 1, 3, 10)]
@@ -163,8 +168,9 @@ def by_window(rank: int) -> dict[str, Method]:
 def by_height(rank: int) -> dict[str, Method]:
     """Return the methods of table 7, one per height function.
 
-    Slopes are 0.2 per pixel unless the name says otherwise; that of the quadratic function is reached at the edge of a
-    window.
+    Slopes are 0.2 per pixel unless the name says otherwise; that of quadratic functions is reached at the edge of a
+    window. In the paper all parameters of a height function are drawn anew in each step: the point of a distance, and
+    the direction and the slope of a square and of a linear function.
     """
     slope = gpuph.RandomLinear().slope
     heights: dict[str, Height] = {
@@ -176,6 +182,9 @@ def by_height(rank: int) -> dict[str, Method]:
         "random, one a batch": gpuph.RandomLinear(slope, per_window=False),
         "distance to a corner": gpuph.Radial(slope),
         "quadratic": gpuph.Quadratic(((slope / WINDOW[rank]) ** 0.5, 0.0)),
+        "random distance to a point": gpuph.RandomRadial(slope),
+        "random square": gpuph.RandomQuadratic((slope / WINDOW[rank]) ** 0.5),
+        "random slope": gpuph.RandomLinear((0.5 * slope, 1.5 * slope)),
     }
     return {"none": without_heights(rank, WEIGHTS[rank]["Homo-Ours"])} | {
         name: localized(rank, height=height) for name, height in heights.items()

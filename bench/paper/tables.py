@@ -21,6 +21,7 @@ from bench.paper.methods import (
     by_window,
     lines_of,
     main_table,
+    of_distances,
     thresholds,
 )
 from bench.paper.plan import Plan
@@ -41,6 +42,8 @@ class Table(NamedTuple):
 TABLES = {
     "table1": Table("roads", "Methods, images", main_table),
     "table3": Table("neurons", "Methods, volumes", main_table),
+    "table3_dmax8": Table("neurons", "Methods, volumes, dmax 8", of_distances, 8.0),
+    "table3_dmax15": Table("neurons", "Methods, volumes, dmax 15", of_distances, 15.0),
     "table5": Table("roads", "Weight of the loss, with and without heights", by_weight),
     "table6": Table("roads", "Window of the localized loss, pixels", by_window),
     "table7": Table("roads", "Height function of the localized loss", by_height),
@@ -73,6 +76,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         masks=None if args.masks is None else str(args.masks),
         held_out=args.held_out,
         device=args.device,
+        dmax=TABLES[args.name].dmax if args.name in TABLES else None,
     )
 
 
@@ -105,6 +109,7 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     print("; ".join(f"{name}: {MEANING[name]}" for name in HIGHER_IS_BETTER) + ".")
     draw(figure, table, rows, harness)
     settings = {"data": plan.data, "preset": plan.preset, "warmup": plan.warmup, "steps": plan.steps}
+    settings |= {} if plan.dmax is None else {"dmax": plan.dmax}
     return {"settings": settings | {"seeds": list(plan.seeds), "rows": plan.rows}, "methods": rows} | {
         "minutes": round(harness.seconds / 60, 1)
     }

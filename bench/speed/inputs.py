@@ -15,9 +15,9 @@ TRUNCATION = 20.0  # of distance maps, pixels
 SLOPE = 0.2  # of ramps, per pixel
 
 
-def road_mask() -> Tensor:
-    """Draw the centre lines of Helsinki's roads, one pixel wide, at 1 m per pixel: (1, 1, H, W), bool."""
-    lines = load_lines()
+def road_mask(pixel: float = 1.0) -> Tensor:
+    """Draw the centre lines of Helsinki's roads, one pixel wide, at `pixel` metres a pixel: (1, 1, H, W), bool."""
+    lines = [line / pixel for line in load_lines()]
     width, height = (int(extent) + 1 for extent in np.concatenate(lines).max(0))
     canvas = Image.new("1", (width, height))
     draw = ImageDraw.Draw(canvas)

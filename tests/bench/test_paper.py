@@ -31,8 +31,10 @@ def test_fig4_measures_every_condition(tmp_path, work, monkeypatch):
     result = run("fig4", tmp_path, work, "--quick")
     written(tmp_path, "fig4_quick", result)
     localized_slopes = len(fig4.SLOPES) - 1
-    assert len(result["conditions"]) == 2 * 2 * (1 + 2 * localized_slopes) + 2
-    assert [row["window"] for row in result["conditions"] if row["matching"] == "Betti"] == ["64", "whole crop"]
+    assert len(result["conditions"]) == len(fig4.PIXELS) * (2 * 2 * (1 + 2 * localized_slopes) + 2)
+    betti = [(row["pixel"], row["window"]) for row in result["conditions"] if row["matching"] == "Betti"]
+    assert betti == [(pixel, window) for pixel in fig4.PIXELS for window in ("64", "whole crop")]
+    assert len(result["reductions"]) == len(fig4.PIXELS) * 2 * 2
     for row in result["conditions"]:
         assert 0 <= row["falls"] <= 1
         assert 0 <= row["unchanged"] <= 1 - row["falls"]
@@ -40,10 +42,28 @@ def test_fig4_measures_every_condition(tmp_path, work, monkeypatch):
 
 def test_fig4_counts_falls_and_unchanged_losses():
     kinds = np.array(["break", "break", "false connection", "false connection"])
-    row = fig4.summary(fig4.Condition(20.0, "distance", "64", 0.2, 1), np.array([4.0, -1.0, 0.0, 5.0]), kinds)
+    runs = [np.array([1.0, 5.0, 4.0]), np.array([2.0, 2.0, 7.0])]
+    row = fig4.summary(fig4.Condition(20.0, "distance", "64", 0.2, 1), runs, kinds)
     assert (row["falls"], row["unchanged"], row["mean_change"], row["median_change"]) == (0.25, 0.25, 2.0, 2.0)
     assert row["falls_by_kind"] == {"break": 0.5, "false connection": 0.0}
     assert row["mean_change_by_kind"] == {"break": 1.5, "false connection": 2.5}
+    expected = np.mean([np.corrcoef(values, range(3))[0, 1] for values in runs])
+    assert row["correlation"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_fig4_compares_falls_with_thresholding():
+    def row(slope: float, falls: float) -> dict:
+        return fig4.Condition(20.0, "distance", "64", slope, 1)._asdict() | {"falls": falls}
+
+    (found,) = fig4.reductions([row(0.0, 0.4), row(0.2, 0.16)])
+    assert (found["thresholding"], found["localized"], found["times"]) == (0.4, 0.16, 2.5)
+    (found,) = fig4.reductions([row(0.0, 0.4), row(0.2, 0.0)])
+    assert found["times"] is None
+
+
+def test_loss_that_is_constant_has_no_correlation_with_errors():
+    assert fig4.correlation([np.ones(3), np.arange(3.0)]) is None
+    assert fig4.correlation([np.arange(3.0), -np.arange(3.0)]) == 0
 
 
 @pytest.mark.parametrize("name", ["gradients", "decoys_gradients", "few_decoys_gradients"])

@@ -53,10 +53,12 @@ def test_crop_without_roads_has_no_place_for_errors():
 def test_only_thresholding_leaves_errors_that_cancel(rotated):
     left = {loss: repair.repair(Condition("both", 64, 20.0, loss), [rotated], 0) for loss in CONTENDERS}
     assert {loss: found.wrong.tolist() for loss, found in left.items()} == {
-        loss: [2] if loss == "thresholding" else [0] for loss in CONTENDERS
+        loss: [2] if loss.startswith("thresholding") else [0] for loss in CONTENDERS
     }
     assert left["thresholding"].steps.tolist() == [repair.STEPS]
     assert left["Betti matching"].steps[0] < repair.STEPS
+    for loss in ("place", "Betti matching"):  # whole paths take no more steps than single pixels
+        assert left[f"{loss}, paths"].steps[0] <= left[loss].steps[0]
 
 
 def test_right_crop_takes_no_step(rotated):
@@ -93,13 +95,32 @@ def test_summary_pairs_each_crop_with_thresholding():
     assert rows[1]["standard_error"] == pytest.approx(np.std([0, 0, 1], ddof=1) / 3**0.5, abs=1e-4)
 
 
+def test_heights_are_compared_crop_by_crop():
+    ours = Condition("both", 64, 8.0, "localized")
+    left = {ours: Repair(np.array([0, 0, 1, 2]), np.array([10, 40, 200, 200]))}
+    left[ours._replace(loss="place")] = Repair(np.array([4, 2, 0, 2]), np.array([200, 200, 20, 200]))
+    (row,) = repair.against(left)
+    assert (row["loss"], row["rival"]) == ("localized", "place")
+    assert (row["fewer"], row["more"], row["mean_difference"]) == (2, 1, -1.25)
+    assert row["sign_p"] == 1.0
+
+
+def test_interrupted_command_continues(rotated, tmp_path, monkeypatch):
+    condition = Condition("both", 64, 20.0, "Betti matching")
+    found = repair.kept(condition, [rotated], 0, tmp_path)
+    monkeypatch.setattr(repair, "repair", None)
+    again = repair.kept(condition, [rotated], 0, tmp_path)
+    assert (found.wrong.tolist(), found.steps.tolist()) == (again.wrong.tolist(), again.steps.tolist())
+
+
 @pytest.mark.slow  # on the whole scene
 def test_command_repairs_in_every_condition(tmp_path, monkeypatch):
-    monkeypatch.setattr(repair, "STEPS", 10)
+    monkeypatch.setattr(repair, "COUNTED", (1, 2))
     monkeypatch.setattr(repair, "DMAX", (20.0,))
     result = run("repair", tmp_path, tmp_path / "work", "--quick", "--crops", 2)
     written(tmp_path, "repair_quick", result)
     assert len(result["conditions"]) == len(ERRORS) * 2 * len(CONTENDERS)
+    assert len(result["heights_against"]) == len(ERRORS) * 2 * len(repair.RIVALS)
     for row in result["conditions"]:
         assert 0 <= row["repaired"] <= 1
         assert (row["wrong_left"] == 0) == (row["repaired"] == 1)

@@ -33,14 +33,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small")]  # networks ar
         ("table3", 5),
         ("table5", 9),
         ("table6", 4),
-        ("table7", 9),
+        ("table3_dmax8", 3),
+        ("table3_dmax15", 3),
+        ("table7", 12),
         ("steadiness", 7),
         ("decoys", 4),
         ("few_decoys", 4),
     ],
 )
 def test_table_writes_scores_of_all_methods(tmp_path, work, name, rows):
-    size = ("--rows", 48) if name == "table3" else ("--rows", ROWS)
+    size = ("--rows", 48) if name.startswith("table3") else ("--rows", ROWS)
     result = run(name, tmp_path, work, "--quick", "--warmup", 1, "--steps", 1, *size)
     written(tmp_path, f"{name}_quick", result)
     assert len(result["methods"]) == rows
