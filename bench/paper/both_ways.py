@@ -15,11 +15,11 @@ from torch import nn
 import gpuph
 from bench.paper import paired
 from bench.paper.harness import Harness
-from bench.paper.methods import BASE
+from bench.paper.methods import BASE, candidates, thresholds
 from bench.paper.paired import Condition, Term
 from bench.paper.plan import PRESETS, Plan
 from bench.paper.scores import WITH_PLACES
-from bench.train.crops import WINDOW
+from bench.train.crops import WINDOW, distance_map
 from bench.train.evaluation import TOLERANCE, predict
 from bench.train.network import Branch
 from bench.train.roads import MISREAD_TRACKS, UNLABELLED
@@ -141,20 +141,30 @@ def balances(harness: Harness) -> dict[int, dict[str, float]]:
 def balance(harness: Harness, seed: int) -> dict[str, float]:
     """Return the lengths of false and of missed roads after the warm-up on the training scene, in pixels.
 
-    A piece of a centre line is false or missed if it is further from the others than the tolerance of CCQ. The cut is
-    half of the truncation: where the expected distance is as large, road and no road are about equally likely.
+    A piece of a centre line is false or missed if it is further from the others than the tolerance of CCQ. Of the cuts
+    that may be chosen, that is taken at which the network agrees best with the labels of the warm-up, by CCQ.
     """
-    assert harness.plan.dmax is not None
-    data, cut = harness.of(seed), harness.plan.dmax / 2
+    data, settings = harness.of(seed), CCQSettings.checked(TOLERANCE[RANK], 1.0)
+    middle, *_ = thresholds("distance", RANK, harness.plan.dmax)
     network = harness.start("distance", seed).averaged(data.warmup_crops)
-    found = {"warmup": float(harness.plan.warmup), "false": 0.0, "missed": 0.0, "roads": 0.0}
-    for scene, target in zip(data.choosing, data.choosing_targets, strict=True):
-        pred = predict(network, torch.from_numpy(scene.image).to(data.device)).cpu()
-        lengths = measure(pred < cut, target < cut, CCQSettings.checked(TOLERANCE[RANK], 1.0))
-        found["false"] += lengths.pred - lengths.pred_matched
-        found["missed"] += lengths.target - lengths.target_matched
-        found["roads"] += lengths.target
-    return found
+    (scene,), (target,) = data.choosing, data.choosing_targets
+    labels = scene if scene.warmup is None else replace(scene, mask=scene.warmup)
+    learned = distance_map(labels, harness.plan.dmax) < middle
+    pred = predict(network, torch.from_numpy(scene.image).to(data.device)).cpu()
+    qualities = {
+        cut: measure(pred < cut, learned, settings).result().quality
+        for cut in candidates("distance", RANK, harness.plan.dmax)
+    }
+    cut = max(qualities, key=lambda cut: qualities[cut])
+    lengths = measure(pred < cut, target < middle, settings)
+    return {
+        "warmup": harness.plan.warmup,
+        "cut": round(cut, 4),
+        "quality": round(qualities[cut], 4),
+        "false": lengths.pred - lengths.pred_matched,
+        "missed": lengths.target - lengths.target_matched,
+        "roads": lengths.target,
+    }
 
 
 def _path(harness: Harness, seed: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -31,20 +32,19 @@ TRIES = 50  # draws of a crop's errors
 ROUNDS = 4  # at most, that the same crops are taken with other errors
 ERRORS = {"both": 2 * EACH, "breaks": EACH, "false roads": EACH}  # wrong loops before the first step
 WINDOWS = (64, 128)
-DMAX = (5.0, 8.0, 12.0, 20.0)  # truncation, pixels
+DMAX = (8.0, 20.0, 5.0, 12.0)  # truncation, pixels, in the order in which crops are repaired
 CUT = 2.0  # roads are where the distance is smaller, pixels
 STEP = 0.25  # of gradient descent on the sum over windows
 STEPS = 200  # at most
 COUNTED = (1, 2, 3, *range(5, STEPS + 1, 5))  # steps after which wrong loops are counted
 STUCK = 1e-3  # a crop is given up once no pixel moves further than this between two counts, pixels
-PLACE = 0.05  # what a distance of one pixel weighs in the choice of partners
+PLACE = SLOPE  # what a distance of one pixel weighs in the choice of partners: as much as in a height
 
 # The losses that are compared, by window and source of random heights. All have dims=(1,) and the same costs.
 CONTENDERS: dict[str, Callable[[int, torch.Generator], torch.nn.Module]] = {
     "thresholding": lambda window, _: gpuph.DistancePHLoss(window=window, reduction="sum"),
     "place": lambda window, _: gpuph.DistancePHLoss(window=window, place=PLACE, reduction="sum"),
     "localized": lambda window, generator: localized(window, generator),
-    "localized, 8 draws": lambda window, generator: localized(window, generator, draws=8),
     "Betti matching": lambda window, _: gpuph.BettiMatchingLoss(window=window, reduction="sum"),
     "thresholding, paths": lambda window, _: gpuph.DistancePHLoss(window=window, spread="path", reduction="sum"),
     "place, paths": lambda window, _: gpuph.DistancePHLoss(window=window, place=PLACE, spread="path", reduction="sum"),
@@ -89,18 +89,21 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     """Repair all crops in all conditions and draw the figure, and return the contents of its JSON file."""
     count = args.crops or (QUICK_CROPS if args.quick else CROPS)
     found = scenes(count, args.seed)
-    conditions = [
-        Condition(errors, window, dmax, loss)
-        for errors in ERRORS
-        for window in WINDOWS
-        for dmax in DMAX
-        for loss in CONTENDERS
-    ]
+    deadline = time.perf_counter() + (float("inf") if args.minutes is None else 60 * args.minutes)
     args.work.mkdir(parents=True, exist_ok=True)
-    repairs = {
-        condition: kept(condition, found, args.seed, args.work)
-        for condition in tqdm(conditions, unit="condition", dynamic_ncols=True)
-    }
+    repairs: dict[Condition, Repair] = {}
+    for dmax in DMAX:
+        conditions = [Condition(e, window, dmax, loss) for e in ERRORS for window in WINDOWS for loss in CONTENDERS]
+        of_dmax = {}
+        for condition in tqdm(conditions, desc=f"dmax {dmax:g}", unit="condition", dynamic_ncols=True):
+            path = kept_path(condition, len(found), args.seed, args.work)
+            if not path.exists() and time.perf_counter() > deadline:
+                break
+            of_dmax[condition] = kept(condition, found, args.seed, path)
+        else:
+            repairs |= of_dmax
+    if not repairs:
+        raise InputError("no truncation is complete, so there is nothing to report")
     rows = summary(repairs)
     print(text(rows))
     draw(figure, against(repairs))
@@ -117,11 +120,9 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     return {"settings": settings, "conditions": rows, "heights_against": against(repairs)}
 
 
-def localized(
-    window: int, generator: torch.Generator, *, draws: int = 1, spread: str = "pixel"
-) -> gpuph.LocalizedPHLoss:
-    """Return the localized loss with a random ramp in each window, or the mean over several."""
-    height = gpuph.RandomLinear(SLOPE, draws=draws)
+def localized(window: int, generator: torch.Generator, *, spread: str = "pixel") -> gpuph.LocalizedPHLoss:
+    """Return the localized loss with a random ramp in each window."""
+    height = gpuph.RandomLinear(SLOPE)
     return gpuph.LocalizedPHLoss(window=window, height=height, generator=generator, spread=spread, reduction="sum")
 
 
@@ -187,10 +188,14 @@ def repair(condition: Condition, found: list[Scene], seed: int) -> Repair:
     return Repair(wrong, steps)
 
 
-def kept(condition: Condition, found: list[Scene], seed: int, work: Path) -> Repair:
+def kept_path(condition: Condition, crops: int, seed: int, work: Path) -> Path:
+    """Return the file that keeps a result of `repair`."""
+    settings = f"{condition} {crops} {seed} {COUNTED} {STEP} {STUCK} {PLACE}"
+    return work / f"repair-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.npz"
+
+
+def kept(condition: Condition, found: list[Scene], seed: int, path: Path) -> Repair:
     """Return the result of `repair`, computed now or read from an interrupted run."""
-    settings = f"{condition} {len(found)} {seed} {COUNTED} {STEP} {STUCK} {PLACE}"
-    path = work / f"repair-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
         np.savez(path, **repair(condition, found, seed)._asdict())
     with np.load(path) as file:
@@ -248,7 +253,7 @@ def against(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
 def text(rows: list[dict[str, Any]]) -> str:
     """Format the results: one line per set of errors, window and loss, and three columns per truncation."""
     lines = ["wrong loops left, share of crops repaired, and median steps of those; by dmax"]
-    lines.append(" " * 42 + "".join(f"{dmax:>20g}" for dmax in DMAX))
+    lines.append(" " * 42 + "".join(f"{dmax:>20g}" for dmax in sorted({row["dmax"] for row in rows})))
     for errors in ERRORS:
         for window in WINDOWS:
             for loss in CONTENDERS:
@@ -263,4 +268,5 @@ def text(rows: list[dict[str, Any]]) -> str:
 
 def series(rows: list[dict[str, Any]], errors: str, window: int, loss: str) -> list[dict[str, Any]]:
     """Return the results of a loss, one row per truncation."""
-    return [row for row in rows if (row["errors"], row["window"], row["loss"]) == (errors, window, loss)]
+    found = [row for row in rows if (row["errors"], row["window"], row["loss"]) == (errors, window, loss)]
+    return sorted(found, key=lambda row: row["dmax"])

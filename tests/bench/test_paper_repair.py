@@ -107,9 +107,10 @@ def test_heights_are_compared_crop_by_crop():
 
 def test_interrupted_command_continues(rotated, tmp_path, monkeypatch):
     condition = Condition("both", 64, 20.0, "Betti matching")
-    found = repair.kept(condition, [rotated], 0, tmp_path)
+    path = repair.kept_path(condition, 1, 0, tmp_path)
+    found = repair.kept(condition, [rotated], 0, path)
     monkeypatch.setattr(repair, "repair", None)
-    again = repair.kept(condition, [rotated], 0, tmp_path)
+    again = repair.kept(condition, [rotated], 0, path)
     assert (found.wrong.tolist(), found.steps.tolist()) == (again.wrong.tolist(), again.steps.tolist())
 
 
