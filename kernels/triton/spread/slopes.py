@@ -8,6 +8,7 @@ therefore the same on any schedule, and those of the CPU.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import triton
@@ -60,16 +61,16 @@ def spread_slopes(
     pred, target, height = (None if x is None else x.contiguous() for x in images)
     assert pred is not None
     n, _, k = pulls.index.shape
-    like = {"device": pred.device}
+    empty = partial(torch.empty, device=pred.device)
     pixels = math.prod(tiling.framed())
-    out = torch.empty((len(pred), math.prod(tiling.image)), dtype=pulls.slope.dtype, **like)
-    values = torch.empty((n, pixels), dtype=pred.dtype, **like)
-    links, left, spans, spare = (torch.empty((n, 2 * pixels + 2), dtype=torch.int64, **like) for _ in range(4))
-    parents, used = (torch.empty((n, 2 * pixels + 2), dtype=torch.int32, **like) for _ in range(2))
-    edges = torch.empty((n, 6 * pixels + 6), dtype=torch.int32, **like)
-    records = torch.empty((n, RECORD.value, 2 * k), dtype=torch.int32, **like)
-    numbers = torch.empty((n, VALUES.value, 2 * k), dtype=out.dtype, **like)
-    found = torch.empty((n,), dtype=torch.int32, **like)
+    out = empty((len(pred), math.prod(tiling.image)), dtype=pulls.slope.dtype)
+    values = empty((n, pixels), dtype=pred.dtype)
+    links, left, spans, spare = (empty((n, 2 * pixels + 2), dtype=torch.int64) for _ in range(4))
+    parents, used = (empty((n, 2 * pixels + 2), dtype=torch.int32) for _ in range(2))
+    edges = empty((n, 6 * pixels + 6), dtype=torch.int32)
+    records = empty((n, RECORD.value, 2 * k), dtype=torch.int32)
+    numbers = empty((n, VALUES.value, 2 * k), dtype=out.dtype)
+    found = empty((n,), dtype=torch.int32)
     heights = pred if height is None else height
     per_window = 0 if height is None or len(height) == 1 else height[0].numel()
     slopes = 0 if height is None else 1 if height.dim() == 2 else -1
