@@ -32,6 +32,8 @@ from .persistence import persistence
 from .representatives import Representatives, representatives
 from .tubes import skeleton_tubes
 
+__version__ = "0.2.0"
+
 __all__ = [
     "BettiMatching",
     "BettiMatchingLoss",

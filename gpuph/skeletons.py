@@ -11,7 +11,6 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import label
 
 from .cell_complex import CellComplex, CurveEnds
 from .ops import thinning
@@ -71,6 +70,8 @@ def _fill_cavities(mask: np.ndarray) -> np.ndarray:
 
     This does not change the components and loops of the volume.
     """
+    from scipy.ndimage import label  # takes long to import
+
     labels, count = label(np.pad(~mask, 1, constant_values=True))
     if count == 1:
         return mask
@@ -95,6 +96,8 @@ def _fill_cavities(mask: np.ndarray) -> np.ndarray:
 
 def _components(mask: np.ndarray) -> int:
     """Count the components of a volume whose voxels touch across corners."""
+    from scipy.ndimage import label
+
     _, count = label(mask, np.ones((3, 3, 3)))
     return int(count)
 

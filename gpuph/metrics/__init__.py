@@ -32,6 +32,11 @@ in their number of axes.
 torchmetrics.
 """
 
+try:
+    import networkx  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError("gpuph.metrics needs networkx, which comes with `pip install gpuph[metrics]`") from error
+
 from .apls import APLS, apls
 from .betti import betti_error
 from .betti_matching import betti_matching_error

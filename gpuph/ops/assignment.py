@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Points, cpu
+from gpuph.kernels import Points
 
 from .backend import arrays, tensor, warn_of_detour
+from .cpu_kernels import cpu
 from .define import define
 
 

@@ -36,7 +36,8 @@ def use_kernels(which: str) -> contextlib.AbstractContextManager[None]:
     Parameters
     ----------
     which : {"auto", "cpu", "triton"}
-        "auto": by the device of the tensors. "triton": the Triton kernels, even on CPU tensors, in Triton's interpreter
+        "auto": by the device of the tensors, with the Numba kernels for the CPU and for MPS, whose tensors are copied
+        there and back. "triton": the Triton kernels, even on CPU tensors, in Triton's interpreter
         (if TRITON_INTERPRET=1 is set before the first use) or another one that Triton has been given. "cpu": the Numba
         kernels, even on tensors of other devices, which are copied there and back.
 
@@ -73,6 +74,9 @@ def by_triton(x: Tensor) -> bool:
     ImportError
         If it runs them, but Triton is not installed.
     """
+    if _chosen == "auto" and x.device.type == "mps":
+        _warn("there are no kernels for MPS: its tensors are copied to the CPU and back")
+        return False
     chosen = _chosen == "triton" or (_chosen == "auto" and x.device.type != "cpu")
     if chosen and triton is None:
         _import_triton(x.device)
@@ -121,12 +125,11 @@ def arrays(points: Points[Tensor]) -> Points[Array]:
 
 
 @functools.cache  # warns once for each
-def _warn(what: str) -> None:
-    message = f"{what} are computed on the CPU only: tensors of other devices are copied there and back"
+def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=4)
 
 
 def warn_of_detour(x: Tensor, what: str) -> None:
     """Warn once if x is copied from another device to the CPU and back, unless the caller chose that."""
     if x.device.type != "cpu" and by_triton(x):
-        _warn(what)
+        _warn(f"{what} are computed on the CPU only: tensors of other devices are copied there and back")

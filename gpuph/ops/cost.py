@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Matched, Points, cpu
+from gpuph.kernels import Matched, Points
 
 from . import backend
 from .backend import array, arrays, by_triton, current_device, tensor
+from .cpu_kernels import cpu
 from .define import define
 
 

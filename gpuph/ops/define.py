@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gpuph.kernels import cpu
+from .cpu_kernels import parked_at_exit
 
 implementations: dict[str, Callable[..., Any]] = {}  # by name, for tests that run them on tensors without data
 
@@ -30,7 +30,7 @@ def define(schema: str, fake: Callable[..., Any], run: Callable[..., Any]) -> No
     torch.library.register_fake(name, fake)
     implementations[schema.partition("(")[0]] = run
     # "default" is for all devices, including those that only `use_kernels("cpu")` serves, such as MPS.
-    torch.library.impl(name, "default")(_UnseenByDynamo(cpu.parked_at_exit(run)))
+    torch.library.impl(name, "default")(_UnseenByDynamo(parked_at_exit(run)))
 
 
 class _UnseenByDynamo:

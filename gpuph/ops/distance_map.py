@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Scale, cpu
+from gpuph.kernels import Scale
 
 from . import backend
 from .backend import array, by_triton, current_device, tensor
+from .cpu_kernels import cpu
 from .define import define
 
 

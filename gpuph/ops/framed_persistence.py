@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Found, Query, Tiling, cpu
+from gpuph.kernels import Found, Query, Tiling
 
 from . import backend
 from .backend import array, by_triton, current_device
+from .cpu_kernels import cpu
 from .define import define
 from .pairs import Flat, fake_pairs, flat, flat_on, named, narrowed
 from .persistence import check_cells

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuph.kernels import cpu
-
 from . import backend
 from .backend import array, by_triton, current_device, tensor
+from .cpu_kernels import cpu
 from .define import define
 
 _HALVES = (torch.float16, torch.bfloat16)

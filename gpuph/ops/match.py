@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Matched, Place, Points, cpu
+from gpuph.kernels import Matched, Place, Points
 
 from . import backend
 from .backend import Array, array, arrays, by_triton, current_device, finest, tensor
+from .cpu_kernels import cpu
 from .define import define
 
 

@@ -9,11 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Points, Tiling, cpu
+from gpuph.kernels import Points, Tiling
 
 from . import backend
 from .backend import array, arrays, by_triton, current_device, tensor
 from .cost import fake_costs
+from .cpu_kernels import cpu
 from .define import define
 from .match import in_arrays, named_place
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpuph.kernels import cpu
-
 from . import backend
 from .backend import array, by_triton, current_device
+from .cpu_kernels import cpu
 from .define import define
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Comparison, Pairs, Query, Tiling, cpu
+from gpuph.kernels import Comparison, Pairs, Query, Tiling
 
 from . import backend
 from .backend import array, by_triton, current_device, tensor
+from .cpu_kernels import cpu
 from .define import define
 from .persistence import check_cells, rounded
 

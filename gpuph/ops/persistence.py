@@ -10,10 +10,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Found, Query, cpu
+from gpuph.kernels import Found, Query
 
 from . import backend
 from .backend import array, by_triton, current_device
+from .cpu_kernels import cpu
 from .define import define
 from .pairs import Flat, fake_pairs, flat, flat_on, named, narrowed
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpuph.kernels import PixelSets, cpu
+from gpuph.kernels import PixelSets
 
 from .backend import array, tensor, warn_of_detour
+from .cpu_kernels import cpu
 from .define import define
 
 # As an operator returns them; see `pairs.Flat`.

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import cpu
-
 from . import backend
 from .backend import array, by_triton, current_device, warn_of_detour
+from .cpu_kernels import cpu
 from .define import define
 from .persistence import check_cells, rounded
 

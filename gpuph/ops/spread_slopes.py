@@ -9,10 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Pulls, Spread, Tiling, cpu
+from gpuph.kernels import Pulls, Spread, Tiling
 
 from . import backend
 from .backend import array, by_triton, current_device, tensor, warn_of_detour
+from .cpu_kernels import cpu
 from .define import define
 from .persistence import check_cells
 

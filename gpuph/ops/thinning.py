@@ -7,7 +7,14 @@ schema would have nothing to dispatch.
 
 from __future__ import annotations
 
-from gpuph.kernels import cpu
+from typing import Any
 
-KEPT, LISTED, PRESENT = cpu.thinning.KEPT, cpu.thinning.LISTED, cpu.thinning.PRESENT
-chains, peel = cpu.thinning.chains, cpu.thinning.peel
+from .cpu_kernels import cpu
+
+NAMES = ("KEPT", "LISTED", "PRESENT", "chains", "peel")
+
+
+def __getattr__(name: str) -> Any:
+    if name in NAMES:
+        return getattr(cpu.thinning, name)  # not imported before it is used: see `cpu_kernels`
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import gpuph
+from gpuph.ops import backend
 from gpuph.ops.define import implementations
 
 # A device "npy" whose tensors wrap tensors on the CPU and whose operators run there.
@@ -108,6 +111,28 @@ def test_missing_triton_raises_and_says_what_to_install() -> None:
             "tensors on npy:0 need the Triton kernels, and Triton is not installed: install `triton`"
         )
         assert 'gpuph.use_kernels("cpu")' in line
+
+
+def test_mps_is_served_by_the_kernels_for_the_cpu_with_one_warning() -> None:
+    backend._warn.cache_clear()
+    x = SimpleNamespace(device=torch.device("mps"))
+    with pytest.warns(UserWarning, match="no kernels for MPS: its tensors are copied to the CPU and back"):
+        assert not backend.by_triton(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not backend.by_triton(x)
+        with gpuph.use_kernels("cpu"):
+            assert not backend.by_triton(x)
+    # MPS has no float64.
+    assert backend.finest(x.device) == torch.float32
+
+
+@pytest.mark.slow
+def test_missing_networkx_raises_and_says_what_to_install() -> None:
+    run = python("import sys; sys.modules['networkx'] = None; import gpuph; import gpuph.metrics")
+    assert run.stderr.splitlines()[-1] == (
+        "ImportError: gpuph.metrics needs networkx, which comes with `pip install gpuph[metrics]`"
+    )
 
 
 @pytest.mark.slow
