@@ -20,6 +20,7 @@ import torch
 from bench.train.crops import Crops, distance_map
 from bench.train.evaluation import predict, score, table
 from bench.train.figure import draw
+from bench.train.files import SUFFIXES
 from bench.train.folder import load_folder
 from bench.train.network import PRESETS
 from bench.train.neurons import hemibrain
@@ -36,8 +37,18 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
     add = parser.add_argument
     add("--data", choices=RANK, default="roads", help="rendered roads (2D) or neurons (3D) (default: %(default)s)")
     add("--preset", choices=PRESETS, default="small", help="network and optimiser (default: %(default)s)")
-    add("--images", type=Path, metavar="DIR", help="train on the PNG or TIFF images in DIR instead")
-    add("--masks", type=Path, metavar="DIR", help="masks of the images; roads are the pixels above half the maximum")
+    add(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help=f"train on the images in DIR instead, or on its volumes with --data neurons ({' '.join(SUFFIXES)})",
+    )
+    add(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="masks of the images: roads are the pixels above half the maximum, and neurites all labels but 0",
+    )
     add(
         "--held-out", type=float, default=0.4, metavar="SHARE", help="of --images to evaluate on (default: %(default)s)"
     )
@@ -57,8 +68,6 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
             setattr(args, name, getattr(PRESETS[args.preset][RANK[args.data]], name))
     if (args.images is None) != (args.masks is None):
         parser.error("--images and --masks go together")
-    if args.images is not None and args.data != "roads":
-        parser.error("--images are images, not volumes: they cannot be combined with --data neurons")
     if args.warmup < 0 or args.steps < 1 or not args.weight >= 0:
         parser.error("--warmup and --weight must be at least 0, and --steps at least 1")
     if args.rows is not None and args.rows < 1:
@@ -75,7 +84,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
 def load(args: argparse.Namespace) -> tuple[list[Scene], list[Scene]]:
     """Return the scenes to train on and the scenes held out."""
     if args.images is not None:
-        return load_folder(args.images, args.masks, args.held_out)
+        return load_folder(args.images, args.masks, args.held_out, RANK[args.data])
     *training, last = hemibrain(args.seed, args.rows) if args.data == "neurons" else helsinki(args.seed, args.rows)
     return training, [last]
 

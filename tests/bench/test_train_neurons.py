@@ -98,7 +98,7 @@ def test_train_on_neurons_and_resume(tmp_path):
 def test_arguments_that_do_not_fit_neurons_end_the_command(tmp_path, capsys):
     with pytest.raises(SystemExit):
         command(tmp_path, "--images", tmp_path, "--masks", tmp_path)
-    assert "--images are images, not volumes" in capsys.readouterr().err
+    assert "holds no file that ends in .png, .gif, .tif" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         command(tmp_path, "--rows", 20)
     assert "64 x 20 x 64 pixels, smaller than a crop of 48" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import tifffile
 import torch
 from PIL import Image
 
-import bench.train.folder
+import bench.train.files
 from bench.train import __main__ as demo
 from bench.train.folder import load_folder
 
@@ -61,7 +61,7 @@ def test_png_above_pillows_limit_is_refused(folder, tmp_path, capsys):
 
 
 def test_largest_supported_image_is_below_pillows_limit():
-    assert bench.train.folder.MOST_PIXELS < 2 * Image.MAX_IMAGE_PIXELS  # above twice the limit Pillow raises
+    assert bench.train.files.MOST_PIXELS < 2 * Image.MAX_IMAGE_PIXELS  # above twice the limit Pillow raises
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
