@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -135,6 +136,16 @@ class BettiSettings(NamedTuple):
             spacing=size,
         )
 
+    def windows(self, images: Sequence[int]) -> tuple[list[int], int]:
+        """Return the sizes of windows of images (B, *spatial), in pixels, and the number of windows in a trial."""
+        rank = len(images) - 1
+        checks.integer("dim", self.dim, 0, rank - 1)
+        each = per_axis(self.spacing, rank) or (1.0,) * rank
+        pixels = [max(1, round(self.window / size)) for size in each]
+        sizes = [min(window, size) for window, size in zip(pixels, images[1:], strict=True)]
+        covering = math.prod(-(-full // size) for full, size in zip(images[1:], sizes, strict=True))
+        return sizes, images[0] * covering if self.patches is None else self.patches
+
 
 # A function that returns the errors of windows, shape (N,), of masks of shape (N, 2, *spatial).
 Count: TypeAlias = Callable[[Tensor, BettiSettings], Tensor]
@@ -157,36 +168,31 @@ def measure(
     """Compute the metric with checked settings. count : the error of each window."""
     checks.generator(generator)
     pred, target = as_drawn_masks(pred, target, mask, settings.spacing)
-    checks.integer("dim", settings.dim, 0, pred.dim() - 2)
     checks.generator_on(pred.device, generator)
     if len(pred) == 0:
         raise ValueError("pred and target must hold at least one image, got none")
-    each = per_axis(settings.spacing, pred.dim() - 1) or (1.0,) * (pred.dim() - 1)
-    pixels = [max(1, round(settings.window / size)) for size in each]
-    sizes = [min(window, size) for window, size in zip(pixels, pred.shape[1:], strict=True)]
-    patches = settings.patches
-    if patches is None:
-        patches = len(pred)
-        for size, full in zip(sizes, pred.shape[1:], strict=True):
-            patches *= -(-full // size)
+    sizes, patches = settings.windows(pred.shape)
     both = torch.stack((pred, target), dim=1)
     errors = []
     for _ in range(settings.trials):
-        windows = _random_windows(both, sizes, patches, generator)
-        errors.append(count(windows, settings).float().mean())
+        places = draw_places(pred.shape, sizes, patches, generator, pred.device)
+        errors.append(count(windows_at(both, places, sizes), settings).float().mean())
     return torch.stack(errors).mean()
 
 
-def _random_windows(images: Tensor, sizes: list[int], count: int, generator: torch.Generator | None) -> Tensor:
-    """Cut `count` random windows from `images` (B, C, *spatial), and return them with shape (count, C, *sizes)."""
+def draw_places(
+    images: Sequence[int], sizes: Sequence[int], count: int, generator: torch.Generator | None, device: torch.device
+) -> list[Tensor]:
+    """Draw `count` windows from images (B, *spatial): the numbers of their images, and their starts along each axis."""
+    limits = [images[0], *(length - size + 1 for length, size in zip(images[1:], sizes, strict=True))]
+    return [torch.randint(limit, (count,), generator=generator, device=device) for limit in limits]
 
-    def draw(limit: int) -> Tensor:
-        return torch.randint(limit, (count,), generator=generator, device=images.device)
 
+def windows_at(images: Tensor, places: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """Cut windows from `images` (B, C, *spatial) at such places, and return them with shape (count, C, *sizes)."""
     # One index for each axis except C, in shapes that broadcast to (count, *sizes).
-    index = [draw(len(images)).view(-1, *[1] * len(sizes))]
-    for axis, size in enumerate(sizes):
-        start = draw(images.shape[2 + axis] - size + 1)
+    index = [places[0].view(-1, *[1] * len(sizes))]
+    for axis, (start, size) in enumerate(zip(places[1:], sizes, strict=True)):
         steps = start[:, None] + torch.arange(size, device=images.device)
         index.append(steps.view(-1, *[size if axis == other else 1 for other in range(len(sizes))]))
     return images.movedim(1, -1)[tuple(index)].movedim(-1, 1)

@@ -13,6 +13,7 @@ import pytest
 import gpuph
 import gpuph.interop
 import gpuph.interop.cripser
+import gpuph.interop.dask
 import gpuph.interop.gudhi
 import gpuph.interop.topoloss
 import gpuph.interop.torch_topological
@@ -74,7 +75,7 @@ def test_version_is_that_of_the_citation() -> None:
 
 INTEROP = (
     *(gpuph.interop, gpuph.interop.cripser, gpuph.interop.gudhi, gpuph.interop.topoloss),
-    gpuph.interop.torch_topological,
+    *(gpuph.interop.torch_topological, gpuph.interop.dask),
 )
 
 

@@ -35,7 +35,7 @@ class Block:
             raise ImportError(f"no {name}")
 sys.meta_path.insert(0, Block())
 import networkx as nx
-import gpuph.interop
+import gpuph.interop.dask
 from gpuph.interop import from_osmnx, to_geodataframe
 graph = nx.MultiDiGraph([(0, 1)], crs="EPSG:4326")
 nx.set_node_attributes(graph, 1.0, "x")
@@ -44,6 +44,7 @@ assert from_osmnx(graph).number_of_edges() == 1
 for call, package in (
     (lambda: to_geodataframe(nx.Graph()), "geopandas"),
     (lambda: from_osmnx(graph, crs="EPSG:3067"), "pyproj"),
+    (lambda: gpuph.interop.dask.truncated_distance_map([[True]], 3.0), "dask[array]"),
 ):
     try:
         call()
