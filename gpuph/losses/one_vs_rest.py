@@ -186,6 +186,14 @@ class OneVsRest(torch.nn.Module):
         reduction = "mean" if self.reduction == "image" and values.dim() == 2 else self.reduction
         return reduce_windows(values, reduction)
 
+    def masks_and_probabilities(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the activated prediction and the masks of the classes that count, shape (B, C, *image) each."""
+        inputs.maps("pred", pred, channels="C")
+        first = 1 if _applies("include_background=False", not self.include_background, pred.shape[1]) else 0
+        masks, ignored = self._separate(pred, target, None)
+        activated, truth = promote(self._activate(pred, ignored), masks)
+        return activated[:, first:], truth[:, first:]
+
     def _separate(self, pred: Tensor, target: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return the truth of each class, shape (B, C, *image), and which pixels are ignored, shape (B, 1, *image)."""
         assert isinstance(self.loss, WindowLoss)

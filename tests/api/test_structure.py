@@ -40,6 +40,8 @@ LONG_SIGNATURES = {
     **dict.fromkeys(
         (
             "gpuph.betti_matching.betti_match",
+            "gpuph.interop.monai.losses._Loss.__init__",
+            "gpuph.interop.monai.losses.SoftclDiceLoss.__init__",
             "gpuph.losses.betti_matching.BettiMatchingLoss.__init__",
             "gpuph.losses.betti.BettiPriorLoss.__init__",
             "gpuph.losses.connectivity.ConnectivityLoss.__init__",

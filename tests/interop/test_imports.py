@@ -12,10 +12,10 @@ import pytest
 import gpuph.interop
 
 NEEDED = {"gpuph", "networkx", "numpy", "torch", *sys.stdlib_module_names}
-FILES = sorted(Path(gpuph.interop.__path__[0]).glob("*.py"))
+FILES = sorted(Path(gpuph.interop.__path__[0]).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+@pytest.mark.parametrize("path", FILES, ids=[f"{path.parent.name}.{path.stem}" for path in FILES])
 def test_only_packages_that_gpuph_depends_on_are_imported(path: Path) -> None:
     imported = set()
     for node in ast.walk(ast.parse(path.read_text())):

@@ -1,0 +1,1 @@
+"""Complete programs, one a module: `python -m examples.pytorch`, ..."""

@@ -1,0 +1,72 @@
+"""The examples run, and stay short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from examples import drawn
+
+FOLDER = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=[path.stem for path in sorted(FOLDER.glob("*.py"))])
+def test_example_has_less_than_40_lines_of_code_and_is_on_the_page(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    assert len(lines) < 40
+    assert path.stem in ("__init__", "drawn") or f"({path.name})" in (FOLDER / "README.md").read_text()
+
+
+def test_plain_pytorch_learns() -> None:
+    from examples import pytorch
+
+    assert pytorch.main()["quality"] > pytorch.main(steps=1)["quality"] + 0.2
+
+
+def test_monai_trains_and_measures() -> None:
+    pytest.importorskip("monai")
+    from examples import monai_segmentation
+
+    scores = monai_segmentation.main(steps=2)
+    assert 0 <= scores["Dice"] <= 1 and scores["Betti error"] >= 0
+
+
+@pytest.mark.slow
+def test_lightning_trains_and_logs_the_metric() -> None:
+    pytest.importorskip("lightning")
+    pytest.importorskip("torchmetrics")
+    from examples import lightning_module
+
+    quiet = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
+    assert lightning_module.main(**quiet) >= 0
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+def test_loss_of_the_nnunet_trainer_adds_the_finest_resolution_to_the_loss_of_nnunet(deep_supervision: bool) -> None:
+    from examples import nnunet_trainer
+
+    _, labels = drawn.lines(2)
+    logits = torch.randn(2, 3, 64, 64, requires_grad=True)
+    coarse, coarse_labels = logits[..., ::2, ::2], labels[..., ::2, ::2].float()  # nnU-Net's labels are floats
+    finest = labels.float()
+    output, target = ([logits, coarse], [finest, coarse_labels]) if deep_supervision else (logits, finest)
+
+    class OfAll(torch.nn.Module):
+        def forward(self, output: object, target: object) -> torch.Tensor:
+            return sum(x.square().mean() for x in output) if deep_supervision else output.square().mean()
+
+    with_topology, alone = nnunet_trainer.WithTopology(OfAll(), weight=0.5), OfAll()
+    loss = with_topology(output, target)
+    expected = alone(output, target) + 0.5 * with_topology.topological(logits, labels)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert logits.grad.isfinite().all() and logits.grad.count_nonzero() > 0
+
+
+def test_nnunet_trainer_builds_the_loss_where_nnunet_is_installed() -> None:
+    pytest.importorskip("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
+    from examples import nnunet_trainer
+
+    assert "_build_loss" in vars(nnunet_trainer.nnUNetTrainerTopology)
