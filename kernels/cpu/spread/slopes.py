@@ -68,10 +68,10 @@ def spread_slopes(
     if not all(over_windows(n, run, max(1, 4096 // math.prod(windows.size)))):
         raise IndexError(f"index must be of pixels of the window, or negative, got {pulls.index.max()}")
     if tiling.windows() == 1:
-        return out.reshape(len(pred), -1)
+        return out.reshape(len(pred), math.prod(tiling.image))
     total = np.zeros(windows.pred.shape, out.dtype)
     over_windows(len(pred), lambda i, j: _add_windows(tuple(windows), out, total[i:j], i))
-    return total.reshape(len(pred), -1)
+    return total.reshape(len(pred), math.prod(tiling.image))
 
 
 # Images and volumes have separate kernels, because the stages of volumes take long to compile.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from .grid import is_beyond, neighbour, value_at
+from .grid import beyond_beside, is_beyond, neighbour, value_at
 
 POINT, PATHS, COMPONENT = (tl.constexpr(kind) for kind in range(3))
 # Rows of a record: the pixel, 4 * side + kind, the pixel's position, positions of the targets, the highest pixels on
@@ -102,12 +102,7 @@ def elder_end(pixel, position, other, shift, mirror, there, forest, grid):
 @triton.jit
 def link_of(pixel, mirror, full, there, grid):
     """Return the neighbours beyond pixels, and those with the gaps that connect them filled, 8 bits each."""
-    value = value_at(grid, pixel, there)
-    beyond = tl.zeros_like(pixel)
-    for direction in range(8):
-        a = neighbour(pixel, direction, grid)
-        is_a = there & is_beyond(value_at(grid, a, there), a, value, pixel, mirror, grid)
-        beyond |= tl.where(is_a & ((a != grid.pixels) | (mirror < 0)), 1 << direction, 0)
+    beyond = beyond_beside(pixel, mirror, there, grid)
     axes = beyond & 0x55
     # Between two neighbours along axes, which touch if all connect, or if the one between is beyond.
     between = ((axes << 1) & ((axes >> 1) | (axes << 7))) & 0xAA

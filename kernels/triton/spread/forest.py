@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from .grid import connects_all, is_beyond, is_next, mirror_of, neighbour, side_of, value_at
+from .grid import beyond_beside, connects_all, is_beyond, mirror_of, neighbour, side_of, value_at
 
 _LOW = tl.constexpr(0xFFFFFFFF)
 # Bits of a word of `left`: the sum of the neighbours that are left, then the number of nodes that were pruned into this
@@ -47,58 +47,70 @@ class Forest(NamedTuple):
 
 
 @triton.jit
-def list_edges(forest, grid, first, last, NODES: tl.constexpr):
+def list_edges(forest, grid, first, last, BLOCK: tl.constexpr):
     """Link the nodes first, ..., last - 1 to their first neighbours, and return how many other edges are listed.
 
     Of neighbours that are connected beside a pixel, only the first one's edge can join two components.
     """
     n = 0
-    direction = tl.arange(0, 8)[None]
-    for start in range(first, last, NODES):
-        node = start + tl.arange(0, NODES)
+    for start in range(first, last, BLOCK):
+        node = start + tl.arange(0, BLOCK)
         side = side_of(node, grid.pixels)
         pixel = node - side * (grid.pixels + 1)
         mirror = mirror_of(side)
-        full = connects_all(side, grid)[:, None]
         there = (node < last) & (pixel < grid.pixels)
         value = value_at(grid, pixel, there)
-        p, v, m, ok = pixel[:, None], value[:, None], mirror[:, None], there[:, None]
-        along_axis = (direction & 1) == 0
-        a, value_a, is_a = is_next(p, direction, v, m, ok, grid)
-        is_a &= full | along_axis
-        # The first neighbour: by value, and then by position, where the outside comes before all.
-        turn = grid.turn * m
-        key = tl.where(a == grid.pixels, float("-inf"), value_a * m)
-        least = tl.min(tl.where(is_a, key, float("inf")), 1)
-        tie = tl.where(a == grid.pixels, -grid.pixels - 1, a * turn)
-        is_least = is_a & (key == least[:, None])
-        first_tie = tl.min(tl.where(is_least, tie, grid.pixels + 1), 1)
-        way = tl.min(tl.where(is_least & (tie == first_tie[:, None]), direction, 8), 1)
-        linked = there & (way < 8)
-        elder = tl.where(linked, neighbour(pixel, way, grid) + node - pixel, node)
+        beyond = beyond_beside(pixel, mirror, there, grid)
+        connected = beyond & tl.where(connects_all(side, grid), 0xFF, 0x55)
+        # The first neighbour; the pixel itself, if none is beyond it.
+        way, nearest, value_nearest = pixel * 0, pixel, value
+        for direction in range(8):
+            a = neighbour(pixel, direction, grid)
+            value_a = value_at(grid, a, there)
+            is_nearer = ((connected >> direction) & 1) != 0
+            is_nearer &= is_beyond(value_a, a, value_nearest, nearest, mirror, grid)
+            way, nearest = tl.where(is_nearer, direction, way), tl.where(is_nearer, a, nearest)
+            value_nearest = tl.where(is_nearer, value_a, value_nearest)
+        linked = there & (connected != 0)
+        elder = tl.where(linked, nearest + node - pixel, node)
         word = tl.where(linked, (8 * node + way).to(tl.int64) << 32, 0) | elder
         tl.store(forest.links + node, word, mask=node < last)
-        tl.store(forest.left + node, tl.full((NODES,), _ONE_NODE, tl.int64), mask=node < last)
-        tl.store(forest.parents + node, tl.full((NODES,), -1, tl.int32), mask=node < last)
-        tl.store(forest.used + node, tl.full((NODES,), 0, tl.int32), mask=node < last)
-        # Edges to other neighbours, unless these are connected to an earlier one.
-        listed = is_a & (direction != way[:, None]) & (a != grid.pixels)
-        for i in range(4):
-            step = tl.where(i < 2, i - 2, i - 1)
-            b, value_b, is_b = is_next(p, direction + step, v, m, ok, grid)
-            _, _, between = is_next(p, direction + tl.where(i < 2, -1, 1), v, m, ok, grid)
-            is_near = (i == 1) | (i == 2)
-            touches = tl.where(is_near, full, along_axis & (full | between))
-            listed &= (touches & is_b & is_beyond(value_b, b, value_a, a, m, grid)) == 0
-        count = tl.sum(listed.to(tl.int32), 1)
-        place = n + (tl.cumsum(count, 0) - count)[:, None] + tl.cumsum(listed.to(tl.int32), 1) - 1
-        tl.store(forest.edges + place, 8 * node[:, None] + direction, mask=listed)
+        tl.store(forest.left + node, tl.full((BLOCK,), _ONE_NODE, tl.int64), mask=node < last)
+        tl.store(forest.parents + node, tl.full((BLOCK,), -1, tl.int32), mask=node < last)
+        tl.store(forest.used + node, tl.full((BLOCK,), 0, tl.int32), mask=node < last)
+        # Edges to other neighbours, unless these are connected to an earlier one, to the left or to the right.
+        left = tl.where(linked, connected & ~(1 << way), 0)
+        for direction in range(8):
+            a = neighbour(pixel, direction, grid)
+            value_a = value_at(grid, a, there)
+            is_listed = ((left >> direction) & 1) != 0
+            is_listed &= a != grid.pixels
+            for i in range(4):
+                step = tl.where(i < 2, i - 2, i - 1)
+                b = neighbour(pixel, direction + step, grid)
+                is_earlier = is_beyond(value_at(grid, b, is_listed), b, value_a, a, mirror, grid)
+                is_earlier &= ((connected >> ((direction + step) & 7)) & 1) != 0
+                # Two directions apart, neighbours along axes touch if all connect, or if the one between is beyond.
+                between = (direction + tl.where(i < 2, -1, 1)) & 7
+                is_far = (i == 0) | (i == 3)
+                is_filled = connects_all(side, grid) | (((beyond >> between) & 1) != 0)
+                touches = tl.where(is_far, is_filled & ((direction & 1) == 0), connects_all(side, grid))
+                is_listed &= (touches & is_earlier) == 0
+            left = tl.where(is_listed, left, left & ~(1 << direction))
+        count = tl.zeros_like(node)
+        for direction in range(8):
+            count += (left >> direction) & 1
+        place = n + tl.cumsum(count, 0) - count
         n += tl.sum(count, 0)
+        for direction in range(8):
+            is_listed = ((left >> direction) & 1) != 0
+            tl.store(forest.edges + place, 8 * node + direction, mask=is_listed)
+            place += is_listed.to(tl.int32)
     return n
 
 
 @triton.jit
-def jump(words, spare, first, last, SUM: tl.constexpr, NODES: tl.constexpr):
+def jump(words, spare, first, last, SUM: tl.constexpr, BLOCK: tl.constexpr):
     """Let the words of nodes lead to roots: a word is (number, next node), and that of a root leads to itself.
 
     The numbers of the words on the way are added up if SUM. Each round doubles the length of jumps, from one buffer to
@@ -106,17 +118,17 @@ def jump(words, spare, first, last, SUM: tl.constexpr, NODES: tl.constexpr):
     """
     moved = 1
     while moved != 0:
-        moved = _jump_once(words, spare, first, last, SUM, NODES)
+        moved = _jump_once(words, spare, first, last, SUM, BLOCK)
         tl.debug_barrier()  # between rounds, which read what other threads have written
-        _jump_once(spare, words, first, last, SUM, NODES)
+        _jump_once(spare, words, first, last, SUM, BLOCK)
         tl.debug_barrier()
 
 
 @triton.jit
-def _jump_once(words, out, first, last, SUM: tl.constexpr, NODES: tl.constexpr):
-    moved = tl.zeros((NODES,), tl.int32)
-    for start in range(first, last, NODES):
-        node = start + tl.arange(0, NODES)
+def _jump_once(words, out, first, last, SUM: tl.constexpr, BLOCK: tl.constexpr):
+    moved = tl.zeros((BLOCK,), tl.int32)
+    for start in range(first, last, BLOCK):
+        node = start + tl.arange(0, BLOCK)
         there = node < last
         word = tl.load(words + node, mask=there, other=0)
         after = tl.load(words + (word & _LOW), mask=there, other=0)

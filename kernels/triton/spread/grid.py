@@ -117,10 +117,13 @@ def neighbour(pixel, direction, grid):
 
 
 @triton.jit
-def is_next(pixel, direction, value, mirror, there, grid):
-    """Return neighbours of pixels in a direction, with their values, and whether they are beyond the pixels."""
-    a = neighbour(pixel, direction, grid)
-    value_a = value_at(grid, a, there)
-    # Side 0 has no outside.
-    there = there & ((a != grid.pixels) | (mirror < 0))
-    return a, value_a, there & is_beyond(value_a, a, value, pixel, mirror, grid)
+def beyond_beside(pixel, mirror, there, grid):
+    """Return the directions of the neighbours beyond pixels, one bit for each."""
+    value = value_at(grid, pixel, there)
+    beyond = tl.zeros_like(pixel)
+    for direction in range(8):
+        a = neighbour(pixel, direction, grid)
+        is_a = there & is_beyond(value_at(grid, a, there), a, value, pixel, mirror, grid)
+        is_a &= (a != grid.pixels) | (mirror < 0)  # side 0 has no outside
+        beyond |= tl.where(is_a, 1 << direction, 0)
+    return beyond

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...records import Pulls, Spread, Tiling
 from ..runtime.jit import kernel
-from ..runtime.launch import INTERPRETED
+from ..runtime.launch import INTERPRETED, registers
 from ..windows import corner_of
 from .carriers import (
     BOUND,
@@ -46,7 +46,6 @@ from .grid import Grid, connects_all, copy_window, mirror_of, value_at
 from .sums import SIZES, Carriers, add_slopes
 
 _BLOCK = 1024 if INTERPRETED else 128  # lanes of a program
-_NODES = 1024 if INTERPRETED else 64  # nodes whose neighbours are compared at a time
 
 
 def spread_slopes(
@@ -81,7 +80,7 @@ def spread_slopes(
             *pulls, grad, own, other, heights,
             values, links, left, parents, used, spans, spare, edges, records, numbers, found,
             k, rule.dim, -1 if rule.top else 1, per_window, slopes, int(tiling.border), *sizes,
-            BLOCK=_BLOCK, NODES=_NODES, num_warps=4, enable_fp_fusion=False,
+            BLOCK=_BLOCK, num_warps=4, enable_fp_fusion=False, **registers(168),
         )  # fmt: skip
     add_slopes(Carriers(values, links, spans, records, numbers, found), out, tiling, rule)
     return out
@@ -124,7 +123,6 @@ def _find_carriers(
     stride_y,
     stride_x,
     BLOCK: tl.constexpr,
-    NODES: tl.constexpr,
 ):
     """Write the records of the pulls of one window. No other program reads or writes what belongs to it."""
     window = tl.program_id(0).to(tl.int64)
@@ -175,7 +173,7 @@ def _find_carriers(
     first = tl.where(needs_0 != 0, 0, pixels + 1)
     last = tl.where(needs_1 != 0, 2 * pixels + 2, pixels + 1)
     if first < last:
-        n_edges = list_edges(forest, grid, first, last, NODES)
+        n_edges = list_edges(forest, grid, first, last, BLOCK)
         tl.debug_barrier()  # each step reads what other threads wrote in the one before
         jump(forest.links, forest.spare, first, last, False, BLOCK)
         join_edges(forest, grid, n_edges, BLOCK)

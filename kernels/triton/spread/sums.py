@@ -65,7 +65,15 @@ def add_slopes(carriers: Carriers, out: Tensor, tiling: Tiling, rule: Spread) ->
     if images:
         geometry = *sizes, int(tiling.border), *tiling.window, *tiling.image, *tiling.stride
         _add_slopes[(images * tiles,)](
-            *carriers, totals, out, *geometry, NORMALISE=rule.normalise, ROWS=_ROWS, COLUMNS=_COLUMNS, **constants
+            *carriers,
+            totals,
+            out,
+            *geometry,
+            NORMALISE=rule.normalise,
+            ROWS=_ROWS,
+            COLUMNS=_COLUMNS,
+            BLOCK=_ROWS * _COLUMNS,
+            **constants,
         )
 
 
@@ -107,7 +115,7 @@ def _in_component(pixel, value, extremum, bound, level, side, there, links, grid
     there &= _is_before(value, pixel, level, bound, mirror, grid)
     u = pixel + shift
     climbs = there
-    while tl.max(tl.ravel(climbs).to(tl.int32), 0) != 0:
+    while tl.max(climbs.to(tl.int32), 0) != 0:
         word = tl.load(links + u, mask=climbs, other=0)
         elder, owner = word.to(tl.int32), (word >> 35).to(tl.int32) - shift
         climbs &= elder != u
@@ -183,6 +191,7 @@ def _add_slopes(
     NORMALISE: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """Write the gradient of a tile of one image, which no other program writes.
 
@@ -193,10 +202,10 @@ def _add_slopes(
     image = (tl.program_id(0) // tiles).to(tl.int64)
     first_y = tl.program_id(0) % tiles // tiles_x * ROWS
     first_x = tl.program_id(0) % tiles_x * COLUMNS
-    y = (first_y + tl.arange(0, ROWS))[:, None]
-    x = (first_x + tl.arange(0, COLUMNS))[None]
+    lane = tl.arange(0, BLOCK)
+    y, x = first_y + lane // COLUMNS, first_x + lane % COLUMNS
     pixels = height * width
-    total = tl.zeros((ROWS, COLUMNS), out.dtype.element_ty)
+    total = tl.zeros((BLOCK,), out.dtype.element_ty)
     from_y, to_y, n_y = windows_at(first_y, ROWS, rows, image_rows, stride_y)
     from_x, to_x, n_x = windows_at(first_x, COLUMNS, columns, image_columns, stride_x)
     for w_y in range(from_y, to_y):
@@ -211,7 +220,7 @@ def _add_slopes(
             nodes = window * (2 * pixels + 2)
             own_records, own_numbers = records + window * RECORD * row, numbers + window * VALUES * row
             value = value_at(grid, pixel, there & (n > 0))
-            of_window = tl.zeros((ROWS, COLUMNS), out.dtype.element_ty)
+            of_window = tl.zeros((BLOCK,), out.dtype.element_ty)
             for j in range(0, n):
                 member, share = _carrier(
                     j, row, own_records, own_numbers, pixel, value, spans + nodes, links + nodes, there, grid
