@@ -118,8 +118,8 @@ def test_interrupted_command_continues(rotated, tmp_path, monkeypatch):
 def test_command_repairs_in_every_condition(tmp_path, monkeypatch):
     monkeypatch.setattr(repair, "COUNTED", (1, 2))
     monkeypatch.setattr(repair, "DMAX", (20.0,))
-    result = run("repair", tmp_path, tmp_path / "work", "--quick", "--crops", 2)
-    written(tmp_path, "repair_quick", result)
+    result = run("repair", tmp_path / "out", tmp_path / "work", "--quick", "--crops", 2)
+    written(tmp_path / "out", "repair_quick", result)
     assert len(result["conditions"]) == len(ERRORS) * 2 * len(CONTENDERS)
     assert len(result["heights_against"]) == len(ERRORS) * 2 * len(repair.RIVALS)
     for row in result["conditions"]:

@@ -121,7 +121,7 @@ def test_figure_4_equals_its_file() -> None:
     saved = {
         (c["unmatched"], c["window"], c["dmax"], "Betti" if c["matching"] == "Betti" else c["slope"]): c["falls"]
         for c in json.loads((RESULTS / "fig4.json").read_text())["conditions"]
-        if c["directions"] == 1
+        if c["directions"] == 1 and c.get("pixel", 1.0) == 1.0
     }
     assert len(rows) == len({condition[:3] for condition in saved})
     for unmatched, window, dmax, cells in rows:
@@ -131,6 +131,23 @@ def test_figure_4_equals_its_file() -> None:
         assert [cell is None for cell in shown] == [key not in saved for key in keys]
         expected = [saved[key] for key in keys if key in saved]
         assert [cell for cell in shown if cell is not None] == pytest.approx(expected, abs=0.00501)
+
+
+def test_reductions_of_figure_4_equal_its_file() -> None:
+    text = (RESULTS / "figures.md").read_text().split("### The twofold reduction")[1]
+    rows = re.findall(r"^\| (half squared|distance) \| (whole crop|64) \| (.*) \|$", text, re.M)
+    saved = {
+        (c["unmatched"], c["window"], c["slope"], c["dmax"]): c["falls"]
+        for c in json.loads((RESULTS / "fig4.json").read_text())["conditions"]
+        if c["directions"] == 1 and c["matching"] == "optimal" and c.get("pixel", 1.0) == 1.0
+    }
+    truncations = sorted({dmax for *_, dmax in saved})
+    assert len(rows) == 4
+    for unmatched, window, cells in rows:
+        falls = [
+            [saved[unmatched.replace(" ", "_"), window, slope, dmax] for dmax in truncations] for slope in (0, 0.2)
+        ]
+        assert cells == " | ".join(f"{without / of_heights:.1f}" for without, of_heights in zip(*falls, strict=True))
 
 
 def test_misalignment_equals_its_file() -> None:
@@ -160,6 +177,36 @@ def test_repair_equals_its_file() -> None:
         assert [(errors, int(window), loss) for errors, window, loss, _ in rows] == list(saved)
         for errors, window, loss, cells in rows:
             assert cells == cells_of(saved[errors, int(window), loss])
+
+
+TRAININGS = {"both_ways.md": "both_ways", "misaligned_training.md": "misaligned_training"}
+
+
+@pytest.mark.parametrize("page", [page for page in TRAININGS if (RESULTS / page).exists()])
+def test_paired_trainings_equal_their_files(page: str) -> None:
+    text = (RESULTS / page).read_text()
+    saved = json.loads((RESULTS / f"{TRAININGS[page]}.json").read_text())
+    for condition, methods in saved["conditions"].items():
+        (section,) = re.findall(rf"^## {re.escape(condition)}\b(.*?)(?=^## |\Z)", text, re.M | re.S)
+        rows = re.findall(r"^\| ([^|]+) \|[^|]*\| (\d.*) \|$", section, re.M)
+        assert [name for name, _ in rows] == list(methods)
+        for name, cells in rows:
+            scores = methods[name]["chosen"]["scores"]
+            assert cells == " | ".join(score_cell(metric) for metric in scores.values())
+        for first, second, metric, mean, better, worse, p in re.findall(
+            r"^\| ([^|]+) \| ([^|]+) \| ([A-Za-z ]+) \| (-?\d\.\d+) \| (\d), (\d) \| (\d\.\d+|) \|$", section, re.M
+        ):
+            (pair,) = (x for x in saved["tests"][condition]["chosen"] if {x["first"], x["second"]} == {first, second})
+            found, sign = pair["metrics"][metric], 1 if pair["first"] == first else -1
+            counts = (found["better"], found["worse"])[::sign]
+            assert (float(mean), int(better), int(worse)) == (round(sign * found["mean"], 2), *counts)
+            assert p == ("" if found["t_p"] is None else f"{found['t_p']:.2f}")
+
+
+def score_cell(metric: dict) -> str:
+    """Format a mean and its deviation, if there is one."""
+    deviation = "" if metric["deviation"] is None else f" ± {metric['deviation']:.2f}"
+    return f"{metric['mean']:.2f}{deviation}"
 
 
 def left_cells(rows: list[dict]) -> str:
