@@ -33,7 +33,7 @@ LOSS = gpuph.DistancePHLoss(window=WINDOW)
 def write_maps(folder: Path, side: int) -> tuple[zarr.Array, zarr.Array]:
     """Write the distance map of Helsinki's roads, repeated to side x side, and the same with noise."""
     roads = torch.from_numpy(helsinki()[0].mask)[None, None]
-    tile = gpuph.truncated_distance_map(roads, 20.0)[0, 0].numpy()
+    tile = gpuph.truncated_distance_map(roads, 20.0)[0, 0, :side, :side].numpy()
     target = np.pad(tile, [(0, side - length) for length in tile.shape], mode="wrap")
     pred = target + np.random.default_rng(0).normal(0, 0.5, target.shape).astype(np.float32)
     stored = []
