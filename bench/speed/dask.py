@@ -61,7 +61,7 @@ def main() -> None:
         clients = {}
         for workers in WORKERS:
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, local_directory=folder
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0", local_directory=folder
             )
             clients[workers] = stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
 

@@ -176,7 +176,7 @@ def test_processes_of_a_cluster_have_the_results_of_this_one(tmp_path: Path) -> 
         )
 
     expected = results()
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "local_directory": tmp_path}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "local_directory": tmp_path}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster), dask.config.set(scheduler=None):
         found = results()
     for ours, theirs in zip(found, expected, strict=True):
