@@ -21,9 +21,8 @@ def auction(rows, n, columns, m, work):
     """Let rows bid for columns and then columns for rows, with ever smaller epsilon. Return the gap.
 
     Both sides have prices; the price of a row is its profit. After a round, no point would gain more than epsilon from
-    another partner. The workspace except for the tree is overwritten.
+    another partner. The workspace except for the tree is overwritten, and so are the gains of the rows.
     """
-    near, far = work.sweep.near, work.sweep.far
     most = largest(rows.gain, n)
     smallest = ROUNDING * most
     epsilon = _SCALING * most
@@ -40,11 +39,9 @@ def auction(rows, n, columns, m, work):
             smallest = _FINEST * paid
         epsilon = max(_SCALING * epsilon, smallest)
         for i in range(n):
-            j, first, last = rows.partner[i], rows.first[i], rows.last[i]
-            if j >= 0:
-                relax(rows, i, 0.0, columns, first, last, near, far)
-                if far[j] - lowest(far, first, last) > epsilon:
-                    rows.partner[i] = columns.partner[j] = -1
+            j = rows.partner[i]
+            if j >= 0 and rows.gain[i] > epsilon:  # see `certify`
+                rows.partner[i] = columns.partner[j] = -1
 
 
 @device

@@ -151,15 +151,20 @@ def _below(candidates, n, x):
 
 @device
 def certify(rows, n, columns, m, sweep):
-    """Bound the distance from the optimum by the columns' prices, as a sum of slacks, none of which is negative."""
+    """Bound the distance from the optimum by the columns' prices, as a sum of slacks, none of which is negative.
+
+    Write how much worse the partner of each row is than its best one into its gain.
+    """
     far = sweep.far
     gap = 0.0
     for i in range(n):
         if halted(sweep.halt):
             break
         relax(rows, i, 0.0, columns, rows.first[i], rows.last[i], sweep.near, far)
-        least = min(rows.opt_out[i], lowest(far, rows.first[i], rows.last[i]))
-        gap += (rows.opt_out[i] if rows.partner[i] < 0 else far[rows.partner[i]]) - least
+        low = lowest(far, rows.first[i], rows.last[i])
+        own = rows.opt_out[i] if rows.partner[i] < 0 else far[rows.partner[i]]
+        rows.gain[i] = own - low
+        gap += own - min(rows.opt_out[i], low)
     for j in range(m):
         if columns.partner[j] < 0:
             gap += columns.price[j] + columns.opt_out[j]
