@@ -84,17 +84,19 @@ def launches() -> dict[str, Launch]:
                 engine.framed_persistence(image, image, g, tiling, Query((1,), True, 0.0, 1089))
             points = torch.empty(16, 3000, dtype=dtype, device="meta")
             count = torch.empty(16, dtype=torch.int64, device="meta")
-            diagram, pixels = Points(points, points, count), points.to(torch.int64)
+            diagram = Points(points, points, count)
             for squared in (True, False):
-                for place in (None, Place(pixels, pixels, (64, 64), (0.1, 0.1))):
-                    matched = engine.match(diagram, diagram, "auto", squared=squared, place=place)
-                    engine.matched_cost(diagram, diagram, "auto", squared=squared, place=place)
+                matched = engine.match(diagram, diagram, "auto", squared=squared)
                 engine.cost(diagram, diagram, matched.partner_a, matched.partner_b, squared=squared)
+                engine.matched_cost(diagram, diagram, "auto", squared=squared)
             for normalise in (False, True):
                 pairs = torch.empty((16, 2, 1089), dtype=dtype, device="meta")
                 pulls = Pulls(pairs, pairs, torch.empty((16, 2, 1089), dtype=torch.int64, device="meta"), count)
                 rule = Spread(2, 1, True, 0, normalise)
                 engine.spread_slopes(pulls, pairs[:, 0, 0], (image, image, height), tiling, rule)
+        points = torch.empty(16, 1000, device="meta")
+        diagram, pixels = Points(points, points, count), points.to(torch.int64)
+        engine.match(diagram, diagram, "auto", squared=True, place=Place(pixels, pixels, (64, 64), (0.1, 0.1)))
         for shape, truncation in (((4, 512, 512), 20.0), ((4, 512, 512), 1e9), ((2, 32, 32, 32), 8.0)):
             mask = torch.empty(shape, dtype=torch.bool, device="meta")
             engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))

@@ -39,7 +39,7 @@ def positions_of(place: Place[Tensor] | None, a: Points[Tensor], b: Points[Tenso
         out = index.new_empty((n, 3, size), dtype=torch.float64)
         if out.numel():
             grid = (cdiv(n * size, _BLOCK),)
-            _position[grid](rows, out, n * size, size, rows.stride(0), *shape[1:], *weights, BLOCK=_BLOCK)
+            _position[grid](rows, out, n * size, size, rows.stride(0), *shape[1:], *weights, BLOCK=_BLOCK, num_warps=4)
         made.append(out)
     return Positions(*made)
 
