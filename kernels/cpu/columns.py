@@ -12,6 +12,7 @@ from ..records import Pairs
 from .records import Part, Windows
 from .runtime.jit import device, kernel
 from .runtime.threads import on_threads
+from .runtime.views import reshaped
 from .windows import fill_copied, fill_whole
 
 Array = NDArray[Any]
@@ -74,7 +75,7 @@ def _fill_rows(windows, part, counts, dim, index, value):
     numbers, codes, levels = part
     n_dims, n, n_images = counts.shape
     images, depth, height, width = windows.pred.shape
-    pixels = windows.pred.reshape(images, depth * height * width)
+    pixels = reshaped(windows.pred, (images, depth * height * width))
     used = 0
     for i in numbers:
         for k in range(n_images):

@@ -23,6 +23,7 @@ from .records import Saddles
 from .runtime.jit import device
 from .runtime.jit import unsigned as _i
 from .runtime.primitives import halted
+from .runtime.views import view
 
 Array = NDArray[Any]
 _BLOCK = 1 << 14  # saddles between two calls of `halted`
@@ -105,7 +106,7 @@ def keep_images(carried, of_owners, joins, task, lengths, descending):
     lengths : scratch, of the window's dtype.
     """
     key, partner = carried.key, carried.partner
-    bits = lengths.view(key.dtype)
+    bits = view(lengths, key.dtype)
     for s in range(joins.owners.size):
         if partner[s] >= 0:
             extremum, saddle = key[_i(partner[s])], of_owners[_i(joins.owners[s])]

@@ -22,6 +22,7 @@ from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, inlined, kernel, zero
 from .runtime.primitives import halted, with_room
 from .runtime.threads import claim_windows, run_dynamic
+from .runtime.views import flat
 from .volume import persistence as volume
 from .windows import copy_windows
 
@@ -156,7 +157,7 @@ def _find_in_volumes(job, buffer, memory, taken, stop):
 @device
 def _append_levels(codes, used, found, window, levels):
     """Write the levels of the `found` codes after the first `used`."""
-    read_levels(codes[used : used + found], window.reshape(window.size), levels[2 * used :])
+    read_levels(codes[used : used + found], flat(window), levels[2 * used :])
 
 
 def _find_on_threads(windows: Windows, buffer: Array, task: Task, results: Results, i: int) -> Part:
@@ -183,5 +184,5 @@ def _copy(windows, i, buffer):
 def _levels(codes, window):
     """Return the values of births and deaths in turn; see `read_levels`."""
     levels = np.empty(2 * codes.size, window.dtype)
-    read_levels(codes, window.reshape(-1), levels)
+    read_levels(codes, flat(window), levels)
     return levels

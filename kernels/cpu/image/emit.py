@@ -11,6 +11,7 @@ from ..records import MergeTree
 from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
 from ..runtime.sort import argsort
+from ..runtime.views import view
 
 Array = NDArray[Any]
 
@@ -83,7 +84,7 @@ def sort_pairs(lengths, codes, sorting):
     persistence keeps that order among equals.
     """
     n, keys, order = codes.size, sorting.keys, sorting.order
-    bits = lengths.view(keys.dtype)
+    bits = view(lengths, keys.dtype)
     for i in range(1, n):
         length, code, j = bits[i], codes[i], i
         while j > 0 and code < codes[j - 1]:

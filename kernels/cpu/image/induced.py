@@ -12,6 +12,7 @@ from ..order import order_keys
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
+from ..runtime.views import largest, reshaped, view
 from .gradient import lower_stars, match_stars
 from .persistence import (
     ImageWorkspace,
@@ -104,8 +105,8 @@ def write_keys(pair, task, intersection, workspace):
 def _write_keys(image, top, workspace):
     """Write the order keys of an image (H, W) inside their ring."""
     key, height, width = workspace.key, image.shape[0] + 2, image.shape[1] + 2
-    most = key.dtype.type(np.iinfo(key.dtype).max)
-    order_keys(image, image.view(key.dtype), most, top, key[: height * width].reshape(height, width))
+    most = largest(key.dtype)
+    order_keys(image, view(image, key.dtype), most, top, reshaped(key[: height * width], (height, width)))
 
 
 @device

@@ -14,6 +14,7 @@ from ..records import MergeTree, Saddles
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
+from ..runtime.views import flat, largest, reshaped, view
 from .emit import PairedExtrema, Sorting, list_pairs, sort_pairs
 from .gradient import lower_stars, match_stars
 from .trace import CriticalCells, list_critical_cells, maxima_above, minima_below, squares_beside, steps_of
@@ -48,7 +49,7 @@ def allocate_workspace(windows, bits, top):
     """Return a workspace for windows of images. bits : the images as integers of the size of their floats."""
     height, width = windows.size[1] + 2 * windows.frame[1] + 2, windows.size[2] + 2 * windows.frame[2] + 2
     size = (height * width + 15) // 16 * 16
-    most = np.iinfo(bits.dtype).max
+    most = largest(bits.dtype)
     numbers, walks = np.empty((12, size), np.int32), np.empty((2, 2 * size), np.int32)
     keys = np.empty((2, size), bits.dtype)
     return ImageWorkspace(
@@ -94,10 +95,10 @@ def _find_pairs(image, task, workspace, codes):
     """
     key, star, cells, tree = workspace.key, workspace.star, workspace.cells, workspace.tree
     height, width, halt = image.shape[0] + 2, image.shape[1] + 2, task.halt
-    key_rows, most = key[: height * width].reshape(height, width), np.iinfo(key.dtype).max
-    if order_keys(image, image.view(key.dtype), key.dtype.type(most), task.top, key_rows):
+    key_rows, most = reshaped(key[: height * width], (height, width)), largest(key.dtype)
+    if order_keys(image, view(image, key.dtype), most, task.top, key_rows):
         return 0, 0, Status.NAN
-    values = image.reshape(image.size)
+    values = flat(image)
     lower_stars(key, height, width, star, workspace.critical)
     match_stars(star, workspace.critical)
     if halted(halt):
@@ -141,7 +142,7 @@ def _merge_minima(minima, n, workspace, halt):
 def trace_minima(n, workspace, halt):
     """Follow n critical edges down to minima."""
     edges, at = workspace.cells.edges, workspace.ends[: 2 * n]
-    ends = at.reshape(2, n)
+    ends = reshaped(at, (2, n))
     for e in range(n):
         ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
     minima_below(at, workspace.star, workspace.steps, workspace.walking, workspace.known, halt)
@@ -151,7 +152,7 @@ def trace_minima(n, workspace, halt):
 def trace_maxima(n, width, workspace, halt):
     """Follow the squares beside n critical edges up to maxima."""
     edges, at = workspace.cells.edges, workspace.ends[: 2 * n]
-    ends = at.reshape(2, n)
+    ends = reshaped(at, (2, n))
     for e in range(n):
         ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
     maxima_above(at, workspace.star, workspace.steps, width, workspace.walking, workspace.known, halt)
@@ -169,7 +170,7 @@ def sort_edges(n, workspace):
 @inlined
 def saddles_of(n, workspace):
     """Return n critical edges, sorted, with their ends."""
-    return Saddles(workspace.order[:n], workspace.ends[: 2 * n].reshape(2, n))
+    return Saddles(workspace.order[:n], reshaped(workspace.ends[: 2 * n], (2, n)))
 
 
 @inlined

@@ -23,6 +23,7 @@ from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
 from ..runtime.threads import over_windows
+from ..runtime.views import largest, reshaped
 from .gradient import lower_stars, match_stars
 from .steepest import match_words, order_neighbours, owners_of_squares, steps_of
 from .trace import CriticalCells, list_critical_cells, minima_below, squares_above, squares_beside
@@ -66,7 +67,7 @@ def _allocate_workspace(x, bits):
     size = ((x.shape[1] + 2) * (x.shape[2] + 2) + 15) // 16 * 16
     numbers, pairs = np.empty((6, size), np.int32), np.empty((6, size), np.int32)
     return _SkeletonWorkspace(
-        np.full(size, np.iinfo(bits.dtype).max, bits.dtype),
+        np.full(size, largest(bits.dtype), bits.dtype),
         np.full(size, np.inf, x.dtype),
         np.zeros(size, np.uint16),
         np.zeros(size, np.uint16),
@@ -90,12 +91,12 @@ def _skeletons(x, bits, min_persistence, steps, mask, halt):
     workspace = _allocate_workspace(x, bits)
     key, star, value, cells = workspace.key, workspace.star, workspace.value, workspace.cells
     height, width = x.shape[1] + 2, x.shape[2] + 2
-    key_rows = key[: height * width].reshape(height, width)
-    value_rows = value[: height * width].reshape(height, width)
+    key_rows = reshaped(key[: height * width], (height, width))
+    value_rows = reshaped(value[: height * width], (height, width))
     marked = workspace.marked
-    marked_rows = marked[: height * width].reshape(height, width)
+    marked_rows = reshaped(marked[: height * width], (height, width))
     for i in range(len(x)):
-        if order_keys(x[i], bits[i], np.iinfo(key.dtype).max, False, key_rows):
+        if order_keys(x[i], bits[i], largest(key.dtype), False, key_rows):
             continue
         value_rows[1:-1, 1:-1] = x[i]
         lower_stars(key, height, width, star, workspace.critical)

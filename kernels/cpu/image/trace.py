@@ -11,6 +11,7 @@ from ...cells import NE, NW, SE, SQUARES, SW, VERTEX, E, N, S, W, match_star
 from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
+from ..runtime.views import view
 
 Array = NDArray[Any]
 _ROUNDS = 24  # of three steps; a longer walk is remembered
@@ -97,7 +98,7 @@ def owners_of(critical, owners):
     # Each vertex is written, and kept by adding a bit to their number: on noise, half of the branches would be
     # mispredicted.
     n = _i(0)
-    fours = critical.view(np.uint64)
+    fours = view(critical, np.uint64)
     for k in range(fours.size // 4):
         i = _i(4 * k)
         if fours[i] | fours[i + _i(1)] | fours[i + _i(2)] | fours[i + _i(3)] != 0:  # easier to predict than 1 or 4

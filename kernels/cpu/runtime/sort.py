@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .jit import allocating, device
 from .jit import unsigned as _i
+from .views import largest, view
 
 Array = NDArray[np.generic]
 
@@ -30,7 +31,7 @@ class Keys(NamedTuple):
 def allocate_keys(size):
     """Allocate keys for `size` numbers."""
     value, ints = np.empty(size), np.empty((3, size), np.int64)
-    return Keys(value, value.view(np.int64), ints[0], ints[1], ints[2], radix_buckets())
+    return Keys(value, view(value, np.int64), ints[0], ints[1], ints[2], radix_buckets())
 
 
 @allocating
@@ -47,7 +48,7 @@ def sort(keys, n):
     """
     for i in range(n):
         keys.value[i] += 0.0  # turns -0.0 into 0.0
-        keys.bits[i] ^= (keys.bits[i] >> 63) & np.iinfo(np.int64).max  # integers in the order of the numbers
+        keys.bits[i] ^= (keys.bits[i] >> 63) & largest(np.int64)  # integers in the order of the numbers
     argsort(keys.bits[:n], keys.order[:n], keys.spare_bits, keys.spare_order, keys.buckets)
 
 
@@ -71,7 +72,7 @@ def argsort(keys, order, spare_keys, spare_order, buckets):
         return
     # A radix sort by bytes. Their number is even, so the last pass leaves the result in `order`.
     for i in range(n):
-        keys[i] ^= np.iinfo(keys.dtype).min  # flips the sign, so that its byte sorts like the others
+        keys[i] ^= ~largest(keys.dtype)  # flips the sign, so that its byte sorts like the others
     for shift in range(0, 8 * keys.itemsize, 32):
         _count_bytes(keys, shift, buckets)
         for byte in range(4):

@@ -11,6 +11,7 @@ from ..image.emit import Sorting, sort_pairs
 from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
 from ..runtime.sort import radix_buckets
+from ..runtime.views import flat
 
 Array = NDArray[Any]
 
@@ -30,11 +31,11 @@ def sorted_codes(paired, key, values, min_persistence):
     key : (D + 2, H + 2, W + 2) order keys, with the ring. values : (D * H * W,).
     """
     births, deaths, death_of = paired.births, paired.deaths, paired.death_of
-    flat, width, area = key.reshape(-1), key.shape[2], key[0].size
+    vertex_keys, width, area = flat(key), key.shape[2], key[0].size
     n = 0
     for i in range(births.size):
         d = death_of[i]
-        n += np.int64(d == deaths.size or (d >= 0 and flat[_i(births[i])] != flat[_i(deaths[d])]))
+        n += np.int64(d == deaths.size or (d >= 0 and vertex_keys[_i(births[i])] != vertex_keys[_i(deaths[d])]))
     codes, lengths = np.empty(n, np.int64), np.empty(n, values.dtype)
     n = 0
     for i in range(births.size):
@@ -44,7 +45,7 @@ def sorted_codes(paired, key, values, min_persistence):
         if d == deaths.size:
             codes[n], lengths[n] = _inner(births[i], width, area) << 32, np.inf
             n += 1
-        elif flat[_i(births[i])] != flat[_i(deaths[d])]:
+        elif vertex_keys[_i(births[i])] != vertex_keys[_i(deaths[d])]:
             born, died = _inner(births[i], width, area), _inner(deaths[d], width, area)
             codes[n], lengths[n] = born << 32 | died + 1, values[died] - values[born]
             n += np.int64(lengths[n] > min_persistence)

@@ -11,6 +11,7 @@ from ..induced import Carried, Joins, keep_images, lead, link, merge_both
 from ..records import Saddles
 from ..runtime.jit import allocating, device
 from ..runtime.primitives import halted
+from ..runtime.views import flat
 from .critical import CriticalCells, critical_cells
 from .gradient import gradient
 from .induced_loops import induce_loops, no_loops
@@ -71,8 +72,8 @@ def induce_volumes(pair, task, intersection, workspaces, linked):
 def _start_both(workspaces, greater):
     """Prepare the workspace of the compared function; see `persistence.start`."""
     a, b, both = workspaces
-    first, second, key = a.key.reshape(a.key.size), b.key.reshape(b.key.size), both.key.reshape(both.key.size)
-    star = both.star.reshape(both.star.size)
+    first, second, key = flat(a.key), flat(b.key), flat(both.key)
+    star = flat(both.star)
     for v in range(key.size):
         key[v] = max(first[v], second[v]) if greater else min(first[v], second[v])
         star[v], both.known[v] = 0, 0
@@ -115,7 +116,7 @@ def _joins(descending, top, volume):
     for k in range(2):
         for s in range(owners.size):
             ends[k, s] = extrema[numbers[k, s]]
-    saddles = Saddles(sorted_saddles(volume.workspace.key.reshape(-1), owners), ends)
+    saddles = Saddles(sorted_saddles(flat(volume.workspace.key), owners), ends)
     # The key of the ring, at position 0, is also that of the outside; either comes before all extrema.
     return Joins(owners, saddles, extrema[0 if descending != top else 1 :], extrema[1:])
 
@@ -123,7 +124,7 @@ def _joins(descending, top, volume):
 @allocating
 def _carried(volume, joins):
     """Return memory for the seniority of a volume's extrema among those that saddles join."""
-    key = volume.workspace.key.reshape(-1)
+    key = flat(volume.workspace.key)
     return Carried(key, np.empty(key.size, np.int32), np.empty(joins.owners.size, np.int32))
 
 
@@ -140,7 +141,7 @@ def _lead(descending, volume, other, joins, carried):
 def _link_at_saddles_of_both(descending, task, a, b, both, lengths, linked):
     """Link the extrema of both volumes whose classes the same saddle of the compared function ends or begins."""
     joins = _joins(descending, task.top, both)
-    of_a, of_b, key = _carried(a, joins), _carried(b, joins), both.workspace.key.reshape(-1)
+    of_a, of_b, key = _carried(a, joins), _carried(b, joins), flat(both.workspace.key)
     _lead(descending, both, a, joins, of_a)
     _lead(descending, both, b, joins, of_b)
     merge_both(joins, of_a, of_b, np.empty(key.size, np.int32), descending, task.halt)

@@ -16,6 +16,7 @@ from ..order import float_bits
 from ..runtime.jit import allocating
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
+from ..runtime.views import flat, view
 from .persistence import merge_maxima, merge_minima, sorted_saddles
 from .reduce import reduce
 from .reduce_between import columns_of, reduce_between, rows_of
@@ -90,7 +91,7 @@ def _own_loops(volume, top, halt):
         if e >= 0 and s >= 0:
             ends[0, n], ends[1, n] = cells.edges[e], cells.squares[s]
             n += 1
-    key = workspace.key.reshape(-1)
+    key = flat(workspace.key)
     return _Intervals(ends, key, key)
 
 
@@ -100,23 +101,23 @@ def _rows(volume, top, halt):
     key, cells = volume.workspace.key, volume.cells
     killed = merge_minima(cells, key, volume.below, top, halt).partner
     offsets = offsets_of(key.shape[2], key[0].size)
-    return rows_of(cells, killed, key.reshape(-1), volume.workspace.star.reshape(-1), offsets)
+    return rows_of(cells, killed, flat(key), flat(volume.workspace.star), offsets)
 
 
 @allocating
 def _columns(volume, top, halt):
     """Return the squares of a volume that end a loop, in its order; see `columns_of`."""
-    key, cells = volume.workspace.key.reshape(-1), volume.cells
+    key, cells = flat(volume.workspace.key), volume.cells
     opened = merge_maxima(cells, volume.workspace.key, volume.above, top, halt).partner
     order = sorted_saddles(key, np.arange(key.size))
-    return columns_of(cells, opened, key, volume.workspace.star.reshape(-1), order)
+    return columns_of(cells, opened, key, flat(volume.workspace.star), order)
 
 
 @allocating
 def _images(rows, columns, volume, task, lengths):
     """Return the intervals of images between two functions that last longer than the minimum; see `reduce_between`."""
     ends = reduce_between(rows, columns, volume.workspace.chain, task.halt)
-    lasts, bits, n = np.empty(ends.shape[1], np.bool_), lengths.view(rows.key.dtype), 0
+    lasts, bits, n = np.empty(ends.shape[1], np.bool_), view(lengths, rows.key.dtype), 0
     for i in range(lasts.size):
         bits[0], bits[1] = float_bits(rows.key[ends[0, i]], task.top), float_bits(columns.key[ends[1, i]], task.top)
         length = lengths[0] - lengths[1] if task.top else lengths[1] - lengths[0]

@@ -18,6 +18,7 @@ from ..runtime.jit import allocating, device, kernel
 from ..runtime.primitives import halted, with_room
 from ..runtime.sort import argsort, radix_buckets
 from ..runtime.threads import over_windows
+from ..runtime.views import flat, largest, view
 from .critical import CriticalCells, critical_cells
 from .emit import PairedCells, sorted_codes
 from .gradient import gradient
@@ -125,8 +126,8 @@ def start(window, top, workspace, first, last):
     and no end of a walk is known.
     """
     key, star, known = workspace.key, workspace.star, workspace.known
-    most, depth, area = key.dtype.type(np.iinfo(key.dtype).max), len(key), key[0].size
-    bits = window.view(key.dtype)
+    most, depth, area = largest(key.dtype), len(key), key[0].size
+    bits = view(window, key.dtype)
     nan = False
     for z in range(first, last):
         known[z * area : (z + 1) * area] = 0
@@ -155,7 +156,7 @@ def merge_minima(cells, key, ends, top, halt):
 
     ends : (2, m), see `trace_below`. Returns a MergeTree.
     """
-    return _elder_rule(key.reshape(-1), cells.minima, 0 if top else 1, cells.edges, ends, False, halt)
+    return _elder_rule(flat(key), cells.minima, 0 if top else 1, cells.edges, ends, False, halt)
 
 
 @kernel
@@ -164,7 +165,7 @@ def merge_maxima(cells, key, ends, top, halt):
 
     ends : (2, m), see `trace_above`. Returns a MergeTree.
     """
-    return _elder_rule(key.reshape(-1), cells.maxima, 1 if top else 0, cells.squares, ends, True, halt)
+    return _elder_rule(flat(key), cells.maxima, 1 if top else 0, cells.squares, ends, True, halt)
 
 
 @allocating
@@ -195,7 +196,7 @@ def pair(cells, trees, workspace, window, task):
     """
     of_minima, of_maxima = trees
     minima, maxima, edges, squares = cells.minima, cells.maxima, cells.edges, cells.squares
-    key, values, least = workspace.key, window.reshape(-1), task.min_persistence
+    key, values, least = workspace.key, flat(window), task.min_persistence
     codes_0, codes_1, codes_2 = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
     if halted(task.halt):
         return codes_0, codes_1, codes_2

@@ -20,6 +20,7 @@ from ..runtime.heap import pop
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted, trailing_zeros, twice
+from ..runtime.views import flat
 from .chain import ALL, BYTE_MASK, EDGE_BYTE, MORE, Chain, Grid, Heap, add_square, flow, toggle
 from .stars import place_among
 from .trace import offsets_of
@@ -63,7 +64,7 @@ def reduce(cells, killed, opened, workspace, halt=0):
         first_edge[edges[e]] = e
     square_of = np.full(edges.size, -1, np.int32)
     key = workspace.key
-    grid = Grid(key.reshape(-1), workspace.star.reshape(-1), offsets_of(key.shape[2], key[0].size))
+    grid = Grid(flat(key), flat(workspace.star), offsets_of(key.shape[2], key[0].size))
     matrix = Matrix(squares, cells.square_bits, opened, first_edge, killed, square_of)
     _reduce_columns(grid, matrix, workspace.chain, halt)
     edge_of = np.full(squares.size, -1, np.int32)

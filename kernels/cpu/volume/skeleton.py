@@ -21,6 +21,7 @@ from ..runtime.jit import allocating, device, kernel
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted, twice
 from ..runtime.threads import over_windows
+from ..runtime.views import flat
 from .chain import edges_of_square
 from .persistence import allocate_workspace, merge_maxima, merge_minima, start
 from .reduce import reduce
@@ -88,7 +89,7 @@ def _skeletons(x, min_persistence, wanted, workspace, mask, halt):
     value, marked = np.full(key.shape, np.inf, x.dtype), np.empty(key.shape, np.bool_)
     offsets = offsets_of(key.shape[2], key[0].size)
     down = steps_of(offsets)
-    grid = _Grid(key.reshape(-1), word.reshape(-1), value.reshape(-1), marked.reshape(-1), offsets)
+    grid = _Grid(flat(key), flat(word), flat(value), flat(marked), offsets)
     for i in range(len(x)):
         if start(x[i], False, workspace, 0, len(key)):
             continue

@@ -15,6 +15,7 @@ from ...cells import CUBES3, DIRECTIONS3, EDGES3, VERTEX3, VERTEX_BIT, match_sta
 from ..runtime.jit import allocating, device, inlined, kernel
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
+from ..runtime.views import flat
 
 Array = NDArray[Any]
 _LONG = 16  # steps of a walk before it is remembered
@@ -139,7 +140,7 @@ def trace_below(cells, star, known, ends, first, last, halt):
     """
     width, area = star.shape[2], star[0].size
     offsets = offsets_of(width, area)
-    _trace_below(cells, star.reshape(-1), steps_of(width, area)[0], offsets, known, ends, first, last, halt)
+    _trace_below(cells, flat(star), steps_of(width, area)[0], offsets, known, ends, first, last, halt)
 
 
 @device
@@ -168,7 +169,7 @@ def trace_above(cells, star, known, ends, first, last, halt):
     halt : see `halted`.
     """
     width, area = star.shape[2], star[0].size
-    grid = _Cubes(star.reshape(-1), steps_of(width, area)[1], width, area)
+    grid = _Cubes(flat(star), steps_of(width, area)[1], width, area)
     _trace_above(cells, grid, offsets_of(width, area), known, ends, first, last, halt)
 
 
@@ -193,9 +194,9 @@ def _trace_above(cells, grid, offsets, known, ends, first, last, halt):
 def minima_below(vertices, cells, star, known):
     """Follow vertices (n,) down, and return the positions of the minima, (n,) int32; see `trace_below`."""
     width, area = star.shape[2], star[0].size
-    down, flat, reached = steps_of(width, area)[0], star.reshape(-1), np.empty(vertices.size, np.int32)
+    down, stars, reached = steps_of(width, area)[0], flat(star), np.empty(vertices.size, np.int32)
     for i in range(vertices.size):
-        reached[i] = cells.minima[_minimum_below(np.int64(vertices[i]), flat, down, known)]
+        reached[i] = cells.minima[_minimum_below(np.int64(vertices[i]), stars, down, known)]
     return reached
 
 
@@ -206,7 +207,7 @@ def maxima_above(maxima, cells, star, known):
     maxima : positions of the owners, which are the last corners of their cubes. Returns (n,) int32.
     """
     width, area = star.shape[2], star[0].size
-    grid = _Cubes(star.reshape(-1), steps_of(width, area)[1], width, area)
+    grid = _Cubes(flat(star), steps_of(width, area)[1], width, area)
     corner, reached = area + width + 1, np.empty(maxima.size, np.int32)
     for i in range(maxima.size):
         reached[i] = cells.maxima[_maximum_above(np.int64(maxima[i]) - corner, grid, known)]
