@@ -12,7 +12,7 @@ from torch import Tensor
 from ...records import Spread, Tiling
 from ..gather import windows_at
 from ..runtime.jit import kernel
-from ..runtime.launch import INTERPRETED, cdiv
+from ..runtime.launch import INTERPRETED, cdiv, registers
 from .carriers import (
     BOUND,
     COMPONENT,
@@ -56,7 +56,7 @@ def add_slopes(carriers: Carriers, out: Tensor, tiling: Tiling, rule: Spread) ->
     images, n, row = len(out), len(carriers.found), carriers.records.shape[2]
     height, width = tiling.framed()
     totals, sizes = carriers.found, (row, height, width, -1 if rule.top else 1)
-    constants: dict[str, Any] = {"enable_fp_fusion": False, "num_warps": 4}
+    constants: dict[str, Any] = {"enable_fp_fusion": False, "num_warps": 4, **registers(128)}
     if rule.normalise:
         totals = torch.empty((n, row), dtype=torch.int64, device=out.device)
         if n:
