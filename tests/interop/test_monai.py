@@ -18,7 +18,7 @@ LOGITS = torch.randn(2, 3, 24, 24, generator=GENERATOR)
 LABELS = torch.randint(3, (2, 1, 24, 24), generator=GENERATOR)
 VOLUME, VOLUME_LABELS = torch.randn(1, 2, 8, 9, 10, generator=GENERATOR), torch.randint(2, (1, 1, 8, 9, 10))
 CLASSES = torch.arange(3).view(1, 3, 1, 1)
-MASKS, OTHER = CLASSES == LABELS, CLASSES == LABELS.flip(2)
+MASKS, OTHER = CLASSES == LABELS, LABELS.flip(2) == CLASSES
 LOSSES = ("BettiMatchingLoss", "CbDiceLoss", "LikelihoodPHLoss", "SkeletonRecallLoss", "TopoLoss")
 
 
@@ -28,7 +28,13 @@ LOSSES = ("BettiMatchingLoss", "CbDiceLoss", "LikelihoodPHLoss", "SkeletonRecall
 def test_soft_cl_dice_has_the_value_and_gradient_of_monai(
     logits: torch.Tensor, labels: torch.Tensor, include_background: bool, reduction: str
 ) -> None:
-    settings = dict(iter_=2, softmax=True, to_onehot_y=True, include_background=include_background, reduction=reduction)
+    settings = {
+        "iter_": 2,
+        "softmax": True,
+        "to_onehot_y": True,
+        "include_background": include_background,
+        "reduction": reduction,
+    }
     results = []
     for module in (interop, monai.losses):
         x = logits.clone().requires_grad_()
@@ -41,7 +47,13 @@ def test_soft_cl_dice_has_the_value_and_gradient_of_monai(
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_is_that_of_one_vs_rest(name: str) -> None:
-    settings = dict(include_background=False, to_onehot_y=True, softmax=True, reduction="sum", weight=[1.0, 2.0])
+    settings = {
+        "include_background": False,
+        "to_onehot_y": True,
+        "softmax": True,
+        "reduction": "sum",
+        "weight": [1.0, 2.0],
+    }
     one_class = getattr(gpuph, name)(superlevel=True) if name == "BettiMatchingLoss" else getattr(gpuph, name)()
     expected = gpuph.OneVsRest(one_class, **settings)(LOGITS, LABELS)
     assert torch.equal(getattr(interop, name)(**settings)(LOGITS, LABELS), expected)
@@ -57,7 +69,7 @@ def test_losses_take_the_arguments_of_dice_loss_by_position_and_settings_by_name
 
 
 def test_combined_loss_of_monai_style_trains() -> None:
-    settings = dict(softmax=True, to_onehot_y=True, include_background=False)
+    settings = {"softmax": True, "to_onehot_y": True, "include_background": False}
     dice, topological = monai.losses.DiceLoss(**settings), interop.LikelihoodPHLoss(**settings)
     x = LOGITS.clone().requires_grad_()
     (dice(x, LABELS) + 0.1 * topological(x, LABELS)).backward()
