@@ -70,6 +70,8 @@ _progress = _Progress()
 class _Library(JITCodeLibrary):  # type: ignore[misc]
     """The code of a kernel and of all functions that it calls."""
 
+    _linking_libraries: Any
+
     def finalize(self) -> None:
         """Link, optimize and compile; Numba's method."""
         everything: dict[Any, None] = {}
