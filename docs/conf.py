@@ -6,10 +6,13 @@ are added to them: the contents, in the margin, and the docstrings on the page o
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
+import gpuph
 
 ROOT = Path(__file__).parents[1]
 CONTENTS = {
@@ -25,7 +28,7 @@ CONTENTS = {
 
 project = "gpuph"
 author = "the authors of gpuph"
-release = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+release = gpuph.__version__
 root_doc = "README"
 include_patterns = [
     *("*.md", "docs/*.md", "kernels/README.md", "bench/*.md", "bench/**/*.md"),
@@ -40,6 +43,7 @@ copybutton_prompt_is_regexp = True
 
 myst_heading_anchors = 4  # as on the pages of a repository
 autodoc_member_order = "bysource"
+autodoc_mock_imports = [] if importlib.util.find_spec("dask") else ["dask"]
 autodoc_typehints = "none"  # docstrings have types, with shapes
 napoleon_google_docstring = False
 napoleon_use_ivar = True

@@ -30,7 +30,7 @@ class Roads(lightning.LightningModule):
 
 
 def main(**settings: object) -> float:
-    training, validation = (DataLoader(TensorDataset(*lines(16, seed=seed)), batch_size=4) for seed in (0, 1))
+    training, validation = (DataLoader(TensorDataset(*lines(8, seed=seed)), batch_size=4) for seed in (0, 1))
     trainer = lightning.Trainer(max_epochs=2, logger=False, enable_checkpointing=False, **settings)
     trainer.fit(Roads(), training, validation)
     return float(trainer.callback_metrics["Betti error"])
