@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 _lock = threading.RLock()
 _exiting = threading.Event()
+_forever = threading.Lock()
+_forever.acquire()
 
 
 class _Kernels:
@@ -47,8 +49,8 @@ def parked_at_exit(run: Callable[..., Any]) -> Callable[..., Any]:
         nonlocal parked
         if parked is None:
             parked = cpu.parked_at_exit(run)
-            if _exiting.is_set():
-                _lock.acquire()  # forever, unless this is the main thread
+            if _exiting.is_set() and threading.get_ident() != threading.main_thread().ident:
+                _forever.acquire()
         return parked(*arguments)
 
     return call
