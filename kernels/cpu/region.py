@@ -17,14 +17,15 @@ Array = NDArray[Any]
 
 
 class Grid(NamedTuple):
-    """A window inside a ring of NaN, which comes before nothing, and memory for one region after the other.
+    """A window inside a ring, which comes before nothing, and memory for one region after the other.
 
     All arrays are flat. Pixels are connected along the axes and, if `turn` is -1, also at corners. Of equal pixels, the
     one that is smaller by index * turn comes first: full connectivity goes with the last pixel first in T, and in the
     reversed filtration of V.
     """
 
-    value: Array  # (cells,) the window, negated where the filtration falls
+    key: Array  # (cells,) integers in the order of the filtration; the largest one in the ring and where there is a NaN
+    kept: Array  # (cells,) the same, while `fill_image` changes `key`
     stamp: Array  # (cells,) int32: the number of the last run that each pixel was in
     found: Array  # (P + 1,) int32: the cells of a region
     runs: Array  # (2, P) int32: where its runs, which are maximal in their rows, begin and end
@@ -36,31 +37,42 @@ class Grid(NamedTuple):
 
 
 def allocate_grid(window: Sequence[int], dtype: Any, *, is_full: bool) -> Grid:
-    """Allocate the grid for windows of that size, with full connectivity or along the axes."""
+    """Allocate the grid for windows of that size, with full connectivity or along the axes. dtype : of the keys."""
     shape = tuple([size + 2 for size in window])
     inside = tuple([slice(1, -1)] * len(window))
-    pixel, value = np.full(shape, -1, np.int32), np.full(shape, np.nan, dtype)
+    key = np.full(shape, np.iinfo(dtype).max, dtype)
+    pixel = np.full(shape, -1, np.int32)
     position = np.arange(pixel.size, dtype=np.int32).reshape(shape)[inside].ravel()
     pixel[inside] = np.arange(position.size, dtype=np.int32).reshape(window)
     # Neighbouring rows differ along one of the axes before the last one or, with full connectivity, along any of them.
-    steps = [value.strides[axis] // value.itemsize for axis in range(len(window) - 1)]
+    steps = [key.strides[axis] // key.itemsize for axis in range(len(window) - 1)]
     parts = [part for part in itertools.product((-1, 0, 1), repeat=len(steps)) if any(part)]
     nearest = [part for part in parts if is_full or sum(map(abs, part)) == 1]
     rows = [sum(sign * step for sign, step in zip(part, steps, strict=True)) for part in nearest]
     numbers, offsets, turn = np.empty((3, position.size + 1), np.int32), np.array(rows, np.int32), -1 if is_full else 1
     stamp = np.zeros(pixel.size, np.int32)
-    return Grid(value.ravel(), stamp, numbers[0], numbers[1:], position, pixel.ravel(), offsets, turn, shape[-1])
+    return Grid(
+        key.ravel(), key.flatten(), stamp, numbers[0], numbers[1:], position, pixel.ravel(), offsets, turn, shape[-1]
+    )
 
 
 @inlined
-def write_window(image, sign, grid):
-    """Write a window (P,), times a sign, into the grid."""
-    value, position = grid.value, grid.position
-    columns, p = grid.width - 2, 0
+def write_window(image, bits, falls, grid):
+    """Write the keys of a window (P,) into the grid; see `order.order_keys`.
+
+    bits : the window as integers. falls : whether the greatest pixel comes first.
+    """
+    key, kept, position = grid.key, grid.kept, grid.position
+    columns, p, most = grid.width - 2, 0, np.iinfo(grid.key.dtype).max
+    mirror = -1 if falls else 0
     while p < image.size:
         row = position[_i(p)]
         for x in range(columns):
-            value[_i(row + x)] = sign * image[_i(p + x)]
+            v, b = image[_i(p + x)], bits[_i(p + x)]
+            k = b ^ most if b < 0 else b
+            k = (0 if k == -1 else k) ^ mirror
+            k = k if v == v else most
+            key[_i(row + x)], kept[_i(row + x)] = k, k
         p += columns
 
 
@@ -68,21 +80,23 @@ class Limit(NamedTuple):
     """A pixel as the limit of a region."""
 
     cell: int
-    value: float
-    turn: int  # of the grid
+    key: int
+    flip: int  # -1 if the last of equal pixels comes first, else 0
 
 
 @inlined
 def limit_at(grid, cell):
-    """Return the limit at a cell of the grid."""
-    return Limit(np.int64(cell), grid.value[_i(cell)], grid.turn)
+    """Return the limit at a cell of the grid. Nothing comes before the limit at a NaN."""
+    key, least = np.int64(grid.key[_i(cell)]), np.iinfo(grid.key.dtype).min
+    key = key if key < np.iinfo(grid.key.dtype).max else np.int64(least)
+    return Limit(np.int64(cell), key, np.int64(-1 if grid.turn < 0 else 0))
 
 
 @inlined
-def comes_before(value, cell, limit):
+def comes_before(key, cell, limit):
     """Return whether the pixel of a cell comes before the limit; False for the ring."""
-    v = value[_i(cell)]
-    return (v < limit.value) | ((v == limit.value) & ((cell - limit.cell) * limit.turn < 0))
+    # The key is lowered by 1 if the cell comes first among equals. There is no other key between these two.
+    return np.int64(key[_i(cell)]) - np.int64((cell ^ limit.flip) < (limit.cell ^ limit.flip)) < limit.key
 
 
 @inlined
@@ -93,11 +107,11 @@ def fill(grid, seed, limit, number, halt):
     as large before. Returns the numbers of runs and of cells; 0 and 0 if the seed does not come before the limit, or a
     pixel of the region is less than the seed.
     """
-    value, stamp, found, begin, end, rows = grid.value, grid.stamp, grid.found, grid.runs[0], grid.runs[1], grid.rows
-    reach, lowest = 1 if limit.turn < 0 else 0, value[_i(seed)]
-    if not comes_before(value, seed, limit):
+    key, stamp, found, begin, end, rows = grid.key, grid.stamp, grid.found, grid.runs[0], grid.runs[1], grid.rows
+    reach, lowest = -limit.flip, key[_i(seed)]
+    if not comes_before(key, np.int64(seed), limit):
         return np.int64(0), np.int64(0)
-    first, last, size, lowest = _claim(value, stamp, found, np.int64(seed), limit, number, _i(0), lowest)
+    first, last, size, lowest = _claim(key, stamp, found, np.int64(seed), limit, number, _i(0), lowest)
     begin[0], end[0] = first, last
     n, done = _i(1), _i(0)
     while done < n:
@@ -107,11 +121,11 @@ def fill(grid, seed, limit, number, halt):
         for offset in rows:
             cell, stop = np.int64(left + offset), np.int64(right + offset)
             while cell < stop:
-                if comes_before(value, cell, limit):
+                if comes_before(key, cell, limit):
                     run = np.int64(stamp[_i(cell)]) - number
                     if run < 0:
                         first, last, size, lowest = _claim(
-                            value, stamp, found, cell, limit, number + np.int64(n), size, lowest
+                            key, stamp, found, cell, limit, number + np.int64(n), size, lowest
                         )
                         begin[n], end[n] = first, last
                         n += _i(1)
@@ -120,73 +134,89 @@ def fill(grid, seed, limit, number, halt):
                         cell = np.int64(end[_i(run)])
                 cell += 1
         done += _i(1)
-    if lowest < value[_i(seed)]:
+    if lowest < key[_i(seed)]:
         return np.int64(0), np.int64(0)
     return np.int64(n), np.int64(size)
 
 
 @inlined
-def _claim(value, stamp, found, cell, limit, number, size, lowest):
+def _claim(key, stamp, found, cell, limit, number, size, lowest):
     """Stamp the run around a cell, and write its cells after the first `size`.
 
     Returns where it begins and ends, the new `size`, and the new lowest value.
     """
     first, last = cell, cell
-    while comes_before(value, first - 1, limit):
+    while comes_before(key, first - 1, limit):
         first -= 1
         stamp[_i(first)], found[size] = number, first
-        lowest = min(lowest, value[_i(first)])
+        lowest = min(lowest, key[_i(first)])
         size += _i(1)
-    while comes_before(value, last, limit):
+    while comes_before(key, last, limit):
         stamp[_i(last)], found[size] = number, last
-        lowest = min(lowest, value[_i(last)])
+        lowest = min(lowest, key[_i(last)])
         size += _i(1)
         last += 1
     return first, last, size, lowest
 
 
 @inlined
-def fill_image(grid, seed, limit, number):
-    """Find the region of a seed in an image, pixel by pixel; see `fill`.
+def append_image_region(grid, seed, limit, pixels, used):
+    """Append the pixels of the region of a seed in an image after the first `used`, and return the new `used`.
 
-    No branch is hard to predict, so it takes less time than `fill` where runs are short, as in noise.
-    Written: the cells of the region, and `number` into their stamps. Returns how many there are.
+    No branch is hard to predict, so it takes less time than `fill` where runs are short, as in noise. Nothing is
+    appended if `fill` found nothing, or if the region does not touch the limit.
     """
-    return _fill_image(grid.value, grid.stamp, grid.found, np.int64(seed), limit, number, grid.width)
+    n = _fill_image(grid.key, grid.found, np.int64(seed), limit, np.int64(grid.width))
+    key, kept, found, pixel, lowest = grid.key, grid.kept, grid.found, grid.pixel, grid.kept[_i(seed)]
+    is_whole = _touches_found(key, kept, limit, np.int64(grid.width))
+    for i in range(_i(n)):
+        cell = _i(found[i])
+        key[cell], pixels[_i(used) + i] = kept[cell], pixel[cell]
+        lowest = min(lowest, kept[cell])
+    return used + n if is_whole and lowest == kept[_i(seed)] else used
 
 
 # Not inlined: its loop needs all registers.
 @device
-def _fill_image(value, stamp, found, seed, limit, number, width):
-    lowest, earliest, is_full = value[_i(seed)], value[_i(seed)], limit.turn < 0
-    if not comes_before(value, seed, limit):
+def _fill_image(key, found, seed, limit, width):
+    """Find the cells of a region, and change their keys to the largest one. Returns how many there are."""
+    if not comes_before(key, seed, limit):
         return np.int64(0)
-    found[0], stamp[_i(seed)] = seed, number
-    n, done = _i(1), _i(0)
+    found[0], key[_i(seed)] = seed, np.iinfo(key.dtype).max
+    n, done, is_full = _i(1), _i(0), limit.flip < 0
     while done < n:
         cell = np.int64(found[done])
-        lowest = min(lowest, value[_i(cell)])
-        n = _visit(value, stamp, found, cell - width, limit, number, n)
-        n = _visit(value, stamp, found, cell - 1, limit, number, n)
-        n = _visit(value, stamp, found, cell + 1, limit, number, n)
-        n = _visit(value, stamp, found, cell + width, limit, number, n)
+        n = _visit(key, found, cell - width, limit, n)
+        n = _visit(key, found, cell - 1, limit, n)
+        n = _visit(key, found, cell + 1, limit, n)
+        n = _visit(key, found, cell + width, limit, n)
         if is_full:
-            n = _visit(value, stamp, found, cell - width - 1, limit, number, n)
-            n = _visit(value, stamp, found, cell - width + 1, limit, number, n)
-            n = _visit(value, stamp, found, cell + width - 1, limit, number, n)
-            n = _visit(value, stamp, found, cell + width + 1, limit, number, n)
+            n = _visit(key, found, cell - width - 1, limit, n)
+            n = _visit(key, found, cell - width + 1, limit, n)
+            n = _visit(key, found, cell + width - 1, limit, n)
+            n = _visit(key, found, cell + width + 1, limit, n)
         done += _i(1)
-    return np.int64(0) if lowest < earliest else np.int64(n)
+    return np.int64(n)
 
 
 @inlined
-def _visit(value, stamp, found, cell, limit, number, n):
+def _visit(key, found, cell, limit, n):
     """Write a cell after the n that were found, and return n + 1 if it is a new one of the region, else n."""
-    before = stamp[_i(cell)]
-    is_new = comes_before(value, cell, limit) & (before < number)
-    stamp[_i(cell)] = number if is_new else before
+    is_new, most = comes_before(key, cell, limit), key.dtype.type(np.iinfo(key.dtype).max)
+    key[_i(cell)] = most if is_new else key[_i(cell)]
     found[n] = cell
     return n + _i(is_new)
+
+
+@inlined
+def _touches_found(key, kept, limit, width):
+    """Return whether the limit has a neighbour whose key was changed."""
+    cell, reach = limit.cell, -limit.flip
+    touched = (key[_i(cell - 1)] != kept[_i(cell - 1)]) | (key[_i(cell + 1)] != kept[_i(cell + 1)])
+    for c in range(cell - width - reach, cell - width + reach + 1):
+        touched |= key[_i(c)] != kept[_i(c)]
+        touched |= key[_i(c + 2 * width)] != kept[_i(c + 2 * width)]
+    return touched
 
 
 @inlined

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ..records import PixelSets
 from .image.loop import append_loop, room_for_loop
-from .region import Grid, allocate_grid, fill, fill_image, limit_at, touches, write_window
+from .order import as_integers
+from .region import Grid, allocate_grid, append_image_region, fill, limit_at, touches, write_window
 from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, inlined, kernel, zero
 from .runtime.jit import unsigned as _i
@@ -28,6 +29,7 @@ from .volume.shell import append_shell
 
 Array = NDArray[Any]
 _SPARSE = 48  # pixels for each pair, or more, make it likely that regions have long runs
+_LISTED = 1 << 24  # pixels that a list has room for at first
 _LARGEST = 1 << 30  # number of a run, so that the next region's numbers have 31 bits too
 
 
@@ -44,7 +46,7 @@ class _Request(NamedTuple):
     """What kernels do for each pair."""
 
     is_first: bool  # whether the dimension is 0
-    sign: int  # -1 to negate windows, so that what a region holds comes before its limit
+    falls: bool  # whether what a region holds is above its limit, and not below
     rank: int  # of windows, 2 or 3
     boundary: int  # 0 to list regions, 1 for the loops around them, 2 for the shells
     room: int  # the most pixels that one pair writes
@@ -60,16 +62,18 @@ def representatives(x: Array, index: Array, wanted: Wanted) -> tuple[PixelSets[A
     window, pixels = x.shape[1:], math.prod(x.shape[1:])
     start, stop, wrong = np.zeros((n, columns), np.int64), np.zeros((n, columns), np.int64), np.full(n, -1, np.int64)
     is_first, rank = wanted.dim == 0, len(window)
-    is_full, sign = wanted.top == is_first, -1 if wanted.superlevel == is_first else 1
+    is_full, falls = wanted.top == is_first, wanted.superlevel == is_first
     boundary = 0 if is_first or wanted.filled else rank - 1
     cells = math.prod([size + 2 for size in window])
-    task = _Request(is_first, sign, rank, boundary, room_for_loop(cells) if boundary == 1 else cells)
+    task = _Request(is_first, falls, rank, boundary, room_for_loop(cells) if boundary == 1 else cells)
     images, halt = x.reshape(n, pixels), halt_word()
+    bits = as_integers(images)
 
     def run(first: int, last: int) -> tuple[slice, Array]:
         rows = slice(first, last)
-        grid = tuple(allocate_grid(window, x.dtype, is_full=is_full))
-        return rows, _find(images[rows], index[rows], grid, tuple(task), (start[rows], stop[rows], wrong[rows]), halt)
+        grid = tuple(allocate_grid(window, bits.dtype, is_full=is_full))
+        results = start[rows], stop[rows], wrong[rows]
+        return rows, _find((images[rows], bits[rows]), index[rows], grid, tuple(task), results, halt)
 
     parts = over_windows(n, run) if columns > 0 else []
     # An essential class lives in the whole window, which is the same slice for all windows.
@@ -82,23 +86,26 @@ def representatives(x: Array, index: Array, wanted: Wanted) -> tuple[PixelSets[A
         used += part.size
         listed.append(part)
     start[essential], stop[essential] = 0, pixels
-    return PixelSets(np.concatenate(listed), start, stop), wrong
+    return PixelSets(np.concatenate(listed, dtype=np.int64), start, stop), wrong
 
 
 @kernel
 def _find(images, index, memory, request, results, halt):
     """Find the pixels of the pairs of some windows, and return them in a list.
 
-    images : (N, P). index : (N, 2, K). memory : the fields of a `Grid`. request : those of a `_Request`.
+    images : (N, P), as floats and as integers. index : (N, 2, K). memory : the fields of a `Grid`. request : those of a
+    `_Request`.
     results : start and stop, (N, K), and wrong, (N,), written; those of essential classes are empty.
     """
     start, stop, wrong = results
     grid, task = Grid(*memory), _Request(*request)
-    pixels, used, number = np.empty(1024, np.int64), zero, np.int64(1)
-    for i in range(len(images)):
+    values, bits = images
+    # Memory that is never written costs nothing, while a list that grows is copied.
+    pixels, used, number = np.empty(task.room + min(values.size, _LISTED), np.int32), zero, np.int64(1)
+    for i in range(len(values)):
         places, k = (start[i], stop[i]), zero
         if _has_finite_pair(index[i]):
-            write_window(images[i], task.sign, grid)
+            write_window(values[i], bits[i], task.falls, grid)
         while k < index.shape[2] and wrong[i] < 0 and not halted(halt):
             pixels = with_room(pixels, used, task.room)
             k, used, number, is_pair = _append_pairs(index[i], k, grid, task, places, pixels, used, number, halt)
@@ -131,14 +138,14 @@ def _append_pairs(index, k, grid, task, places, pixels, used, number, halt):
                     used, n = append_loop(grid, seed, limit, number, pixels, used, halt)
                 else:
                     if is_dense:
-                        n = size = fill_image(grid, seed, limit, number)
+                        used = append_image_region(grid, seed, limit, pixels, used)
                     else:
                         n, size = fill(grid, seed, limit, number, halt)
-                    if size > 0 and touches(grid, cell, number):
-                        if task.boundary == 0:
-                            used = _append_region(grid, size, pixels, used)
-                        else:
-                            used = append_shell(grid, limit, number, n, pixels, used)
+                        if size > 0 and touches(grid, cell, number):
+                            if task.boundary == 0:
+                                used = _append_region(grid, size, pixels, used)
+                            else:
+                                used = append_shell(grid, limit, number, n, pixels, used)
             if used == begin or _leaves_window(pixels, begin, used) or halted(halt):
                 return k, used, number, False
         stop[k] = used

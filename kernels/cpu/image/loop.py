@@ -35,9 +35,9 @@ def append_loop(grid, seed, limit, number, pixels, used, halt):
     numbers of runs were used; see `fill`.
     """
     begin, cell, direction, at_corner, n, size = used, np.int64(seed), _WEST, False, 0, 0
-    if not comes_before(grid.value, cell, limit):
+    if not comes_before(grid.key, cell, limit):
         return begin, 0
-    while comes_before(grid.value, cell - 1, limit):
+    while comes_before(grid.key, cell - 1, limit):
         cell -= 1
     while True:
         used, turns = _walk(grid, cell, direction, limit, at_corner, pixels, used)
@@ -105,7 +105,7 @@ def _walk(grid, cell, direction, limit, at_corner, pixels, used):
     Returns the new `used`, and the number of right turns minus that of left turns: 4 for an outer boundary, -4 for that
     of a hole.
     """
-    value, pixel, is_full = grid.value, grid.pixel, grid.turn < 0
+    key, pixel, is_full = grid.key, grid.pixel, grid.turn < 0
     start, facing, begin, turns = cell, direction, used, 0
     outside = cell + _step(direction, grid.width)
     if not at_corner:
@@ -114,8 +114,8 @@ def _walk(grid, cell, direction, limit, at_corner, pixels, used):
     while True:
         along = _step(direction + 1, grid.width)
         ahead, beyond = cell + along, outside + along
-        goes_on = comes_before(value, ahead, limit)
-        goes_left = comes_before(value, beyond, limit) & (goes_on | is_full)
+        goes_on = comes_before(key, ahead, limit)
+        goes_left = comes_before(key, beyond, limit) & (goes_on | is_full)
         goes_straight, goes_right = goes_on & (not goes_left), (not goes_on) & (not goes_left)
         # Which way the boundary goes is hard to predict, so all pixels are written, and kept by adding a bit.
         pixels[_i(used)] = pixel[_i(beyond)]

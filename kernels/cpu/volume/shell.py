@@ -30,7 +30,7 @@ def _append(grid, first, last, limit, number, pixels, used):
     """Append the voxels outside among some cells of a row, each of them once."""
     stamp, pixel = grid.stamp, grid.pixel
     for cell in range(first, last):
-        if not comes_before(grid.value, cell, limit) and stamp[_i(cell)] < number:
+        if not comes_before(grid.key, cell, limit) and stamp[_i(cell)] < number:
             stamp[_i(cell)] = number
             pixels[_i(used)] = pixel[_i(cell)]
             used += 1
