@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Comparison, Matched, Query, Tiling
+from gpuph.kernels import Comparison, Found, Matched, Pairs, Query, Tiling
 
 from . import checks, debug, ops
 from .arrays import ArrayLike
 from .diagram import Diagram, Diagrams
 from .diagram.by_dimension import ByDimension
 from .matching import Matching, points_of
-from .persistence import capacity_of, diagrams_from, pairs_of, query_of, windows_of
+from .persistence import capacity_of, diagrams_from, query_of, windows_of
 
 COMPARISONS = ("union", "intersection")
 
@@ -145,32 +145,38 @@ def betti_match(
     if g.device != f.device:
         raise ValueError(f"target must be on pred's device {f.device}, got {g.device}")
     dtype = torch.promote_types(f.dtype, g.dtype)
-    both = torch.cat((f.to(dtype), g.to(dtype)))
-    query = query_of(both, wanted, construction, min_persistence, capacity)
-    if on_cells and (intersection or query.top or both.dim() > 3):
+    f, g = f.to(dtype), g.to(dtype)
+    query = query_of(f, wanted, construction, min_persistence, capacity)
+    if on_cells and (intersection or query.top or f.dim() > 3):
         raise ValueError('match_empty=True takes images, construction="V" and comparison="union" only, got others')
-    return match_windows(both, query, capacity, Comparison(intersection, on_cells), superlevel=superlevel)
+    return match_windows(f, g, query, capacity, Comparison(intersection, on_cells), superlevel=superlevel)
 
 
 def match_windows(
-    x: Tensor, query: Query, capacity: int | None, comparison: Comparison, *, superlevel: bool = False
+    f: Tensor, g: Tensor, query: Query, capacity: int | None, comparison: Comparison, *, superlevel: bool = False
 ) -> BettiMatching:
-    """Match the classes of windows (2 N, *window), the predictions and then the truths; see `betti_match`."""
-    n, window = len(x) // 2, tuple(x.shape[1:])
-    values = -x.detach() if superlevel else x.detach()
-    values = values if values.dtype in (torch.float32, torch.float64) else values.float()
-    found = pairs_of(values, query)
-    diagrams = diagrams_from(found, x, query, capacity_of(capacity, window), superlevel=superlevel)
-    if debug.is_eager_cpu(x):
-        debug.raise_status(diagrams.status, ("pred", "target"), diagrams.capacity)
-    if debug.is_debugging():
-        diagrams.check()
+    """Match the classes of windows f and g, (N, *window), of one dtype; see `betti_match`."""
+    n, window = len(f), tuple(f.shape[1:])
     tiling = Tiling(window, window, window, border=False)
-    images = values[:n], values[n:], None
-    partners = ops.partners(images, tiling, query, found.pairs, comparison)
-    pred, target = diagrams.select(slice(n)), diagrams.select(slice(n, 2 * n))
+    values_f, values_g = (_values(x.detach(), superlevel=superlevel) for x in (f, g))
+    (status, pairs), partners = ops.matched_persistence((values_f, values_g, None), tiling, query, comparison)
+    if debug.is_eager_cpu(status):
+        debug.raise_status(status, ("pred", "target"), capacity_of(capacity, window))
+    sides = []
+    for x, part in ((f, slice(n)), (g, slice(n, 2 * n))):
+        found = Found(status[part], [Pairs(*(field[part] for field in of_dim)) for of_dim in pairs])
+        sides.append(diagrams_from(found, x, query, capacity_of(capacity, window), superlevel=superlevel))
+        if debug.is_debugging():
+            sides[-1].check()
+    pred, target = sides
     by_dim = {dim: _matching(pred[dim], target[dim], of_dim) for dim, of_dim in zip(query.dims, partners, strict=True)}
     return BettiMatching(pred, target, by_dim)
+
+
+def _values(x: Tensor, *, superlevel: bool) -> Tensor:
+    """Return the filtration of windows, float32 or float64."""
+    x = -x if superlevel else x
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def _matching(a: Diagram, b: Diagram, partners: tuple[Tensor, Tensor]) -> Matching:

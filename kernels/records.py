@@ -131,6 +131,10 @@ class Tiling(NamedTuple):
         """Return the number of windows that an image is cut into."""
         return math.prod(self.counts())
 
+    def is_whole(self) -> bool:
+        """Return whether each image is one window without a frame."""
+        return self.window == self.image and not self.border
+
     def framed(self) -> tuple[int, ...]:
         """Return the size of a window, including its frame."""
         return tuple([size + 2 * self.border for size in self.window])

@@ -62,9 +62,8 @@ def betti_matching(pred: Tensor, target: Tensor, window: int) -> list[Tensor]:
     images, size = (pred[:, 0], target[:, 0], None), (window, window)
     tiling = Tiling(tuple(pred.shape[2:]), size, size, border=True)
     query = Query((1,), True, 0.0, (window + 2) ** 2 // 4)
-    found = ops.framed_persistence(*images, tiling, query)
+    found, partners = ops.matched_persistence(images, tiling, query, Comparison(False))
     ((index, value, count),) = found.pairs
-    partners = ops.partners(images, tiling, query, found.pairs, Comparison(False))
     n = len(count) // 2
     sides = [(*value[part].unbind(1), count[part]) for part in (slice(n), slice(n, None))]
     cost, slopes, _ = torch.ops.gpuph.cost(*sides[0], *sides[1], *partners[0], True)

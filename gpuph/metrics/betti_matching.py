@@ -94,7 +94,8 @@ def count_unmatched(masks: Tensor, settings: BettiSettings) -> Tensor:
         x = _distances(masks)
     check_windows(x)
     # Components are the same if they overlap, and loops and cavities if what they enclose overlaps.
-    matching = match_windows(x, query_of(x, (dim,), construction, _LEAST), None, Comparison(dim == 0))
+    (f, g), query = x.chunk(2), query_of(x, (dim,), construction, _LEAST)
+    matching = match_windows(f, g, query, None, Comparison(dim == 0))
     pred, target = matching.pred[dim], matching.target[dim]
     return pred.count + target.count - 2 * (matching[dim].partner_a >= 0).sum(dim=1)
 

@@ -15,8 +15,8 @@ from .framed_persistence import framed_persistence
 from .gather import gather, scatter
 from .match import match
 from .matched_cost import scatter_slopes
+from .matched_persistence import matched_persistence
 from .maximin import maximin
-from .partners import partners
 from .path_costs import path_costs
 from .persistence import persistence
 from .regions import regions
@@ -39,8 +39,8 @@ __all__ = [
     "framed_persistence",
     "gather",
     "match",
+    "matched_persistence",
     "maximin",
-    "partners",
     "path_costs",
     "persistence",
     "regions",

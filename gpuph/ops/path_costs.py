@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuph.kernels import Comparison, Pairs, Points, Pulls, Query, Spread, Tiling
+from gpuph.kernels import Comparison, Found, Pairs, Points, Pulls, Query, Spread, Tiling
 
 from .cost import forbid_second_derivative
+from .framed_persistence import framed_persistence
+from .matched_persistence import matched_persistence
 from .pairs import lasting
-from .partners import partners
 from .spread_slopes import spread_slopes
 from .window_costs import Matching, WindowCosts, pixels_of
 
@@ -31,16 +32,9 @@ class _PathCosts(torch.autograd.Function):
         matching: Matching,
         normalise: bool,
     ) -> tuple[Tensor, ...]:
-        _, window, stride, border = tiling
-        dims, top, _, capacity = query
-        status, index, value, found = torch.ops.gpuph.framed_persistence.default(
-            pred, target, height, window, stride, border, dims, top, capacity
-        )
+        (status, pairs), partners = _matched((pred, target, height), tiling, query, matching)
         total, slopes, goals = None, [], []
-        count = [lasting(of_dim, n, matching.min_persistence) for of_dim, n in zip(value, found, strict=True)]
-        pairs = [Pairs(*of_dim) for of_dim in zip(index, value, count, strict=True)]
-        partners_of_dims = _partners((pred, target, height), tiling, query, matching, pairs)
-        for of_dim, matched, weight in zip(pairs, partners_of_dims, matching.weights, strict=True):
+        for of_dim, matched, weight in zip(pairs, partners, matching.weights, strict=True):
             cost, slope, goal = _costs(of_dim, *matched, squared=matching.squared)
             if weight != 1:
                 cost = cost * weight
@@ -48,6 +42,7 @@ class _PathCosts(torch.autograd.Function):
             slopes += slope
             goals += goal
         assert total is not None  # `dims` is not empty
+        index, count = [x.index for x in pairs], [x.count for x in pairs]
         needs_a, needs_b, *_ = ctx.needs_input_grad
         saved = (pred, target, height, *slopes, *goals, *index, *count) if needs_a or needs_b else ()
         ctx.save_for_backward(*saved)
@@ -70,24 +65,23 @@ class _PathCosts(torch.autograd.Function):
         return *of_sides, None, None, None, None, None
 
 
-def _partners(
-    images: tuple[Tensor, Tensor, Tensor | None],
-    tiling: Tiling,
-    query: Query,
-    matching: Matching,
-    pairs: Sequence[Pairs[Tensor]],
-) -> list[tuple[Tensor, Tensor]]:
-    """Match the pairs of both sides in each dimension; return the partners of either side."""
+def _matched(
+    images: tuple[Tensor, Tensor, Tensor | None], tiling: Tiling, query: Query, matching: Matching
+) -> tuple[Found[Tensor], list[tuple[Tensor, Tensor]]]:
+    """Find the pairs of both sides and match them in each dimension; return the partners of either side, too."""
+    least = matching.min_persistence
     if matching.comparison:
-        query = query._replace(min_persistence=matching.min_persistence)
-        return partners(images, tiling, query, pairs, Comparison(matching.comparison == "intersection"))
-    found = []
+        comparison = Comparison(matching.comparison == "intersection")
+        return matched_persistence(images, tiling, query._replace(min_persistence=least), comparison)
+    found = framed_persistence(*images, tiling, query)
+    pairs = [of_dim._replace(count=lasting(of_dim.value, of_dim.count, least)) for of_dim in found.pairs]
+    partners = []
     for dim, of_dim in zip(query.dims, pairs, strict=True):
         where = pixels_of(dim, of_dim.index, tiling.image, matching.place)
         a, b = _points(of_dim)
         partner_a, partner_b, _ = torch.ops.gpuph.match.default(*a, *b, matching.squared, matching.solver, *where)
-        found.append((partner_a, partner_b))
-    return found
+        partners.append((partner_a, partner_b))
+    return found._replace(pairs=pairs), partners
 
 
 def _points(pairs: Pairs[Tensor]) -> tuple[Points[Tensor], Points[Tensor]]:

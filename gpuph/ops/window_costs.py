@@ -103,19 +103,21 @@ def _run(
 
 def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Flat:
     *of_pairs, weights, squared, min_persistence, comparison, place, solver = settings
-    status, index, value, found = implementations["framed_persistence"](*images, *of_pairs)
-    count = [lasting(of_dim, n, min_persistence) for of_dim, n in zip(value, found, strict=True)]
-    n = status.shape[0] // 2
     rest: list[tuple[Any, ...]]  # of the arguments for each dimension
     if comparison:
-        run = implementations["cost"]
-        rest = [(*x, squared) for x in _partners(images, of_pairs, index, count, min_persistence, comparison)]
+        *cut, capacity = of_pairs
+        compared = Comparison(comparison == "intersection")
+        find, run = implementations["matched_persistence"], implementations["cost"]
+        status, index, value, count, a, b = find(*images, *cut, min_persistence, capacity, *compared)
+        rest = [(*partners, squared) for partners in zip(a, b, strict=True)]
     else:
+        status, index, value, found = implementations["framed_persistence"](*images, *of_pairs)
+        count = [lasting(of_dim, n, min_persistence) for of_dim, n in zip(value, found, strict=True)]
         run = partial(implementations["matched_cost"], solver=solver)
         rest = [
             (squared, *pixels_of(dim, x, images[0].shape[1:], place)) for dim, x in zip(of_pairs[3], index, strict=True)
         ]
-    total, slopes_a, slopes_b = None, [], []
+    n, total, slopes_a, slopes_b = status.shape[0] // 2, None, [], []
     for value_of_dim, count_of_dim, rest_of_dim, weight in zip(value, count, rest, weights, strict=True):
         birth, death = value_of_dim.unbind(1)
         birth_a, birth_b = birth.split_with_sizes((n, n))
@@ -141,21 +143,6 @@ def pixels_of(dim: int, index: Tensor, image: Sequence[int], place: Sequence[flo
     n = index.shape[0] // 2
     pixels = index[:, 0 if dim == 0 else 1]
     return *pixels.split_with_sizes((n, n)), image, place
-
-
-def _partners(
-    images: tuple[Tensor, Tensor, Tensor | None],
-    of_pairs: Sequence[Any],
-    index: list[Tensor],
-    count: list[Tensor],
-    min_persistence: float,
-    comparison: str,
-) -> list[tuple[Tensor, ...]]:
-    """Return the partners of a Betti matching in each dimension, in `pred` and in `target`."""
-    *tiling, dims, top, _ = of_pairs
-    compared = Comparison(comparison == "intersection")
-    found = implementations["partners"](*images, *tiling, dims, top, min_persistence, *compared, index, count)
-    return list(zip(*found, strict=True))
 
 
 define(
@@ -231,10 +218,10 @@ def window_costs(
 ) -> WindowCosts:
     """Match the persistence pairs of the windows of a prediction and of its truth, and add up the costs.
 
-    The matching is an optimal one, or the Betti matching of `partners`.
+    The matching is an optimal one, or the Betti matching of `matched_persistence`.
 
-    This is `framed_persistence`, `attach`, `match` and `cost` in one, without what only the public diagrams need: the
-    columns after the last pair may hold anything, and no step reads them.
+    This is `framed_persistence` or `matched_persistence`, `attach`, `match` and `cost` in one, without what only the
+    public diagrams need: the columns after the last pair may hold anything, and no step reads them.
 
     Parameters
     ----------

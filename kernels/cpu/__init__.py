@@ -2,7 +2,7 @@
 
 from . import thinning
 from .distance_map import distance_map
-from .framed import framed_persistence
+from .framed import framed_persistence, matched_persistence
 from .gather import gather, scatter, scatter_slopes
 from .matching.assignment import assign
 from .matching.bottleneck import bottleneck
@@ -10,7 +10,6 @@ from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
 from .maximin import maximin, regions
-from .partners import partners
 from .persistence import persistence
 from .representatives import Wanted, representatives
 from .runtime.interrupt import parked_at_exit
@@ -27,9 +26,9 @@ __all__ = [
     "gather",
     "match",
     "matched_cost",
+    "matched_persistence",
     "maximin",
     "parked_at_exit",
-    "partners",
     "persistence",
     "regions",
     "representatives",

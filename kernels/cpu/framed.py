@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Found, Query, Tiling
+from ..records import Comparison, Found, Query, Tiling
 from .persistence import NOTHING, find_pairs
 from .records import Windows
 
@@ -16,7 +16,21 @@ Array = NDArray[Any]
 
 def framed_persistence(pred: Array, target: Array, height: Array | None, tiling: Tiling, query: Query) -> Found[Array]:
     """Compute the persistence pairs of the windows of two images (B, *image); see `gpuph.ops.framed_persistence`."""
-    return find_pairs(framed_windows(pred, target, height, tiling), len(tiling.window), query)
+    found, _ = find_pairs(framed_windows(pred, target, height, tiling), len(tiling.window), query)
+    return found
+
+
+def matched_persistence(
+    images: tuple[Array, Array, Array | None], tiling: Tiling, query: Query, comparison: Comparison
+) -> tuple[Found[Array], list[Array]]:
+    """Compute and match the persistence pairs of the windows of two images; see `gpuph.ops.matched_persistence`.
+
+    Return the partners in each dimension too, (2 N, K): the columns in the diagrams of the other image, or -1.
+    """
+    windows = framed_windows(*images, tiling)
+    if tiling.is_whole() and images[2] is None:
+        windows = windows._replace(copied=False)
+    return find_pairs(windows, len(tiling.window), query, comparison)
 
 
 def framed_windows(pred: Array, target: Array, height: Array | None, tiling: Tiling) -> Windows:

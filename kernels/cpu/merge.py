@@ -13,7 +13,7 @@ _BLOCK = 1 << 14  # saddles between two calls of `halted`
 
 
 @device
-def merge(key, extrema, saddles, tree, descending, halt=0):
+def merge(key, extrema, saddles, tree, descending, halt=0, links=None):
     """Find the saddle at which the class of each extremum ends.
 
     Parameters
@@ -24,6 +24,7 @@ def merge(key, extrema, saddles, tree, descending, halt=0):
     tree : MergeTree, written
     descending : whether the elder of two extrema is the greater one, and the last saddle comes first
     halt : see `halted`
+    links : Links, written if there are any
     """
     saddle_of, elder_of, partner = tree.saddle_of, tree.elder_of, tree.partner
     order, ends = saddles.order, saddles.ends
@@ -31,6 +32,7 @@ def merge(key, extrema, saddles, tree, descending, halt=0):
     for u in extrema:
         saddle_of[u], elder_of[u] = m, u
     partner[:m] = -1
+    n = _i(0)
     for first in range(0, m, _BLOCK):
         if halted(halt):
             return
@@ -42,6 +44,11 @@ def merge(key, extrema, saddles, tree, descending, halt=0):
                 v_is_elder = before(key, v, u, descending)
                 elder, younger = v if v_is_elder else u, u if v_is_elder else v
                 saddle_of[younger], elder_of[younger], partner[saddle] = saddle, elder, younger
+                if links is not None:
+                    links.owners[n], links.younger[n], links.elder[n] = links.owner_of[saddle], younger, elder
+                    n += _i(1)
+    if links is not None:
+        links.number[0] = n
 
 
 @inlined

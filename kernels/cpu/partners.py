@@ -1,243 +1,270 @@
-"""Partners: columns of two diagrams whose classes become the same class of a third function, over threads."""
+"""Partners: the pairs of two images, and which of them are the same class of a third function, over threads.
+
+As in `persistence`, a thread claims some windows at a time. It lists the pairs of both images in a window, and matches
+the two lists while the gradients of both are known. Pairs are codes here, and partners are places in a list.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Comparison, Pairs, Query, Tiling
-from .framed import framed_windows
-from .image.induced import allocate_induced, induce_images, write_keys
+from .image import persistence as image
+from .image.emit import read_levels
+from .image.induced import allocate_induced, induce_images
 from .image.induced_cells import induce_on_cells
-from .order import as_integers
-from .records import Task, Windows
-from .runtime.interrupt import halt_word, interruptible
-from .runtime.jit import allocating, device, kernel
-from .runtime.primitives import halted
-from .runtime.threads import over_windows
+from .records import Results, Task, Windows
+from .runtime.jit import allocating, device, inlined, kernel, zero
+from .runtime.jit import unsigned as _i
+from .runtime.primitives import halted, with_room
+from .runtime.threads import claim_windows
+from .runtime.views import flat
+from .volume import persistence as volume
 from .volume.induced import induce_volumes
-from .volume.persistence import VolumeWorkspace, allocate_workspace
-from .windows import copy_windows, corner_of, index_in_image, position_in_grid
+from .windows import copy_windows, framed_size, position_in_grid
 
 Array = NDArray[Any]
-Partners = list[tuple[Array, Array]]
-
-_NO_INDEX = np.empty((0, 2, 0), np.int64)
-_LONG = {2: 1 << 22, 3: 1 << 18}  # pixels or voxels, which take about 0.1 s; see `interruptible`
 
 
-def partners(
-    images: tuple[Array, Array, Array | None],
-    tiling: Tiling,
-    query: Query,
-    pairs: Sequence[Pairs[Array]],
-    comparison: Comparison,
-) -> Partners:
-    """Match the persistence pairs of the windows of two images; see `gpuph.ops.partners`."""
-    return _partners(framed_windows(*images, tiling), len(tiling.window), query, pairs, comparison)
+class _Listed(NamedTuple):
+    """The pairs of one image in one dimension of V."""
 
-
-@interruptible(lambda windows, rank, *_: 2 * windows.number() * math.prod(windows.size) >= _LONG[rank])
-def _partners(
-    windows: Windows, rank: int, query: Query, pairs: Sequence[Pairs[Array]], comparison: Comparison
-) -> Partners:
-    n, dims, size = windows.number(), query.v_dims(rank), windows.framed()
-    task = Task(query.top, tuple([dim in dims for dim in range(rank)]), query.min_persistence, halt_word())
-    index, count = [_NO_INDEX] * rank, [np.empty(0, np.int64)] * rank
-    partner = [np.empty((0, 0), np.int64)] * rank
-    for dim, found in zip(dims, pairs, strict=True):
-        index[dim], count[dim] = found.index, found.count
-        partner[dim] = np.full((2 * n, found.index.shape[2]), -1)
-    job = tuple(windows), tuple(task), comparison.intersection, tuple(index), tuple(count), tuple(partner)
-    dtype = windows.pred.dtype
-
-    def run(start: int, stop: int) -> None:
-        buffer = np.empty((2, *size), dtype)
-        bits = as_integers(buffer)
-        if comparison.on_cells:
-            _match_on_cells(job, buffer, bits, start, stop)
-        elif rank == 2:
-            _match_images(job, buffer, bits, start, stop)
-        else:
-            memory = tuple([tuple(allocate_workspace(size, bits.dtype)) for _ in range(3)])
-            _match_volumes(job, buffer, memory, start, stop)
-
-    over_windows(n, run)
-    return [(partner[dim][:n], partner[dim][n:]) for dim in dims]
+    codes: Array  # (n,) int64, see `records.Part`
+    partners: Array  # (n,) int32, likewise
 
 
 @kernel
-def _match_images(job, buffer, bits, first, last):
-    """Match the pairs of windows first, ..., last - 1 of images. buffer : see `persistence._find_in_images`."""
-    of_windows, of_task, intersection, index, count, partner = job
-    windows, task = Windows(*of_windows), Task(*of_task)
-    scratch = np.empty((2, buffer.shape[3]), buffer.dtype)
-    workspace = allocate_induced(windows, bits, task.top)
-    size = workspace.a.key.size
-    linked, column = np.empty((2, size), np.int32), np.zeros(size, np.int32)
-    i = _copy_next(first, last, windows, task, count, buffer, scratch)
-    while i < last:
-        write_keys(buffer, task, intersection, workspace)
-        induce_images(buffer, task, intersection, workspace, linked)
-        _match_dims(windows, i, task, index, count, linked, column, partner)
-        i = _copy_next(i + 1, last, windows, task, count, buffer, scratch)
+def match_in_images(job, intersection, on_cells, buffer, bits, taken, stop):
+    """Find and match the pairs of the windows of images that this thread claims, and return the fields of a `Part`.
 
-
-@kernel
-def _match_on_cells(job, buffer, bits, first, last):
-    """Match the pairs of windows first, ..., last - 1 of images, also those whose image is empty.
-
-    This is a kernel of its own, because it is rarely needed, and would be compiled with the other one.
+    intersection : see `Comparison`. on_cells : None, or True to match classes with an empty image too. Numba compiles
+    this once for each, so what is rarely needed is not compiled with the rest. For the others see
+    `persistence._find_in_images`.
     """
-    of_windows, of_task, intersection, index, count, partner = job
-    windows, task = Windows(*of_windows), Task(*of_task)
-    scratch = np.empty((2, buffer.shape[3]), buffer.dtype)
-    workspace = allocate_induced(windows, bits, task.top)
-    size = workspace.a.key.size
-    linked, column = np.empty((2, size), np.int32), np.zeros(size, np.int32)
-    i = _copy_next(first, last, windows, task, count, buffer, scratch)
-    while i < last:
-        write_keys(buffer, task, intersection, workspace)
-        induce_on_cells((buffer.shape[2] + 2, buffer.shape[3] + 2), task.wanted, workspace, linked, task.halt)
-        _match_dims(windows, i, task, index, count, linked, column, partner)
-        i = _copy_next(i + 1, last, windows, task, count, buffer, scratch)
+    of_windows, of_task, of_results = job
+    windows, task, results = Windows(*of_windows), Task(*of_task), Results(*of_results)
+    n, framed, wanted = len(results.status), framed_size(windows), task.wanted
+    size = framed[1] + 2, framed[2] + 2
+    workspace, scratch = allocate_induced(windows, bits, task.top), np.empty((2, buffer.shape[3]), buffer.dtype)
+    linked, column = workspace.linked, np.zeros(workspace.a.key.size, np.int32)
+    room = 2 * image.room_for_codes(task, workspace.a)
+    codes, partners, levels = np.empty(room, np.int64), np.empty(room, np.int32), scratch[0][:0]
+    mine, n_mine, used = np.empty(n, np.int64), zero, zero
+    first, last = claim_windows(taken, n, stop)
+    while first < n and not halted(task.halt):
+        for i in range(first, last):
+            codes, partners = with_room(codes, used, room), with_room(partners, used, room)
+            if windows.copied:
+                copy_windows(windows, i, buffer, scratch)
+                levels = with_room(levels, 2 * used, 2 * room)
+            begin, counts = used, results.counts[:, i]
+            for k in range(2):
+                original = windows.pred[i] if k == 0 else windows.target[i]
+                window = buffer[k] if windows.copied else original
+                n_0, n_1, results.status[i, k] = _find_in_image(window, k, task, workspace, codes, used)
+                counts[0, k], counts[1, k] = n_0, n_1
+                if windows.copied:
+                    read_levels(codes[used : used + n_0 + n_1], flat(window), levels[2 * used :])
+                used += n_0 + n_1
+            partners[begin:used] = -1
+            if _has_pairs(counts, wanted):
+                if on_cells is None:
+                    induce_images(size, task, intersection, workspace)
+                else:
+                    induce_on_cells(size, task, workspace)
+                for dim in range(2):
+                    if wanted[dim]:
+                        a, b = _listed(codes[begin:], partners[begin:], counts, dim)
+                        _match_columns(a, b, (dim == 1) == task.top, framed, 0, linked[dim], column)
+            mine[n_mine] = i
+            n_mine += 1
+        first, last = claim_windows(taken, n, stop)
+    return mine[:n_mine], codes[:used], levels[: 2 * used], partners[:used]
 
 
 @device
-def _match_dims(windows, i, task, index, count, linked, column, partner):
-    """Write the partners of window i, of images, in each dimension that is wanted; see `_match_columns`."""
-    for dim in range(2):
-        if task.wanted[dim]:
-            _match_columns(windows, i, 0, dim == 1, task.top, index[dim], count[dim], linked[dim], column, partner[dim])
+def _find_in_image(window, k, task, workspace, codes, used):
+    """Write the pairs of image k, with its links; see `image.persistence.find_pairs`."""
+    if k == 0:
+        return image.find_pairs(window, task, workspace.a, codes, used, workspace.links_a)
+    return image.find_pairs(window, task, workspace.b, codes, used, workspace.links_b)
 
 
 @kernel
-def _match_volumes(job, buffer, memory, first, last):
-    """Match the pairs of windows first, ..., last - 1 of volumes. memory : of three workspaces."""
-    of_windows, of_task, intersection, index, count, partner = job
-    windows, task = Windows(*of_windows), Task(*of_task)
-    a, b, both = memory
-    workspaces = VolumeWorkspace(*a), VolumeWorkspace(*b), VolumeWorkspace(*both)
-    scratch, size = np.empty((2, buffer.shape[3]), buffer.dtype), workspaces[0].known.size
-    linked, column = np.empty((2, size), np.int32), np.zeros(size, np.int32)
-    i = _copy_next(first, last, windows, task, count, buffer, scratch)
-    while i < last:
-        loops = induce_volumes(buffer, task, intersection, workspaces, linked)
-        if halted(task.halt):
-            return
-        if task.wanted[1]:
-            _match_loops(windows, i, task.top, index[1], count[1], loops, column, partner[1])
-        for end in range(2):
-            dim = 2 * end
-            if task.wanted[dim]:
-                _match_columns(
-                    windows, i, 1, end == 1, task.top, index[dim], count[dim], linked[end], column, partner[dim]
+def match_in_volumes(job, intersection, buffer, memory, taken, stop):
+    """Find and match the pairs of the windows of volumes that this thread claims; see `match_in_images`.
+
+    memory : of three workspaces, for either volume and for the compared function.
+    """
+    of_windows, of_task, of_results = job
+    windows, task, results = Windows(*of_windows), Task(*of_task), Results(*of_results)
+    n, scratch = len(results.status), np.empty((2, buffer.shape[3]), buffer.dtype)
+    codes, partners, levels = np.empty(64, np.int64), np.empty(64, np.int32), scratch[0][:0]
+    mine, n_mine, used = np.empty(n, np.int64), zero, zero
+    first, last = claim_windows(taken, n, stop)
+    while first < n and not halted(task.halt):
+        for i in range(first, last):
+            if windows.copied:
+                copy_windows(windows, i, buffer, scratch)
+            begin, counts = used, results.counts[:, i]
+            for k in range(2):
+                original = windows.pred[i] if k == 0 else windows.target[i]
+                window = buffer[k] if windows.copied else original
+                of_volume = volume.VolumeWorkspace(*memory[0])
+                codes, found, results.status[i, k] = volume.append_pairs(
+                    window, task, of_volume, codes, used, counts[:, k]
                 )
-        i = _copy_next(i + 1, last, windows, task, count, buffer, scratch)
+                if windows.copied:
+                    levels = with_room(levels, 2 * used, 2 * found)
+                    read_levels(codes[used : used + found], flat(window), levels[2 * used :])
+                used += found
+            partners = with_room(partners, begin, used - begin)
+            f = buffer[0] if windows.copied else windows.pred[i]
+            g = buffer[1] if windows.copied else windows.target[i]
+            _match_volumes((f, g), task, intersection, memory, counts, codes[begin:used], partners[begin:used])
+            mine[n_mine] = i
+            n_mine += 1
+        first, last = claim_windows(taken, n, stop)
+    return mine[:n_mine], codes[:used], levels[: 2 * used], partners[:used]
 
 
-@device
-def _copy_next(first, last, windows, task, count, buffer, scratch):
-    """Copy the first of windows first, ..., last - 1 in which there is something to match, and return its number.
+@kernel
+def match_volumes(pair, of_task, intersection, memory, counts, codes):
+    """Return the partners of the pairs of two volumes; see `match_in_volumes`.
 
-    Returns `last` if there is none, or if the call is to end early.
+    pair : two volumes (D, H, W). counts : (3, 2), the numbers of their pairs. codes : (m,), those of both.
     """
-    for i in range(first, last):
-        if halted(task.halt):
-            break
-        if _has_pairs(i, count):
-            copy_windows(windows, i, buffer, scratch)
-            return np.int64(i)
-    return np.int64(last)
+    partners = np.empty(codes.size, np.int32)
+    _match_volumes(pair, Task(*of_task), intersection, memory, counts, codes, partners)
+    return partners
+
+
+@allocating
+def _match_volumes(pair, task, intersection, memory, counts, codes, partners):
+    """Write the partners of the pairs of two volumes."""
+    partners[:] = -1
+    if not _has_pairs(counts, task.wanted):
+        return
+    of_f, of_g, of_both = memory
+    workspaces = volume.VolumeWorkspace(*of_f), volume.VolumeWorkspace(*of_g), volume.VolumeWorkspace(*of_both)
+    size = workspaces[0].known.size
+    linked, column = np.empty((2, size), np.int32), np.zeros(size, np.int32)
+    loops = induce_volumes(pair, task, intersection, workspaces, linked)
+    if halted(task.halt):
+        return
+    shape = pair[0].shape
+    for dim in range(3):
+        if task.wanted[dim]:
+            a, b = _listed(codes, partners, counts, dim)
+            if dim == 1:
+                _match_loops(a, b, task.top, shape, loops, column)
+            else:
+                _match_columns(a, b, (dim == 2) == task.top, shape, 1, linked[dim // 2], column)
 
 
 @device
-def _has_pairs(i, count):
-    """Return whether window i has pairs in both images, in a dimension."""
-    for dim in range(len(count)):
-        n = len(count[dim]) // 2
-        if n > 0 and count[dim][i] > 0 and count[dim][n + i] > 0:
-            return True
-    return False
+def _has_pairs(counts, wanted):
+    """Return whether both images have pairs in a dimension that is wanted. counts : (dimensions of V, 2)."""
+    found = False
+    for dim in range(len(counts)):
+        found |= wanted[dim] and counts[dim, 0] > 0 and counts[dim, 1] > 0
+    return found
+
+
+@allocating
+def _listed(codes, partners, counts, dim):
+    """Return the pairs of both images in one dimension. codes, partners : of the window; counts : see `_has_pairs`."""
+    first_a, first_b = np.int64(0), np.int64(0)
+    for other in range(len(counts)):
+        first_a += counts[other, 0] if other < dim else 0
+        first_b += counts[other, 0] + (counts[other, 1] if other < dim else 0)
+    last_a, last_b = first_a + counts[dim, 0], first_b + counts[dim, 1]
+    return (
+        _Listed(codes[first_a:last_a], partners[first_a:last_a]),
+        _Listed(codes[first_b:last_b], partners[first_b:last_b]),
+    )
+
+
+@inlined
+def _birth(code):
+    return code >> 32
+
+
+@inlined
+def _death(code):
+    """Return the death index of a code, -1 for an essential class."""
+    return (code & 0xFFFFFFFF) - 1
 
 
 @device
-def _match_columns(windows, i, ring, last, top, index, count, linked, column, partner):
-    """Write the partners of window i in one dimension of V, the last one or the first.
+def _match_columns(a, b, births, framed, ring, linked, column):
+    """Write the partners of two images in the first dimension of V, or in the last one.
 
-    index : (2 N, 2, K) and count : (2 N,), as in `Pairs`. ring : see `position_in_grid`.
-    linked : see `induce_images`. column : (cells,), all 0.
-    partner : (2 N, K), written.
+    a, b : _Listed. births : whether extrema are births, and not deaths; only then is there an essential class.
+    framed : the size of the window. ring : slices of the grid before it, see `position_in_grid`.
+    linked : (cells,), see `InducedWorkspace`. column : (cells,), all 0 before and after.
     """
-    n, columns, corner = len(count) // 2, index.shape[2], corner_of(windows, i)
-    n_a, n_b = min(count[i], columns), min(count[n + i], columns)
-    extremum = 1 if last != top else 0  # extrema are births or deaths
+    # Until b's pairs have partners, their places hold the positions of their extrema, from -2 down.
     essential = -1
-    for j in range(n_b):
-        found = index[n + i, extremum, j]
-        if last == top and index[n + i, 1, j] < 0:
+    for j in range(b.codes.size):
+        code = b.codes[j]
+        if _death(code) < 0:
             essential = j
-        elif found >= 0:
-            column[position_in_grid(windows, corner, ring, found)] = j + 1
-    for j in range(n_a):
-        found, k = index[i, extremum, j], -1
-        if last == top and index[i, 1, j] < 0:
+        else:
+            position = position_in_grid(_birth(code) if births else _death(code), framed, ring)
+            column[position], b.partners[j] = j + 1, -1 - position
+    for j in range(a.codes.size):
+        code = a.codes[j]
+        if _death(code) < 0:
             k = essential
-        elif found >= 0:
-            there = linked[position_in_grid(windows, corner, ring, found)]
-            k = column[there] - 1 if there >= 0 else -1
+        else:
+            there = _i(max(linked[position_in_grid(_birth(code) if births else _death(code), framed, ring)], 0))
+            k = column[there] - 1  # no extremum is at position 0
+            column[there] = 0  # each extremum has one partner
         if k >= 0:
-            partner[i, j], partner[n + i, k] = k, j
-    for j in range(n_b):
-        found = index[n + i, extremum, j]
-        if found >= 0:
-            column[position_in_grid(windows, corner, ring, found)] = 0
+            a.partners[j], b.partners[_i(k)] = k, j
+    for j in range(b.codes.size):
+        column[_i(max(-1 - b.partners[j], 0))] = 0
+        b.partners[j] = max(b.partners[j], -1)
 
 
 @allocating
-def _match_loops(windows, i, top, index, count, loops, column, partner):
-    """Write the partners of window i, a volume, in dimension 1; see `_match_columns`. loops : LoopPartners."""
-    n, columns, corner = len(count) // 2, index.shape[2], corner_of(windows, i)
-    n_a, n_b = min(count[i], columns), min(count[n + i], columns)
-    column_a = _columns_of_loops(windows, corner, top, index[i, :, :n_a], loops.a, column)
-    column_b = _columns_of_loops(windows, corner, top, index[n + i, :, :n_b], loops.b, column)
-    for loop in range(column_a.size):
-        j, other = column_a[loop], loops.partner[loop]
-        k = column_b[other] if other >= 0 else other
+def _match_loops(a, b, top, framed, loops, first):
+    """Write the partners of two volumes in dimension 1. loops : LoopPartners; see `_match_columns` for the others."""
+    place_a = _places_of_loops(a.codes, top, framed, loops.a, first)
+    place_b = _places_of_loops(b.codes, top, framed, loops.b, first)
+    for loop in range(place_a.size):
+        j, other = place_a[loop], loops.partner[loop]
+        k = place_b[other] if other >= 0 else other
         if j >= 0 and k >= 0:
-            partner[i, j], partner[n + i, k] = k, j
+            a.partners[j], b.partners[k] = k, j
 
 
 @allocating
-def _columns_of_loops(windows, corner, top, index, ends, first):
-    """Return the columns of loops in a diagram, (m,) int32, or -1.
+def _places_of_loops(codes, top, framed, ends, first):
+    """Return the places of loops in a list of codes, (m,) int32, or -1.
 
-    Pairs in the frame have no birth, and loops are equal if they have the same ends. Of several columns that fit, each
-    loop takes the first that is left: loops and columns have the same order.
+    Of several codes that fit, each loop takes the first that is left: loops and codes have the same order.
 
-    index : (2, n), the pairs of the diagram. ends : (2, m), see `LoopPartners`. first : (cells,), all 0.
+    ends : (2, m), see `LoopPartners`. first : (cells,), all 0 before and after.
     """
     births, deaths = ends[1 if top else 0], ends[0 if top else 1]
-    following, found = np.zeros(index.shape[1], np.int32), np.empty(births.size, np.int32)
-    for j in range(index.shape[1] - 1, -1, -1):
-        if index[1, j] >= 0:
-            death = position_in_grid(windows, corner, 1, index[1, j])
-            following[j], first[death] = first[death], j + 1
+    following, found = np.zeros(codes.size, np.int32), np.empty(births.size, np.int32)
+    for j in range(codes.size - 1, -1, -1):
+        death = position_in_grid(_death(codes[j]), framed, 1)
+        following[j], first[death] = first[death], j + 1
     for loop in range(births.size):
-        birth, death = index_in_image(windows, corner, 1, births[loop]), deaths[loop]
+        birth, death = births[loop], deaths[loop]
         j, before = first[death] - 1, -1
-        while j >= 0 and index[0, j] != birth:
+        while j >= 0 and position_in_grid(_birth(codes[j]), framed, 1) != birth:
             j, before = following[j] - 1, j
         found[loop] = j
         if j >= 0 and before >= 0:
             following[before] = following[j]
         elif j >= 0:
             first[death] = following[j]
-    for j in range(index.shape[1]):
-        if index[1, j] >= 0:
-            first[position_in_grid(windows, corner, 1, index[1, j])] = 0
+    for code in codes:
+        first[position_in_grid(_death(code), framed, 1)] = 0
     return found

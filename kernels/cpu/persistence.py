@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Found, Query
+from ..records import Comparison, Found, Query
 from .columns import fill_columns, in_order_of_result
 from .image import persistence as image
 from .image.emit import read_levels
 from .order import as_integers
+from .partners import match_in_images, match_in_volumes, match_volumes
 from .records import Part, Results, Task, Windows
 from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, inlined, kernel, zero
@@ -40,21 +41,24 @@ def persistence(x: Array, query: Query) -> Found[Array]:
     size = x.shape[1:] if x.ndim == 4 else (1, *x.shape[1:])
     pred, nothing = x.reshape(len(x), *size), NOTHING[x.dtype]
     windows = Windows(pred, pred[:0], *nothing, size, size, (1, 1, 1), (0, 0, 0), False)
-    return find_pairs(windows, x.ndim - 1, query)
+    found, _ = find_pairs(windows, x.ndim - 1, query)
+    return found
 
 
-def _is_long(windows: Windows, rank: int, query: Query) -> bool:
-    pixels = 2 * windows.number() * math.prod(windows.size) if windows.copied else windows.pred.size
-    return pixels >= _LONG[rank]
+def _is_long(windows: Windows, rank: int, *_: object) -> bool:
+    return windows.images() * windows.number() * math.prod(windows.size) >= _LONG[rank]
 
 
 @interruptible(_is_long)
-def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
-    """Compute the persistence pairs of windows of that rank, 2 or 3.
+def find_pairs(
+    windows: Windows, rank: int, query: Query, comparison: Comparison | None = None
+) -> tuple[Found[Array], list[Array]]:
+    """Compute the persistence pairs of windows of that rank, 2 or 3, and their partners if there is a comparison.
 
-    All windows of the truth follow all of the prediction in the result.
+    All windows of the truth follow all of the prediction in the result. Partners are as many as pairs, for each
+    dimension of the query: int64, the column in the diagram of the other image, or -1.
     """
-    n, k, dtype = windows.number(), 2 if windows.copied else 1, windows.pred.dtype
+    n, k, dtype = windows.number(), windows.images(), windows.pred.dtype
     dims, size = query.v_dims(rank), windows.framed()
     wanted = (0 in dims, 1 in dims) if rank == 2 else (0 in dims, 1 in dims, 2 in dims)
     task = Task(query.top, wanted, query.min_persistence, halt_word())
@@ -65,17 +69,27 @@ def find_pairs(windows: Windows, rank: int, query: Query) -> Found[Array]:
 
     def run(taken: Array, stop: int) -> Part:
         buffer = np.empty(shape, dtype)
+        bits = as_integers(buffer)
+        if comparison is None and rank == 2:
+            return Part(*_find_in_images(job, buffer, bits, taken, stop))
+        if comparison is None:
+            workspace = tuple(volume.allocate_workspace(size, bits.dtype))
+            return Part(*_find_in_volumes(job, buffer, workspace, taken, stop))
+        intersection, on_cells = comparison
         if rank == 2:
-            return Part(*_find_in_images(job, buffer, as_integers(buffer), taken, stop))
-        workspace = volume.allocate_workspace(size, as_integers(buffer).dtype)
-        return Part(*_find_in_volumes(job, buffer, tuple(workspace), taken, stop))
+            return Part(*match_in_images(job, intersection, on_cells or None, buffer, bits, taken, stop))
+        memory = tuple([tuple(volume.allocate_workspace(size, bits.dtype)) for _ in range(3)])
+        return Part(*match_in_volumes(job, intersection, buffer, memory, taken, stop))
 
     if rank == 3 and volume.is_large(n, windows.size):
-        parts = [_find_on_threads(windows, np.empty(shape, dtype), task, results, i) for i in range(n)]
+        buffer = np.empty(shape, dtype)
+        parts = [_find_on_threads(windows, buffer, task, comparison, results, i) for i in range(n)]
     else:
         parts = run_dynamic(n, run, least=4 // k if rank == 2 else 1, spare=_SPARE // (k * math.prod(size)))
-    pairs = fill_columns(windows, parts, results.counts, dims, query.capacity)
-    return Found(in_order_of_result(results.status), pairs)
+    pairs, partners = fill_columns(
+        windows, parts, results.counts, dims, query.capacity, compared=comparison is not None
+    )
+    return Found(in_order_of_result(results.status), pairs), partners
 
 
 # Images and volumes have separate loops, because they allocate codes in different places. Passing the workspace of an
@@ -160,18 +174,26 @@ def _append_levels(codes, used, found, window, levels):
     read_levels(codes[used : used + found], flat(window), levels[2 * used :])
 
 
-def _find_on_threads(windows: Windows, buffer: Array, task: Task, results: Results, i: int) -> Part:
-    """Find the pairs of window i, a volume, with several threads at each of its stages."""
+def _find_on_threads(
+    windows: Windows, buffer: Array, task: Task, comparison: Comparison | None, results: Results, i: int
+) -> Part:
+    """Find the pairs of window i, a volume, with several threads at each of its stages, and match them on one."""
     if windows.copied:
         _copy(windows, i, buffer)
+    pair = tuple(buffer) if windows.copied else tuple([x[i] for x in (windows.pred, windows.target) if len(x)])
     codes, levels = [], []
-    for k in range(results.status.shape[1]):
-        window = buffer[k] if windows.copied else windows.pred[i]
+    for k, window in enumerate(pair):
         found, results.status[i, k] = volume.find_pairs_on_threads(window, task)
         results.counts[:, i, k] = [len(some) for some in found]
         codes.append(np.concatenate(found))
         levels.append(_levels(codes[-1] if windows.copied else codes[-1][:0], window))
-    return Part(np.array([i]), np.concatenate(codes), np.concatenate(levels))
+    part = Part(np.array([i]), np.concatenate(codes), np.concatenate(levels))
+    if comparison is None:
+        return part
+    key, counts = as_integers(buffer).dtype, np.ascontiguousarray(results.counts[:, i])
+    memory = tuple([tuple(volume.allocate_workspace(pair[0].shape, key)) for _ in range(3)])
+    partners = match_volumes(pair, tuple(task), comparison.intersection, memory, counts, part.codes)
+    return part._replace(partners=partners)
 
 
 @kernel

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+_NO_PARTNERS = np.empty(0, np.int32)
 Axes = tuple[int, ...]  # three: z, y and x
 
 
@@ -31,6 +33,10 @@ class Windows(NamedTuple):
         """Return the number of windows of one image of each pair."""
         return len(self.pred) * self.counts[0] * self.counts[1] * self.counts[2]
 
+    def images(self) -> int:
+        """Return the number of images that a window is cut from, 1 or 2."""
+        return 2 if len(self.target) else 1
+
     def framed(self) -> Axes:
         """Return the size of a window, including its frame."""
         (depth, height, width), (z, y, x) = self.size, self.frame
@@ -54,7 +60,7 @@ class Results(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The pairs of the windows that one thread has worked on.
+    """The pairs of the windows that one thread has worked on, and their partners where two images are compared.
 
     Codes are sorted by window, then by image, then by dimension of V, and the longest pairs come first. A code is
     birth index * 2^32 + death index + 1, in the framed window; the death index of an essential class is -1.
@@ -63,6 +69,7 @@ class Part(NamedTuple):
     windows: Array  # (n,) int64: their numbers
     codes: Array  # (m,) int64
     levels: Array  # (2 m,) the values at birth and at death of each code; (0,) for windows that are not copied
+    partners: Array = _NO_PARTNERS  # (m,) int32: the place of each code's partner in its list; (0,) if not compared
 
 
 class Saddles(NamedTuple):
@@ -78,3 +85,13 @@ class MergeTree(NamedTuple):
     saddle_of: Array  # (n,) at each extremum, the saddle that ends its class; the number of saddles if none does
     elder_of: Array  # (n,) scratch
     partner: Array  # (m,) for each saddle, the extremum whose class it ends, or -1
+
+
+class Links(NamedTuple):
+    """The saddles that end classes, in the order in which `merge` takes them."""
+
+    owner_of: Array  # (m,) the positions of the owners of all saddles
+    owners: Array  # (n,) int32: those of the saddles that end classes; there may be room for more
+    younger: Array  # (n,) int32: the extrema whose classes they end
+    elder: Array  # (n,) int32: the extrema of the classes that these join
+    number: Array  # (1,) int64: how many of them there are

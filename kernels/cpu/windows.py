@@ -166,6 +166,18 @@ def fill_copied(windows, i, codes, levels, index, value):
         born[j], died[j] = levels[_i(2 * j)], levels[_i(2 * j + 1)]
 
 
+@inlined
+def fill_partners(places, partner):
+    """Write the places of partners in the lists of the other image into a row (K,) as columns; -1 for none.
+
+    A partner beyond the last column counts as none.
+    """
+    n, columns = min(places.size, partner.size), partner.size
+    for j in range(n):
+        partner[j] = places[j] if places[j] < columns else -1
+    partner[n:] = -1
+
+
 @device
 def _located(windows, corner, position):
     """Return the flat index in the image of a position in a framed window; -1 in the frame and for -1."""
@@ -180,25 +192,23 @@ def _located(windows, corner, position):
 
 
 @inlined
-def position_in_grid(windows, corner, ring, index):
-    """Return the position in a window's grid, with its frame and ring, of a pixel of the image; see `_located`.
-
-    ring : slices before the window, 0 in grids of images and 1 in those of volumes.
-    """
-    size, frame, image = windows.size, windows.frame, windows.pred.shape
-    row = index // image[3]
-    z = row // image[2]
-    x, y, z = index - row * image[3] - corner[2], row - z * image[2] - corner[1], z - corner[0]
-    columns, rows = size[2] + 2 * frame[2] + 2, size[1] + 2 * frame[1] + 2
-    return ((z + frame[0] + ring) * rows + y + frame[1] + 1) * columns + x + frame[2] + 1
+def framed_size(windows):
+    """Return the size of a window with its frame, (D, H, W)."""
+    size, frame = windows.size, windows.frame
+    return size[0] + 2 * frame[0], size[1] + 2 * frame[1], size[2] + 2 * frame[2]
 
 
 @inlined
-def index_in_image(windows, corner, ring, position):
-    """Return the flat index in the image of a position in a window's grid, -1 in its frame; see `position_in_grid`."""
-    size, frame = windows.size, windows.frame
-    columns, rows = size[2] + 2 * frame[2] + 2, size[1] + 2 * frame[1] + 2
-    row = position // columns
-    z = row // rows
-    y, x = row - z * rows - 1, position - row * columns - 1
-    return _located(windows, corner, ((z - ring) * (rows - 2) + y) * (columns - 2) + x)
+def position_in_grid(index, framed, ring):
+    """Return the position in a window's grid, which has a ring, of a flat index in the window with its frame.
+
+    framed : the size of the window with its frame, (D, H, W). ring : slices of the grid before the window, 0 in grids
+    of images and 1 in those of volumes.
+    """
+    _, rows, columns = framed
+    row = np.int64((index + 0.5) * (1.0 / columns))  # see `_located`
+    position = index + 2 * row + columns + 3
+    if ring == 0:
+        return position
+    z = np.int64((row + 0.5) * (1.0 / rows))
+    return position + (2 * z + rows + 2) * (columns + 2)

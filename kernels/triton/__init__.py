@@ -8,7 +8,7 @@ from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
 from .maximin import maximin
-from .partners import partners
+from .partners import matched_persistence
 from .persistence import persistence
 from .regions import regions
 from .runtime.replay import replayed
@@ -21,8 +21,8 @@ __all__ = [
     "gather",
     "match",
     "matched_cost",
+    "matched_persistence",
     "maximin",
-    "partners",
     "persistence",
     "regions",
     "replayed",

@@ -1,4 +1,4 @@
-"""Partners: columns of two diagrams whose classes become the same class of a third function: every launch, in order.
+"""Partners: the pairs of two images, and which become the same class of a third function: every launch, in order.
 
 As in `image.persistence`, nothing here reads what a kernel has computed.
 """
@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import triton.language as tl
 from torch import Tensor
 
-from ..records import Pairs, Query, Tiling
+from ..records import Found, Pairs, Query, Tiling
 from .image.gradient import gradient
 from .image.induced import merge_images
 from .image.jobs import Function, Task
 from .image.link import link
 from .image.merge import merge, ways_of
+from .image.persistence import persistence
 from .runtime.jit import kernel
 from .runtime.launch import INTERPRETED, cdiv
 from .windows import copy_windows
@@ -23,22 +24,28 @@ from .windows import copy_windows
 _BLOCK = 4096 if INTERPRETED else 512  # pixels that a program compares
 
 
-def partners(
-    images: tuple[Tensor, Tensor, Tensor | None],
-    tiling: Tiling,
-    query: Query,
-    pairs: Sequence[Pairs[Tensor]],
-    *,
-    intersection: bool,
-) -> list[tuple[Tensor, Tensor]]:
-    """Match the persistence pairs of the windows of two images; see `gpuph.ops.partners`. Volumes have no kernels yet.
+def matched_persistence(
+    images: tuple[Tensor, Tensor, Tensor | None], tiling: Tiling, query: Query, *, intersection: bool
+) -> tuple[Found[Tensor], list[tuple[Tensor, Tensor]]]:
+    """Compute and match the persistence pairs of the windows of two images; see `gpuph.ops.matched_persistence`.
 
-    Windows are cut anew, and their gradients computed anew, because keeping them from `framed_persistence` until they
-    are needed would take more memory. At the peak, there are about 80 bytes of memory per pixel of the 2 N windows.
+    Volumes have no kernels yet.
     """
     pred, target, height = (None if x is None else x.contiguous() for x in images)
     assert pred is not None and target is not None
     x = copy_windows(pred, target, height, tiling)
+    found = persistence(x, query, None if tiling.is_whole() else tiling)
+    return found, _partners(x, tiling, query, found.pairs, intersection)
+
+
+def _partners(
+    x: Tensor, tiling: Tiling, query: Query, pairs: Sequence[Pairs[Tensor]], intersection: bool
+) -> list[tuple[Tensor, Tensor]]:
+    """Match the persistence pairs of windows, (2 N, *window).
+
+    Gradients are computed anew, because keeping them from `persistence` until they are needed would take more memory.
+    At the peak, there are about 80 bytes of memory per pixel of the 2 N windows.
+    """
     h = _compared(x, intersection)
     own, both = (Function(values, *gradient(values, query.top)) for values in (x, h))
     greater = query.top != intersection  # in T, the order is that of the negated images

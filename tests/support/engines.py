@@ -55,35 +55,31 @@ def assert_same_partners(
     capacity: int | None = None,
     min_persistence: float = 0.0,
 ) -> None:
-    """Assert that Triton's partners of the pairs of windows are the CPU's, in unions and in intersections."""
-    query = gpuph.kernels.Query(tuple(dims), construction == "T", 0.0, capacity)
-    with gpuph.use_kernels("cpu"):
-        pairs = ops.framed_persistence(pred, target, height, tiling, query).pairs
-    settings = tiling.window, tiling.stride, tiling.border, dims, query.top, min_persistence
+    """Assert that Triton's pairs of windows and their partners are the CPU's, in unions and in intersections."""
+    query = tiling.window, tiling.stride, tiling.border, dims, construction == "T", min_persistence, capacity
+    padded = tiling.is_whole() and height is None
     for intersection in (False, True):
-        results = []
-        for kernels in ("cpu", "triton"):
-            lists = [x.index for x in pairs], [x.count for x in pairs]
-            with gpuph.use_kernels(kernels):
-                results.append(torch.ops.gpuph.partners(pred, target, height, *settings, intersection, False, *lists))
-        for name, expected, found in zip("ab", *results, strict=True):
-            for dim, ours, theirs in zip(dims, found, expected, strict=True):
-                assert ours.dtype == theirs.dtype and torch.equal(ours, theirs), f"{name}, {dim}, {intersection}"
+        operator = torch.ops.gpuph.matched_persistence
+        _assert_same(operator, padded, pred, target, height, *query, intersection, False)
 
 
 def _assert_same(operator: Any, padded: bool, *arguments: Any) -> None:
+    """Assert that Triton's pairs are the CPU's, in all columns if they are padded, and so are partners, if any."""
     with gpuph.use_kernels("cpu"):
         expected = operator(*arguments)
     with gpuph.use_kernels("triton"):
         found = operator(*arguments)
     assert torch.equal(found[0], expected[0])
-    for name, ours, theirs in zip(("index", "value", "count"), found[1:], expected[1:], strict=True):
+    for name, ours, theirs in zip(("index", "value", "count"), found[1:4], expected[1:4], strict=True):
         for i, (a, b, count) in enumerate(zip(ours, theirs, expected[3], strict=True)):
             assert a.dtype == b.dtype and a.shape == b.shape, f"{name} of diagram {i}"
             if name != "count" and not padded:
                 there = (torch.arange(a.shape[2], device=a.device) < count[:, None, None]).expand(a.shape)
                 a, b = a[there], b[there]
             assert torch.equal(a, b), f"{name} of diagram {i}"
+    for side, (ours, theirs) in enumerate(zip(found[4:], expected[4:], strict=True)):
+        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            assert a.dtype == b.dtype and torch.equal(a, b), f"partners of diagram {i} of side {side}"
 
 
 def assert_same_gather(rows: int, size: int, columns: int, dtype: torch.dtype, device: str = "cpu") -> None:

@@ -50,8 +50,7 @@ def launches() -> dict[str, Launch]:
         ):
             image = torch.empty((1, 400, 400), dtype=dtype, device="meta")
             tiling, query = Tiling((400, 400), (size, size), (64, 64), border=True), Query(dims, top, 0.0, 1089)
-            found = engine.framed_persistence(image, image, None, tiling, query)
-            engine.partners((image, image, None), tiling, query, found.pairs, intersection=intersection)
+            engine.matched_persistence((image, image, None), tiling, query, intersection=intersection)
         for dims, top, dtype in (
             ((1,), True, torch.float32),
             ((0, 1), True, torch.float32),

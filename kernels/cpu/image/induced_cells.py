@@ -19,6 +19,7 @@ from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
+from .induced import write_compared
 
 Array = NDArray[Any]
 
@@ -33,15 +34,15 @@ class _Edges(NamedTuple):
 
 
 @allocating
-def induce_on_cells(size, wanted, workspace, linked, halt):
+def induce_on_cells(size, task, workspace):
     """Find which extrema of one image have their class in common with which of the other, in each dimension.
 
-    size : (height, width) of the grid with its ring. workspace : InducedWorkspace, with the keys of the images.
-    linked : see `image.induced.induce_images`.
+    The arguments are those of `image.induced.induce_images`.
     """
     height, width = size
-    a, b, both = workspace.a.key, workspace.b.key, workspace.both.key
-    tree = _tree(a.size)
+    write_compared(workspace, False)
+    a, b, both, linked = workspace.a.key, workspace.b.key, workspace.both.key, workspace.linked
+    tree, wanted, halt = _tree(a.size), task.wanted, task.halt
     linked[:] = -1
     if wanted[0] and not halted(halt):
         edges = _edges(both, height, width)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...status import Status
 from ..merge import merge
 from ..order import order_keys
-from ..records import MergeTree, Saddles
+from ..records import Links, MergeTree, Saddles
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
@@ -34,6 +34,7 @@ class ImageWorkspace(NamedTuple):
     critical: Array  # uint16
     steps: Array  # (5, 512) int32, see `trace.steps_of`
     cells: CriticalCells
+    numbers: Array  # (3,) int64: of minima, critical edges and maxima
     ends: Array  # int32: of the walks from critical edges, two each; first, where they begin
     walking: Array  # int32, likewise
     known: Array  # int32
@@ -42,6 +43,19 @@ class ImageWorkspace(NamedTuple):
     tree: MergeTree
     lengths: Array  # persistences, of the image's dtype
     sorting: Sorting
+
+
+class Extrema(NamedTuple):
+    """Extrema of an image; a record, as functions without reference counts return arrays only inside of one."""
+
+    vertices: Array  # (n,) int32
+
+
+class ImageLinks(NamedTuple):
+    """The links of the minima and of the maxima of one image, for a comparison with another one."""
+
+    minima: Links
+    maxima: Links
 
 
 @allocating
@@ -58,6 +72,7 @@ def allocate_workspace(windows, bits, top):
         np.zeros(size, np.uint16),
         steps_of(width),
         CriticalCells(numbers[0], numbers[1:3], numbers[3]),
+        np.zeros(3, np.int64),
         walks[0],
         walks[1],
         numbers[4],
@@ -66,6 +81,20 @@ def allocate_workspace(windows, bits, top):
         MergeTree(numbers[7], numbers[8], numbers[9]),
         np.empty(size, windows.pred.dtype),
         Sorting(keys[0], keys[1], numbers[10], numbers[11], radix_buckets(), np.empty(size, np.int64)),
+    )
+
+
+@allocating
+def allocate_links(workspace):
+    """Return memory for the links of an image with that workspace."""
+    numbers, counts, owner_of = (
+        np.empty((6, workspace.key.size), np.int32),
+        np.zeros(2, np.int64),
+        workspace.cells.edges[0],
+    )
+    return ImageLinks(
+        Links(owner_of, numbers[0], numbers[1], numbers[2], counts[:1]),
+        Links(owner_of, numbers[3], numbers[4], numbers[5], counts[1:]),
     )
 
 
@@ -79,36 +108,38 @@ def room_for_codes(task, workspace):
 
 
 @inlined
-def find_pairs(window, task, workspace, codes, used):
+def find_pairs(window, task, workspace, codes, used, links=None):
     """Write the pairs of a window (1, H, W) after the first `used` codes: dimension 0 of V, and then dimension 1.
 
+    links : ImageLinks, written in the dimensions that are wanted, if there are any.
     Returns the number of each, and the status.
     """
-    return _find_pairs(window[0], task, workspace, codes[used:])
+    return _find_pairs(window[0], task, workspace, codes[used:], links)
 
 
 @device
-def _find_pairs(image, task, workspace, codes):
+def _find_pairs(image, task, workspace, codes, links):
     """Write the codes of the pairs of an image (H, W) in dimension 0 of V and then those in dimension 1, as wanted.
 
     Returns the number of each, and the status.
     """
-    key, star, cells, tree = workspace.key, workspace.star, workspace.cells, workspace.tree
+    key, cells, tree = workspace.key, workspace.cells, workspace.tree
     height, width, halt = image.shape[0] + 2, image.shape[1] + 2, task.halt
     key_rows, most = reshaped(key[: height * width], (height, width)), largest(key.dtype)
     if order_keys(image, view(image, key.dtype), most, task.top, key_rows):
         return 0, 0, Status.NAN
     values = flat(image)
-    lower_stars(key, height, width, star, workspace.critical)
-    match_stars(star, workspace.critical)
+    find_critical_cells(height, width, workspace)
     if halted(halt):
         return 0, 0, Status.OK
-    n_minima, n_edges, n_maxima = list_critical_cells(workspace.critical, width, cells)
-
-    minima = cells.minima[: n_minima + int(task.top)]
-    if task.top:
-        minima[n_minima] = 0
-    _merge_minima(minima, n_edges, workspace, halt)
+    n_edges = workspace.numbers[1]
+    minima = extrema_of(False, workspace, task.top).vertices
+    trace_minima(n_edges, workspace, halt)
+    sort_edges(n_edges, workspace)
+    if halted(halt):
+        return 0, 0, Status.OK
+    of_minima = saddles_of(n_edges, workspace)
+    merge(key, minima, of_minima, tree, False, halt, None if links is None else links.minima)
     if halted(halt):
         return 0, 0, Status.OK
     n_0 = n_1 = 0
@@ -117,10 +148,12 @@ def _find_pairs(image, task, workspace, codes):
         n_0 = _emit(paired, values, width, task.min_persistence, workspace, codes)
     if task.wanted[1]:
         n_rest = _drop_paired_edges(n_edges, workspace)
-        maxima = cells.maxima[: n_maxima + int(not task.top)]
-        if not task.top:
-            maxima[n_maxima] = star.size - 1
-        _merge_maxima(maxima, n_rest, width, workspace, halt)
+        maxima = extrema_of(True, workspace, not task.top).vertices
+        trace_maxima(n_rest, width, workspace, halt)
+        if halted(halt):
+            return 0, 0, Status.OK
+        of_maxima = saddles_of(n_rest, workspace)
+        merge(key, maxima, of_maxima, tree, True, halt, None if links is None else links.maxima)
         if halted(halt):
             return 0, 0, Status.OK
         paired = PairedExtrema(maxima, cells.edges[0, :n_rest], tree, task.top)
@@ -129,13 +162,26 @@ def _find_pairs(image, task, workspace, codes):
 
 
 @inlined
-def _merge_minima(minima, n, workspace, halt):
-    """Trace n critical edges down to minima, sort them, and merge the minima by the elder rule."""
-    trace_minima(n, workspace, halt)
-    sort_edges(n, workspace)
-    if halted(halt):
-        return
-    merge(workspace.key, minima, saddles_of(n, workspace), workspace.tree, False, halt)
+def find_critical_cells(height, width, workspace):
+    """Find the gradient of an image whose keys are written, in a grid of that height and width, and critical cells."""
+    lower_stars(workspace.key, height, width, workspace.star, workspace.critical)
+    match_stars(workspace.star, workspace.critical)
+    n_minima, n_edges, n_maxima = list_critical_cells(workspace.critical, width, workspace.cells)
+    numbers = workspace.numbers
+    numbers[0], numbers[1], numbers[2] = n_minima, n_edges, n_maxima
+
+
+@inlined
+def extrema_of(descending, workspace, with_outside):
+    """Return the maxima or the minima of an image, and after them, perhaps, the vertex outside."""
+    cells, numbers, more = workspace.cells, workspace.numbers, int(with_outside)
+    if descending:
+        n = numbers[2]
+        cells.maxima[n] = workspace.star.size - 1
+        return Extrema(cells.maxima[: n + more])
+    n = numbers[0]
+    cells.minima[n] = 0
+    return Extrema(cells.minima[: n + more])
 
 
 @inlined
@@ -190,15 +236,6 @@ def _drop_paired_edges(n, workspace):
         order[rest] = renumbered[e]
         rest += partner[e] < 0
     return rest
-
-
-@inlined
-def _merge_maxima(maxima, n, width, workspace, halt):
-    """Trace the squares beside n critical edges up to maxima, and merge the maxima from the greatest down."""
-    trace_maxima(n, width, workspace, halt)
-    if halted(halt):
-        return
-    merge(workspace.key, maxima, saddles_of(n, workspace), workspace.tree, True, halt)
 
 
 @inlined

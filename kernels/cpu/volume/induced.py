@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..induced import Carried, Joins, keep_images, lead, link, merge_both
-from ..records import Saddles
+from ..induced import Carried, carry, lead, link
+from ..merge import merge
+from ..records import Links, MergeTree, Saddles
 from ..runtime.jit import allocating, device
 from ..runtime.primitives import halted
 from ..runtime.views import flat
@@ -34,14 +35,14 @@ class Traced(NamedTuple):
 def induce_volumes(pair, task, intersection, workspaces, linked):
     """Find which classes of one volume are in common with which of the other, in each dimension of V.
 
-    pair : (2, D, H, W); a NaN in it must have been found before. intersection : whether h is such that its sublevel
-    sets are intersections; they are unions if not. workspaces : for either volume, and for the compared function.
+    pair : two volumes (D, H, W); a NaN in them must have been found before. intersection : whether h is such that its
+    sublevel sets are intersections; they are unions if not. workspaces : for either volume, and for h.
     linked : (2, cells), written for dimensions 0 and 2, if they are wanted, at the extrema of the first volume, in the
     grid with its ring: the extremum of the second, or -1.
     Returns the loops of both volumes and their partners, see `induce_loops`; none if they are not wanted.
     """
     top, wanted, halt = task.top, task.wanted, task.halt
-    lengths = np.empty(2, pair.dtype)
+    lengths = np.empty(2, pair[0].dtype)
     greater = top != intersection  # in T, keys are those of the negated volumes
     for k in range(2):
         start(pair[k], top, workspaces[k], 0, len(workspaces[k].key))
@@ -107,8 +108,17 @@ def _extrema(volume, descending):
 
 
 @allocating
-def _joins(descending, top, volume):
-    """Return the joins of a volume whose saddles have been traced."""
+def _classes(volume, descending, top):
+    """Return the extrema of a volume that have a class.
+
+    The key of the ring, at position 0, is also that of the outside; either may come before all extrema.
+    """
+    return _extrema(volume, descending)[0 if descending != top else 1 :]
+
+
+@allocating
+def _links(descending, task, volume):
+    """Return the links of a volume whose saddles have been traced."""
     owners, numbers = volume.cells.edges, volume.below
     if descending:
         owners, numbers = volume.cells.squares, volume.above
@@ -116,38 +126,37 @@ def _joins(descending, top, volume):
     for k in range(2):
         for s in range(owners.size):
             ends[k, s] = extrema[numbers[k, s]]
-    saddles = Saddles(sorted_saddles(flat(volume.workspace.key), owners), ends)
-    # The key of the ring, at position 0, is also that of the outside; either comes before all extrema.
-    return Joins(owners, saddles, extrema[0 if descending != top else 1 :], extrema[1:])
+    key, m = volume.workspace.key.reshape(-1), owners.size
+    tree = MergeTree(np.empty(key.size, np.int32), np.empty(key.size, np.int32), np.empty(m, np.int32))
+    made = np.empty((3, m), np.int32)
+    links = Links(owners, made[0], made[1], made[2], np.zeros(1, np.int64))
+    saddles = Saddles(sorted_saddles(key, owners), ends)
+    merge(key, _classes(volume, descending, task.top), saddles, tree, descending, task.halt, links)
+    return links
 
 
 @allocating
-def _carried(volume, joins):
-    """Return memory for the seniority of a volume's extrema among those that saddles join."""
-    key = flat(volume.workspace.key)
-    return Carried(key, np.empty(key.size, np.int32), np.empty(joins.owners.size, np.int32))
-
-
-@allocating
-def _lead(descending, volume, other, joins, carried):
-    """Find the eldest of another volume's extrema in the basin of each extremum of a volume."""
+def _carried(descending, task, volume, other, links, lengths):
+    """Carry the seniority of another volume's extrema along the links of a volume."""
     cells, star, known = volume.cells, volume.workspace.star, volume.workspace.known
+    key, of_volume = other.workspace.key.reshape(-1), volume.workspace.key.reshape(-1)
+    carried = Carried(key, np.empty(key.size, np.int32), np.empty(links.owners.size, np.int32))
     extrema = _extrema(other, descending)[1:]
     reached = maxima_above(extrema, cells, star, known) if descending else minima_below(extrema, cells, star, known)
-    lead(reached, extrema, joins, descending, carried)
+    lead(reached, extrema, _classes(volume, descending, task.top), descending, carried)
+    carry(links, carried, of_volume, task, lengths, descending)
+    return carried
 
 
 @allocating
 def _link_at_saddles_of_both(descending, task, a, b, both, lengths, linked):
     """Link the extrema of both volumes whose classes the same saddle of the compared function ends or begins."""
-    joins = _joins(descending, task.top, both)
-    of_a, of_b, key = _carried(a, joins), _carried(b, joins), flat(both.workspace.key)
-    _lead(descending, both, a, joins, of_a)
-    _lead(descending, both, b, joins, of_b)
-    merge_both(joins, of_a, of_b, np.empty(key.size, np.int32), descending, task.halt)
-    keep_images(of_a, key, joins, task, lengths, descending)
-    keep_images(of_b, key, joins, task, lengths, descending)
-    link(joins, of_a, of_b, descending, linked)
+    links = _links(descending, task, both)
+    of_a, of_b = (
+        _carried(descending, task, both, a, links, lengths),
+        _carried(descending, task, both, b, links, lengths),
+    )
+    link(links, of_a, of_b, descending, linked)
 
 
 @allocating
@@ -156,12 +165,9 @@ def _name(descending, task, volume, both, lengths):
 
     (cells,) int32; -1 for none.
     """
-    joins = _joins(descending, task.top, volume)
-    own, of_both = _carried(volume, joins), _carried(both, joins)
-    lead(joins.extrema[:0], joins.extrema[:0], joins, descending, own)
-    _lead(descending, volume, both, joins, of_both)
-    merge_both(joins, own, of_both, np.empty(own.key.size, np.int32), descending, task.halt)
-    keep_images(of_both, own.key, joins, task, lengths, descending)
+    links = _links(descending, task, volume)
+    of_both = _carried(descending, task, volume, both, links, lengths)
+    own = Carried(volume.workspace.key.reshape(-1), of_both.eldest, links.younger)
     named = np.full(own.key.size, -1, np.int32)
-    link(joins, of_both, own, descending, named)
+    link(links, of_both, own, descending, named)
     return named

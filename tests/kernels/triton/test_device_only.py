@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gpuph
 from gpuph import ops
-from gpuph.kernels import Comparison, Pairs, Query, Tiling
+from gpuph.kernels import Comparison, Query, Tiling
 from gpuph.ops.define import implementations
 from support.engines import stubbed
 
@@ -258,24 +258,26 @@ WINDOWS = ["copy_windows", "fill_frames", "compare", "image gradient", "image gr
 def test_betti_matching_launches_do_not_depend_on_the_batch(batch: int, construction: str, comparison: str) -> None:
     images = *(torch.empty(batch, 64, 64, device="meta") for _ in range(2)), None
     tiling, top = Tiling((64, 64), (64, 64), (64, 64), border=True), construction == "T"
-    index, count = (torch.empty(2 * batch, *shape, dtype=torch.int64, device="meta") for shape in ((2, 1089), ()))
     for dim in range(2):
         with stubbed() as launches, Counted() as counted:
-            pairs, query = Pairs(index, index, count), Query((dim,), top, 0.0, None)
-            ((a, b),) = ops.partners(images, tiling, query, [pairs], Comparison(comparison == "intersection"))
+            query, compared = Query((dim,), top, 0.0, 1089), Comparison(comparison == "intersection")
+            found, ((a, b),) = ops.matched_persistence(images, tiling, query, compared)
+        pairs = ["copy_windows", "fill_frames", *stages((dim,), construction)]
         maxima, at_both = (dim == 0) == top, (dim == 1) == (comparison == "intersection")
         own = ["ascents", "merge"] if maxima else ["merge"]
         linked = ["lead", "merge_images", "list_partners", "link", "link_named"][: 4 if at_both else 5]
-        assert [launch.stage for launch in launches] == WINDOWS + [f"image {stage}" for stage in own + linked]
-        assert counted.names == ["aten::zeros"] * 3  # counters and hints, of the images and of h, and of the classes
+        windows = ["compare", "image gradient", "image gradient"]
+        assert [launch.stage for launch in launches] == pairs + windows + [f"image {stage}" for stage in own + linked]
+        # Counters and hints: of the pairs, and again of the images, of h, and of the classes; and the status.
+        assert sorted(counted.names) == ["aten::clone"] + ["aten::zeros"] * 4
         assert a.shape == b.shape == (batch, 1089) and a.dtype == torch.int64
+        assert found.pairs[0].index.shape == (2 * batch, 2, 1089)
 
 
 def test_betti_matching_of_volumes_raises() -> None:
-    x, index = torch.empty(1, 4, 4, 4, device="meta"), torch.empty(2, 2, 9, dtype=torch.int64, device="meta")
-    tiling, pairs = Tiling((4, 4, 4), (4, 4, 4), (4, 4, 4), border=True), Pairs(index, index, index[:, 0, 0])
+    x, tiling = torch.empty(1, 4, 4, 4, device="meta"), Tiling((4, 4, 4), (4, 4, 4), (4, 4, 4), border=True)
     with pytest.raises(NotImplementedError, match="volumes"):
-        ops.partners((x, x, None), tiling, Query((0,), True, 0.0, None), [pairs], Comparison(False))
+        ops.matched_persistence((x, x, None), tiling, Query((0,), True, 0.0, None), Comparison(False))
 
 
 @pytest.mark.parametrize("batch", [1, 8])

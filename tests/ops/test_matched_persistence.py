@@ -1,4 +1,4 @@
-"""Partners: the pairs of two windows whose classes become the same class of a third function."""
+"""Matched persistence: the pairs of two windows, and whose classes become the same class of a third function."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ def match(
     """Match the windows of images; whole images without a frame, unless there is a tiling."""
     size = tuple(pred.shape[1:])
     tiling, query = tiling or Tiling(size, size, size, False), query._replace(**changes)
-    found = ops.framed_persistence(pred, target, None, tiling, query)
-    images = pred, target, None
-    return Result(found.pairs, ops.partners(images, tiling, query, found.pairs, Comparison(comparison != "union")))
+    found, partners = ops.matched_persistence((pred, target, None), tiling, query, Comparison(comparison != "union"))
+    return Result(found.pairs, partners)
 
 
 def in_all_dims(rank: int, construction: str = "T") -> Query:
@@ -229,7 +228,7 @@ def test_operator_passes_opcheck(shape: tuple[int, ...]) -> None:
     window = [4] * (len(shape) - 1)
     pred, target, height = torch.randn(shape), torch.randn(shape), torch.randn(1, *window)
     tiling, dims = (window, window, True), [1, 0]
-    found = torch.ops.gpuph.framed_persistence(pred, target, height, *tiling, dims, True, None)
-    arguments = (pred, target, height, *tiling, dims, True, 0.0, False, False, found[1], found[3])
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
-    opcheck(torch.ops.gpuph.partners.default, arguments, test_utils=checks)
+    for capacity in (None, 9):
+        arguments = (pred, target, height, *tiling, dims, True, 0.0, capacity, False, False)
+        opcheck(torch.ops.gpuph.matched_persistence.default, arguments, test_utils=checks)
