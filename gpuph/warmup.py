@@ -22,7 +22,8 @@ from . import (
     truncated_distance_map,
 )
 
-_LARGE = 52  # edge of a volume that several threads share; it has other kernels than small volumes
+# Images and volumes from these edges on are shared by several threads, and have other kernels than small ones.
+_LARGE_IMAGE, _LARGE = 512, 52
 
 
 def warm_up() -> None:
@@ -42,7 +43,7 @@ def _diagrams(dtype: torch.dtype) -> None:
     points = Diagram.from_list([torch.tensor([[0.0, 1.0], [0.0, 3.0]], dtype=dtype)])
     for solver in ("auto", "auction"):
         match(points, points, solver=solver)
-    for size in ((8, 8), (8, 8, 8), (_LARGE,) * 3):
+    for size in ((8, 8), (_LARGE_IMAGE,) * 2, (8, 8, 8), (_LARGE,) * 3):
         x = torch.rand(1, *size, dtype=dtype, requires_grad=True)
         diagrams = persistence(x)
         representatives(x, diagrams, dims=(0, len(size) - 1))

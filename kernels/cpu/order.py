@@ -30,12 +30,17 @@ def order_keys(x, bits, most, top, key):
     for y in range(height):
         source, row = bits[y], key[y + 1, 1:]
         for x in range(width):
-            b = source[x]
-            k = b ^ most if b < 0 else b
-            if k == -1:  # -0.0 equals 0.0
-                k = 0
-            row[x] = k ^ mirror
+            row[x] = order_key(source[x], most, mirror)
     return nan
+
+
+@inlined
+def order_key(bits, most, mirror):
+    """Return the order key of a float with these bits. mirror : -1 for the opposite order, or 0."""
+    key = bits ^ most if bits < 0 else bits
+    if key == -1:  # -0.0 equals 0.0
+        key = 0
+    return key ^ mirror
 
 
 @inlined

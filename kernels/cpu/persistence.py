@@ -16,6 +16,7 @@ from ..records import Comparison, Found, Query
 from .columns import fill_columns, in_order_of_result
 from .image import persistence as image
 from .image.emit import read_levels
+from .image.tiles import persistence as tiles
 from .order import as_integers
 from .partners import match_in_images, match_in_volumes, match_volumes
 from .records import Part, Results, Task, Windows
@@ -81,7 +82,8 @@ def find_pairs(
         memory = tuple([tuple(volume.allocate_workspace(size, bits.dtype)) for _ in range(3)])
         return Part(*match_in_volumes(job, intersection, buffer, memory, taken, stop))
 
-    if rank == 3 and volume.is_large(n, windows.size):
+    in_tiles = rank == 2 and comparison is None and tiles.is_large(size)
+    if in_tiles or (rank == 3 and volume.is_large(n, windows.size)):
         buffer = np.empty(shape, dtype)
         parts = [_find_on_threads(windows, buffer, task, comparison, results, i) for i in range(n)]
     else:
@@ -177,13 +179,14 @@ def _append_levels(codes, used, found, window, levels):
 def _find_on_threads(
     windows: Windows, buffer: Array, task: Task, comparison: Comparison | None, results: Results, i: int
 ) -> Part:
-    """Find the pairs of window i, a volume, with several threads at each of its stages, and match them on one."""
+    """Find the pairs of window i, a large one, with all threads, and match them on one."""
     if windows.copied:
         _copy(windows, i, buffer)
     pair = tuple(buffer) if windows.copied else tuple([x[i] for x in (windows.pred, windows.target) if len(x)])
     codes, levels = [], []
+    find = volume.find_pairs_on_threads if len(task.wanted) == 3 else tiles.find_pairs_in_tiles
     for k, window in enumerate(pair):
-        found, results.status[i, k] = volume.find_pairs_on_threads(window, task)
+        found, results.status[i, k] = find(window, task)
         results.counts[:, i, k] = [len(some) for some in found]
         codes.append(np.concatenate(found))
         levels.append(_levels(codes[-1] if windows.copied else codes[-1][:0], window))

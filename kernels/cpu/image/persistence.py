@@ -147,7 +147,7 @@ def _find_pairs(image, task, workspace, codes, links):
         paired = PairedExtrema(minima, cells.edges[0, :n_edges], tree, not task.top)
         n_0 = _emit(paired, values, width, task.min_persistence, workspace, codes)
     if task.wanted[1]:
-        n_rest = _drop_paired_edges(n_edges, workspace)
+        n_rest = drop_paired_edges(n_edges, workspace)
         maxima = extrema_of(True, workspace, not task.top).vertices
         trace_maxima(n_rest, width, workspace, halt)
         if halted(halt):
@@ -220,7 +220,7 @@ def saddles_of(n, workspace):
 
 
 @inlined
-def _drop_paired_edges(n, workspace):
+def drop_paired_edges(n, workspace):
     """Keep only those of n critical edges that do not join two minima, and return their number.
 
     Such an edge closes a loop around a maximum: when edges are taken from the greatest down, it joins two maxima.

@@ -116,6 +116,14 @@ def minima_below(at, star, steps, walking, known, halt=0):
     star : (cells,) uint16, 0 on the ring. steps : see `steps_of`. walking : (n,) and known : (cells,) int32, scratch.
     halt : see `halted`.
     """
+    vertices_below(at, star, steps, walking, known, halt)
+    for w in range(at.size):
+        at[w] = at[w] if star[_i(at[w])] != 0 else 0
+
+
+@device
+def vertices_below(at, star, steps, walking, known, halt=0):
+    """Follow vertices down to where they end, a vertex with an empty star included; see `minima_below`."""
     down = steps[0]
     # The length of a walk is hard to predict, and each step depends on the one before. So all walks take three steps in
     # turn, some of which may be 0, and those whose last step was 0 drop out.
@@ -143,8 +151,6 @@ def minima_below(at, star, steps, walking, known, halt=0):
             return
         w = _i(walking[i])
         at[w] = _long_way_down(np.int64(at[w]), star, down, known)
-    for w in range(at.size):
-        at[w] = at[w] if star[_i(at[w])] != 0 else 0
 
 
 @device
@@ -210,9 +216,10 @@ def squares_above(at, star, steps, width, walking, known, halt=0):
 @device
 def _long_way_up(square, star, steps, width, known):
     """Follow a square to its end, or to the path of another long walk, and remember the end for the whole path."""
-    end = square
-    while _square_step(end, star, steps, width) != 0 and known[_i(end)] == 0:
-        end += _square_step(end, star, steps, width)
+    end, step = square, _square_step(square, star, steps, width)
+    while step != 0 and known[_i(end)] == 0:
+        end += step
+        step = _square_step(end, star, steps, width)
     if known[_i(end)] != 0:
         end = np.int64(known[_i(end)])
     while square != end and known[_i(square)] == 0:
