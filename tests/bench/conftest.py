@@ -34,7 +34,8 @@ def small() -> Iterator[None]:
         "small": {
             2: replace(bench.train.network.PRESETS["small"][2], crop=64, **tiny),
             3: replace(bench.train.network.PRESETS["small"][3], crop=48, **tiny),
-        }
+        },
+        "brief": {2: replace(bench.paper.plan.PRESETS["brief"][2], features=(4, 4, 4), batch=1)},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench.paper.plan, "PRESETS", presets)

@@ -167,16 +167,22 @@ def test_misalignment_equals_its_file() -> None:
 
 def test_repair_equals_its_file() -> None:
     text = (RESULTS / "repair.md").read_text()
-    left, repaired = text.split("## Repaired crops", 1)
-    conditions = json.loads((RESULTS / "repair.json").read_text())["conditions"]
-    saved: dict[tuple[str, int, str], list[dict]] = {}
-    for condition in conditions:
-        saved.setdefault((condition["errors"], condition["window"], condition["loss"]), []).append(condition)
-    for part, cells_of in ((left, left_cells), (repaired, repaired_cells)):
-        rows = re.findall(r"^\| (both|breaks|false roads) \| (\d+) \| ([A-Za-z0-9, ]+) \| (.*) \|$", part, re.M)
-        assert [(errors, int(window), loss) for errors, window, loss, _ in rows] == list(saved)
-        for errors, window, loss, cells in rows:
-            assert cells == cells_of(saved[errors, int(window), loss])
+    saved: dict[tuple[str, str, str], list[dict]] = {}
+    for condition in json.loads((RESULTS / "repair.json").read_text())["conditions"]:
+        key = (condition["errors"], str(condition["window"]), condition["loss"])
+        saved.setdefault(key, []).append(condition)
+    shown = re.findall(r"^\| (both|breaks|false roads) \| (\d+) \| ([A-Za-z0-9, ]+) \| (.*) \|$", text, re.M)
+    assert [key for *key, _ in shown] == [list(key) for key in saved]
+    for *key, cells in shown:
+        assert cells == repair_cells(saved[tuple(key)])
+
+
+def repair_cells(conditions: list[dict]) -> str:
+    """Format the wrong loops that are left, the share of crops that are repaired, and their median steps, by dmax."""
+    conditions = sorted(conditions, key=lambda condition: condition["dmax"])
+    steps = [condition["median_steps_of_repaired"] for condition in conditions]
+    cells = [f"{condition[name]:.2f}" for name in ("wrong_left", "repaired") for condition in conditions]
+    return " | ".join(cells + ["" if x is None else f"{x:g}" for x in steps])
 
 
 TRAININGS = {"both_ways.md": "both_ways", "misaligned_training.md": "misaligned_training"}
@@ -207,19 +213,6 @@ def score_cell(metric: dict) -> str:
     """Format a mean and its deviation, if there is one."""
     deviation = "" if metric["deviation"] is None else f" ± {metric['deviation']:.2f}"
     return f"{metric['mean']:.2f}{deviation}"
-
-
-def left_cells(rows: list[dict]) -> str:
-    """Format the wrong loops that are left, and in how many crops these are fewer and more than with thresholding."""
-    left = [f"{row['wrong_left']:.2f}" for row in rows]
-    pairs = [f"{row['fewer_than_thresholding']}, {row['more_than_thresholding']}" for row in rows]
-    return " | ".join(left + (pairs if rows[0]["loss"] != "thresholding" else [""] * len(rows)))
-
-
-def repaired_cells(rows: list[dict]) -> str:
-    """Format the share of crops that are repaired, and the median steps that these take."""
-    steps = [row["median_steps_of_repaired"] for row in rows]
-    return " | ".join([f"{row['repaired']:.2f}" for row in rows] + ["" if x is None else f"{x:g}" for x in steps])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
