@@ -102,7 +102,9 @@ class Continued(Harness):
         shorter = self.plan.warmup - MORE
         if path.exists() or shorter < SHORTEST:
             return super().start(predicts, seed)
-        branch = Continued(replace(self.plan, warmup=shorter), self.work).start(predicts, seed)
+        before = Continued(replace(self.plan, warmup=shorter), self.work)
+        before.deadline = self.deadline
+        branch = before.start(predicts, seed)
         self.train(branch, predicts, BASE[predicts], range(shorter, self.plan.warmup), seed)
         torch.save(branch.state_dict(), path)
         return branch
@@ -123,7 +125,9 @@ def balanced(harness: Harness, seed: int) -> Harness | None:
         if longest <= FACTOR * shortest:
             return harness
         longer = replace(harness.plan, warmup=harness.plan.warmup + MORE)
-        harness = harness_of(longer, harness.work)
+        continued = harness_of(longer, harness.work)
+        continued.deadline = harness.deadline
+        harness = continued
     return None
 
 

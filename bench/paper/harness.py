@@ -30,6 +30,10 @@ Scores = dict[str, dict[str, float]]  # of each metric, by cut
 CHOOSING = ("APLS", "CCQ")  # metrics that cuts are chosen by
 
 
+class TimeUp(Exception):
+    """A network was to be trained after the deadline."""
+
+
 class Harness:
     """Train and score the methods of a plan, and keep all results in a directory.
 
@@ -47,6 +51,8 @@ class Harness:
     ----------
     seconds : float
         Time that training and scoring took, including results that were read.
+    deadline : float
+        The reading of `time.perf_counter` after which no training starts.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class Harness:
         choosing: Sequence[str] = CHOOSING,
     ) -> None:
         self.plan, self.work, self.metrics, self.choosing = plan, work, tuple(metrics), tuple(choosing)
-        self.seconds = 0.0
+        self.seconds, self.deadline = 0.0, float("inf")
         self.data: dict[int, Data] = {}
         work.mkdir(parents=True, exist_ok=True)
 
@@ -148,7 +154,9 @@ class Harness:
         return branch
 
     def train(self, branch: Branch, predicts: str, loss: Loss, steps: range, seed: int) -> None:
-        """Train a network on the batches of the given steps."""
+        """Train a network on the batches of the given steps. Raises `TimeUp` after the deadline."""
+        if time.perf_counter() > self.deadline:
+            raise TimeUp
         data = self.of(seed)
         for number in tqdm(steps, unit="update", leave=False, dynamic_ncols=True):
             crops = data.warmup_crops if number < self.plan.warmup else data.crops

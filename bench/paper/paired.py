@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from bench.paper.gradients import gradients
-from bench.paper.harness import Harness
+from bench.paper.harness import Harness, TimeUp
 from bench.paper.methods import Method, thresholds
 from bench.paper.plan import InputError, Plan
 from bench.paper.scores import WITH_PLACES
@@ -52,10 +52,6 @@ class Condition:
     harness: Harness
     terms: dict[str, Term]
     weighing: Harness
-
-    def is_weighed(self) -> bool:
-        """Return whether the weights are known."""
-        return _weights_path(self.weighing, self.terms).exists()
 
     def methods(self) -> dict[str, Method]:
         """Return MSE alone, and MSE + each term with its weight, which is measured if it is not known yet."""
@@ -96,7 +92,7 @@ def _weights_path(harness: Harness, terms: dict[str, Term]) -> Path:
 
 
 def networks(
-    condition: Condition, seed: int, deadline: float, prepare: Callable[[Harness, int], Harness | None]
+    condition: Condition, seed: int, prepare: Callable[[Harness, int], Harness | None]
 ) -> dict[str, Any] | None:
     """Return the scores of all methods of a seed, or None if it is left out.
 
@@ -105,13 +101,8 @@ def networks(
     harness = prepare(condition.harness, seed)
     if harness is None:
         return None
-    found = {}
-    for name, method in condition.methods().items():
-        known = harness.path("paired", harness.settings(method, seed)).exists()
-        if not known and time.perf_counter() > deadline:
-            return None
-        found[name] = harness.kept("paired", method, seed, partial(_scored, harness))
-    return found
+    methods = condition.methods()
+    return {name: harness.kept("paired", method, seed, partial(_scored, harness)) for name, method in methods.items()}
 
 
 def _scored(harness: Harness, method: Method, seed: int) -> dict[str, Any]:
@@ -134,14 +125,16 @@ def collect(
     out. After `minutes`, no other network is trained, and a seed that lacks a method in a condition is left out there.
     """
     deadline = time.perf_counter() + (float("inf") if minutes is None else 60 * minutes)
+    for condition in conditions.values():
+        condition.harness.deadline = condition.weighing.deadline = deadline
     values: dict[str, Values] = {}
     for seed, name in order:
         for other in conditions.values():  # only the data of the current seed stay in memory
             other.harness.data = {known: data for known, data in other.harness.data.items() if known == seed}
-        late = time.perf_counter() > deadline
-        if late and not conditions[name].is_weighed():
+        try:
+            found = networks(conditions[name], seed, prepare)
+        except TimeUp:
             continue
-        found = networks(conditions[name], seed, deadline, prepare)
         if found is None:
             continue
         for method, scores in found.items():
@@ -160,12 +153,12 @@ def report(plan: Plan, conditions: dict[str, Condition], found: dict[str, Values
     draw(figure, rows)
     settings = {"data": plan.data, "preset": plan.preset, "warmup": plan.warmup, "steps": plan.steps}
     settings |= {"batch": plan.network.batch, "rows": plan.rows, "strength": STRENGTH}
-    minutes = sum(conditions[name].harness.seconds for name in found) / 60
+    seconds = [each["seconds"] for values in found.values() for by_seed in values.values() for each in by_seed.values()]
     return {
         "settings": settings,
         "conditions": rows,
         "tests": {name: {kind: tests(methods, kind) for kind in KINDS} for name, methods in rows.items()},
-        "minutes": round(minutes, 1),
+        "minutes": round(sum(seconds) / 60, 1),
     }
 
 
