@@ -4,8 +4,8 @@ NAME is a figure or a table of the paper, or one of the experiments that ask why
 `gradients` and `steadiness`, and with tracks that look like roads `decoys`, `few_decoys`, `decoys_gradients` and
 `few_decoys_gradients`. `misalignment` asks which losses see an error where roads have moved, and `repair` which losses
 mend roads by gradient descent alone. `both_ways` trains where false roads are as common as missed ones, and
-`misaligned_training` on labels that have moved. The command writes a JSON file and a figure. Intermediate results are kept in
---work, and an interrupted command continues from there.
+`misaligned_training` on labels that have moved. The command writes a JSON file and a figure. Intermediate results are
+kept in --work, and an interrupted command continues from there.
 """
 
 from __future__ import annotations
