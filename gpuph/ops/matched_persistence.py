@@ -61,7 +61,8 @@ def _run(
         images = array(pred), array(target), None if height is None else array(height)
         found, partners = cpu.matched_persistence(images, tiling, query, Comparison(intersection, on_cells))
         made, n = [tensor(x, pred.device) for x in partners], len(found.status) // 2
-        return *flat_on(pred.device, found), [x[:n] for x in made], [x[n:] for x in made]
+        # Outputs of an operator must not share memory.
+        return *flat_on(pred.device, found), [x[:n] for x in made], [x[n:].clone() for x in made]
     if pred.dim() > 3 or on_cells:
         what = "on all cells" if on_cells else "of volumes"
         raise NotImplementedError(
