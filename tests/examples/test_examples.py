@@ -19,6 +19,7 @@ def test_example_has_less_than_40_lines_of_code_and_is_on_the_page(path: Path) -
     assert path.stem in ("__init__", "drawn") or f"({path.name})" in (FOLDER / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_plain_pytorch_learns() -> None:
     from examples import pytorch
 
