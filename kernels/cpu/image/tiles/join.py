@@ -33,92 +33,97 @@ def join(image, bits, task, kind, lists, border):
 
     image : (H, W); bits : the same memory as integers. border : (tiles, places), see `tile`; overwritten.
     """
-    task, lists = Task(*task), Lists(*lists)
-    codes, nodes, saddles = _of_kind(kind, lists, border)
-    top = task.top
-    n, m = nodes.size, len(saddles)
-    # Extrema are numbered in the order of their pixels, and that outside last: keys are equal to no other's.
-    order = _order(nodes)
-    number = np.empty(n + 1, np.int32)
+    task = Task(*task)
+    within, extrema, saddles = _of_kind(kind, Lists(*lists), border)
+    across = _pairs_across(image, bits, task, kind, extrema, saddles)
+    codes = np.empty(within.size + across.size, np.int64)
+    for i in range(within.size):  # Numba takes two seconds to compile the assignment of a slice
+        codes[i] = within[i]
+    for i in range(across.size):
+        codes[within.size + i] = across[i]
+    return _sorted(codes, image.reshape(image.size), bits.reshape(bits.size))
+
+
+@allocating
+def _pairs_across(image, bits, task, kind, extrema, saddles):
+    """Merge the classes that live on at the saddles that are left, and return the codes of their pairs.
+
+    extrema, saddles : see `_of_kind`.
+    """
+    n, m = extrema.size, len(saddles)
+    values, flat = image.reshape(image.size), bits.reshape(bits.size)
+    most, mirror = bits.dtype.type(np.iinfo(bits.dtype).max), bits.dtype.type(-1 if task.top else 0)
+    # As everywhere, equal extrema are ordered by position. No other has the key of the one outside, which is the last.
+    order, number, key = _order(extrema), np.empty(n + 1, np.int32), np.empty(n + 1, bits.dtype)
     for i in range(n):
-        number[order[i]] = i
-    number[n] = n
-    key, most = np.empty(n + 1, bits.dtype), np.iinfo(bits.dtype).max
-    flat, mirror = bits.reshape(bits.size), bits.dtype.type(-1 if top else 0)
-    values = image.reshape(image.size)
-    for i in range(n):
-        key[i] = order_key(flat[nodes[order[i]]], bits.dtype.type(most), mirror)
-    key[n] = most if kind else ~most
-    owners, keys = np.empty(m, np.int32), np.empty(m, bits.dtype)
-    by_owner = _order(saddles[:, 0].copy())
-    ends = np.empty((2, m), np.int32)
+        number[order[i]], key[i] = i, order_key(flat[extrema[order[i]]], most, mirror)
+    number[n], key[n] = n, most if kind else ~most
+    by_owner, owners = _order(saddles[:, 0].copy()), np.empty(m, np.int32)
+    ends, keys = np.empty((2, m), np.int32), np.empty(m, bits.dtype)
     for i in range(m):
-        saddle = saddles[by_owner[i]]
-        owners[i] = saddle[0]
-        keys[i] = order_key(flat[owners[i]], bits.dtype.type(most), mirror)
-        ends[0, i], ends[1, i] = number[saddle[1]], number[saddle[2]]
-    by_key, spare = np.empty(m, np.int32), np.empty(m, np.int32)
-    argsort(keys, by_key, np.empty(m, bits.dtype), spare, radix_buckets())
+        owners[i], first, second = saddles[by_owner[i]]
+        ends[0, i], ends[1, i] = number[first], number[second]
+        keys[i] = order_key(flat[owners[i]], most, mirror)
+    by_key, spare_order = np.empty(m, np.int32), np.empty(m, np.int32)
+    argsort(keys, by_key, np.empty(m, bits.dtype), spare_order, radix_buckets())
     tree = MergeTree(np.empty(n + 1, np.int32), np.empty(n + 1, np.int32), np.empty(m, np.int32))
     merge(key, np.arange(n + 1), Saddles(by_key, ends), tree, kind == 1, task.halt)
+
     gives_birth = task.top if kind else not task.top
-    used = codes.size
-    more = np.empty(used + n, np.int64)
-    for i in range(used):
-        more[i] = codes[i]
+    codes, used = np.empty(n, np.int64), 0
     for i in range(n):
-        extremum, saddle = np.int64(nodes[order[i]]), tree.saddle_of[i]
-        if saddle == m:
-            more[used] = extremum << 32
+        extremum, saddle = np.int64(extrema[order[i]]), tree.saddle_of[i]
+        if saddle == m:  # that of the eldest extremum, which never ends
+            codes[used] = extremum << 32
             used += gives_birth
             continue
         owner = np.int64(owners[saddle])
         birth, death = extremum if gives_birth else owner, owner if gives_birth else extremum
         born, died = values[birth], values[death]
-        more[used] = birth << 32 | death + 1
+        codes[used] = birth << 32 | death + 1
         used += (born < died) & (died - born > task.min_persistence)
-    return _sorted(more[:used], values, flat)
+    return codes[:used]
 
 
 @allocating
 def _of_kind(kind, lists, border):
-    """Return codes, extrema and saddles of one kind, with the ends of saddles as numbers in the list of extrema.
+    """Return the codes, extrema and saddles of one kind, of all tiles.
 
-    The class outside has the last number, after all extrema.
+    The ends of saddles become numbers in the list of extrema. The class outside has the number after the last.
     """
     n_tiles, places = border.shape
-    tiles, counts = lists.tiles, lists.counts
-    total = counts[:, kind].sum(axis=0)
-    codes, nodes = np.empty(total[0], np.int64), np.empty(total[1], np.int32)
-    saddles, first = np.empty((total[2], 3), np.int64), np.empty(n_tiles, np.int64)
+    total, first = lists.counts[:, kind].sum(axis=0), np.empty(n_tiles, np.int64)
+    codes, extrema, saddles = (
+        np.empty(total[0], np.int64),
+        np.empty(total[1], np.int32),
+        np.empty((total[2], 3), np.int64),
+    )
     begin, to = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    for tile in tiles:
+    for tile in lists.tiles:
         first[tile] = to[1]
         for k in range(2):
-            n_codes, n_nodes, n_saddles = counts[tile, k]
+            counts = lists.counts[tile, k]
             if k == kind:
-                for i in range(n_codes):
+                for i in range(counts[0]):
                     codes[to[0] + i] = lists.codes[begin[0] + i]
-                for i in range(n_nodes):
-                    nodes[to[1] + i] = lists.extrema[begin[1] + i]
-                for i in range(n_saddles):
-                    for j in range(3):
-                        saddles[to[2] + i, j] = lists.saddles[begin[2] + i, j]
-                    for j in range(1, 3):
-                        if saddles[to[2] + i, j] >= 0:
-                            saddles[to[2] + i, j] += first[tile]
-                to += counts[tile, k]
-            begin += counts[tile, k]
+                for i in range(counts[1]):
+                    extrema[to[1] + i] = lists.extrema[begin[1] + i]
+                for i in range(counts[2]):
+                    owner, a, b = lists.saddles[begin[2] + i]
+                    saddles[to[2] + i, 0] = owner
+                    saddles[to[2] + i, 1] = a + first[tile] if a >= 0 else a
+                    saddles[to[2] + i, 2] = b + first[tile] if b >= 0 else b
+                to += counts
+            begin += counts
     for tile in range(n_tiles):
         for place in range(places):
-            if border[tile, place] >= 0:
-                border[tile, place] += first[tile]
+            border[tile, place] += first[tile] if border[tile, place] >= 0 else 0
     names = border.reshape(border.size)
     for i in range(len(saddles)):
-        for j in range(1, 3):
-            name = _follow(names, saddles[i, j])
-            saddles[i, j] = nodes.size if name == OUTSIDE else name
-    return codes, nodes, saddles
+        for end in range(1, 3):
+            name = _follow(names, saddles[i, end])
+            saddles[i, end] = extrema.size if name == OUTSIDE else name
+    return codes, extrema, saddles
 
 
 @device

@@ -38,7 +38,7 @@ LARGE = 1 << 18  # pixels: images of this size or larger are cut into tiles
 
 
 class Found(NamedTuple):
-    """What one thread finds in the tiles that it claims, in lists by tile, and of one tile by kind of extremum."""
+    """What one thread finds in the tiles that it claims: lists by tile and, within a tile, minima before maxima."""
 
     tiles: Array  # (n,) int64: their numbers
     codes: Array  # see `TileWorkspace`
@@ -196,7 +196,7 @@ def _pair_extrema(kind, n_extrema, n, where, steps, task, workspace, image, bord
 
 @device
 def _report(kind, n_extrema, n, where, task, workspace, image):
-    """List the pairs that are determined, the live classes, and the saddles that are left; see `_pair_extrema`."""
+    """List the pairs that the tile determines, the classes that live on, and the saddles left; see `_pair_extrema`."""
     tile, classes, partner, owners = where[1], workspace.classes, workspace.tree.partner, workspace.cells.edges[0]
     codes, live, left = workspace.codes, workspace.extrema, workspace.saddles
     values, columns = image.reshape(image.size), image.shape[1]

@@ -1,14 +1,10 @@
 """One tile: the pairs that it determines by itself, and what it leaves to `join`.
 
-A tile has the gradient of its own pixels; the pixels around it are needed only to compare with. A walk along the
-gradient may leave the tile. Where it goes on is unknown here: it has entered an open class, which ends in another tile.
-Walks from other tiles may enter as well, so the classes that begin at an extremum below (or above) the border of the
-tile are open too. When a saddle joins two classes of which the younger is not open, the pair is that of the whole
-image, because the class has not been touched from outside and the elder one can only be still older. Otherwise the
-saddle is left to `join`, and the united class is open.
-
-The outcome does not depend on the tiles: pairs are determined by the order of the cells, ties included, and the
-positions in a tile have the same order as those in the image.
+A tile has the gradient of its own pixels, for which it needs the values of the pixels around it. A walk along the
+gradient that leaves the tile enters a class whose extremum is unknown here: an open class. Walks from other tiles can
+enter, too, so the class of every extremum to which the border of the tile leads is open as well. If a saddle joins two
+classes and the younger one is not open, both are a pair of the whole image. Otherwise the saddle is left to `join`, and
+the united class is open. `kernels/README.md` says why this is exact.
 """
 
 from __future__ import annotations
@@ -34,10 +30,10 @@ _GHOST = -2  # names from here on down: of classes that other tiles know by a pl
 
 
 class Classes(NamedTuple):
-    """The classes of extrema in a tile: that outside the image, those of its own extrema, and those in other tiles.
+    """The classes of extrema in a tile: first that outside the image, then the tile's own, then those in other tiles.
 
-    Positions are in the tile's grid. A class in another tile has the key and the position of a cell on the way there,
-    which comes after its extremum.
+    Positions are in the tile's grid. A class in another tile has the key and the position of the first cell of the walk
+    there, which its extremum precedes.
     """
 
     key: Array  # (n,) order keys
@@ -126,7 +122,7 @@ def classes_above(at, n, star, classes, key, where):
 
 @device
 def _class_elsewhere(cell, owner, n, classes, key, where, is_square):
-    """Return the number of classes, which may be one more than n, and that of the class which a walk enters.
+    """Return the number of classes, n or one more, and the class that a walk enters when it leaves the tile.
 
     cell : a vertex or a square, by position; owner : its vertex of the greatest key, outside the tile.
     """

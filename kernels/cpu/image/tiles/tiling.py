@@ -12,7 +12,7 @@ EDGE = 256  # pixels at most, so that the memory of a tile fits into a core's ca
 
 
 class Tiling(NamedTuple):
-    """How an image is cut into tiles, all of one size but for those in the last row and in the last column."""
+    """How an image is cut into tiles of one size. Those in the last row and in the last column may be smaller."""
 
     size: tuple[int, int]  # of the image, pixels
     tile: tuple[int, int]  # of a tile
