@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..order import order_key
 from ..runtime.jit import allocating, device, inlined
 from ..runtime.jit import unsigned as _i
-from ..runtime.sort import Keys, allocate_keys, sort
+from ..runtime.sort import argsort, radix_buckets
+from ..runtime.views import largest
 
 Array = NDArray[Any]
 
@@ -25,6 +27,15 @@ class Tree(NamedTuple):
     eldest: Array  # (cells,) int32: the pixel farthest beyond, of all that come together at a pixel
     union: Array  # (cells,) int32: the classes of a union-find
     size: Array  # (cells,) int32: of these classes
+
+
+class Sorting(NamedTuple):
+    """Memory to sort the pixels of a window by their order keys."""
+
+    keys: Array  # (pixels,)
+    spare_keys: Array  # (pixels,)
+    spare_order: Array  # (pixels,) int32
+    buckets: Array  # see `radix_buckets`
 
 
 class Field(NamedTuple):
@@ -40,9 +51,10 @@ class Field(NamedTuple):
     outside: Array  # (cells,) bool: True on the ring
     directions: Array  # (m, 3) int64, of the 8 or 26 neighbours of a pixel; those along an axis come first
     steps: Array  # (m,) int64: where these neighbours are
-    keys: Keys
+    sorting: Sorting
     trees: tuple[Tree, Tree]  # to lower pixels by, and to raise them
     planted: Array  # (2,) bool: whether the trees are those of the present window
+    beyond: Array  # (cells,) int32, scratch of images: which neighbours of a pixel are beyond it
     component: Array  # (m,) int64, scratch: components of the link of a pixel
     path: Array  # (cells,) int32, scratch
     carrier: Array  # (cells,) int32: the pixels that have been found
@@ -61,8 +73,12 @@ class Pull(NamedTuple):
 
 
 @allocating
-def allocate_field(shape, rank, dtype):
-    """Return a field for windows of a shape (D, H, W), with their frames. rank : 2 for images, whose depth is 1."""
+def allocate_field(window, bits, rank):
+    """Return a field for windows (D, H, W), with their frames. rank : 2 for images, whose depth is 1.
+
+    bits : the window as integers of the size of its floats.
+    """
+    shape = window.shape
     ring = 1 if rank == 3 else 0
     depth, height, width = shape[0] + 2 * ring, shape[1] + 2, shape[2] + 2
     cells, m = depth * height * width, 26 if rank == 3 else 8
@@ -79,23 +95,25 @@ def allocate_field(shape, rank, dtype):
                         steps[n] = (z * height + y) * width + x
                         n += 1
     numbers, times = np.zeros((12, cells), np.int32), np.zeros((2, cells), np.int64)
+    keys = np.empty((2, pixels.size), bits.dtype)
     return Field(
-        np.full(cells, np.inf, dtype),
+        np.full(cells, np.inf, window.dtype),
         np.full(cells, pixels.size, np.int32),
         np.zeros(pixels.size + 1, np.int32),
         pixels,
         outside,
         directions,
         steps,
-        allocate_keys(pixels.size),
+        Sorting(keys[0], keys[1], numbers[11, : pixels.size], radix_buckets()),
         (
             Tree(numbers[0], numbers[1], numbers[2], numbers[3]),
             Tree(numbers[4], numbers[5], numbers[6], numbers[7]),
         ),
         np.zeros(2, np.bool_),
-        np.empty(m, np.int64),
         numbers[8],
+        np.empty(m, np.int64),
         numbers[9],
+        numbers[10],
         times[0],
         times[1],
         np.zeros(1, np.int64),
@@ -103,16 +121,19 @@ def allocate_field(shape, rank, dtype):
 
 
 @device
-def enter(field, window, top):
-    """Copy a window (D, H, W) into the field and sort its pixels; of equal ones, the last is the least in T."""
-    values, pixels, order, n = window.reshape(window.size), field.pixels, field.order, window.size
+def enter(field, window, bits, top):
+    """Copy a window (D, H, W) into the field and sort its pixels; of equal ones, the last is the least in T.
+
+    bits : the same memory as integers.
+    """
+    values, of_bits = window.reshape(window.size), bits.reshape(bits.size)
+    pixels, order, n, sorting = field.pixels, field.order, window.size, field.sorting
     for i in range(n):
         field.value[_i(pixels[i])] = values[_i(i)]
-        field.keys.value[i] = values[_i(n - 1 - i if top else i)]
-    sort(field.keys, n)
+        sorting.keys[i] = order_key(of_bits[_i(n - 1 - i if top else i)], largest(bits.dtype), 0)
+    argsort(sorting.keys, order[:n], sorting.spare_keys, sorting.spare_order, sorting.buckets)
     for i in range(n):
-        j = field.keys.order[i]
-        p = pixels[_i(n - 1 - j if top else j)]
+        p = pixels[_i(n - 1 - order[i] if top else order[i])]
         order[i], field.rank[_i(p)] = p, i
     order[n] = 0
     field.planted[:] = False

@@ -57,12 +57,13 @@ def spread_slopes(
 
     def run(first: int, last: int) -> bool:
         buffer = np.empty((copies, *shape), pred.dtype)
+        bits = as_integers(buffer)
         within: bool
         if spread.rank == 2:
-            within = _spread_images(job, buffer, first, out[first:last], halt)
+            within = _spread_images(job, (buffer, bits), first, out[first:last], halt)
         else:
-            workspace = tuple(allocate_workspace(shape, as_integers(buffer).dtype))
-            within = _spread_volumes(job, buffer, workspace, first, out[first:last], halt)
+            workspace = tuple(allocate_workspace(shape, bits.dtype))
+            within = _spread_volumes(job, (buffer, bits), workspace, first, out[first:last], halt)
         return within
 
     if not all(over_windows(n, run, max(1, 4096 // math.prod(windows.size)))):
@@ -78,15 +79,16 @@ def spread_slopes(
 
 
 @kernel
-def _spread_images(job, buffer, first, out, halt):
+def _spread_images(job, copies, first, out, halt):
     """Spread the slopes of the windows of images from number `first` on.
 
-    buffer : (1 or 2, *framed window), for one window of each image. out : (n, *window) zeros, written. halt : see
-    `halted`. Return whether all indices are of pixels in their windows.
+    copies : (1 or 2, *framed window), for one window of each image, as floats and as integers. out : (n, *window)
+    zeros, written. halt : see `halted`. Return whether all indices are of pixels in their windows.
     """
     of_windows, of_pulls, grad, of_spread = job
     windows, pulls, spread = Windows(*of_windows), Pulls(*of_pulls), Spread(*of_spread)
-    scratch, field = np.empty((2, buffer.shape[3]), buffer.dtype), allocate_field(buffer[0].shape, 2, buffer.dtype)
+    buffer, bits = copies
+    scratch, field = np.empty((2, buffer.shape[3]), buffer.dtype), allocate_field(buffer[0], bits[0], 2)
     sums = Sums(np.zeros(field.value.size, out.dtype), np.empty(field.value.size, np.float64), halt)
     within = True
     for j in range(len(out)):
@@ -96,19 +98,20 @@ def _spread_images(job, buffer, first, out, halt):
         if not _moves(pulls, i):
             continue
         copy_windows(windows, i, buffer, scratch)
-        enter(field, buffer[spread.side], spread.top)
+        enter(field, buffer[spread.side], bits[spread.side], spread.top)
         within &= _spread_window(windows, i, buffer.shape, pulls, grad[i], spread, field, None, sums)
         _take(windows.frame, buffer.shape, field, sums.total, out[j])
     return within
 
 
 @kernel
-def _spread_volumes(job, buffer, memory, first, out, halt):
+def _spread_volumes(job, copies, memory, first, out, halt):
     """Spread the slopes of the windows of volumes; see `_spread_images`. memory : of a `VolumeWorkspace`."""
     of_windows, of_pulls, grad, of_spread = job
     windows, pulls, spread = Windows(*of_windows), Pulls(*of_pulls), Spread(*of_spread)
     workspace = VolumeWorkspace(*memory)
-    scratch, field = np.empty((2, buffer.shape[3]), buffer.dtype), allocate_field(buffer[0].shape, 3, buffer.dtype)
+    buffer, bits = copies
+    scratch, field = np.empty((2, buffer.shape[3]), buffer.dtype), allocate_field(buffer[0], bits[0], 3)
     sums = Sums(np.zeros(field.value.size, out.dtype), np.empty(field.value.size, np.float64), halt)
     within = True
     for j in range(len(out)):
@@ -118,7 +121,7 @@ def _spread_volumes(job, buffer, memory, first, out, halt):
         if not _moves(pulls, i):
             continue
         copy_windows(windows, i, buffer, scratch)
-        enter(field, buffer[spread.side], spread.top)
+        enter(field, buffer[spread.side], bits[spread.side], spread.top)
         if _needs_surfaces(windows, i, buffer.shape, pulls, spread, field):
             of = complex_of(buffer[spread.side], spread.top, workspace, halt)
             if halted(halt):
