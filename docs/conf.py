@@ -53,7 +53,7 @@ suppress_warnings = ["toc.not_included"]
 
 
 def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
-    """Add the contents to the first page, without files that are not there."""
+    """Add the contents to the first page. Files that are not there are left out."""
     if page == root_doc:
         for caption, pages in CONTENTS.items():
             found = [each.removesuffix(".md") for each in pages if (ROOT / each).exists()]

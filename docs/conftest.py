@@ -1,4 +1,4 @@
-"""Pages that draw are run without a window, and left out where matplotlib is not installed."""
+"""Run the pages that draw without a display, and leave them out where matplotlib is not installed."""
 
 import importlib.util
 import os

@@ -43,7 +43,7 @@ def ring(row: int, column: int, radius: float) -> Tensor:
 
 
 def scene() -> tuple[Tensor, Tensor]:
-    """The true and the predicted mask: one ring is found 2 pixels away, one is missing, and one is false."""
+    """Return the true and the predicted mask: one ring is found 2 pixels away, one is missing, and one is false."""
     return ring(20, 18, 9) | ring(40, 48, 14), ring(42, 80, 9) | ring(41, 50, 14)
 
 
@@ -64,7 +64,7 @@ def places_matched(name: str, true: Tensor, pred: Tensor) -> Matched:
 
 
 def colours(row: Matched) -> tuple[list[str], list[str]]:
-    """The colours of the true and of the predicted loops: those of a pair have one colour."""
+    """Return the colours of the true and of the predicted loops. Those of a pair have one colour."""
     true = [UNMATCHED] * int(row.true.count)
     pred = [UNMATCHED] * int(row.pred.count)
     free = iter(PAIRS)
@@ -90,7 +90,7 @@ def _scaled(x: Tensor) -> np.ndarray:
 
 
 def points(axes: Axes, row: Matched) -> None:
-    """Draw both diagrams and their matching, with the axes of all rows alike."""
+    """Draw both diagrams and their matching, with the same limits in all rows."""
     plot.matching(row.pred, row.true, row.matching, colors=PAIRS, ax=axes)
     axes.get_legend().remove()
     axes.set(xlim=(-6, 16), ylim=(-6, 16), xticks=[0, 10], yticks=[0, 10])
@@ -99,7 +99,7 @@ def points(axes: Axes, row: Matched) -> None:
 
 
 def draw_matchings() -> None:
-    """One row each for thresholding, a height function, and Betti matching."""
+    """Draw one row each for thresholding, a height function, and Betti matching."""
     masks = scene()
     true, pred = gpuph.truncated_distance_map(torch.stack(masks)[:, None], TRUNCATION)[:, 0]
     ramp = gpuph.Linear((0.0, SLOPE))(1, SHAPE, true, None)[0]
@@ -127,7 +127,7 @@ def draw_matchings() -> None:
 
 
 def draw_union() -> None:
-    """Sublevel sets of the truth, of the prediction, and of their minimum."""
+    """Draw sublevel sets of the truth, of the prediction, and of their minimum."""
     true, pred = gpuph.truncated_distance_map(torch.stack(scene())[:, None], TRUNCATION)[:, 0]
     figure, panels = plt.subplots(2, 3, figsize=(8.2, 4.0), layout="constrained")
     for level, row in zip((1.0, 4.0), panels, strict=True):
