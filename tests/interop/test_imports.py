@@ -55,6 +55,26 @@ for call, package in (
 """
 
 
+WITHOUT_NETWORKX = """
+import sys
+sys.modules["networkx"] = None
+import gpuph.interop
+from gpuph.interop import cripser, gudhi, topoloss, torch_topological
+assert {*gpuph.interop.__all__} <= {*dir(gpuph.interop)}
+try:
+    from gpuph.interop import read_swc
+except ImportError as error:
+    assert "networkx" in str(error), error
+else:
+    raise AssertionError
+"""
+
+
+def test_interfaces_of_other_libraries_do_not_need_networkx() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_NETWORKX], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_missing_package_is_named_when_it_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
