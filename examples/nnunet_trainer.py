@@ -1,6 +1,7 @@
 """A trainer of nnU-Net v2 that adds a topological loss to its own: `nnUNetv2_train ... -tr nnUNetTrainerTopology`.
 
 nnU-Net looks for trainers in its own folder `nnunetv2/training/nnUNetTrainer`: put a file there that imports this one.
+The classes must exclude each other; training on regions would need sigmoid instead of softmax.
 """
 
 import torch
@@ -15,7 +16,7 @@ except ModuleNotFoundError:  # so that the loss can be used without nnU-Net
 
 
 class WithTopology(nn.Module):
-    """The loss of nnU-Net, which gets all resolutions, and a topological one of the finest resolution."""
+    """The loss of nnU-Net, on all resolutions, plus a topological loss on the finest one."""
 
     def __init__(self, loss: nn.Module, weight: float = 0.1, ignore_index: int | None = None) -> None:
         super().__init__()
@@ -26,7 +27,8 @@ class WithTopology(nn.Module):
     def forward(self, output: Tensor | list[Tensor], target: Tensor | list[Tensor]) -> Tensor:
         finest, labels = (x[0] if isinstance(x, (list, tuple)) else x for x in (output, target))
         with torch.autocast(finest.device.type, enabled=False):
-            return self.loss(output, target) + self.weight * self.topological(finest.float(), labels)
+            topological = self.topological(finest.float(), labels)
+        return self.loss(output, target) + self.weight * topological
 
 
 if nnUNetTrainer is not None:

@@ -66,6 +66,22 @@ def test_loss_of_the_nnunet_trainer_adds_the_finest_resolution_to_the_loss_of_nn
     assert logits.grad.isfinite().all() and logits.grad.count_nonzero() > 0
 
 
+def test_loss_of_nnunet_runs_under_its_autocast() -> None:
+    from examples import nnunet_trainer
+
+    enabled = []
+
+    class Alone(torch.nn.Module):
+        def forward(self, output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+            enabled.append(torch.is_autocast_enabled("cpu"))
+            return output.float().mean()
+
+    _, labels = drawn.lines(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        nnunet_trainer.WithTopology(Alone())(torch.randn(1, 3, 64, 64).bfloat16(), labels)
+    assert enabled == [True]
+
+
 def test_nnunet_trainer_builds_the_loss_where_nnunet_is_installed() -> None:
     pytest.importorskip("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
     from examples import nnunet_trainer
