@@ -17,7 +17,7 @@ from .georeference import Floats
 
 __all__ = ["read_swc", "write_swc"]
 
-UNKNOWN = 0  # the type of a sample that is not known
+UNKNOWN = 0  # the number of an unknown type
 
 
 def read_swc(
@@ -32,12 +32,12 @@ def read_swc(
     Parameters
     ----------
     file : str or path
-        A text file with a sample a line: number, type, x, y, z, radius and the number of the parent, which is -1 for
-        a root. Further columns, empty lines and comments, from "#" to the end of the line, are skipped. Parents may
+        A text file with one sample per line: number, type, x, y, z, radius and the number of the parent, which is -1
+        for a root. Further columns, empty lines and comments, from "#" to the end of the line, are skipped. Parents may
         come after their children, and there may be several roots.
     spacing : float or sequence of float, one per axis
-        Size of a voxel in the unit of the file, which is mostly um, in the order of `axes`. Positions are then in
-        voxels. With the default, they stay in the unit of the file: as metrics with a `spacing` take graphs.
+        Size of a voxel, in the unit of the file, which is mostly um, and in the order of `axes`. Positions are then in
+        voxels. With the default, they stay in the unit of the file, in which metrics with a `spacing` take graphs.
     axes : str
         The order of the coordinates of positions: that of the axes of the volume. "zyx" is the order of most volumes in
         memory. Two letters, such as "yx", make a 2D graph and drop the third coordinate.
@@ -56,9 +56,9 @@ def read_swc(
     TypeError
         If an argument has a wrong type.
     ValueError
-        If `axes` is not two or three different letters of "xyz", `spacing` or `origin` has another number of values or
-        `spacing` is not positive; or if the file holds no samples, a line that is not one, a number twice, a parent
-        that is not there, or samples that are their own ancestors. The message has the number of the line.
+        If `axes` is not two or three different letters of "xyz"; if `spacing` or `origin` does not have one number for
+        each axis, or `spacing` is not positive; or if the file holds no samples, a line that is not a sample, a number
+        twice, a parent that is missing, or samples that are their own ancestors. The message names the line.
 
     References
     ----------
@@ -83,7 +83,7 @@ def read_swc(
     number = {name: index for index, name in enumerate(samples.number)}
     if len(number) < len(samples.number):
         index = next(i for i, name in enumerate(samples.number) if number[name] != i)
-        raise ValueError(f"{path}: sample {samples.number[index]} is there twice, first in line {samples.line[index]}")
+        raise ValueError(f"{path}: sample {samples.number[index]} occurs twice, first in line {samples.line[index]}")
     graph = nx.Graph()
     position = frame.to_graph(samples.place)
     for name, kind, pos, radius in zip(samples.number, samples.kind, position, samples.radius, strict=True):
@@ -114,18 +114,18 @@ def write_swc(
     graph : networkx.Graph or MultiGraph
         Nodes have `pos`, and edges may have `path`, whose vertices become samples: see `gpuph.metrics`. Nodes may have
         `radius` (1 by default) and `type` (0, for unknown, by default). Between nodes, radii are interpolated, and the
-        type is that of the node further from the root. A node with `root=True` is the root of its component; otherwise
-        the first node is.
+        type is that of the node further from the root. A node with `root=True` is the root of its component; without
+        one, the first node is.
     file : str or path
         The file to write. Samples are numbered from 1, and numbers are written so that they are read back exactly.
     spacing, axes, origin
-        As for `read_swc`. The coordinate that is missing in 2D is 0. Radii are not scaled.
+        As for `read_swc`. In 2D, the coordinate that is missing is written as 0. Radii are not scaled.
 
     Raises
     ------
     TypeError, ValueError
-        As for the graphs that metrics take: see `gpuph.metrics`. ValueError also if the graph has a loop or no nodes,
-        not as many axes as `axes`, two roots in a component, or a `radius` or `type` that is not a finite number or an
+        As for the graphs that metrics take: see `gpuph.metrics`. Also if the graph has a loop, no nodes, not as many
+        axes as `axes`, two roots in a component, a `radius` that is not a finite number, or a `type` that is not an
         int; or if `spacing`, `axes` or `origin` is not as in `read_swc`.
 
     Examples
@@ -161,7 +161,7 @@ def write_swc(
 
 
 class _Frame(NamedTuple):
-    """How the positions of a graph and those in a file are converted to each other."""
+    """The conversion between the positions of a graph and those in a file."""
 
     columns: list[int]  # of x, y and z, for each axis of the graph
     spacing: Floats  # of each axis
@@ -208,8 +208,8 @@ def _path(file: object) -> Path:
 def _parse(path: Path) -> _Samples:
     """Return the samples of a file in its order."""
     rows, numbers = [], []
-    # Comments may have any encoding.
-    for count, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    # Comments may have any encoding, and form feeds and the like, at which `splitlines` would cut them.
+    for count, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
         words = line.partition("#")[0].replace(",", " ").split()
         if not words:
             continue
@@ -238,7 +238,7 @@ def _check_ancestors(path: Path, samples: _Samples, graph: nx.Graph) -> None:
     for part in nx.connected_components(graph):
         if all(parents[name] >= 0 for name in part):
             name = next(iter(part))
-            for _ in part:  # ends on the circle
+            for _ in part:  # so that the walk ends on the circle
                 name = parents[name]
             line = samples.line[samples.number.index(name)]
             raise ValueError(f"{path}, line {line}: sample {name} is its own ancestor")
@@ -260,7 +260,7 @@ def _samples(graph: nx.Graph, lines: Any, frame: _Frame) -> list[tuple[Floats, f
     for root in sorted(range(len(lines.nodes)), key=lambda index: not is_root[index]):
         if written[root]:
             if is_root[root]:
-                raise ValueError(f"graph must have one root in each component, got two: {lines.nodes[root]!r}")
+                raise ValueError(f"graph must have one root in each component, got a second one, {lines.nodes[root]!r}")
             continue
         samples.append((frame.to_file(lines.position[root : root + 1])[0], radius[root], int(kind[root]), -1))
         written[root] = len(samples)

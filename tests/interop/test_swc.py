@@ -150,7 +150,7 @@ def test_graph_with_a_loop_is_refused(tmp_path: Path, kind: str) -> None:
 def test_two_roots_in_a_component_are_refused(tmp_path: Path) -> None:
     graph = graphs.graph(["ab"], a=(0, 0, 0), b=(0, 0, 1))
     nx.set_node_attributes(graph, True, "root")
-    with pytest.raises(ValueError, match="graph must have one root in each component, got two: 'b'"):
+    with pytest.raises(ValueError, match="graph must have one root in each component, got a second one, 'b'"):
         write_swc(graph, tmp_path / "roots.swc")
 
 
@@ -159,7 +159,7 @@ def test_two_roots_in_a_component_are_refused(tmp_path: Path) -> None:
     [
         ("", "holds no samples"),
         ("# nothing\n", "holds no samples"),
-        ("1 1 0 0 0 1 -1\n1 1 0 0 1 1 -1\n", "sample 1 is there twice, first in line 1"),
+        ("1 1 0 0 0 1 -1\n1 1 0 0 1 1 -1\n", "sample 1 occurs twice, first in line 1"),
         ("1 1 0 0 0 1 -1\n2 1 0 0 1 1 5\n", "line 2: the parent 5 of sample 2 is not in the file"),
         ("# a ring\n1 1 0 0 0 1 2\n2 1 0 0 1 1 1\n", "is its own ancestor"),
         ("1 1 0 0 0 1 1\n", "line 1: sample 1 is its own ancestor"),
@@ -174,6 +174,16 @@ def test_damaged_file_raises_and_names_the_line(tmp_path: Path, text: str, messa
     (tmp_path / "bad.swc").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_swc(tmp_path / "bad.swc")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_comment_ends_only_where_its_line_does(tmp_path: Path, end: str) -> None:
+    lines = "# page\x0cbreak, \u2028 and \x85", "1 1 0 0 0 1 -1 # soma\x1c", "2 1 0 0"
+    (tmp_path / "comment.swc").write_bytes(end.join(lines[:2]).encode())
+    assert [*read_swc(tmp_path / "comment.swc")] == [1]
+    (tmp_path / "comment.swc").write_bytes(end.join(lines).encode())
+    with pytest.raises(ValueError, match="line 3: a sample must have a number"):
+        read_swc(tmp_path / "comment.swc")
 
 
 def test_commas_and_numbers_with_a_point_are_read(tmp_path: Path) -> None:
