@@ -150,6 +150,8 @@ def test_wrong_inputs_of_metrics_raise() -> None:
     metric = interop.BettiErrorMetric()
     with pytest.raises(ValueError, match="y must have as many images as y_pred, 2, got 1"):
         metric(MASKS, MASKS[:1])
+    with pytest.raises(ValueError, match="y_pred and y must hold at least one image, got none"):
+        metric(MASKS[:0], MASKS[:0])
     with pytest.raises(ValueError, match="masks of the same classes"):
         metric(MASKS, MASKS[:, :2])
     with pytest.raises(ValueError, match="at least one batch"):

@@ -18,7 +18,7 @@ class _Loss(torch.nn.Module):
 
     Parameters
     ----------
-    include_background, to_onehot_y, sigmoid, softmax, other_act, weight, reduction
+    include_background, to_onehot_y, sigmoid, softmax, other_act, reduction, weight
         As in `monai.losses.DiceLoss`; see `gpuph.OneVsRest` for the few differences.
     **settings
         Settings of the loss of this name in `gpuph`, such as `dims`.
@@ -58,7 +58,7 @@ class _Loss(torch.nn.Module):
         input : Tensor, shape (B, C, H, W) or (B, C, D, H, W), floating point
             Logits or probabilities.
         target : Tensor, of input's shape, or shape (B, 1, ...) with `to_onehot_y`
-            Masks or labels.
+            Masks, or with `to_onehot_y` labels.
         mask : Tensor, shape (B, 1, ...), bool, optional
             The region of interest; see `gpuph.OneVsRest`.
 
@@ -71,45 +71,50 @@ class _Loss(torch.nn.Module):
         return loss
 
 
+def _about(name: str) -> str:
+    """Return the docstring of a loss."""
+    return (_Loss.__doc__ or "").replace("A loss of one class", f"`gpuph.{name}`")
+
+
 class TopoLoss(_Loss):
-    __doc__ = _Loss.__doc__
+    __doc__ = _about("TopoLoss")
     of_one_class = losses.TopoLoss
 
 
 class LikelihoodPHLoss(_Loss):
-    __doc__ = _Loss.__doc__
+    __doc__ = _about("LikelihoodPHLoss")
     of_one_class = losses.LikelihoodPHLoss
 
 
 class BettiMatchingLoss(_Loss):
-    __doc__ = _Loss.__doc__
+    __doc__ = _about("BettiMatchingLoss(superlevel=True)")
     of_one_class = losses.BettiMatchingLoss
-    defaults: ClassVar = {"superlevel": True}  # as MONAI's networks return probabilities, not distance maps
+    defaults: ClassVar = {"superlevel": True}  # since MONAI's networks return probabilities, not distance maps
 
 
 class CbDiceLoss(_Loss):
-    __doc__ = _Loss.__doc__
+    __doc__ = _about("CbDiceLoss")
     of_one_class = losses.CbDiceLoss
 
 
 class SkeletonRecallLoss(_Loss):
-    __doc__ = _Loss.__doc__
+    __doc__ = _about("SkeletonRecallLoss")
     of_one_class = losses.SkeletonRecallLoss
 
 
 class SoftclDiceLoss(torch.nn.Module):
-    """MONAI's `SoftclDiceLoss`, with its values, also of several classes: its sums are over all channels of an image.
+    """MONAI's `SoftclDiceLoss`, with its values: sums are over all classes of an image.
 
     Parameters
     ----------
     iter_ : int
         Number of erosions.
     smooth_nr, smooth_dr, smooth : float
-        What is added to numerators, to denominators, and to the denominator of the harmonic mean.
+        Constants that are added to the numerators, to the denominators, and to the denominator of the harmonic mean.
     include_background, to_onehot_y, sigmoid, softmax, other_act
         As in MONAI.
     reduction : {"mean", "sum", "none"}
-        Over images.
+        What is done with the values of the images.
 
     Examples
     --------
@@ -151,7 +156,7 @@ class SoftclDiceLoss(torch.nn.Module):
         )
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Compute the loss; `input` and `target` are those of MONAI."""
+        """Compute the loss; `input` and `target` are as in MONAI."""
         p, t = self.each.masks_and_probabilities(input, target)
         skeleton_p, skeleton_t = (soft_skeleton(x.flatten(0, 1), self.iterations).view_as(x) for x in (p, t))
         precision = (sum_pixels(skeleton_p * t) + self.smooth_nr) / (sum_pixels(skeleton_p) + self.smooth_dr)

@@ -26,7 +26,7 @@ class _Metric:
     get_not_nans : bool
         Whether `aggregate` also returns how many values counted.
     **settings
-        Settings of the function of this name in `gpuph.metrics`.
+        Settings of the function.
     """
 
     def __init__(
@@ -53,6 +53,8 @@ class _Metric:
         """
         if len(y_pred) != len(y):
             raise ValueError(f"y must have as many images as y_pred, {len(y_pred)}, got {len(y)}")
+        if not len(y):
+            raise ValueError("y_pred and y must hold at least one image, got none")
         values = torch.stack([self._of_image(one, other) for one, other in zip(y_pred, y, strict=True)])
         self._values.append(values)
         return values
@@ -71,7 +73,7 @@ class _Metric:
         raise NotImplementedError
 
     def get_buffer(self) -> Tensor | None:
-        """Return the values so far of all processes of torch.distributed, shape (images, classes); None if none."""
+        """Return the values so far of all processes of torch.distributed, shape (images, classes), or None."""
         found = self._values
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             gathered: list[Any] = [None] * torch.distributed.get_world_size()
@@ -80,7 +82,7 @@ class _Metric:
         return torch.cat(found) if found else None
 
     def aggregate(self, reduction: str | None = None) -> Tensor | tuple[Tensor, Tensor]:
-        """Reduce the values so far; `reduction` replaces that of the metric."""
+        """Reduce the values so far, as `reduction` says, or by default as the metric does."""
         how = self.reduction if reduction is None else checks.choice("reduction", reduction, REDUCTIONS)
         values = self.get_buffer()
         if values is None:
@@ -93,14 +95,19 @@ class _Metric:
         self._values = []
 
 
+def _about(what: str) -> str:
+    """Return the docstring of a metric."""
+    return (_Metric.__doc__ or "").replace("A metric", what)
+
+
 def _reduce(values: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-    """Reduce values (B, C), and return how many counted; where none did, a mean is 0, as in MONAI."""
+    """Reduce values (B, C), and return how many counted; a mean of none is 0, as in MONAI."""
     counted = (~values.isnan()).float()
     if reduction == "none":
         return values, counted
     values = values.nan_to_num(0.0)
     operation, _, axis = reduction.partition("_")
-    if operation == "mean" and not axis:  # first over classes, so that images with fewer of them weigh as much
+    if operation == "mean" and not axis:  # over classes first, so that images with fewer values weigh as much
         values, counted = _mean(values, counted, 1)
         return _mean(values, (counted > 0).float(), 0)
     dims = {"": (0, 1), "batch": (0,), "channel": (1,)}[axis]
@@ -113,26 +120,26 @@ def _mean(values: Tensor, counted: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 
 class BettiErrorMetric(_Metric):
-    __doc__ = _Metric.__doc__
+    __doc__ = _about("`gpuph.metrics.betti_error`")
 
     def _measure(self, pred: Tensor, target: Tensor) -> Tensor:
         return betti_error(pred, target, generator=_generator(pred), **self.settings)
 
 
 class BettiMatchingErrorMetric(_Metric):
-    __doc__ = _Metric.__doc__
+    __doc__ = _about("`gpuph.metrics.betti_matching_error`")
 
     def _measure(self, pred: Tensor, target: Tensor) -> Tensor:
         return betti_matching_error(pred, target, generator=_generator(pred), **self.settings)
 
 
 class CCQMetric(_Metric):
-    __doc__ = _Metric.__doc__
+    __doc__ = _about("The quality of `gpuph.metrics.ccq`")
 
     def _measure(self, pred: Tensor, target: Tensor) -> float:
         return ccq(pred, target, **self.settings).quality
 
 
 def _generator(x: Tensor) -> torch.Generator:
-    """Return the generator that draws the windows, the same for each image, so that scores can be repeated."""
+    """Return a generator for the windows. It is the same for each image, so that scores can be reproduced."""
     return torch.Generator(x.device).manual_seed(0)
