@@ -28,7 +28,7 @@ def from_sknw(graph: nx.Graph, *, spacing: float | Sequence[float] = 1.0) -> nx.
     graph : networkx.Graph or MultiGraph
         What `sknw.build_sknw` returns: nodes have `o`, their position, and edges have `pts`, their pixels.
     spacing : float or sequence of float, one per axis
-        Size of a pixel, in whose unit positions are returned. With the default, they are in pixels, as in sknw.
+        Size of a pixel; positions are returned in its unit. With the default, they are in pixels, as in sknw.
 
     Returns
     -------
@@ -39,9 +39,9 @@ def from_sknw(graph: nx.Graph, *, spacing: float | Sequence[float] = 1.0) -> nx.
     Raises
     ------
     TypeError, ValueError
-        If `graph` is not a networkx graph, nodes have no `o` or edges no `pts`, as many coordinates as all others, or
-        `spacing` is not positive or does not have one number for each axis. ValueError also if a pixel is negative, as
-        the pixels of sknw are in images of more than 32767 rows or columns, since it stores them in 16 bits.
+        If `graph` is not an undirected networkx graph; if a node has no `o`, an edge no `pts`, or their numbers of
+        coordinates differ; or if `spacing` is not positive or does not have one number for each axis. ValueError also
+        if a pixel is negative: sknw stores pixels in 16 bits, which images of more than 32767 rows or columns exceed.
 
     References
     ----------
@@ -64,7 +64,7 @@ def from_sknw(graph: nx.Graph, *, spacing: float | Sequence[float] = 1.0) -> nx.
     size = sizes.checked(spacing)
     new = nx.MultiGraph(**graph.graph)
     position = {
-        node: _points(f"an `o` of 2 or 3 coordinates; node {node!r}", [data.get("o")])[0]
+        node: _points("an `o` of 2 or 3 coordinates", f"node {node!r}", [data.get("o")])[0]
         for node, data in graph.nodes(data=True)
     }
     ranks = {len(pos) for pos in position.values()}
@@ -77,33 +77,35 @@ def from_sknw(graph: nx.Graph, *, spacing: float | Sequence[float] = 1.0) -> nx.
         kept = {name: value for name, value in data.items() if name not in ("o", "pts")}
         new.nodes[node].update(kept | {"pos": position[node] * scale})
     for u, v, data in graph.edges(data=True):
-        pixels = _points(f"`pts` of an edge; {(u, v)!r}", data.get("pts"))
+        where = f"edge {(u, v)!r}"
+        pixels = _points("`pts` of 2 or 3 coordinates", where, data.get("pts"))
         if pixels.shape[1] != len(position[u]):
-            raise ValueError(f"graph must have `pts` of {len(position[u])} coordinates, got {pixels.shape} at {(u, v)}")
+            raise ValueError(f"graph must have `pts` of {len(position[u])} coordinates, got {pixels.shape} at {where}")
         path = _between(position[u], pixels, position[v]) * scale
         key = new.add_edge(u, v, path=path, length=length(path))
         new[u][v][key].update({name: value for name, value in data.items() if name not in _OWN})
     return new
 
 
-def _points(what: str, values: Any) -> Floats:
-    """Return pixels as an array (n, ndim)."""
+def _points(expected: str, where: str, values: Any) -> Floats:
+    """Return pixels as an array (n, ndim); raise with what was expected and where."""
     try:
         points: Floats = np.array(values, float)
     except (TypeError, ValueError):
         points = np.zeros(0)
     if points.ndim != 2 or points.shape[1] not in (2, 3) or not np.isfinite(points).all():
-        raise ValueError(f"graph must have {what} got {checks.shown(values)}; sknw.build_sknw sets them")
+        given = checks.shown(values)
+        raise ValueError(f"graph must have {expected}, got {given} at {where}; sknw.build_sknw sets them")
     if (points < 0).any():
         raise ValueError(
-            f"graph must have pixels of 0 or more, as {what} got {points.min():g}; sknw stores pixels in 16 bits, which"
-            " an image of more than 32767 rows or columns exceeds: cut it into tiles"
+            f"graph must have pixels of 0 or more, got {points.min():g} at {where}; sknw stores pixels in 16 bits,"
+            " which an image of more than 32767 rows or columns exceeds: cut it into tiles"
         )
     return points
 
 
 def _between(start: Floats, pixels: Floats, stop: Floats) -> Floats:
-    """Return the path from a node to another along pixels that may lead the other way and need not reach the nodes."""
+    """Return the path from one node to another along pixels that may be in reverse order and not reach the nodes."""
     if not len(pixels):
         return np.stack((start, stop))
     forth = np.linalg.norm(pixels[0] - start) + np.linalg.norm(pixels[-1] - stop)

@@ -63,17 +63,17 @@ def test_spacing_scales_the_graph_of_sknw_along_each_axis() -> None:
 def test_pixels_beyond_the_16_bits_of_sknw_raise() -> None:
     graph = by_hand()
     graph.edges[1, 2, 0]["pts"] = np.array([[1, 3], [-32768, 3]], np.int16)
-    with pytest.raises(ValueError, match=r"\(1, 2\) got -32768; sknw stores pixels in 16 bits"):
+    with pytest.raises(ValueError, match=r"got -32768 at edge \(1, 2\); sknw stores pixels in 16 bits"):
         from_sknw(graph)
 
 
 def test_graph_without_pixels_raises_and_names_the_place() -> None:
     graph = by_hand()
     del graph.edges[0, 1, 0]["pts"]
-    with pytest.raises(ValueError, match=r"must have `pts` of an edge; \(0, 1\) got None"):
+    with pytest.raises(ValueError, match=r"must have `pts` of 2 or 3 coordinates, got None at edge \(0, 1\)"):
         from_sknw(graph)
     del graph.nodes[2]["o"]
-    with pytest.raises(ValueError, match="node 2 got"):
+    with pytest.raises(ValueError, match=r"must have an `o` of 2 or 3 coordinates, got \[None\] at node 2"):
         from_sknw(graph)
 
 
