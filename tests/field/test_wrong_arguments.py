@@ -18,7 +18,9 @@ import gpuph.interop
 import gpuph.metrics
 import gpuph.plot
 from gpuph.metrics import modules
-from support.wrong_values import HUGE, RIGHT, WRONG
+from support.argument_objects import HUGE
+from support.right_values import RIGHT
+from support.wrong_values import WRONG
 
 BETTI = ("betti_error", "betti_matching_error", "BettiErrorMetric", "BettiMatchingErrorMetric")
 METRICS = (

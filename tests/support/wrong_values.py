@@ -1,18 +1,10 @@
-"""Valid and invalid values for each kind of parameter."""
+"""Invalid values for each kind of parameter."""
 
 from __future__ import annotations
 
-import atexit
-import importlib.util
-import io
 import math
-import shutil
-import tempfile
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import networkx as nx
@@ -22,56 +14,22 @@ from torch.nn.functional import mse_loss
 
 import gpuph
 
-HUGE = 2**70
-ROAD = torch.zeros(1, 1, 12, 12, dtype=torch.bool)
-ROAD[..., 6, :] = True
-MAP = ROAD.float()
-WINDOW = torch.zeros(1, 4, 4)
-PAIR = torch.rand(2, 1, 8, 9)
-LINE = nx.Graph([(0, 1)])
-nx.set_node_attributes(LINE, {0: (2.0, 3.0), 1: (9.0, 3.0)}, "pos")
-DIAGRAM = gpuph.Diagram.from_list([torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 4.0]])])
-
-
-def changed(**fields: torch.Tensor) -> gpuph.Diagram:
-    return gpuph.Diagram(**{**vars(DIAGRAM), **fields})
-
-
-FOLDER = Path(tempfile.mkdtemp(prefix="gpuph-test-"))
-atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
-DIAGRAMS = gpuph.Diagrams({0: DIAGRAM}, torch.zeros(2, dtype=torch.int32), 1)
-ONE = gpuph.persistence(PAIR[0], dims=1)[1]
-FOUND = gpuph.representatives(PAIR[0], ONE, dims=1)
-DIAGRAM.save(FOLDER / "one.npz")
-(FOLDER / "neuron.swc").write_text("1 1 0 0 0 1 -1\n2 3 0 1 2 1 1\n")
-STREETS = nx.MultiDiGraph([(0, 1), (1, 0)], crs="EPSG:32635")
-nx.set_node_attributes(STREETS, {0: {"x": 3.0, "y": 2.0}, 1: {"x": 3.0, "y": 9.0}})
-PIXELS = nx.MultiGraph([(0, 1, {"pts": [[1, 1], [1, 2]]})])
-nx.set_node_attributes(PIXELS, {0: [1, 1], 1: [1, 2]}, "o")
-BRANCH = SimpleNamespace(coordinates=np.eye(2), n_paths=1, path=lambda _: [0, 1], degrees=np.ones(2))
-CUBE = nx.Graph([(0, 1)])
-nx.set_node_attributes(CUBE, {0: (2.0, 3.0, 1.0), 1: (9.0, 3.0, 1.0)}, "pos")
-LOOP = nx.MultiGraph([(0, 0)])
-nx.set_node_attributes(LOOP, {0: (0.0, 0.0, 0.0)}, "pos")
-
-
-def table() -> list[Any]:
-    """Return a table of lines, where geopandas is installed."""
-    if importlib.util.find_spec("geopandas") is None:
-        return []
-    import geopandas
-    import shapely
-
-    lines = geopandas.GeoSeries([shapely.LineString([(0, 0), (1, 2)])], crs="EPSG:32635")
-    return [geopandas.GeoDataFrame(geometry=lines), lines]
-
-
-DIAGRAMS.save(FOLDER / "all.npz")
-
-
-class Nothing:
-    pass
-
+from .argument_objects import (
+    DIAGRAM,
+    DIAGRAMS,
+    FOUND,
+    HUGE,
+    LINE,
+    LOOP,
+    MAP,
+    ONE,
+    PAIR,
+    ROAD,
+    TABLES,
+    WINDOW,
+    Nothing,
+    changed,
+)
 
 # Objects that are not numbers, bools, sequences, mappings or strings.
 OBJECTS: list[Any] = [Nothing(), Nothing, print, 1j, Decimal(1), torch.float32]
@@ -82,122 +40,7 @@ NOT_FINITE: list[Any] = [math.nan, math.inf, -math.inf, np.float32("nan"), torch
 NOT_NUMBERS = OBJECTS + STRINGS + BOOLS + SEQUENCES + [None]
 NOT_WHOLE: list[Any] = [1.5, 3.0, np.float64(3.0), Fraction(7, 2), torch.tensor(3.0), *NOT_FINITE[:5]]
 
-# Valid values of each kind of parameter. The first one is passed for a parameter without a default.
-RIGHT: dict[str, list[Any]] = {
-    "bool": [True, False, np.True_, np.array(False)],
-    "int from 0": [0, 3, np.int64(2), np.array(2), torch.tensor(2)],
-    "int from 1": [1, 3, np.uint8(2)],
-    "int from 1 or None": [None, 1, 3, np.uint8(2), torch.tensor(2)],
-    "int from 2 or None": [None, 2, np.int32(7)],
-    "axes": [2, 3, np.int64(2)],
-    "draws": [1, 2, np.int64(4), torch.tensor(6)],
-    "slope": [0.5, 3, np.float16(2.0), (0.1, 0.2), [1, 2], np.array([0.5, 0.5])],
-    "dimension": [1, 0, np.int64(1)],
-    "dimension of any rank": [1, 0, 2],
-    "seed": [0, np.int64(3), 2**63],
-    "number": [0.5, -3, np.float32(2.0), np.array(1.0), torch.tensor(1), Fraction(1, 2)],
-    "number from 0": [0.5, 0, np.float32(2.0), np.array(1.0), torch.tensor(1)],
-    "number from 0 or None": [None, 0.5, 0],
-    "number above 0": [0.5, 3, np.float16(2.0), np.int64(1), torch.tensor(1.0)],
-    "number above 0 or None": [None, 0.5, 3],
-    "threshold or None": [None],
-    "vector": [(1.0, 2.0), [1, 2], np.ones(2), torch.ones(2), range(2)],
-    "vector or None": [None, (1.0, 2.0), np.ones(2)],
-    "spacing": [1.0, 2, (1.0, 2.0), np.array([1.0, 4.0]), np.float32(2.0)],
-    "spacing of any rank": [1.0, 2, (1.0, 2.0), np.array([1.0, 4.0]), np.float32(2.0)],
-    "sizes from 2": [8, (8, 9), [8, 9], np.int64(8), np.array([8, 9]), torch.Size((8, 9))],
-    "sizes from 2 or None": [None, 8, (8, 9)],
-    "sizes from 1 or None": [None, 1, (8, 1), np.int64(8)],
-    "dims or one": [None, (0,), [1, 0], {0, 1}, range(2), np.array([0, 1]), torch.tensor([1]), 0, 1, np.int64(1)],
-    "dims or weights": [(0,), [1, 0], {0: 0.5}, {1: 1, 0: np.float32(2.0)}, np.array([0, 1]), {np.int64(1): 0}],
-    "Betti numbers": [{0: 1}, {0: 1, 1: 0}, {np.int64(1): np.int64(2)}],
-    "weights or None": [None, {}, {0: 2.0}, {np.int64(0): np.float32(1.0)}],
-    "manifolds": [(1,), [1], (np.int64(1),), range(1, 2)],
-    "construction": ["T", "V", np.str_("T")],
-    "unmatched": ["half_squared", "distance"],
-    "reduction": ["mean", "sum", "image", "none"],
-    "comparison": ["union", "intersection"],
-    "spread": ["pixel", "path"],
-    "draw_from": ["target", "both"],
-    "average": ["micro", "macro"],
-    "angle": [45.0, 90, np.float32(1.0)],
-    "False": [False, np.bool_(False)],
-    "pixel": ["birth", "death"],
-    "place": [0.0, 0.5, 3, np.float32(2.0), (0.1, 0.0), [1, 2], np.array([0.5, 0.5]), torch.tensor(1.0)],
-    "place without pixels": [0.0, 0, np.float32(0.0), (0.0, 0.0), torch.tensor(0)],
-    "solver": ["auto", "augment", "auction"],
-    "kernels": ["auto", "cpu"],
-    "height or None": [None, gpuph.Linear((1.0, 2.0)), gpuph.RandomLinear(), gpuph.Radial(1.0)],
-    "generator or None": [None, torch.Generator()],
-    "callable or None": [None, partial(mse_loss, reduction="none")],
-    "windows": [
-        *(torch.rand(1, 8, 9), torch.rand(2, 3, 4, 5), torch.rand(1, 8, 9).half(), WINDOW.int(), WINDOW.bool()),
-        *(WINDOW[0], [[0.0]], [[[1, 2]]], (WINDOW[0], WINDOW[0]), np.zeros((1, 4, 4)), np.zeros((1, 4, 4), ">u2")),
-    ],
-    "windows like others": [PAIR[0], PAIR[1].double(), PAIR[0].half(), PAIR[1].numpy(), PAIR[0].tolist()],
-    "map": [MAP, MAP.double(), MAP.half()],
-    "mask or map": [MAP, MAP.double(), MAP.half(), ROAD, MAP.byte(), MAP.long()],
-    "loss": [gpuph.TopoLoss(), gpuph.LikelihoodPHLoss(), gpuph.MorseSkeletonLoss()],
-    "class weights or None": [None, 0.5, 0, np.float32(2.0), torch.tensor(1), [1.0], (2,), np.ones(1), torch.ones(1)],
-    "label or None": [None, 255, -1, 0, np.int64(3), torch.tensor(7)],
-    "mask": [ROAD],
-    "mask or graph": [ROAD, ROAD.int(), 255 * ROAD.byte(), MAP, 0.7 * MAP.half(), ROAD.numpy(), ROAD.tolist()],
-    "region or None": [None, ROAD, ROAD[0, 0]],
-    "region of a metric or None": [None, ROAD, ROAD[0, 0], ROAD.numpy()],
-    "graph": [LINE, nx.MultiGraph(LINE)],
-    "graph of osmnx": [STREETS, nx.MultiGraph(STREETS)],
-    "graph of sknw": [PIXELS, nx.Graph(PIXELS)],
-    "skeleton of skan": [BRANCH],
-    "frame": table(),
-    "tree": [CUBE, nx.MultiGraph(CUBE)],
-    "transform or None": [
-        *(None, (2.0, 0, 0, 0, -2.0, 5), [1, 2, 3, 4, 5, 6], np.arange(6.0), torch.arange(6.0)),
-        SimpleNamespace(a=1.0, b=0.0, c=5.0, d=0.0, e=-1.0, f=7.0),
-    ],
-    "crs or None": [None, *(["EPSG:32635", 32635] if table() else [])],
-    "meet": ["vertices", "ends"],
-    "spacing of a volume": [1.0, 2, (1.0, 2.0, 0.5), np.array([1.0, 4.0, 1.0]), np.float32(2.0)],
-    "origin or None": [None, (0.0, -1.0, 2), [1, 2, 3], np.zeros(3)],
-    "axes of a volume": ["zyx", "xyz", np.str_("yzx")],
-    "file to read": [FOLDER / "neuron.swc", str(FOLDER / "neuron.swc")],
-    "path to write": [FOLDER / "new.swc", str(FOLDER / "new.swc")],
-    "image": [ROAD[0, 0], ROAD[0, 0].numpy()],
-    "shape": [(12, 12), [12, 12], torch.Size((12, 12)), (np.int64(12), 0)],
-    "tensor": [DIAGRAM.birth],
-    "diagram": [DIAGRAM, changed(count=torch.tensor([1, 7]))],
-    "diagrams": [{0: DIAGRAM}],
-    "diagrams of a batch": [DIAGRAMS],
-    "matchings": [{0: gpuph.match(DIAGRAM, DIAGRAM)}, {}],
-    "points": [[torch.zeros(3, 2)], (torch.zeros(0, 2), torch.zeros(1, 2)), torch.zeros(2, 3, 2), []],
-    "index": [
-        *(slice(1), slice(None), [0], [True, False], torch.tensor([True, False]), np.array([1, 0]), 0, -1, 1),
-        *(np.int64(0), torch.tensor(0)),
-    ],
-    "diagrams of one window": [ONE, DIAGRAMS.select(0)],
-    "diagram of one window": [ONE],
-    "matching of one window": [gpuph.match(ONE, ONE)],
-    "two strings": [("a", "b"), ["a", "b"]],
-    "strings or None": [None, ["red"], ("#000000", "blue")],
-    "picture": [PAIR[0], PAIR[0, 0], PAIR[0].numpy(), PAIR[0].tolist(), PAIR[:1, 0].half()],
-    "representatives": [FOUND],
-    "columns or None": [None, [], [0], (0,), np.array([0]), torch.tensor([0])],
-    "window of one or None": [None, 0, np.int64(0), torch.tensor(0)],
-    "axes of a picture or None": [None],
-    "numbers of a diagram": [DIAGRAM, changed(count=torch.tensor([1, 7]))],
-    "order or norm": [1, 2, 2.0, np.float32(1.0), np.int64(2)],
-    "grid": [[0.0, 1.0], (1, 2), np.arange(3), torch.arange(2.0), range(4), [0]],
-    "range": [(0.0, 1.0), [0, 1], np.array([0.0, 2.0]), (1.0, 0.0)],
-    "sizes from 1": [8, (8, 9), np.int64(8)],
-    "weight or None": [None, lambda birth, persistence: birth * persistence],
-    "list of a diagram": [[DIAGRAM], (DIAGRAM, DIAGRAM)],
-    "list of diagrams": [[DIAGRAMS], (DIAGRAMS, DIAGRAMS)],
-    "device or dtype": ["cpu", torch.device("cpu"), torch.float64, torch.float16],
-    "file to write": [FOLDER / "new.npz", str(FOLDER / "new"), io.BytesIO()],
-    "file of a diagram": [FOLDER / "one.npz", str(FOLDER / "one.npz")],
-    "file of diagrams": [FOLDER / "all.npz", str(FOLDER / "all.npz")],
-}
-
-# Invalid values of each kind of parameter.
+# Values that several kinds have in common.
 WRONG_DIMS: list[Any] = [
     *(0, 1, 1.0, HUGE, math.nan, (), [], (3,), (-1,), (HUGE,), (0, 0), (1.0,), (0.5,), (True,), ("1",), (None,)),
     *([[0]], (b"1",), np.array([0.0]), np.array([[0], [1]]), torch.tensor([1.0]), torch.tensor(1)),
@@ -233,6 +76,7 @@ WRONG_PLACES: list[Any] = [
     *({0.1: 0.2}, None, *NOT_FINITE, *OBJECTS, *STRINGS, *BOOLS),
 ]
 NOT_BOOLS: list[Any] = [0, 1, 1.0, np.int64(1), torch.tensor(1), None, *OBJECTS, *STRINGS, *SEQUENCES]
+
 WRONG: dict[str, list[Any]] = {
     "bool": NOT_BOOLS,
     "False": NOT_BOOLS,
@@ -347,7 +191,7 @@ WRONG: dict[str, list[Any]] = {
         *((1, 0, 0, 0, math.nan, 0), (1, 0, 0, 0, math.inf, 0), (1, 0, 0, 0, "1", 0), (1, 0, 0, 0, True, 0)),
         *({1, 2, 3, 4, 5, 6}, *OBJECTS, *STRINGS, *BOOLS),
     ],
-    "crs": [True, 0.5, [1], {1}, Nothing(), *(["", "nowhere", -1, b"EPSG:4326"] if table() else [])],
+    "crs": [True, 0.5, [1], {1}, Nothing(), *(["", "nowhere", -1, b"EPSG:4326"] if TABLES else [])],
     "meet": NOT_CHOICES,
     "spacing of a volume": [
         *(0, -1.0, (1.0, 2.0), (1.0, 1.0, 0.0), (1.0, 1.0, -1.0), (1.0, 1.0, math.nan), (), ("a", 1.0, 1.0)),
