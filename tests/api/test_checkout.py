@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from support.processes import python
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,21 +32,21 @@ sys.exit(pytest.main(["-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-r
 """
 
 
-def python(code: str, cwd: Path, *words: str) -> str:
+def printed(code: str, cwd: Path, *words: str) -> str:
     """Run code in its own process and return what it prints."""
-    run = subprocess.run([sys.executable, "-c", code, *words], cwd=cwd, capture_output=True, text=True)
+    run = python("-c", code, *words, cwd=cwd)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
 
 def test_checkout_needs_no_installation(tmp_path: Path) -> None:
-    package, kernels = python(NOT_INSTALLED, tmp_path).split()
+    package, kernels = printed(NOT_INSTALLED, tmp_path).split()
     assert Path(package).parents[1] == Path(kernels).parents[1] == ROOT
 
 
 @pytest.mark.slow
 def test_gpu_tests_are_collected_without_optional_packages() -> None:
-    lines = python(WITHOUT_PACKAGES, ROOT, "tests", "--collect-only", "-m", "gpu").splitlines()
+    lines = printed(WITHOUT_PACKAGES, ROOT, "tests", "--collect-only", "-m", "gpu").splitlines()
     collected = {line.partition("::")[0] for line in lines if "::" in line}
     assert collected == {"tests/kernels/triton/test_gpu.py"}
     for package in ("gudhi", "monai"):

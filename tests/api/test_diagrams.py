@@ -249,7 +249,7 @@ class Samples(Dataset):
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_data_loader_joins_the_diagrams_of_samples(workers: int) -> None:
-    batches = [*DataLoader(Samples(), batch_size=4, num_workers=workers)]
+    batches = [*DataLoader(Samples(), batch_size=4, num_workers=workers, timeout=300 if workers else 0)]
     assert [len(batch["image"]) for batch in batches] == [4, 2]
     for batch in batches:
         expected = gpuph.persistence(batch["image"])

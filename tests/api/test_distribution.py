@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from support.processes import python
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs")
@@ -24,14 +23,9 @@ print(float(loss_fn(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8))), gpuph.__
 """
 
 
-def python(code: str, cwd: Path, *words: str, path: str = "") -> str:
-    run = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, "NUMBA_DISABLE_JIT": "1"},  # nothing is worth compiling here
-        capture_output=True,
-        text=True,
-    )
+def printed(code: str, cwd: Path, *words: str, path: str = "") -> str:
+    """Run code in its own process, without compiling kernels, and return what it prints."""
+    run = python("-c", code, *words, cwd=cwd, PYTHONPATH=path, NUMBA_DISABLE_JIT="1")
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
@@ -39,7 +33,7 @@ def python(code: str, cwd: Path, *words: str, path: str = "") -> str:
 def build(kind: str, source: Path, out: Path) -> Path:
     """Build a distribution as pip does, but with the setuptools that is installed."""
     out.mkdir()
-    python(f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})", source)
+    printed(f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})", source)
     (built,) = out.iterdir()
     return built
 
@@ -75,7 +69,7 @@ def test_tests_run_from_the_source_distribution(source: Path) -> None:
     # Kernels would be compiled again, as they are cached by their path, so these tests call none.
     chosen = "tests/api/test_structure.py", "tests/metrics/test_metrics_paths.py", "-k", "not volumes"
     code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
-    assert " passed" in python(code, source, "-p", "no:cacheprovider", "-vq", *chosen, path=str(source))
+    assert " passed" in printed(code, source, "-p", "no:cacheprovider", "-vq", *chosen, path=str(source))
 
 
 @pytest.mark.slow
@@ -88,5 +82,5 @@ def test_wheel_has_every_module_and_works_outside_of_a_checkout(source: Path, tm
     assert modules == expected
     (tmp_path / "elsewhere").mkdir()
     installed = str(tmp_path / "installed")
-    loss, version = python(USE, tmp_path / "elsewhere", installed, path=installed).split()
+    loss, version = printed(USE, tmp_path / "elsewhere", installed, path=installed).split()
     assert float(loss) == 0 and version in next((tmp_path / "wheel").iterdir()).name

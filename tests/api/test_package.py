@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ import gpuph.interop.topoloss
 import gpuph.interop.torch_topological
 import gpuph.metrics
 import gpuph.plot
+from support.processes import python
 
 LIGHT = """
 import sys, torch
@@ -47,7 +46,8 @@ def test_all_packages_are_installed() -> None:
 
 
 def test_import_loads_nothing_heavy() -> None:
-    run = subprocess.run([sys.executable, "-c", LIGHT], check=True, capture_output=True, text=True)
+    run = python("-c", LIGHT)
+    assert run.returncode == 0, run.stderr
     assert len(run.stdout.split()) < 20  # beyond PyTorch and what that imports, little is needed
 
 
@@ -64,7 +64,7 @@ if {join}:
     assert found == [1] * 4
 """
     for join in (True, False):
-        run = subprocess.run([sys.executable, "-c", code.format(join=join)], capture_output=True, text=True)
+        run = python("-c", code.format(join=join))
         assert run.returncode == 0 and not run.stderr, run.stderr
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import matplotlib
@@ -17,6 +15,7 @@ from matplotlib.colors import to_rgba
 import gpuph
 from gpuph import plot
 from gpuph.plot import canvas
+from support.processes import python
 
 matplotlib.use("agg")
 IMAGES = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(0))
@@ -240,4 +239,5 @@ else:
 
 
 def test_missing_matplotlib_names_the_extra() -> None:
-    subprocess.run([sys.executable, "-c", WITHOUT], check=True)
+    run = python("-c", WITHOUT)
+    assert run.returncode == 0, run.stderr

@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import gpuph.interop
+from support.processes import python
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md"), ROOT / "kernels/README.md"])
@@ -58,8 +57,8 @@ def test_every_page_is_in_the_contents() -> None:
 def test_site_builds_without_warnings(tmp_path: Path) -> None:
     for package in ("sphinx", "myst_parser", "furo", "sphinx_copybutton"):
         pytest.importorskip(package)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", "-d", str(tmp_path / "cache")]
-    built = subprocess.run([*command, ".", str(tmp_path / "site")], cwd=ROOT, capture_output=True, text=True)
+    options = "-W", "--keep-going", "-q", "-c", "docs", "-d", tmp_path / "cache"
+    built = python("-m", "sphinx", *options, ".", tmp_path / "site", cwd=ROOT)
     assert built.returncode == 0, built.stderr
     page = (tmp_path / "site/docs/api.html").read_text()
     assert 'id="gpuph.persistence"' in page and 'id="gpuph.metrics.ccq"' in page

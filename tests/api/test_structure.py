@@ -248,3 +248,16 @@ def test_variadic_arguments_are_not_taken_apart_by_position() -> None:
 @pytest.mark.parametrize("module", FILES)
 def test_every_module_says_what_it_is_for(module: str) -> None:
     assert ast.get_docstring(ast.parse(FILES[module].read_text()))
+
+
+def test_tests_wait_for_no_process_without_a_time_limit() -> None:
+    offenders = []
+    for path in sorted(path for path in (ROOT / "tests").rglob("*.py") if "ptxrun" not in path.parts):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        offenders += [
+            f"{path.relative_to(ROOT)}:{call.lineno} {ast.unparse(call.func)}"
+            for call in calls
+            if ast.unparse(call.func).endswith(("subprocess.run", ".communicate"))
+            if "timeout" not in {keyword.arg for keyword in call.keywords}
+        ]
+    assert not offenders, "\n".join(offenders)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
 import gpuph
 from gpuph.ops import backend
-
-
-def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True
-    )
+from support.processes import python
 
 
 def test_cpu_path_never_imports_the_triton_kernels() -> None:
@@ -24,19 +15,19 @@ def test_cpu_path_never_imports_the_triton_kernels() -> None:
 assert "triton" not in sys.modules
 gpuph.persistence(torch.zeros(1, 4, 4))
 assert "gpuph.kernels.triton" not in sys.modules"""
-    run = python(code, GPUPH_KERNELS="auto")
+    run = python("-c", code, GPUPH_KERNELS="auto")
     assert run.returncode == 0, run.stderr
 
 
 def test_environment_variable_selects_the_kernels() -> None:
     pytest.importorskip("triton")
     code = "import torch, gpuph; print(gpuph.persistence(torch.zeros(1, 2, 2))[0]); gpuph.kernels.triton"
-    run = python(code, GPUPH_KERNELS="triton", TRITON_INTERPRET="1")
+    run = python("-c", code, GPUPH_KERNELS="triton", TRITON_INTERPRET="1")
     assert run.returncode == 0 and "count=tensor([1])" in run.stdout, run.stdout + run.stderr
 
 
 def test_unknown_backend_raises() -> None:
-    run = python("import gpuph", GPUPH_KERNELS="numpy")
+    run = python("-c", "import gpuph", GPUPH_KERNELS="numpy")
     assert "ValueError: GPUPH_KERNELS must be one of ('auto', 'cpu', 'triton'), got 'numpy'" in run.stderr
     with pytest.raises(ValueError, match=r"which must be one of .*, got 'gpu'"), gpuph.use_kernels("gpu"):
         pass

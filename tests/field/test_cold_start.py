@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bench.speed import cold_start
+from support.processes import python
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +25,9 @@ def test_first_loss_compiles_within_seconds_and_the_next_process_not_at_all(case
 
 
 def run(code: str, cache: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *options, code], env=environment, capture_output=True, text=True, check=True, timeout=1800
-    )
+    done = python(*options, code, timeout=1800.0, NUMBA_CACHE_DIR=str(cache), OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def test_compilation_of_more_than_two_seconds_is_logged_in_one_line(tmp_path: Path) -> None:

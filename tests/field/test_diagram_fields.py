@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 from unittest import mock
 
@@ -14,6 +11,7 @@ import torch
 
 import gpuph
 from gpuph import Diagram
+from support.processes import python
 
 FIELDS = ("birth", "death", "birth_index", "death_index", "count")
 
@@ -121,8 +119,7 @@ for wrong in ([2, -1], [-2, 2], [2, -(2**60)]):
 
 @pytest.mark.interpret
 def test_triton_treats_negative_counts_as_zero() -> None:
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "GPUPH_KERNELS": "triton"}
-    run = subprocess.run([sys.executable, "-c", TRITON], env=environment, capture_output=True, text=True)
+    run = python("-c", TRITON, TRITON_INTERPRET="1", GPUPH_KERNELS="triton")
     assert run.returncode == 0, run.stderr
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+
+from support.processes import python
 
 pytestmark = pytest.mark.slow
 LATEST = 1.5  # longest time from the signal to the exception, in seconds
@@ -175,13 +174,7 @@ print(json.dumps([found, wrong, rounds[0] > before[0]]))
 
 def run(code: str, threads: int) -> list[list[Any]]:
     """Return what a script prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + code, str(threads)],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        env=os.environ | {"OMP_NUM_THREADS": "2"},
-    )
+    done = python("-c", PRELUDE + code, threads, timeout=900.0, OMP_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.processes import python
 
 pytest.importorskip("triton")
 pytestmark = [
@@ -62,8 +63,7 @@ with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
 
 def test_batches_that_begin_anywhere_compile_no_other_variants() -> None:
     root = Path(__file__).parents[2]  # a process of its own, in which nothing is compiled yet
-    words = [sys.executable, "-c", CALLS, str(root), str(root / "tests" / "ptxrun")]
-    run = subprocess.run(words, capture_output=True, text=True)
+    run = python("-c", CALLS, root, root / "tests" / "ptxrun", timeout=1800.0)
     assert run.returncode == 0, run.stderr
     calls = ("persistence", "differentiated", "distances", "loss", "betti")
     assert run.stdout.splitlines() == [f"{call} {rank}" for call in calls for rank in (4, 5)]

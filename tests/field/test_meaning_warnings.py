@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import gpuph
 from gpuph import hints
 from gpuph.metrics import betti_error
+from support.processes import python
 
 Loss = Callable[..., Tensor]
 
@@ -155,7 +154,7 @@ def test_fake_tensors_do_not_warn(given: list[warnings.WarningMessage]) -> None:
 
 def test_readme_example_does_not_warn() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
-    run = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True)
+    run = python("-W", "error", "-c", example)
     # Where nothing is cached, one line says that kernels are compiled.
     said = [line for line in run.stderr.splitlines() if "gpuph is compiling its kernels" not in line]
     assert run.returncode == 0 and not said, run.stderr

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 import gpuph
 from gpuph.ops import backend
 from gpuph.ops.define import implementations
+from support.processes import python
 
 # A device "npy" whose tensors wrap tensors on the CPU and whose operators run there.
 DEVICE = """
@@ -83,14 +81,9 @@ for call in (lambda: gpuph.persistence(There(x)), lambda: loss_fn(There(x[:, Non
 """
 
 
-def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **environment}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.slow
 def test_cpu_kernels_serve_every_device() -> None:
-    run = python(DEVICE + KERNELS_OF_THE_CPU)
+    run = python("-c", DEVICE + KERNELS_OF_THE_CPU)
     assert run.returncode == 0, run.stderr
 
 
@@ -102,7 +95,7 @@ def test_every_operator_has_an_implementation_for_every_device(key: str) -> None
 
 @pytest.mark.slow
 def test_missing_triton_raises_and_says_what_to_install() -> None:
-    run = python(DEVICE + WITHOUT_TRITON)
+    run = python("-c", DEVICE + WITHOUT_TRITON)
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert len(lines) == 2
@@ -129,7 +122,7 @@ def test_mps_is_served_by_the_kernels_for_the_cpu_with_one_warning() -> None:
 
 @pytest.mark.slow
 def test_missing_networkx_raises_and_says_what_to_install() -> None:
-    run = python("import sys; sys.modules['networkx'] = None; import gpuph; import gpuph.metrics")
+    run = python("-c", "import sys; sys.modules['networkx'] = None; import gpuph; import gpuph.metrics")
     assert run.stderr.splitlines()[-1] == (
         "ImportError: gpuph.metrics needs networkx, which comes with `pip install gpuph[metrics]`"
     )
@@ -137,7 +130,7 @@ def test_missing_networkx_raises_and_says_what_to_install() -> None:
 
 @pytest.mark.slow
 def test_empty_environment_variable_means_auto() -> None:
-    run = python("import gpuph; print(gpuph.ops.backend._chosen)", GPUPH_KERNELS="")
+    run = python("-c", "import gpuph; print(gpuph.ops.backend._chosen)", GPUPH_KERNELS="")
     assert run.stdout.strip() == "auto", run.stderr
 
 
@@ -156,7 +149,7 @@ BROKEN = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_broken_torchmetrics_is_distinguished_from_a_missing_one(fault: str, tmp_path: Path) -> None:
     (tmp_path / "torchmetrics.py").write_text(fault)
-    run = python("import gpuph.metrics.modules", PYTHONPATH=str(tmp_path))
+    run = python("-c", "import gpuph.metrics.modules", PYTHONPATH=str(tmp_path))
     last = run.stderr.splitlines()[-1]
     assert last.startswith("ImportError: these classes need torchmetrics, which is installed, but cannot be imported")
     assert BROKEN[fault] in last
@@ -164,7 +157,7 @@ def test_broken_torchmetrics_is_distinguished_from_a_missing_one(fault: str, tmp
 
 @pytest.mark.slow
 def test_missing_torchmetrics_raises_and_says_what_to_install() -> None:
-    run = python("import sys; sys.modules['torchmetrics'] = None; import gpuph.metrics.modules")
+    run = python("-c", "import sys; sys.modules['torchmetrics'] = None; import gpuph.metrics.modules")
     assert run.stderr.splitlines()[-1] == (
         "ImportError: these classes need torchmetrics, which comes with `pip install gpuph[metrics]`"
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import torch
 import gpuph
 from gpuph.kernels.cpu.runtime import interrupt, threads
 from support.inputs import image
+from support.processes import python, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +24,7 @@ def _as_before() -> Iterator[None]:
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=os.environ | {"OMP_NUM_THREADS": "2"} | environment,
-    )
+    return python("-c", code, OMP_NUM_THREADS="2", **environment)
 
 
 AT_WORK = """
@@ -149,15 +141,6 @@ def test_calls_work_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatc
 
 def names() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
-
-
-def wait_until(condition: object, seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_idle_helper_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:

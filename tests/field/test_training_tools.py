@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import time
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from support.classes import LOSSES, inputs_of
 pytestmark = pytest.mark.filterwarnings("ignore:target must be a distance map")  # random masks are unlike curves
 
 SHAPE = (2, 1, 17, 21)
+LONGEST = 300.0  # seconds that the processes of a group may take
 
 
 def network() -> nn.Module:
@@ -162,7 +165,8 @@ def free_port() -> int:
 def train_part(rank: int, kind: str, port: int, folder: str) -> None:
     """Compute the gradient of half of the batch in a process of a group, and save the mean over the group."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    limit = timedelta(seconds=LONGEST)
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2, timeout=limit)
     try:
         images, target, mask = (x[2 * rank : 2 * rank + 2] for x in batch())
         model = network()
@@ -187,6 +191,13 @@ def test_two_processes_have_the_gradient_of_the_whole_batch(kind: str, tmp_path:
     images, target, mask = batch()
     model = network()
     loss_fn()(model(images), target, mask).backward()
-    torch.multiprocessing.spawn(train_part, (kind, free_port(), str(tmp_path)), nprocs=2)
+    group = torch.multiprocessing.spawn(train_part, (kind, free_port(), str(tmp_path)), nprocs=2, join=False)
+    deadline = time.monotonic() + LONGEST
+    try:
+        while not group.join(timeout=1.0):
+            assert time.monotonic() < deadline, "the processes hang"
+    finally:
+        for process in group.processes:
+            process.kill()
     for found, parameter in zip(torch.load(tmp_path / "grads.pt"), model.parameters(), strict=True):
         torch.testing.assert_close(found, parameter.grad, rtol=1e-4, atol=1e-5)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
 import gpuph
+from support.processes import python
 
 
 def results() -> list[torch.Tensor]:
@@ -50,10 +49,8 @@ def results() -> list[torch.Tensor]:
 def test_uncompiled_kernels_give_the_same_results(tmp_path: Path) -> None:
     file = tmp_path / "results"
     code = f"import torch, test_without_jit as t; torch.set_num_threads(2); torch.save(t.results(), {str(file)!r})"
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+    path = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+    done = python("-c", code, NUMBA_DISABLE_JIT="1", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     for found, expected in zip(torch.load(file), results(), strict=True):
         if expected.is_floating_point():

@@ -15,6 +15,8 @@ from gpuph import metrics
 from gpuph.interop import dask as large
 from gpuph.windows import cut_windows, tile
 
+LONGEST = 300.0  # seconds that each step of a cluster may take
+
 # Shapes, chunks, windows and strides. Windows cross chunks, are larger than chunks, or are shifted inwards.
 CASES = [
     ((70, 93), (32, 40), (16, 16), (16, 16)),
@@ -164,20 +166,22 @@ def test_processes_of_a_cluster_have_the_results_of_this_one(tmp_path: Path) -> 
     distributed = pytest.importorskip("distributed")
     x, target = noise((96, 128)), noise((96, 128), 1) > 0.7
     blocks = [da.from_array(each, chunks=(32, 64)) for each in (x, target)]
-    loss = gpuph.TopoLoss(window=16)
-
-    def results() -> tuple:
-        loops = large.persistence(blocks[0], 16, capacity=80, dims=(1,))[1]
-        error = large.betti_matching_error(
-            blocks[0], blocks[1], window=16, trials=2, generator=torch.Generator().manual_seed(0)
-        )
-        return dask.compute(
-            loops.birth, large.loss_map(loss, *blocks), error, large.truncated_distance_map(target, 5.0)
-        )
-
-    expected = results()
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "local_directory": tmp_path}
-    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster), dask.config.set(scheduler=None):
-        found = results()
-    for ours, theirs in zip(found, expected, strict=True):
+    loops = large.persistence(blocks[0], 16, capacity=80, dims=(1,))[1]
+    arrays = [
+        loops.birth,
+        large.loss_map(gpuph.TopoLoss(window=16), *blocks),
+        large.betti_matching_error(*blocks, window=16, trials=2, generator=torch.Generator().manual_seed(0)),
+        large.truncated_distance_map(target, 5.0),
+    ]
+    cluster = distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        memory_limit=0,  # a worker near a limit would pause, and the test would wait for it
+        dashboard_address=":0",
+        local_directory=tmp_path,
+        death_timeout=LONGEST,
+    )
+    with cluster, distributed.Client(cluster, timeout=LONGEST, set_as_default=False) as client:
+        found = [future.result(timeout=LONGEST) for future in client.compute(arrays)]
+    for ours, theirs in zip(found, dask.compute(*arrays), strict=True):
         assert np.array_equal(ours, theirs)

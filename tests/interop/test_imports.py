@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import gpuph.interop
+from support.processes import python
 
 NEEDED = {"gpuph", "networkx", "numpy", "torch", *sys.stdlib_module_names}
 FILES = sorted(Path(gpuph.interop.__path__[0]).rglob("*.py"))
@@ -76,5 +76,5 @@ def test_interfaces_of_other_libraries_do_not_need_networkx() -> None:
 
 
 def test_missing_package_is_named_when_it_is_needed() -> None:
-    done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True)
+    done = python("-c", BLOCKED)
     assert done.returncode == 0, done.stderr

@@ -155,7 +155,8 @@ def resources(compiled: Any, target: str) -> tuple[int, int, int]:
 
     tool = Path(nvidia.__file__).parent / "bin" / "cuobjdump"
     cubin = Path(compiled.metadata_group[f"{compiled.metadata.name}.cubin"])
-    text = subprocess.run([tool, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True).stdout
+    words = [tool, "--dump-resource-usage", cubin]
+    text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
     usage = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", text))
     return int(usage["REG"]), shared, int(usage["STACK"]) + int(usage["LOCAL"])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,7 @@ import gpuph
 from gpuph.kernels.cpu.runtime.jit import kernel
 from gpuph.kernels.cpu.runtime.threads import Helpers, claim_windows, on_threads, over_windows, run_dynamic
 from support.inputs import image
+from support.processes import wait_until
 
 # Below 32768 values PyTorch uses no threads of its own; they would not survive a fork.
 X = torch.from_numpy(np.stack([image(("noise", "smooth")[i % 2], (20, 17), i) for i in range(60)]))
@@ -155,15 +155,13 @@ def test_helper_threads_leave_the_last_windows_to_the_caller() -> None:
 def test_queued_call_is_withdrawn_when_the_caller_finishes_first() -> None:
     helpers, release, late = Helpers(), threading.Event(), []
     (first,) = helpers.call(lambda: release.wait(60), 1)
-    while not first.begun.locked():
-        time.sleep(0.001)
+    assert wait_until(first.begun.locked)
     (second,) = helpers.call(lambda: late.append(1), 1)
     assert second.results() == []
     release.set()
     assert first.results() == [True]
     (third,) = helpers.call(lambda: 3, 1)  # queued behind the second call
-    while not third.begun.locked():
-        time.sleep(0.001)
+    assert wait_until(third.begun.locked)
     assert third.results() == [3]
     assert late == []
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from support.processes import python
 
 pytest.importorskip("triton")
 
@@ -15,6 +14,6 @@ pytest.importorskip("triton")
 @pytest.mark.interpret
 def test_interpreted_kernels_equal_the_cpu() -> None:
     tests = Path(__file__).parents[2] / "support" / "interpreted.py"
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--durations=5", str(tests)]
-    run = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
+    options = "-x", "-p", "no:cacheprovider", "--durations=5"
+    run = python("-m", "pytest", *options, tests, timeout=1800.0, TRITON_INTERPRET="1")
     assert run.returncode == 0, run.stdout + run.stderr

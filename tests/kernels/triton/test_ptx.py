@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,6 +25,7 @@ from support.engines import (
     assert_same_pairs,
     assert_same_slopes,
 )
+from support.processes import python
 
 pytest.importorskip("triton")
 pytestmark = needs_ptx
@@ -216,8 +215,8 @@ with ptxrun.triton.emulated(checks=(), stats=False), counts.as_on_a_device():
 def test_odd_batch_sizes_reuse_compiled_kernels() -> None:
     """The second half of a batch of odd size does not start at a multiple of 16 bytes."""
     root = Path(__file__).parents[3]  # a process in which nothing is compiled yet
-    words = [sys.executable, "-c", ODD_BATCHES, str(root), str(root / "tests" / "ptxrun")]
-    run = subprocess.run(words, capture_output=True, text=True, check=True)
+    run = python("-c", ODD_BATCHES, root, root / "tests" / "ptxrun", timeout=1800.0)
+    assert run.returncode == 0, run.stderr
     four, one, three = map(int, run.stdout.split())
     assert 0 < four == one == three
 
