@@ -13,7 +13,7 @@ from support.processes import python
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs")
-FOLDERS = "bench", "docs", "gpuph", "kernels", "tests"
+FOLDERS = "bench", "docs", "examples", "gpuph", "kernels", "tests"
 
 USE = """
 import sys, torch, gpuph, gpuph.kernels.cpu, gpuph.interop.gudhi, gpuph.metrics
