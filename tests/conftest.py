@@ -1,4 +1,4 @@
-"""Shared fixtures, test IDs, and skips where an optional package is missing."""
+"""Shared fixtures, test IDs, the order of the tests, and skips where an optional package is missing."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ OPTIONAL = {
 }
 
 TESTS = Path(__file__).parent
+LONG_LANES = ("compile", "interpret", "ptx")  # the longest first
 
 
 class _TestModule(pytest.Module):
@@ -62,22 +63,28 @@ class _TestModule(pytest.Module):
             raise
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # By default pytest-xdist starts with the files that have the most tests. But the lanes with the longest tests have
+    # few, and one process would wait for another that runs them last.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
     return _TestModule.from_parent(parent, path=module_path)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of ptxrun as part of its lane, and the lanes that take minutes as slow."""
+    """Mark the tests of ptxrun as part of its lane, and the lanes that take minutes as slow, and start with these."""
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             _skip_where_missing(item)
         if TESTS / "ptxrun" in item.path.parents:
             item.add_marker("ptx")
-        if any(item.get_closest_marker(lane) for lane in ("interpret", "compile", "ptx")):
+        if any(item.get_closest_marker(lane) for lane in LONG_LANES):
             item.add_marker("slow")
-    # One process compiles for as long as another takes for all other tests, so it starts with that.
-    items.sort(key=lambda item: item.get_closest_marker("compile") is None)
+    items.sort(key=lambda item: [item.get_closest_marker(lane) is None for lane in LONG_LANES])
 
 
 def _skip_where_missing(item: pytest.DoctestItem) -> None:
