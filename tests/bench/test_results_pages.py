@@ -92,6 +92,13 @@ def test_times_of_diagrams_equal_their_files() -> None:
         assert [cell.partition(" ")[0] for cell in row.split(" | ")] == [rounded(time) for time in times.values()]
 
 
+def test_times_of_betti_matchings_equal_their_file() -> None:
+    text = (RESULTS / "betti_matching.md").read_text()
+    for row in json.loads((RESULTS / "betti_matching.json").read_text())["rows"]:
+        times = f"{row['gpuph ms']:.1f} | {row['diagrams ms']:.1f} | {row['topolosses ms']:.0f}"
+        assert f"| {row['windows']} | {times} ({row['topolosses / gpuph']:.0f} x) |" in text
+
+
 def test_predictions_for_a_gpu_equal_their_file() -> None:
     text = (RESULTS / "gpu_predictions.md").read_text()
     results = json.loads((RESULTS / "device_cost.json").read_text())
@@ -194,19 +201,32 @@ def test_paired_trainings_equal_their_files(page: str) -> None:
     saved = json.loads((RESULTS / f"{TRAININGS[page]}.json").read_text())
     for condition, methods in saved["conditions"].items():
         (section,) = re.findall(rf"^## {re.escape(condition)}\b(.*?)(?=^## |\Z)", text, re.M | re.S)
-        rows = re.findall(r"^\| ([^|]+) \|[^|]*\| (\d.*) \|$", section, re.M)
-        assert [name for name, _ in rows] == list(methods)
-        for name, cells in rows:
-            scores = methods[name]["chosen"]["scores"]
-            assert cells == " | ".join(score_cell(metric) for metric in scores.values())
-        for first, second, metric, mean, better, worse, p in re.findall(
+        rows = re.findall(r"^\| ([^|]+) \| ([^|]*) \| (\d.*) \|$", section, re.M)
+        assert [name for name, *_ in rows] == list(methods)
+        for name, weight, cells in rows:
+            assert weight == "".join(re.findall(r"^MSE \+ (\S+) ", methods[name]["loss"]))
+            assert cells == " | ".join(map(score_cell, methods[name]["chosen"]["scores"].values()))
+        pairs = re.findall(
             r"^\| ([^|]+) \| ([^|]+) \| ([A-Za-z ]+) \| (-?\d\.\d+) \| (\d), (\d) \| (\d\.\d+|) \|$", section, re.M
-        ):
+        )
+        assert pairs
+        for first, second, metric, mean, better, worse, p in pairs:
             (pair,) = (x for x in saved["tests"][condition]["chosen"] if {x["first"], x["second"]} == {first, second})
             found, sign = pair["metrics"][metric], 1 if pair["first"] == first else -1
             counts = (found["better"], found["worse"])[::sign]
             assert (float(mean), int(better), int(worse)) == (round(sign * found["mean"], 2), *counts)
             assert p == ("" if found["t_p"] is None else f"{found['t_p']:.2f}")
+
+
+def test_balances_after_the_warmup_equal_their_file() -> None:
+    text, saved = (RESULTS / "both_ways.md").read_text(), json.loads((RESULTS / "both_ways.json").read_text())
+    expected = []
+    for condition, methods in saved["conditions"].items():
+        for seed in map(str, methods["MSE"]["seeds"]):
+            found = saved["after_warmup"][condition][seed]
+            numbers = [f"{found[name]:.0f}" for name in ("warmup", "false", "missed")]
+            expected.append((condition.removeprefix("dmax "), seed, *numbers))
+    assert re.findall(r"^\| (\d+) \| (\d) \| (\d+) \| (\d+) \| (\d+) \|$", text, re.M) == expected
 
 
 def score_cell(metric: dict) -> str:
