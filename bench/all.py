@@ -31,7 +31,7 @@ def benchmarks() -> list[str]:
 
 
 def run(name: str, arguments: Sequence[str] = ()) -> tuple[bool, str, float]:
-    """Run a benchmark, and return whether it succeeded, what it printed, or else the reason, and its seconds."""
+    """Run a benchmark, and return whether it succeeded, what it printed or why it failed, and its seconds."""
     start = time.perf_counter()
     command = [sys.executable, "-m", f"bench.speed.{name}", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

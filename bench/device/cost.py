@@ -59,15 +59,15 @@ SIZE = 64
 BATCHES3 = (2, 4)
 EXTRAPOLATED3 = 64
 SIZE3 = 32
-# One volume, which no other one helps to fill a device.
+# Sides of a volume that is alone in its batch and has to fill a device.
 SIZES_OF_ONE = (64, 128)
-# Pairs of diagrams by their number of points, each of which takes as long as up to thousands of windows.
+# Numbers of pairs of diagrams, by their number of points. A pair can take as long as thousands of windows.
 PAIRS = {20: 16, 100: 4, 300: 2, 1000: 1}
 EXTRAPOLATED_PAIRS = (256, 1024)
 MAPS = (256, 512)
 MASKS, EXTRAPOLATED_MASKS = 2, 32
 
-# Stages that are gradient and trace.
+# The stages of gradient and trace.
 TRACED = ("gradient", "trace in merge", "ascents")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# Aims for batches of EXTRAPOLATED windows and more. Times are multiples of reading input and writing results once.
+# Aims for batches of `cost.EXTRAPOLATED` windows or more. Times are multiples of the time to read the inputs and write
+# the results once.
 MOST_TRACED, MOST_TIME, MOST_INSTRUCTIONS, MOST_SCRATCH = 4, 10, 80, 24
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from bench.paper import both_ways, fig3, fig4, gradients, misaligned_training, misalignment, repair, tables
 from bench.paper.plan import InputError
 from bench.speed.timing import machine
+from bench.train.files import SUFFIXES
 
 EXPERIMENTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "fig3": fig3.run,
@@ -50,11 +51,11 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
     add(
         "--minutes",
         type=float,
-        help="train no further networks after so many minutes, in both_ways and misaligned_training",
+        help="start nothing after so many minutes, in repair, both_ways and misaligned_training",
     )
     add("--crops", type=int, help=f"number of crops, for repair (default: {repair.CROPS})")
     add("--rows", type=int, help="render only this many rows of roads or neurons, for a trial")
-    add("--images", type=Path, metavar="DIR", help="run table1 on the PNG or TIFF images in DIR")
+    add("--images", type=Path, metavar="DIR", help=f"run table1 on the images in DIR ({' '.join(SUFFIXES)})")
     add("--masks", type=Path, metavar="DIR", help="masks of the images; lines are the pixels above half the maximum")
     add("--held-out", type=float, default=0.4, metavar="SHARE", help="of --images to score on (default: %(default)s)")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, ..., for tables (default: %(default)s)")

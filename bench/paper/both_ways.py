@@ -31,8 +31,8 @@ FIRST = 3  # seeds of the first two truncations, which are trained before the th
 SEEDS = 5
 ROWS = 600  # of Helsinki, pixels
 PRESET, QUICK_STEPS = "brief", 10
-FACTOR = 2.0  # at most, between the lengths of false and of missed roads after the warm-up
-# Steps of the shortest warm-up, steps that it is continued by until this holds, and steps at most.
+FACTOR = 2.0  # the largest ratio of the lengths of false and of missed roads after the warm-up
+# Steps of the shortest warm-up, steps that are added until `FACTOR` is met, and steps at most.
 SHORTEST, MORE, LONGEST = PRESETS[PRESET][RANK].warmup, 150, 900
 DRAWS = 8
 
@@ -111,9 +111,9 @@ class Continued(Harness):
 
 
 def balanced(harness: Harness, seed: int) -> Harness | None:
-    """Return a harness with so long a warm-up that false and missed roads are within `FACTOR` of one another.
+    """Return a harness with the shortest warm-up after which false and missed roads are within `FACTOR` of one another.
 
-    The shortest such warm-up is taken. Returns None if there is none up to `LONGEST`.
+    Returns None if there is none of at most `LONGEST` steps.
     """
     while harness.plan.warmup <= LONGEST:
         path = _path(harness, seed)
@@ -132,7 +132,7 @@ def balanced(harness: Harness, seed: int) -> Harness | None:
 
 
 def balances(harness: Harness) -> dict[int, dict[str, float]]:
-    """Return what `balance` found of each seed after the longest warm-up that was tried."""
+    """Return what `balance` found for each seed after the longest warm-up that was tried."""
     found = {}
     while harness.plan.warmup <= LONGEST:
         for seed in harness.plan.seeds:
@@ -145,8 +145,8 @@ def balances(harness: Harness) -> dict[int, dict[str, float]]:
 def balance(harness: Harness, seed: int) -> dict[str, float]:
     """Return the lengths of false and of missed roads after the warm-up on the training scene, in pixels.
 
-    A piece of a centre line is false or missed if it is further from the others than the tolerance of CCQ. Of the cuts
-    that may be chosen, that is taken at which the network agrees best with the labels of the warm-up, by CCQ.
+    A piece of a centre line is false or missed if it is further from the other lines than the tolerance of CCQ. Of the
+    candidate cuts, the one is taken at which the network agrees best with the labels of the warm-up, by CCQ.
     """
     data, settings = harness.of(seed), CCQSettings.checked(TOLERANCE[RANK], 1.0)
     middle, *_ = thresholds("distance", RANK, harness.plan.dmax)

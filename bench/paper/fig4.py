@@ -134,19 +134,19 @@ def summary(condition: Condition, found: list[np.ndarray], kinds: np.ndarray) ->
 
 
 def of_pixel(rows: list[dict[str, Any]], pixel: float) -> list[dict[str, Any]]:
-    """Return the results of one size of pixels as if they were of the default, so that conditions need not name it."""
+    """Return the results for one pixel size, labelled with the default size, so that conditions need not name it."""
     return [row | {"pixel": PIXELS[0]} for row in rows if row["pixel"] == pixel]
 
 
 def correlation(found: list[np.ndarray]) -> float | None:
-    """Return the correlation of the loss with the number of errors, the mean over runs, if no loss is constant."""
+    """Return the mean correlation of the loss with the number of errors over runs, or None if a loss is constant."""
     if any(np.ptp(values) == 0 for values in found):
         return None
     return round(float(np.mean([np.corrcoef(values, np.arange(len(values)))[0, 1] for values in found])), 4)
 
 
 def reductions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return how many times as rarely as thresholding the loss falls with the slope `REDUCED`, by condition."""
+    """Return how many times as often the loss falls with thresholding as with the slope `REDUCED`, by condition."""
     found = []
     for row in rows:
         if row["slope"] != 0 or row["matching"] != "optimal":

@@ -169,8 +169,8 @@ def by_height(rank: int) -> dict[str, Method]:
     """Return the methods of table 7, one per height function.
 
     Slopes are 0.2 per pixel unless the name says otherwise; that of quadratic functions is reached at the edge of a
-    window. In the paper all parameters of a height function are drawn anew in each step: the point of a distance, and
-    the direction and the slope of a square and of a linear function.
+    window. In the paper all parameters of a height function are drawn anew in each step: the point of the distance
+    function, and the direction and the slope of the quadratic and the linear function.
     """
     slope = gpuph.RandomLinear().slope
     heights: dict[str, Height] = {

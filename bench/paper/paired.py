@@ -28,7 +28,7 @@ from bench.paper.tables import summary, text
 Term = Callable[[torch.Generator], nn.Module]
 Values = dict[str, dict[int, dict[str, Any]]]  # what is known of each network, by method and seed
 
-WEIGHING_SEED = 100  # that no network of a comparison has
+WEIGHING_SEED = 100  # of no network that is compared
 WEIGHING_BATCHES = 8
 KINDS = ("chosen", "fixed")  # of cuts
 SHOWN = ("APLS", "TLTS", "Betti", "Betti matching", "CCQ")  # metrics in the figure
@@ -122,7 +122,7 @@ def collect(
     """Train and score the networks of each seed and condition in the given order, and return what is known of them.
 
     `prepare` returns the harness that trains the networks of a seed, before any is scored, or None to leave the seed
-    out. After `minutes`, no other network is trained, and a seed that lacks a method in a condition is left out there.
+    out. After `minutes`, no training starts, and a seed that lacks a method in a condition is left out there.
     """
     deadline = time.perf_counter() + (float("inf") if minutes is None else 60 * minutes)
     for condition in conditions.values():

@@ -197,7 +197,10 @@ def kept_path(condition: Condition, crops: int, seed: int, work: Path) -> Path:
 def kept(condition: Condition, found: list[Scene], seed: int, path: Path) -> Repair:
     """Return the result of `repair`, computed now or read from an interrupted run."""
     if not path.exists():
-        np.savez(path, **repair(condition, found, seed)._asdict())
+        result = repair(condition, found, seed)
+        with path.with_suffix(".tmp").open("wb") as file:
+            np.savez(file, **result._asdict())
+        path.with_suffix(".tmp").replace(path)  # so that an interrupted run leaves no incomplete file
     with np.load(path) as file:
         return Repair(file["wrong"], file["steps"])
 
@@ -235,7 +238,7 @@ def summary(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
 
 
 def against(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
-    """Compare the wrong loops that one random ramp leaves with those that each rival leaves, crop by crop."""
+    """Compare the wrong loops that a loss with heights leaves with those that each rival leaves, crop by crop."""
     rows = []
     for condition, other in repairs.items():
         for rival, ours in RIVALS:

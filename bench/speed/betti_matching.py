@@ -1,8 +1,8 @@
 """`python -m bench.speed.betti_matching`: Betti matchings by gpuph and by topolosses, on one CPU thread.
 
-Batches of 256 windows of 64 x 64 in both dimensions, in the construction V, which is that of topolosses: predicted and
-true distance maps of roads, smooth fields, and noise. topolosses, which wraps the implementation in C++ of Stucki et
-al., runs on some of the windows, and its time is scaled up. Beside it, the diagrams of both maps alone.
+Batches of 256 pairs of windows of 64 x 64, in both dimensions and in the construction V, which is that of topolosses:
+predicted and true distance maps of roads, smooth fields, and noise. topolosses, which wraps the C++ implementation of
+Stucki et al., runs on some of the windows, and its time is scaled up. The diagrams of both maps alone are timed, too.
 """
 
 from __future__ import annotations

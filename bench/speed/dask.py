@@ -50,7 +50,7 @@ def main() -> None:
     """Compare the results, time both clusters, and print what was found, or save it too."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=4096, help="of the array, pixels (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="runs that the median is of (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="runs whose median is taken (default: %(default)s)")
     parser.add_argument("--save", action="store_true", help="write bench/results/dask.json")
     options = parser.parse_args()
     with ExitStack() as stack:

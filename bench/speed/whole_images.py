@@ -2,8 +2,8 @@
 
 Images from 64 x 64 to 8192 x 8192 pixels and volumes from 32^3 to 512^3 voxels, of smooth fields and of noise, in all
 dimensions, by gpuph, GUDHI (values only) and cripser, in turn in one process, each on one thread. Diagrams are compared
-before anything is timed. A contender is left out of sizes that would take it more than a minute, by its time for the
-last size, and all are where memory would not suffice.
+before anything is timed. A contender is left out of sizes that would take it more than a minute, judging by its time
+per pixel at the previous size. Sizes for which memory would not suffice are left out altogether.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "whole_images.json"
 SIZES = {2: (64, 128, 256, 512, 1024, 2048, 4096, 8192), 3: (32, 64, 128, 256, 512)}
 KINDS = ("smooth", "noise")
 LONGEST = 60.0  # seconds of one run
-BYTES = 60  # of memory per pixel that a run may need, about 40 for noise and the input in float64
+BYTES = 60  # of memory per pixel that a run may need: about 40 for noise, and the input in float64
 Points = list[NDArray[np.float64]]
 
 
@@ -136,8 +136,15 @@ def draw(rows: Sequence[dict[str, Any]], file: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--largest", type=int, nargs=2, default=[8192, 512], help="(default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="runs that the median is of (default: %(default)s)")
+    parser.add_argument(
+        "--largest", type=int, nargs=2, default=[8192, 512], help="sides of images and volumes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=5,
+        help="runs whose median is taken; one from 2^22 pixels on (default: %(default)s)",
+    )
     parser.add_argument("--save", action="store_true", help="write bench/results/whole_images.json, .md and .png")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -154,8 +161,8 @@ def main() -> None:
 PAGE = """# Whole images
 
 How does the time per pixel grow with the size of a single window? Nanoseconds per pixel on one thread, all dimensions;
-diagrams are compared first. GUDHI returns values only, and the others pixels, too. Where a cell is empty, a run would
-have taken more than a minute. Source: `python -m bench.speed.whole_images --save`,
+diagrams are compared first. GUDHI returns values only, the others also pixels. Where a cell is empty, a run would have
+taken more than a minute. Source: `python -m bench.speed.whole_images --save`,
 [whole_images.json](whole_images.json).
 
 ![Time per pixel against the number of pixels](whole_images.png)

@@ -39,7 +39,7 @@ class Preset:
     steps: int  # after the warm-up
     truncation: float | None = None  # of distance maps, pixels; by default `TRUNCATION`
     averaging: float = AVERAGING
-    light: bool = False  # one convolution a level instead of two, and one level less
+    light: bool = False  # `LightUNet`: one convolution per level instead of two, and one level less
 
 
 # By name and number of axes.
@@ -56,7 +56,7 @@ PRESETS = {
 
 
 class LightUNet(nn.Module):
-    """A U-Net of images with one convolution a level, which takes a fifth of the time of BasicUNet.
+    """A U-Net for images with one convolution per level, which takes a fifth of the time of BasicUNet.
 
     Parameters
     ----------

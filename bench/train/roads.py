@@ -72,15 +72,15 @@ def misread(
 ) -> tuple[Scene, Scene]:
     """Render central Helsinki with tracks that differ visibly from roads, and labels for a warm-up that misread them.
 
-    Nothing hides roads or looks like them but tracks, so that networks learn in few steps what labels say. The labels
-    of the warm-up call tracks of sand roads, and lack some of the roads, those of basalt.
+    Nothing hides roads, and only tracks look like them, so that networks learn in few steps what labels say. The labels
+    of the warm-up include the tracks, which are of sand, and lack the roads of basalt.
 
     Parameters
     ----------
     seed, rows
         As for `helsinki`.
     tracks : float
-        The approximate share of the lines that are also rendered as tracks, as the `decoys` of `helsinki`.
+        The approximate share of the lines that are also rendered as tracks, like the `decoys` of `helsinki`.
     unlabelled : float
         The approximate share of the roads that are of basalt, and have no label in the warm-up.
     """
