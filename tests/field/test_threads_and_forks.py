@@ -13,7 +13,7 @@ import torch
 import gpuph
 from gpuph.kernels.cpu.runtime import interrupt, threads
 from support.inputs import image
-from support.processes import python, wait_until
+from support.processes import complaints, python, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +76,7 @@ time.sleep(0.5)
 @pytest.mark.slow
 def test_interpreter_exits_while_daemon_threads_are_inside_calls() -> None:
     done = run(AT_WORK)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert done.returncode == 0 and not complaints(done), done.stderr
 
 
 @pytest.mark.slow
@@ -90,8 +89,7 @@ threading.Thread(target=lambda: gpuph.persistence(torch.rand(4, 9, 9)), daemon=T
 time.sleep(1.0)
 """
     done = run(code, NUMBA_CACHE_DIR=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert done.returncode == 0 and not complaints(done), done.stderr
 
 
 @pytest.mark.slow

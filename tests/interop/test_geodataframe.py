@@ -61,7 +61,7 @@ def test_round_trip_keeps_positions_to_a_millionth_of_a_pixel(name: str) -> None
     )
 
 
-def test_round_trip_through_a_file(tmp_path) -> None:
+def test_round_trip_through_a_file_keeps_the_graph(tmp_path) -> None:
     graph, transform = roads(), TRANSFORMS["rotated"]
     to_geodataframe(graph, transform, "EPSG:32635").to_file(tmp_path / "roads.gpkg")
     found = from_geodataframe(geopandas.read_file(tmp_path / "roads.gpkg"), transform, meet="ends")
@@ -191,6 +191,6 @@ def test_graphs_in_3d_are_refused() -> None:
 @pytest.mark.parametrize(
     "transform", [(1, 2, 0, 2, 4, 0), (0, 0, 5, 0, 0, 5), (0, 0, 5, 1, 1, 5), (1e-200, 1e-200, 0, 1e-200, 1e-200, 0)]
 )
-def test_transform_that_loses_an_axis_is_refused(transform: tuple) -> None:
+def test_transform_without_an_inverse_is_refused(transform: tuple) -> None:
     with pytest.raises(ValueError, match="transform must be invertible, got"):
         from_geodataframe(geopandas.GeoSeries(), transform)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import monai.losses
 import monai.metrics
 import pytest
@@ -16,7 +18,8 @@ from gpuph.metrics import betti_error, betti_matching_error, ccq
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(2, 3, 24, 24, generator=GENERATOR)
 LABELS = torch.randint(3, (2, 1, 24, 24), generator=GENERATOR)
-VOLUME, VOLUME_LABELS = torch.randn(1, 2, 8, 9, 10, generator=GENERATOR), torch.randint(2, (1, 1, 8, 9, 10))
+VOLUME = torch.randn(1, 2, 8, 9, 10, generator=GENERATOR)
+VOLUME_LABELS = torch.randint(2, (1, 1, 8, 9, 10), generator=GENERATOR)
 CLASSES = torch.arange(3).view(1, 3, 1, 1)
 MASKS, OTHER = CLASSES == LABELS, LABELS.flip(2) == CLASSES
 LOSSES = ("BettiMatchingLoss", "CbDiceLoss", "LikelihoodPHLoss", "SkeletonRecallLoss", "TopoLoss")
@@ -68,7 +71,7 @@ def test_losses_take_the_arguments_of_dice_loss_by_position_and_settings_by_name
         interop.TopoLoss(softmax=True, sigmoid=True)
 
 
-def test_combined_loss_of_monai_style_trains() -> None:
+def test_loss_added_to_dice_loss_of_monai_has_a_finite_gradient() -> None:
     settings = {"softmax": True, "to_onehot_y": True, "include_background": False}
     dice, topological = monai.losses.DiceLoss(**settings), interop.LikelihoodPHLoss(**settings)
     x = LOGITS.clone().requires_grad_()
@@ -134,7 +137,7 @@ def test_background_does_not_count_if_it_is_excluded() -> None:
     assert torch.equal(values, interop.BettiErrorMetric(dim=0, border=False)(OTHER, MASKS)[:, 1:])
 
 
-def test_values_of_all_processes_are_aggregated(tmp_path: object) -> None:
+def test_aggregate_in_a_group_of_one_process_is_that_without_a_group(tmp_path: Path) -> None:
     metric = interop.BettiErrorMetric()
     metric(OTHER, MASKS)
     alone = metric.aggregate()

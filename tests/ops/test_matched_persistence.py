@@ -1,4 +1,4 @@
-"""Matched persistence: the pairs of two windows, and whose classes become the same class of a third function."""
+"""Matched persistence: the pairs of two windows, and partners, whose classes become one class of a third function."""
 
 from __future__ import annotations
 

@@ -30,6 +30,11 @@ def python(
     )
 
 
+def complaints(run: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return the lines on stderr, except the one that says that kernels are compiled where nothing is cached yet."""
+    return [line for line in run.stderr.splitlines() if "gpuph is compiling its kernels" not in line]
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
     """Wait until a condition holds, and return whether it does after that many seconds at most."""
     deadline = time.monotonic() + seconds

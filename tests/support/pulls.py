@@ -1,4 +1,4 @@
-"""Births and deaths that are pulled somewhere, for the tests of `spread_slopes`."""
+"""Random pulls on births and deaths, for the tests of `spread_slopes`."""
 
 from __future__ import annotations
 

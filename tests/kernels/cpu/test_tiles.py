@@ -1,4 +1,4 @@
-"""Large images: what is found tile by tile equals what is found in the whole image at once."""
+"""Large images: pairs found tile by tile are those of the whole image at once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_settings_mean_the_same_in_tiles(monkeypatch: pytest.MonkeyPatch, settin
     _assert_equal(_in_tiles(monkeypatch, 8, x, **settings), gpuph.persistence(x, **settings))
 
 
-def test_several_images_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_of_several_images_do_not_depend_on_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.stack([_image("noise", (21, 34), torch.float32) * scale for scale in (1.0, -1.0, 2.0)])
     _assert_equal(_in_tiles(monkeypatch, 8, x), gpuph.persistence(x))
 
@@ -105,8 +105,8 @@ def test_loss_and_gradient_of_large_windows_do_not_depend_on_tiles(monkeypatch: 
 
 
 @pytest.mark.slow
-def test_large_images_are_found_in_tiles() -> None:
-    """No setting is patched: an image of more than 2^18 pixels, and its parts that have fewer, agree on the pairs."""
+def test_pairs_of_an_image_large_enough_for_tiles_are_those_of_its_parts() -> None:
+    """Nothing is patched: an image of at least `LARGE` pixels agrees on the pairs with two parts that have fewer."""
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((1, 700, 512), np.float32))
     assert x[0].numel() >= tiles.LARGE

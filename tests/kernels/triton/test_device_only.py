@@ -250,9 +250,6 @@ def test_gradients_in_whole_paths_take_one_launch_more_and_stay_on_the_device(
         assert pred.grad is not None and pred.grad.shape == pred.shape
 
 
-WINDOWS = ["copy_windows", "fill_frames", "compare", "image gradient", "image gradient"]
-
-
 @pytest.mark.parametrize("batch", [1, 512])
 @pytest.mark.parametrize(("construction", "comparison"), [("T", "union"), ("V", "union"), ("T", "intersection")])
 def test_betti_matching_launches_do_not_depend_on_the_batch(batch: int, construction: str, comparison: str) -> None:
