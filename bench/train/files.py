@@ -1,4 +1,4 @@
-"""Read images, volumes and masks from files of many formats, each by the library that is made for it."""
+"""Read images, volumes and masks from files of several formats."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def stem_of(path: Path) -> str:
 def read_image(path: Path, rank: int) -> np.ndarray:
     """Read an image or a volume as an array (C, *spatial), float32 in [0, 1], without an alpha channel.
 
-    Unsigned integers of 8 and 16 bits are divided by the largest. Other numbers are scaled between percentiles of the
-    file. Pixels without a value, which are NaN or the nodata value of a GeoTIFF, are 0.
+    Unsigned integers of 8 and 16 bits are divided by their maximum, 255 or 65,535. Other numbers are scaled between
+    percentiles of the file. Pixels without a value, which are NaN or the nodata value of a GeoTIFF, are 0.
     """
     values, valid = _read(path, rank)
     if values.dtype == np.bool_:
@@ -96,7 +96,7 @@ def _read(path: Path, rank: int) -> Pixels:
     return Pixels(np.ascontiguousarray(values), valid)
 
 
-# The values in a file, the axis of its channels if it has one, and the value that stands for none.
+# The values in a file, the axis of its channels if it has one, and the value that marks missing pixels.
 Raw = tuple[np.ndarray, "int | None", "float | None"]
 
 

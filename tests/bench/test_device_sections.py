@@ -13,6 +13,7 @@ import torch
 
 from bench.device import cases, day, report, section
 from support.day import a_day
+from support.processes import wait_until
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.usefixtures("nothing_carried")
@@ -48,7 +49,7 @@ def test_sections_that_hang_or_crash_do_not_stop_the_others(tmp_path: Path, monk
         "losses": reporting["losses"] + "os.kill(os.getpid(), 9)",  # what was reported before is kept
         "modes": reporting["modes"],
     }
-    rows = run_sections(tmp_path, monkeypatch, codes, limit=3)
+    rows = run_sections(tmp_path, monkeypatch, codes, limit=8)
     failed = {row["section"]: row["value"] for row in rows if row["name"] == "section"}
     assert failed == {"images": "TIMED OUT", "volumes": "FAILED", "matching": "FAILED", "losses": "FAILED"}
     assert [row["section"] for row in rows if row["name"] == "done"] == ["losses", "modes"]
@@ -64,10 +65,7 @@ def test_processes_started_by_a_section_end_with_it(tmp_path: Path, monkeypatch)
     log = (tmp_path / "log.txt").read_text().splitlines()
     children = [int(line) for line in log if line.isdigit()]
     assert len(children) == 2
-    deadline = time.monotonic() + 10
-    while any(_is_running(pid) for pid in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert wait_until(lambda: not any(_is_running(pid) for pid in children))
 
 
 def _is_running(pid: int) -> bool:
@@ -83,7 +81,7 @@ def test_all_sections_end_before_the_deadline(tmp_path: Path, monkeypatch) -> No
     start = time.monotonic()
     codes = dict.fromkeys(("images", "volumes"), "import time; time.sleep(600)")
     rows = run_sections(tmp_path, monkeypatch, codes, limit=500)
-    assert time.monotonic() - start < 6 + 5
+    assert time.monotonic() - start < 60  # sections would take 600
     assert [(row["section"], row["value"]) for row in rows if row["name"] == "section"] == [
         ("images", "TIMED OUT"),
         ("volumes", "skipped"),

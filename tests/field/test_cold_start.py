@@ -13,15 +13,16 @@ from support.processes import python
 pytestmark = pytest.mark.slow
 
 # CPU seconds. It took 57 when every function was compiled on its own. Now it takes 16 for images and 20 for volumes on
-# a free core, and half as long again where many processes share one.
-MOST = 32.0
+# a free core, and up to twice as long where many processes share one, or on slower machines. Without a compilation, it
+# takes less than 2.
+COMPILED, CACHED = 45.0, 5.0
 
 
 @pytest.mark.parametrize("case", cold_start.SHAPES)
 def test_first_loss_compiles_within_seconds_and_the_next_process_not_at_all(case: str) -> None:
     compiling, cached = cold_start.measure(cold_start.SHAPES[case])
-    assert cached < 2.0
-    assert compiling < MOST
+    assert cached < CACHED
+    assert compiling < COMPILED
 
 
 def run(code: str, cache: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -39,4 +40,4 @@ def test_compilation_of_more_than_two_seconds_is_logged_in_one_line(tmp_path: Pa
 def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
     run("gpuph.warmup", tmp_path, "-m")
     for shape in cold_start.SHAPES.values():
-        assert cold_start.first_call(shape, str(tmp_path)) < 2.0
+        assert cold_start.first_call(shape, str(tmp_path)) < CACHED

@@ -10,7 +10,7 @@ import pytest
 from support.processes import python
 
 pytestmark = pytest.mark.slow
-LATEST = 1.5  # longest time from the signal to the exception, in seconds
+LATEST = 5.0  # longest time from the signal to the exception, in seconds: below 1 on a free machine
 
 PRELUDE = """
 import json, os, signal, sys, threading, time
