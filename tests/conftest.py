@@ -64,10 +64,16 @@ class _TestModule(pytest.Module):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # By default pytest-xdist starts with the files that have the most tests. But the lanes with the longest tests have
-    # few, and one process would wait for another that runs them last.
-    if hasattr(config.option, "loadscopereorder"):
-        config.option.loadscopereorder = False
+    """Set options of pytest-xdist, if it is installed."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    # By default the files with the most tests are run first. But the lanes with the longest tests have few, and one
+    # process would wait for another that runs them last.
+    config.option.loadscopereorder = False
+    # With `--dist loadfile`, the process that replaces a crashed one is given a file whose tests have all been run, and
+    # waits for more tests forever. So a crash ends the run.
+    if config.option.maxworkerrestart is None:
+        config.option.maxworkerrestart = "0"
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
