@@ -45,20 +45,23 @@ CONTENDERS: dict[str, Callable[[int, torch.Generator], torch.nn.Module]] = {
     "thresholding": lambda window, _: gpuph.DistancePHLoss(window=window, reduction="sum"),
     "place": lambda window, _: gpuph.DistancePHLoss(window=window, place=PLACE, reduction="sum"),
     "localized": lambda window, generator: localized(window, generator),
+    "localized, 8 draws": lambda window, generator: localized(window, generator, draws=8),
     "Betti matching": lambda window, _: gpuph.BettiMatchingLoss(window=window, reduction="sum"),
     "thresholding, paths": lambda window, _: gpuph.DistancePHLoss(window=window, spread="path", reduction="sum"),
     "place, paths": lambda window, _: gpuph.DistancePHLoss(window=window, place=PLACE, spread="path", reduction="sum"),
     "localized, paths": lambda window, generator: localized(window, generator, spread="path"),
+    "localized, 8 draws, paths": lambda window, generator: localized(window, generator, draws=8, spread="path"),
     "Betti matching, paths": lambda window, _: gpuph.BettiMatchingLoss(window=window, spread="path", reduction="sum"),
 }
-# Pairs of a loss and the loss with heights that `against` compares it with.
+# Pairs of a rival and the loss with heights that `against` compares with it.
 RIVALS = (
     ("thresholding", "localized"),
     ("place", "localized"),
     ("Betti matching", "localized"),
     ("Betti matching, paths", "localized, paths"),
     ("localized, paths", "localized"),
-    ("Betti matching, paths", "localized"),
+    ("localized, 8 draws", "localized"),
+    ("localized, 8 draws, paths", "localized, paths"),
 )
 
 
@@ -120,9 +123,11 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     return {"settings": settings, "conditions": rows, "heights_against": against(repairs)}
 
 
-def localized(window: int, generator: torch.Generator, *, spread: str = "pixel") -> gpuph.LocalizedPHLoss:
-    """Return the localized loss with a random ramp in each window."""
-    height = gpuph.RandomLinear(SLOPE)
+def localized(
+    window: int, generator: torch.Generator, *, draws: int = 1, spread: str = "pixel"
+) -> gpuph.LocalizedPHLoss:
+    """Return the localized loss with random ramps in each window, as many as there are draws."""
+    height = gpuph.RandomLinear(SLOPE, draws=draws)
     return gpuph.LocalizedPHLoss(window=window, height=height, generator=generator, spread=spread, reduction="sum")
 
 
@@ -238,7 +243,7 @@ def summary(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
 
 
 def against(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
-    """Compare the wrong loops that a loss with heights leaves with those that each rival leaves, crop by crop."""
+    """Compare the wrong loops that losses with heights leave with those that their rivals leave, crop by crop."""
     rows = []
     for condition, other in repairs.items():
         for rival, ours in RIVALS:
@@ -256,7 +261,7 @@ def against(repairs: dict[Condition, Repair]) -> list[dict[str, Any]]:
 def text(rows: list[dict[str, Any]]) -> str:
     """Format the results: one line per set of errors, window and loss, and three columns per truncation."""
     lines = ["wrong loops left, share of crops repaired, and median steps of those; by dmax"]
-    lines.append(" " * 42 + "".join(f"{dmax:>20g}" for dmax in sorted({row["dmax"] for row in rows})))
+    lines.append(" " * 46 + "".join(f"{dmax:>20g}" for dmax in sorted({row["dmax"] for row in rows})))
     for errors in ERRORS:
         for window in WINDOWS:
             for loss in CONTENDERS:
@@ -265,7 +270,7 @@ def text(rows: list[dict[str, Any]]) -> str:
                     steps = row["median_steps_of_repaired"]
                     shown = "-" if steps is None else f"{steps:g}"
                     cells.append(f"{row['wrong_left']:>9.2f}{row['repaired']:>6.2f}{shown:>5}")
-                lines.append(f"{errors:<14}{window:<6}{loss:<22}" + "".join(cells))
+                lines.append(f"{errors:<14}{window:<6}{loss:<26}" + "".join(cells))
     return "\n".join(lines)
 
 
