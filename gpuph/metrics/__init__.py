@@ -18,10 +18,9 @@ units of length too: the first pixel is at 0, and graphs, radii and tolerances a
 at random, the result depends on the order of nodes and edges, but not on the names of nodes. `gpuph.interop` converts
 graphs of OSMnx, GeoPandas, sknw, skan and SWC files.
 
-All metrics take a region of interest, `mask`: a mask that is True where the inputs count, for one image or each. What
-lies outside is background in both inputs, and graphs are clipped, with new nodes where edges leave the region. A metric
-adds up lengths, junctions or windows, and those outside must not count. Two graphs with a region are in pixels of it,
-or in units of `spacing`.
+All metrics take a region of interest, `mask`: a mask that is True where the inputs count, for one image or each.
+Outside, both inputs are background, and graphs are clipped, with new nodes where edges leave the region. Two graphs
+with a region are in pixels of it, or in units of `spacing`.
 
 All metrics raise TypeError if an input is neither an array of real numbers nor an undirected graph. They raise
 ValueError if floats are not probabilities, the masks differ in shape or device, a mask has another shape than those

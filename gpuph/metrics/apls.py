@@ -14,8 +14,9 @@ from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .network import Network, networks
 from .road_graph import load, to_networkx
+from .totals import add_up, harmonic_mean
 
-# How many control points are searched from at once, so that memory does not grow with the square of their number.
+# The number of control points from which paths are searched at once. It bounds the memory.
 BLOCK = 256
 
 
@@ -79,17 +80,18 @@ def apls(
     ------
     TypeError, ValueError
         As for all metrics: see `gpuph.metrics`. ValueError also if `spacing`, `snap` or `metres_per_pixel` is not
-        positive, `metres_per_pixel` does not have one number for each axis, or `points` is below 2.
+        positive, `metres_per_pixel` does not have one number for each axis, `points` is below 2, or `min_curvature` is
+        negative.
 
     Notes
     -----
-    By default, control points are at all nodes and on all edges longer than `spacing`, straight or not. The program of
-    the authors also puts one in the middle of an edge that is between 0.75 and 1 times `spacing` long, and none between
-    the ends of an edge that is nearly straight: whose length differs from the diagonal of its bounding box by less than
-    the share `is_curved_eps` of its length. `min_curvature` does both. Give it the value that the scores to compare
-    with were computed with: 0.012 and 0.03 are the defaults of the program's functions, and 0, control points on
-    straight edges too, is the default of its command line. The choice moves scores in both directions, by up to 0.1 on
-    small networks. See `docs/metrics.md`.
+    By default, control points are at all nodes and on all edges longer than `spacing`, straight or not. The authors'
+    program also puts one in the middle of an edge whose length is between 0.75 and 1 times `spacing`. It puts none
+    between the ends of an edge that is nearly straight, that is, whose length differs from the diagonal of its bounding
+    box by less than the share `is_curved_eps` of its length. `min_curvature` does both. Use the value behind the scores
+    that you compare with: 0.012 and 0.03 are the defaults of the program's functions. Its command line puts control
+    points on straight edges too, as 0 does. The choice moves scores in both directions, by up to 0.1 on small networks.
+    See `docs/metrics.md`.
 
     References
     ----------
@@ -169,16 +171,13 @@ def measure(
 ) -> APLSTotals:
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
-    sums = np.zeros(len(APLSTotals._fields))
     scale = settings.metres_per_pixel
     if isinstance(scale, tuple):
         pairs = as_graphs(_in_metres(pred, scale), _in_metres(target, scale), mask, scale)
         scale = 1.0
     else:
         pairs = as_graphs(pred, target, mask)
-    for graphs in pairs:
-        sums += _compare(*networks(*graphs, scale), settings, rng)
-    return APLSTotals(*sums.tolist())
+    return add_up(APLSTotals, (_compare(*networks(*graphs, scale), settings, rng) for graphs in pairs))
 
 
 def _in_metres(value: ArrayLike | nx.Graph, scale: tuple[float, ...]) -> ArrayLike | nx.Graph:
@@ -198,12 +197,11 @@ def _compare(network: Network, true_network: Network, settings: APLSSettings, rn
     if there is None and back is None:
         there = back = 1.0
     there, back = there or 0.0, back or 0.0
-    both = 2 * there * back / (there + back) if there + back > 0 else 0.0
-    return APLSTotals(score=both, target_to_pred=there, pred_to_target=back, images=1)
+    return APLSTotals(score=harmonic_mean(there, back), target_to_pred=there, pred_to_target=back, images=1)
 
 
 def _similarity(network: Network, other: Network, settings: APLSSettings, rng: np.random.Generator) -> float | None:
-    """1 minus the mean cost of the paths in `network`, or None if there is no path."""
+    """Return 1 minus the mean cost of the paths in `network`, or None if there is no path."""
     points = settings.points
     places = network.control_places(settings.spacing, settings.min_curvature)
     if points is not None and len(places) > points:

@@ -35,9 +35,9 @@ def betti_matching_error(
     """Compute the mean number of false and missing components, loops or cavities in random windows.
 
     `betti_error` compares numbers, so a false loop makes up for a missing one elsewhere. Here, features of prediction
-    and truth are matched by their places, one to one, and all unmatched ones of both count. So this error is at least
-    as large. Components are matched if they overlap, and loops and cavities if the spaces that they enclose do, where
-    these are deepest: by `gpuph.betti_match`, on the signed distances to the boundary.
+    and truth are matched by their places, one to one, and all unmatched ones of both count, so this error is at least
+    as large. `gpuph.betti_match` matches them, on the signed distances to the boundary: components if they overlap, and
+    loops and cavities if the spaces that they enclose overlap where these are deepest.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ def betti_matching_error(
 def count_unmatched(masks: Tensor, settings: BettiSettings) -> Tensor:
     """Return the numbers of features without a partner in the other mask, for masks of shape (N, 2, *spatial).
 
-    The essential components of both are always matched, so these are the frames, or rings around the windows.
+    The essential components of both are always matched. They must not be objects, so each window is surrounded by the
+    frame or, in dimension 0 without a border, by a ring.
     """
     dim, construction = settings.dim, settings.construction
     masks = masks.transpose(0, 1).flatten(0, 1)

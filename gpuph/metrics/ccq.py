@@ -16,6 +16,7 @@ from ..skeletons import curves, pixel_counts
 from .fine_grid import resample
 from .inputs import as_graphs, as_masks
 from .network import Network, networks
+from .totals import add_up
 
 
 class CCQ(NamedTuple):
@@ -138,10 +139,7 @@ def measure(
         masks = [images.cpu().numpy() for images in as_masks(pred, target, mask)]
         each = sizes.per_axis(settings.spacing, masks[0].ndim - 1)
         parts = [_compare_masks(one, true, tolerance, each) for one, true in zip(*masks, strict=True)]
-    sums = np.zeros(len(CCQTotals._fields))
-    for part in parts:
-        sums += part
-    return CCQTotals(*sums.tolist())
+    return add_up(CCQTotals, parts)
 
 
 def _compare_masks(

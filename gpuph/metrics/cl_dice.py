@@ -14,6 +14,7 @@ from ..arrays import ArrayLike
 from ..skeletons import curves, pixel_counts
 from .fine_grid import resample
 from .inputs import as_drawn_masks
+from .totals import add_up, harmonic_mean
 
 
 class ClDice(NamedTuple):
@@ -36,8 +37,8 @@ def cl_dice(
 ) -> ClDice:
     """Compute the centreline Dice score of two masks of curves or tubes.
 
-    The length of a skeleton is its number of pixels, as in `ccq`. Unlike there, nothing is tolerated but the thickness
-    of the masks: where these are as thick as the objects, a skeleton may be displaced by half of that.
+    The length of a skeleton is its number of pixels, as in `ccq`. There is no tolerance except the thickness of the
+    masks: a skeleton may be displaced by up to half the thickness of the other mask.
 
     Parameters
     ----------
@@ -52,8 +53,8 @@ def cl_dice(
     Returns
     -------
     ClDice
-        A named tuple of three floats, each the mean over the batch. All are 1 if both masks are empty. If only one is,
-        all are 0.
+        A named tuple of three floats, each the mean over the batch. For an image, all are 1 if both masks are empty,
+        and all are 0 if only one is.
 
     Raises
     ------
@@ -63,10 +64,10 @@ def cl_dice(
 
     Notes
     -----
-    Skeletons are those of `skeleton_graph`. They may run between pixels, along the middle of a mask of even thickness,
-    and are in a mask where one of the pixels beside them is. Those of scikit-image, which Shit et al. use, consist of
-    pixels and end elsewhere, so that scores differ a little: by up to 0.01 on noisy roads. `gpuph.SoftClDiceLoss` is
-    the loss; its skeletons are soft, and its value is not 1 minus this score.
+    Skeletons are those of `skeleton_graph`. They may run between pixels, along the middle of a mask of even thickness.
+    A point between pixels lies in a mask if one of the pixels that it touches does. The skeletons of scikit-image,
+    which Shit et al. use, consist of pixels and end elsewhere, so that scores differ by up to 0.02 on noisy roads.
+    `gpuph.SoftClDiceLoss` is the loss; its skeletons are soft, and its value is not 1 minus this score.
 
     References
     ----------
@@ -121,24 +122,21 @@ def measure(
     """Compute the sums over a pair of inputs."""
     masks = [images.cpu().numpy() for images in as_drawn_masks(pred, target, mask, settings.spacing)]
     each = sizes.per_axis(settings.spacing, masks[0].ndim - 1)
-    sums = np.zeros(len(ClDiceTotals._fields))
-    for one, true in zip(*masks, strict=True):
-        if each is not None:
-            one, true = resample(one, each).mask, resample(true, each).mask
-        sums += _compare(one, true)
-    return ClDiceTotals(*sums.tolist())
+    return add_up(ClDiceTotals, (_compare(one, true, each) for one, true in zip(*masks, strict=True)))
 
 
-def _compare(mask: np.ndarray, true_mask: np.ndarray) -> ClDiceTotals:
+def _compare(mask: np.ndarray, true_mask: np.ndarray, spacing: tuple[float, ...] | None) -> ClDiceTotals:
+    if spacing is not None:
+        mask, true_mask = resample(mask, spacing).mask, resample(true_mask, spacing).mask
     if not mask.any() and not true_mask.any():
         return ClDiceTotals(1, 1, 1, 1)
     precision, sensitivity = _share(mask, true_mask), _share(true_mask, mask)
-    both = 2 * precision * sensitivity / (precision + sensitivity) if precision + sensitivity > 0 else 0.0
-    return ClDiceTotals(score=both, precision=precision, sensitivity=sensitivity, images=1)
+    score = harmonic_mean(precision, sensitivity)
+    return ClDiceTotals(score=score, precision=precision, sensitivity=sensitivity, images=1)
 
 
 def _share(mask: np.ndarray, other: np.ndarray) -> float:
-    """Return the share of the skeleton of a mask that lies in another mask, 0 of an empty one."""
+    """Return the share of the skeleton of a mask that lies in another mask; it is 0 for an empty skeleton."""
     curve = curves(mask)
     counts = pixel_counts(curve)
     if counts.sum() == 0:

@@ -16,6 +16,7 @@ from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .junction_clusters import Cluster, predicted_clusters, true_clusters
 from .network import Network, Places, networks
+from .totals import add_up, harmonic_mean
 
 
 class JunctionScore(NamedTuple):
@@ -152,19 +153,16 @@ class JunctionTotals(NamedTuple):
             return JunctionScore(1.0, 1.0, 1.0, 0.0)
         recall = self.found / self.true if self.true else 0.0
         precision = 1 - self.false / self.predicted if self.predicted else 0.0
-        f1 = 2 * recall * precision / (recall + precision) if recall + precision > 0 else 0.0
         error_rate = self.false / (self.false + self.found) if self.false + self.found > 0 else 0.0
-        return JunctionScore(recall, precision, f1, error_rate)
+        return JunctionScore(recall, precision, harmonic_mean(recall, precision), error_rate)
 
 
 def measure(
     pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, settings: JunctionSettings, mask: ArrayLike | None = None
 ) -> JunctionTotals:
     """Compute the sums over a pair of inputs."""
-    sums = np.zeros(len(JunctionTotals._fields))
-    for graphs in as_graphs(pred, target, mask, settings.spacing):
-        sums += _compare(*networks(*graphs), settings)
-    return JunctionTotals(*sums.tolist())
+    pairs = as_graphs(pred, target, mask, settings.spacing)
+    return add_up(JunctionTotals, (_compare(*networks(*graphs), settings) for graphs in pairs))
 
 
 def _compare(network: Network, true_network: Network, settings: JunctionSettings) -> JunctionTotals:

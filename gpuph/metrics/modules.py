@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from .. import checks
+from .. import spacing as sizes
 from ..arrays import ArrayLike, as_tensor
 from .apls import APLSSettings, APLSTotals
 from .apls import measure as measure_apls
@@ -52,7 +53,7 @@ _Totals: TypeAlias = APLSTotals | CCQTotals | ClDiceTotals | JunctionTotals | Pa
 
 
 class _TotalsMetric(Metric):
-    """A metric that is computed from sums over images.
+    """A metric that is computed from sums over all images.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class _TotalsMetric(Metric):
         self.add_state("totals", torch.zeros(len(record._fields), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, mask: ArrayLike | None = None) -> None:
-        """Add a pair of inputs, as the function of this metric takes them, perhaps with a region of interest."""
+        """Add a pair of inputs, as the function of this metric takes them, with an optional region of interest."""
         totals = self._measure(pred, target, mask=mask)
         self.totals += torch.tensor(totals, dtype=torch.float64, device=self.totals.device)
 
@@ -156,16 +157,9 @@ class TOPOMetric(_TotalsMetric):
         spacing: float | Sequence[float] = 1.0,
         **options: Any,
     ) -> None:
-        given: dict[str, Any] = {
-            "radius": radius,
-            "interval": interval,
-            "tolerance": tolerance,
-            "starts": starts,
-            "seed": seed,
-        }
-        given |= {"angle": angle, "average": average, "marbles_per_hole": marbles_per_hole}
-        settings = TOPOSettings.checked(spacing, **given)
-        super().__init__(partial(measure_topo, settings=settings), TOPOTotals, **options)
+        size = sizes.checked(spacing)
+        settings = TOPOSettings(radius, interval, tolerance, starts, seed, angle, average, marbles_per_hole, size)
+        super().__init__(partial(measure_topo, settings=settings.checked()), TOPOTotals, **options)
 
 
 class JunctionScoreMetric(_TotalsMetric):
@@ -261,7 +255,7 @@ class BettiErrorMetric(Metric):
         self.add_state("images", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, pred: ArrayLike | nx.Graph, target: ArrayLike | nx.Graph, mask: ArrayLike | None = None) -> None:
-        """Add a pair of inputs, as `betti_error` takes them. No data leaves the device if masks and metric share it."""
+        """Add a pair of inputs, as `betti_error` takes them. No data leaves the device that masks and metric share."""
         generator, images = None, 1
         for name, one in (("pred", pred), ("target", target)):
             if not isinstance(one, nx.Graph):

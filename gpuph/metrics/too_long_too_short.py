@@ -13,8 +13,9 @@ from .. import spacing as sizes
 from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .network import Network, networks
+from .totals import add_up
 
-# How many times `paths` pairs of points are drawn at most, to find as many that both networks have.
+# At most this many times `paths` pairs of points are drawn, until both networks have `paths` of them.
 DRAWS = 100
 
 
@@ -66,7 +67,7 @@ def too_long_too_short(
     spacing : float or sequence of float, one per axis
         Size of a pixel: see `gpuph.metrics`.
     draw_from : {"target", "both"}
-        Where end points are drawn: anywhere on the truth, or only where both networks are. See Notes.
+        Whether end points are drawn anywhere on the truth, or only where both networks are. See Notes.
 
     Returns
     -------
@@ -84,11 +85,11 @@ def too_long_too_short(
     Notes
     -----
     Wegner et al. draw points that lie on both networks, as draw_from="both" does: on the truth, within `radius` of the
-    prediction. Infeasible are then only paths that the prediction interrupts, and a prediction that lacks whole streets
+    prediction. Then only paths that the prediction interrupts are infeasible, and a prediction that lacks whole streets
     may be perfect. The default counts every path to a missing street as infeasible, so that its shares of the other
-    kinds are smaller. With "both", pairs of points are drawn until `paths` of them have counterparts, but at most 100
-    times as many: there are fewer paths if the networks share less than about a tenth of their length. If they share
-    nothing, all paths are infeasible.
+    kinds are smaller. With "both", pairs of points are drawn until `paths` of them have counterparts, but at most
+    100 * `paths` pairs. There are fewer paths if the networks share less than about a tenth of their length. If they
+    share nothing, all paths are infeasible.
 
     References
     ----------
@@ -170,10 +171,8 @@ def measure(
 ) -> PathTotals:
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
-    sums = np.zeros(len(PathTotals._fields))
-    for graphs in as_graphs(pred, target, mask, settings.spacing):
-        sums += _count(*networks(*graphs), settings, rng)
-    return PathTotals(*sums.tolist())
+    pairs = as_graphs(pred, target, mask, settings.spacing)
+    return add_up(PathTotals, (_count(*networks(*graphs), settings, rng) for graphs in pairs))
 
 
 def _count(network: Network, true_network: Network, settings: PathSettings, rng: np.random.Generator) -> PathTotals:
@@ -197,7 +196,7 @@ def _count(network: Network, true_network: Network, settings: PathSettings, rng:
 def _draw(
     network: Network, true_network: Network, settings: PathSettings, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw n paths in the true network; return their lengths there and in the other network, inf for no path, (n,)."""
+    """Draw n paths in the true network; return their lengths there and in the other, shape (n,), inf without a path."""
     everywhere = settings.draw_from == "target"
     true_lengths, lengths, missing = [], [], settings.paths
     for _ in range(1 if everywhere else DRAWS):

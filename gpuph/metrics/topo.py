@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -16,6 +16,7 @@ from .. import spacing as sizes
 from ..arrays import ArrayLike
 from .inputs import as_graphs
 from .network import Network, networks
+from .totals import add_up, harmonic_mean
 from .walks import Samples, blocks, walk
 
 
@@ -29,7 +30,7 @@ class TOPO(NamedTuple):
     f1: float
     """The harmonic mean of precision and recall."""
     found: float
-    """The share of starting points that the prediction has, too."""
+    """The share of starting points with a counterpart in the prediction."""
 
 
 def topo(
@@ -52,8 +53,8 @@ def topo(
     From each starting point, both networks are walked along their edges in all directions, up to a distance of
     `radius`. Wherever the distance walked is a multiple of `interval`, the truth gets a hole and the prediction a
     marble. A marble fits into a hole if they are at most `tolerance` apart and their edges point in similar directions.
-    As many marbles as possible are put into holes, each into one. Missing connections leave holes empty, and false ones
-    leave marbles over.
+    As many marbles as possible are put into holes, one into each. Missing connections leave holes empty, and false
+    connections leave marbles over.
 
     Parameters
     ----------
@@ -62,17 +63,19 @@ def topo(
     radius : float
         How far the walks go, in pixels or units of `spacing`.
     interval : float
-        The distance walked from one hole or marble to the next, likewise.
+        The distance walked from one hole or marble to the next, in the same unit.
     tolerance : float
-        The largest distance between a marble and its hole, and between a starting point and the prediction, likewise.
+        The largest distance between a marble and its hole, and between a starting point and the prediction, in the same
+        unit.
     starts : int
-        The number of starting points in each image. They are drawn along the edges of the truth: one in each of as many
-        pieces of the same length.
+        The number of starting points in each image. The edges of the truth, laid end to end, are cut into as many
+        pieces of equal length, and one point is drawn in each.
     seed : int
         The seed of the random generator.
     angle : float
-        The largest angle between the edges at a marble and its hole, in degrees. 90 allows all. The directions are
-        those of the chords of the edges, half an `interval` to both sides. Nodes fit any direction.
+        The largest angle between the edges at a marble and at its hole, in degrees; 90 allows all. The direction of an
+        edge is that of the chord from half an `interval` before the point to half an `interval` after it. A marble or
+        hole at a node fits any direction.
     average : {"micro", "macro"}
         Add up the marbles and holes of all starting points, or average the precision and recall of each.
     marbles_per_hole : int
@@ -100,11 +103,12 @@ def topo(
     -----
     A walk in the prediction starts at the point that is nearest to the starting point. If there is none within
     `tolerance`, there are no marbles and all holes stay empty; with "macro", the recall of this point is 0, and its
-    precision is not counted. False roads count where a walk reaches them. If the truth of an image has no length, but
-    the prediction has, its edges get marbles every `interval`, which are all left over, as one starting point.
+    precision is not counted. False roads count where a walk reaches them. If the truth of an image has no length but
+    the prediction has, the image counts as one starting point: the prediction gets a marble every `interval`, and all
+    of them are left over.
 
-    Published programs differ, and so do their scores: see `docs/metrics.md`. The program of He et al., with which
-    papers on Sat2Graph's data are scored, is average="macro" and marbles_per_hole=2.
+    Published programs differ, and so do their scores: see `docs/metrics.md`. average="macro" and marbles_per_hole=2
+    come close to the program of He et al., with which papers on Sat2Graph's data are scored.
 
     References
     ----------
@@ -116,8 +120,8 @@ def topo(
 
     Examples
     --------
-    The last 30 m of a road of 100 m are missing. Starting points there are not found, and from the others, holes at the
-    end of the road stay empty:
+    The last 30 m of a road of 100 m are missing. Starting points further than `tolerance` from the rest are not found,
+    and from the others, the holes at the end of the road stay empty:
 
     >>> import networkx as nx
     >>> from gpuph.metrics import topo
@@ -128,15 +132,9 @@ def topo(
     >>> [round(value, 2) for value in topo(pred, target)]
     [1.0, 0.56, 0.72, 0.8]
     """
-    given: dict[str, Any] = {
-        "radius": radius,
-        "interval": interval,
-        "tolerance": tolerance,
-        "starts": starts,
-        "seed": seed,
-    }
-    given |= {"angle": angle, "average": average, "marbles_per_hole": marbles_per_hole}
-    return measure(pred, target, TOPOSettings.checked(spacing, **given), mask).result()
+    size = sizes.checked(spacing)
+    settings = TOPOSettings(radius, interval, tolerance, starts, seed, angle, average, marbles_per_hole, size)
+    return measure(pred, target, settings.checked(), mask).result()
 
 
 class TOPOSettings(NamedTuple):
@@ -152,27 +150,26 @@ class TOPOSettings(NamedTuple):
     marbles_per_hole: int
     spacing: sizes.Spacing
 
-    @classmethod
-    def checked(cls, spacing: float | Sequence[float], **given: Any) -> TOPOSettings:
+    def checked(self) -> TOPOSettings:
         """Return the settings in the types of the fields; raise unless they are as documented."""
-        angle = checks.number("angle", given["angle"], positive=True)
+        angle = checks.number("angle", self.angle, positive=True)
         if angle > 90:
-            raise ValueError(f"angle must be at most 90 degrees, got {checks.shown(given['angle'])}")
-        return cls(
-            radius=checks.number("radius", given["radius"], positive=True),
-            interval=checks.number("interval", given["interval"], positive=True),
-            tolerance=checks.number("tolerance", given["tolerance"], positive=True),
-            starts=checks.integer("starts", given["starts"], 1),
-            marbles_per_hole=checks.integer("marbles_per_hole", given["marbles_per_hole"], 1),
-            seed=checks.seed(given["seed"]),
+            raise ValueError(f"angle must be at most 90 degrees, got {checks.shown(self.angle)}")
+        return TOPOSettings(
+            radius=checks.number("radius", self.radius, positive=True),
+            interval=checks.number("interval", self.interval, positive=True),
+            tolerance=checks.number("tolerance", self.tolerance, positive=True),
+            starts=checks.integer("starts", self.starts, 1),
+            seed=checks.seed(self.seed),
             angle=angle,
-            average=checks.choice("average", given["average"], ("micro", "macro")),
-            spacing=sizes.checked(spacing),
+            average=checks.choice("average", self.average, ("micro", "macro")),
+            marbles_per_hole=checks.integer("marbles_per_hole", self.marbles_per_hole, 1),
+            spacing=sizes.checked(self.spacing),
         )
 
 
 class TOPOTotals(NamedTuple):
-    """Sums over starting points. With "macro", each has the weight 1 in place of its numbers of marbles and holes."""
+    """Sums over starting points. With "macro", each of them adds shares of marbles and holes instead of numbers."""
 
     precise: float
     """Marbles that fall into holes."""
@@ -190,8 +187,7 @@ class TOPOTotals(NamedTuple):
             return TOPO(1.0, 1.0, 1.0, 1.0)
         precision = self.precise / self.marbles if self.marbles else 0.0
         recall = self.filled / self.holes if self.holes else 0.0
-        f1 = 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
-        return TOPO(precision, recall, f1, self.found / self.starts)
+        return TOPO(precision, recall, harmonic_mean(precision, recall), self.found / self.starts)
 
 
 def measure(
@@ -199,10 +195,8 @@ def measure(
 ) -> TOPOTotals:
     """Compute the sums over a pair of inputs."""
     rng = np.random.default_rng(settings.seed)
-    sums = np.zeros(len(TOPOTotals._fields))
-    for graphs in as_graphs(pred, target, mask, settings.spacing):
-        sums += _compare(*networks(*graphs), settings, rng)
-    return TOPOTotals(*sums.tolist())
+    pairs = as_graphs(pred, target, mask, settings.spacing)
+    return add_up(TOPOTotals, (_compare(*networks(*graphs), settings, rng) for graphs in pairs))
 
 
 def _compare(network: Network, true_network: Network, settings: TOPOSettings, rng: np.random.Generator) -> TOPOTotals:
@@ -215,7 +209,7 @@ def _compare(network: Network, true_network: Network, settings: TOPOSettings, rn
     count = settings.starts
     starts = true_network.spread((np.arange(count) + rng.random(count)) / count)
     snapped, found = network.snap(true_network.positions(starts), settings.tolerance)
-    sums = np.zeros(len(TOPOTotals._fields))
+    parts = []
     for block in blocks(count, network, true_network):
         holes = walk(true_network, starts[block], settings.radius, settings.interval)
         here = np.flatnonzero(found[block])
@@ -225,12 +219,12 @@ def _compare(network: Network, true_network: Network, settings: TOPOSettings, rn
         filled = marbles.start[_fall(fits)]
         precise = marbles.start[_fall(hstack([fits] * settings.marbles_per_hole, "csr"))]
         counts = [np.bincount(of, minlength=len(found[block])) for of in (precise, marbles.start, filled, holes.start)]
-        sums += _totals(counts, found[block], macro=settings.average == "macro")
-    return TOPOTotals(*sums.tolist())
+        parts.append(_totals(counts, found[block], macro=settings.average == "macro"))
+    return add_up(TOPOTotals, parts)
 
 
 def _totals(counts: list[np.ndarray], found: np.ndarray, *, macro: bool) -> TOPOTotals:
-    """Add up the first four fields of the totals, given for each starting point, shape (n,), or their shares."""
+    """Add up the first four fields, which are given for each starting point, shape (n,), or their shares."""
     precise, marbles, filled, holes = counts
     if macro:
         precise, marbles = precise[found] / marbles[found], found
@@ -243,7 +237,7 @@ def _fits(marbles: Samples, holes: Samples, settings: TOPOSettings, rounding: fl
     shape = (len(marbles.start), len(holes.start))
     if 0 in shape:
         return csr_matrix(shape, dtype=bool)
-    # Different starting points are kept apart by one more coordinate.
+    # One more coordinate keeps the points of different starting points apart.
     gap = 3 * settings.tolerance
     trees = [cKDTree(np.column_stack((each.place, gap * each.start))) for each in (marbles, holes)]
     near = trees[0].sparse_distance_matrix(trees[1], settings.tolerance + rounding, output_type="ndarray")

@@ -9,7 +9,7 @@ import numpy as np
 
 from .network import Network, Places
 
-# How many distances between starts and nodes, or edges, are held at once, and of how many starts.
+# How many distances between starts and nodes or edges are held at once, and the most starts that they belong to.
 ENTRIES, STARTS = 2**20, 128
 
 
@@ -35,7 +35,7 @@ class _Rays(NamedTuple):
     sign: np.ndarray
     """1 if it then walks towards the second end of the edge, else -1."""
     length: np.ndarray
-    """How far it walks there, before it has come farther than from the other end of the stretch."""
+    """How far it walks along the stretch, up to where a walk from the other end arrives first."""
     reach: np.ndarray
     """The distance of `origin` from the start."""
 
@@ -67,6 +67,7 @@ def walk(network: Network, starts: Places, radius: float, interval: float) -> Sa
     start = np.append(np.arange(len(starts)), rays.start[ray][inside])
 
     near = (to_nodes > slack) & (to_nodes <= radius + slack)
+    # Nodes out of reach get half an interval, which is not a multiple, so that they are left out.
     distance = np.where(near, to_nodes, 0.5 * interval)
     node, of_start = np.nonzero(np.abs(distance - interval * np.round(distance / interval)) <= slack)
     none = np.zeros((len(node), network.place.shape[1]))
@@ -79,7 +80,7 @@ def walk(network: Network, starts: Places, radius: float, interval: float) -> Sa
 
 def _rays(network: Network, starts: Places, to_nodes: np.ndarray, radius: float) -> _Rays:
     """Return the stretches of edges within `radius` of the starts, given their distances from nodes (nodes, n)."""
-    # The edge of a start is two stretches, on both sides of it.
+    # A start divides its own edge into two stretches.
     reach = to_nodes[network.ends]  # (edges, 2, n)
     near = reach.min(1) < radius
     number = np.arange(len(starts))
@@ -108,7 +109,7 @@ def _rays(network: Network, starts: Places, to_nodes: np.ndarray, radius: float)
 
 
 def _directions(network: Network, places: Places, size: float) -> np.ndarray:
-    """Return the direction of the chord of the edge around each place, half of `size` to both sides, (n, ndim)."""
+    """Return the unit vectors along the chords that reach half of `size` to both sides of each place, (n, ndim)."""
     ahead = np.minimum(places.along + 0.5 * size, network.length[places.edge])
     behind = np.maximum(places.along - 0.5 * size, 0.0)
     chord = network.positions(Places(places.edge, ahead)) - network.positions(Places(places.edge, behind))
