@@ -1,4 +1,4 @@
-"""What all pictures share: axes, colours, the window that is drawn, and the place of infinite values."""
+"""What all pictures share: axes, colours, the choice of a window, and the place of infinite values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, YELLOW = (
 )
 GREY, PALE = "#707070", "#f0f0f0"
 COLOURS = (BLUE, VERMILLION, GREEN)  # by dimension
-MARKERS = ("o", "s", "^")  # likewise, for prints without colours
+MARKERS = ("o", "s", "^")  # likewise, for prints in black and white
 
 
 def axes_of(ax: object, size: tuple[float, float]) -> Axes:
-    """Return the axes to draw into, by default those of a new figure of that size in inches."""
+    """Return the axes to draw into: `ax`, or those of a new figure whose size is in inches."""
     try:
         from matplotlib import pyplot
         from matplotlib.axes import Axes
@@ -55,12 +55,12 @@ class Edges(NamedTuple):
     above: float
 
     def place(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the positions of values, of which infinite ones are near the edges."""
+        """Return the positions of values; those of infinite values are near the edges."""
         return np.clip(values, self.below, self.above)
 
 
 def edges_of(values: NDArray[np.float64]) -> Edges:
-    """Return an axis that has room for values, which may be infinite."""
+    """Return the limits of an axis with room for all values, which may be infinite."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     margin = 0.05 * ((high - low) or 1.0)
@@ -73,7 +73,7 @@ def edges_of(values: NDArray[np.float64]) -> Edges:
 def draw_plane(ax: Axes, edges: Edges, infinite: NDArray[np.float64], *, superlevel: bool) -> None:
     """Draw the plane of births and deaths: its diagonal, the half without points, and lines for infinite deaths."""
     high, span = edges.limits[1], edges.limits[1] - edges.limits[0]
-    first, last = high - 100 * span, high + 100 * span  # so that other limits may be set afterwards
+    first, last = high - 100 * span, high + 100 * span  # so that wider limits may be set afterwards
     ax.plot([first, last], [first, last], color=GREY, linewidth=0.8, zorder=1)
     corner = (first, last) if superlevel else (last, first)
     ax.fill([first, last, corner[0]], [first, last, corner[1]], color=PALE, zorder=0)

@@ -25,8 +25,8 @@ def diagram(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes
     Parameters
     ----------
     diagrams : Diagrams or Diagram
-        Diagrams of one window in several dimensions, with a legend, or in one, without. Of a batch, `window` must be
-        given.
+        Diagrams of one window, in several dimensions or in one. A legend names the dimensions of Diagrams; a Diagram
+        has none. For a batch, `window` must be given.
     window : int, optional
         Number of the window that is drawn.
     ax : matplotlib.axes.Axes, optional
@@ -71,19 +71,16 @@ def diagram(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes
 
 
 def barcode(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the bars of a persistence diagram, from birth to death, in the order of their births, the longest first.
+    """Draw the bars of a persistence diagram, from birth to death.
 
-    Dimensions are below each other, each with its name and a colour. Bars that never end lead to an arrow at the edge.
+    Bars are in the order of their births, and the longest comes first among those that are born together. Dimensions
+    are below each other, in different colours, and named beside the bars of Diagrams. Bars that never end lead to an
+    arrow at the edge.
 
     Parameters
     ----------
-    diagrams : Diagrams or Diagram
-        Diagrams of one window in several dimensions, with their names, or in one, without. Of a batch, `window` must be
-        given.
-    window : int, optional
-        Number of the window that is drawn.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a new figure.
+    diagrams, window, ax
+        See `diagram`.
 
     Returns
     -------
@@ -134,7 +131,7 @@ def barcode(diagrams: Diagrams | Diagram, *, window: int | None = None, ax: Axes
 
 
 def points_of(diagrams: object, window: object) -> tuple[dict[int | None, NDArray[np.float64]], bool]:
-    """Return the points (n, 2) of one window by dimension, None if it is unknown, and whether births are above."""
+    """Return the points (n, 2) of one window by dimension, None if unknown, and whether births are above deaths."""
     if not isinstance(diagrams, (Diagram, Mapping)) or (isinstance(diagrams, Mapping) and not diagrams):
         raise TypeError(f"diagrams must be gpuph.Diagrams or a gpuph.Diagram, got {checks.shown(diagrams)}")
     by_dim: dict[int | None, Diagram] = {None: diagrams} if isinstance(diagrams, Diagram) else dict(diagrams)
@@ -147,5 +144,5 @@ def points_of(diagrams: object, window: object) -> tuple[dict[int | None, NDArra
 
 
 def _label(dim: int | None) -> tuple[str | None, int]:
-    """Return the name of a dimension in the legend, and the number of its colour."""
+    """Return the name of a dimension, None if unknown, and the number of its colour and marker."""
     return (None, 0) if dim is None else (f"dimension {dim}", dim % len(canvas.COLOURS))

@@ -1,4 +1,4 @@
-"""What is where in an image: what a loss pulls at, and the pixels that pairs stand for."""
+"""Pictures over an image: the pixels that a loss pulls at, and those that pairs stand for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RAISED, LOWERED = canvas.ORANGE, canvas.BLUE
-FEW = 30  # pixels that are marked by triangles, which would hide one another if there were more
+FEW = 30  # at most this many pixels are marked by triangles, since more would hide one another
 PAIRS = (canvas.BLUE, canvas.VERMILLION, canvas.GREEN, canvas.PURPLE, canvas.ORANGE, canvas.SKY, canvas.YELLOW)
 
 
@@ -25,22 +25,22 @@ def gradient(image: ArrayLike, gradient: ArrayLike, *, ax: Axes | None = None) -
     """Draw which pixels a step of gradient descent raises, and which it lowers, over the image in grey.
 
     The stronger the gradient, the more opaque is the colour: orange for pixels that are raised and blue for those that
-    are lowered. If there are at most 30 of them, each is also marked by a triangle, whose area is proportional to the
-    gradient and whose tip says the direction.
+    are lowered. If there are at most 30 of them, each is also marked by a triangle, which points up or down, and whose
+    area grows with the gradient.
 
     Parameters
     ----------
     image : array_like, shape (H, W)
         The prediction. Axes of size 1 before H are dropped, as in a batch of one image.
     gradient : array_like, of the same shape
-        The gradient of the loss with respect to it, such as `pred.grad`.
+        The gradient of the loss with respect to the prediction, such as `pred.grad`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default in a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes, with two images: the one in grey, and the colours.
+        The axes, with two images: the prediction in grey, and the colours.
 
     Raises
     ------
@@ -109,10 +109,10 @@ def representatives(
     image : array_like, shape (H, W)
         The window. Axes of size 1 before H are dropped, as in a batch of one image.
     found : Representatives
-        What `gpuph.representatives` returned for one dimension. Of a batch, `window` must be given.
+        What `gpuph.representatives` returned for one dimension. For a batch, `window` must be given.
     pairs : sequence of int, optional
-        The columns of the pairs in the diagram. By default, the first seven that have pixels and not all of them:
-        these are the longest ones, without the essential class. Later ones are drawn over earlier ones.
+        The columns of the pairs in the diagram. By default, the first seven that have pixels, but not all pixels of the
+        window: the longest ones, without the essential class. Later ones are drawn over earlier ones.
     window : int, optional
         Number of the window in `found`.
     ax : matplotlib.axes.Axes, optional
@@ -121,7 +121,7 @@ def representatives(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes, with two images: the one in grey, and the colours.
+        The axes, with two images: the window in grey, and the colours.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def representatives(
         If `image` is not an array of real numbers, `found` is not Representatives of one dimension, or another argument
         has a wrong type.
     ValueError
-        If `image` is not one image, or has another shape than the windows of `found`; if there are several windows and
+        If `image` is not one image, or differs in shape from the windows of `found`; if there are several windows and
         `window` is not the number of one of them; or if a column is not one of the diagram.
     ImportError
         If matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Two diagrams and the pairs of their points."""
+"""Two diagrams, and the matching of their points."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def matching(
     Parameters
     ----------
     a, b : Diagram
-        The diagrams of one window. Of a batch, `window` must be given.
+        The diagrams of one window. For a batch, `window` must be given.
     matching : Matching
         What `gpuph.match` returned for them, or one dimension of `gpuph.betti_match`.
     names : sequence of str
         What `a` and `b` are, for the legend.
     colors : sequence of str, optional
-        The colours of pairs, in the order of the points of `a`; they repeat if there are more pairs. By default, all
+        The colours of pairs, in the order of the points of `a`. They repeat if there are more pairs. By default, all
         pairs are blue.
     window : int, optional
         Number of the window that is drawn.
@@ -131,7 +131,7 @@ def _legend(ax: Axes, names: Sequence[str], matched: str, *, superlevel: bool) -
 
 
 def _check_strings(name: str, value: object, count: int | None = None) -> None:
-    """Raise unless the value is a sequence of one or more strings, or of `count`."""
+    """Raise unless the value is a sequence of `count` strings, or by default of one or more."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
         raise TypeError(f"{name} must be a sequence of strings, got {checks.shown(value)}")
     if not value or (count is not None and len(value) != count):
