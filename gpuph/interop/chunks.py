@@ -24,7 +24,7 @@ def dask_array() -> Any:
     return required("dask.array", "gpuph.interop.dask", "dask[array]")
 
 
-def as_dask(**values: object) -> list[DaskArray]:
+def as_dask(**values: Any) -> list[DaskArray]:
     """Return arguments as dask arrays of the same shape, (H, W) or (D, H, W); raise if they cannot be."""
     da = dask_array()
     found: list[DaskArray] = []
@@ -32,7 +32,7 @@ def as_dask(**values: object) -> list[DaskArray]:
         if isinstance(value, da.Array):
             array = value
         elif all(hasattr(value, field) for field in ("shape", "dtype", "chunks")):  # Zarr or HDF5
-            array = da.from_array(value, chunks=getattr(value, "chunks") or "auto")  # noqa: B009 -- object has none
+            array = da.from_array(value, chunks=value.chunks or "auto")
         else:
             array = da.from_array(arrays.as_tensor(name, value).detach().cpu().numpy(), chunks="auto")
         if array.ndim not in (2, 3) or 0 in array.shape:
@@ -54,7 +54,7 @@ def as_tensor(block: Array) -> torch.Tensor:
 
 
 def chunk_of(array: DaskArray, axis: int, starts: Array) -> Array:
-    """Return the numbers of the chunks along an axis that positions lie in."""
+    """Return the numbers of the chunks in which positions along an axis lie."""
     found: Array = np.searchsorted(np.cumsum(array.chunks[axis]), starts, side="right")
     return found
 
@@ -65,7 +65,7 @@ class Grid:
     def __init__(self, array: DaskArray, window: Sequence[int], stride: Sequence[int]) -> None:
         tiling = tile(array.shape, window, stride)
         self.window, self.stride = tiling.window, tiling.stride
-        # For each axis and group: the pixels that the group covers, and how many windows there are.
+        # For each axis and group: the pixels that the group covers, and its number of windows.
         self.groups: list[list[tuple[slice, int]]] = []
         for axis, count in enumerate(tiling.counts()):
             size = tiling.window[axis]
@@ -76,10 +76,10 @@ class Grid:
     def map(
         self, function: Callable[..., list[Array]], inputs: Sequence[DaskArray], outputs: Sequence[tuple[Any, Any]]
     ) -> list[DaskArray]:
-        """Apply a function to what each group of windows covers in all inputs.
+        """Apply a function to the region of each group of windows in all inputs, and join the results of all groups.
 
-        It returns an array for each output, (n, *tail), for the n windows of the group. `outputs` are the dtypes and
-        tails.
+        For a group of n windows, the function returns an array of shape (n, *tail) for each output. `outputs` holds the
+        dtype and the tail of each. The results have the shapes (*windows, *tail).
         """
         da = dask_array()
 

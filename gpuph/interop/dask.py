@@ -1,9 +1,9 @@
 """Images and volumes larger than memory, on the schedulers of dask: on threads, processes or a cluster.
 
 The functions take dask arrays, Zarr arrays, and others that are cut into chunks, with the shape (H, W) or (D, H, W).
-They return dask arrays, of which nothing is computed before `compute`, `to_zarr` or the like. A task reads one chunk,
-and as much of its neighbours as the windows that start in it need; results are those of the whole array at once. Chunks
-should be several windows wide, so that little is read twice. See `docs/large.md`.
+They return dask arrays, so that nothing is computed before `compute`, `to_zarr` or the like. A task reads one chunk,
+and as much of its neighbours as the windows that start in the chunk need; results are those of the whole array at once.
+Chunks should be several windows wide, so that little is read twice. See `docs/large.md`.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def persistence(
         Size of a window, and distance between neighbours, in pixels; by default the size. The last window along an axis
         is shifted inwards where it would leave the array.
     capacity : int
-        Columns K of each diagram, which dask must know in advance. Where a count is above it, the K longest pairs
-        are there.
+        Number of columns K of each diagram, which dask must know in advance. Where `count` is larger, the K longest
+        pairs are kept.
     **settings : Any
         `dims`, `construction`, `min_persistence` and `superlevel` of `gpuph.persistence`.
 
@@ -63,7 +63,7 @@ def persistence(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above. When it is computed, also if a window holds a NaN.
+        If an argument is not as above. A NaN in a window raises when the window is computed.
     ImportError
         If dask is not installed.
 
@@ -106,23 +106,24 @@ def loss_map(loss: WindowLoss, pred: ArrayLike, target: ArrayLike, mask: ArrayLi
     Parameters
     ----------
     loss : WindowLoss
-        A loss on windows, such as `gpuph.TopoLoss(window=64)`. Its `reduction` is not used. A loss that draws random
-        heights draws others in each task.
+        A loss on windows, such as `gpuph.TopoLoss(window=64)`. Its `reduction` is not used. A loss with random heights
+        draws them anew in each task.
     pred, target : dask or Zarr array, or array_like, shape (H, W) or (D, H, W)
         Maps or masks that the loss takes, without the axes of batch and channel.
     mask : dask or Zarr array, or array_like, bool, optional
-        The region of interest: see `gpuph.WindowLoss`. Where a target is NaN outside, the background that replaces it
-        is the largest value of what the task reads, and not of the whole array.
+        The region of interest: see `gpuph.WindowLoss`. Where the target is NaN outside of it, the background that
+        replaces the NaN is the largest value that the task reads, and not that of the whole array.
 
     Returns
     -------
     dask array, shape (*windows), float32 or float64
-        What the loss returns with `reduction="none"`, as a grid. Its mean is the loss of the array.
+        What the loss returns with `reduction="none"`, as a grid of windows. Its mean is the loss of the array with
+        `reduction="mean"`.
 
     Raises
     ------
     TypeError, ValueError
-        If `loss` is not a WindowLoss or the shapes differ; when it is computed, whatever the loss raises.
+        If `loss` is not a WindowLoss or the shapes differ. The errors of the loss are raised when it is computed.
     ImportError
         If dask is not installed.
 
@@ -158,7 +159,7 @@ def betti_error(
     generator: torch.Generator | None = None,
     **settings: Any,
 ) -> DaskArray:
-    """Compute `gpuph.metrics.betti_error` of two masks, in the same windows as there with the same generator.
+    """Compute `gpuph.metrics.betti_error` of two masks, with the same windows if the generator is the same.
 
     Parameters
     ----------
@@ -167,19 +168,21 @@ def betti_error(
     mask : dask or Zarr array, or array_like, bool, optional
         The region of interest.
     generator : torch.Generator, optional
-        The random generator that draws the windows, when the function is called.
+        The random generator that draws the windows, on the CPU. They are drawn when the function is called, and not
+        when its result is computed.
     **settings : Any
         `dim`, `window`, `patches`, `trials`, `border`, `construction` and `spacing` of `gpuph.metrics.betti_error`. By
-        default, windows cover the array ten times; of a huge array, fewer `patches` estimate the same mean.
+        default, windows cover the array ten times; for a huge array, fewer `patches` estimate the same mean.
 
     Returns
     -------
     dask array, shape (), float32
+        The mean over windows and trials.
 
     Raises
     ------
     TypeError, ValueError
-        As for `gpuph.metrics.betti_error`; errors in values when it is computed.
+        As for `gpuph.metrics.betti_error`. Errors in values are raised when the result is computed.
     ImportError
         If dask is not installed.
 
@@ -203,12 +206,28 @@ def betti_matching_error(
     generator: torch.Generator | None = None,
     **settings: Any,
 ) -> DaskArray:
-    """Compute `gpuph.metrics.betti_matching_error` of two masks; see `betti_error`."""
+    """Compute `gpuph.metrics.betti_matching_error` of two masks.
+
+    Parameters
+    ----------
+    pred, target, mask, generator, **settings
+        As for `betti_error`. With the same generator, the windows are the same.
+
+    Returns
+    -------
+    dask array, shape (), float32
+        The mean over windows and trials.
+
+    Raises
+    ------
+    TypeError, ValueError, ImportError
+        As for `betti_error`.
+    """
     return mean_error(count_unmatched, (pred, target, mask), generator, settings)
 
 
 def truncated_distance_map(mask: ArrayLike, truncation: float, *, spacing: float | Sequence[float] = 1.0) -> DaskArray:
-    """Compute `gpuph.truncated_distance_map` of a mask, with chunks that overlap by the truncation.
+    """Compute `gpuph.truncated_distance_map` of a mask. Chunks overlap by the truncation.
 
     Parameters
     ----------
@@ -220,6 +239,7 @@ def truncated_distance_map(mask: ArrayLike, truncation: float, *, spacing: float
     Returns
     -------
     dask array, of mask's shape, float32
+        Distances, in pixels or in units of `spacing`.
 
     Raises
     ------
@@ -243,7 +263,7 @@ def truncated_distance_map(mask: ArrayLike, truncation: float, *, spacing: float
     reach = checks.number("truncation", truncation, positive=True)
     each = sizes.per_axis(sizes.checked(spacing), array.ndim) or (1.0,) * array.ndim
     depth = [int(np.ceil(reach / size)) for size in each]
-    # An axis that is shorter than the overlap is one chunk, which needs none.
+    # An axis that is not longer than the overlap becomes one chunk, which needs no overlap.
     single = {axis: -1 for axis in range(array.ndim) if depth[axis] >= array.shape[axis]}
 
     def distances(block: Array) -> Array:

@@ -17,7 +17,7 @@ from .optional import required
 __all__ = ["from_geodataframe", "to_geodataframe"]
 
 MEETS = ("vertices", "ends")
-_OWN = ("geometry", "path", "length", "pos")  # columns that are not attributes of edges
+_OWN = ("geometry", "path", "length", "pos")  # not converted between columns and attributes of edges
 
 
 def from_geodataframe(
@@ -34,22 +34,22 @@ def from_geodataframe(
     crs : str, int or CRS, optional
         The CRS of the map that `transform` leads to, to which the lines are converted. By default, they stay in theirs.
     meet : {"vertices", "ends"}
-        Which points of lines become nodes: "vertices" are those where two lines have a vertex in common, or a line has
-        the same vertex twice, and the ends of lines; "ends" are only the ends. Lines that cross between two vertices
-        never meet, as on a bridge. Vertices are in common if they are equal to the last bit.
+        Which points of lines become nodes. With "vertices", these are the ends of lines and the vertices that two lines
+        have in common or that a line has twice; with "ends", only the ends. Lines that cross between their vertices do
+        not meet, as on a bridge. Vertices are in common if they are equal to the last bit.
 
     Returns
     -------
     networkx.MultiGraph
         Nodes are numbered and have `pos`, (row, column) in pixels with the centre of the first pixel at 0, or (y, x)
-        without a transform. Edges have `path`, shape (n, 2), float64, and `length`, in the unit of the positions, and
-        the other columns of the frame as attributes. The graph's `crs` is that of the map.
+        without a transform. Edges have `path`, shape (n, 2), float64, and `length`, in the unit of the positions. The
+        other columns of the frame, except `pos`, are their attributes. The graph's `crs` is that of the map.
 
     Raises
     ------
     TypeError, ValueError
-        If `frame` is not of the classes above or holds other geometries than lines and points, or if `transform` or
-        `crs` is not as in `from_osmnx`.
+        If `frame` is not of the classes above or holds geometries other than lines and points, `meet` is not one of the
+        choices, or `transform` or `crs` is not as in `from_osmnx`.
     ImportError
         If geopandas is not installed.
 
@@ -66,7 +66,7 @@ def from_geodataframe(
     """
     geopandas, shapely = (required(name, "from_geodataframe", "geopandas") for name in ("geopandas", "shapely"))
     if not isinstance(frame, (geopandas.GeoDataFrame, geopandas.GeoSeries)):
-        raise TypeError(f"frame must be a GeoDataFrame, got {checks.shown(frame)}")
+        raise TypeError(f"frame must be a GeoDataFrame or GeoSeries, got {checks.shown(frame)}")
     meet = checks.choice("meet", meet, MEETS)
     reference = georeference.checked(transform)
     if isinstance(frame, geopandas.GeoDataFrame) and frame.active_geometry_name is None:
@@ -78,7 +78,7 @@ def from_geodataframe(
     if len(other):
         raise ValueError(f"frame must hold lines and points, got a {parts[other[0]].geom_type} in row {row[other[0]]}")
     vertices, part = shapely.get_coordinates(parts, return_index=True)
-    # A vertex that is repeated at once is not a place where the line meets itself.
+    # A line does not meet itself at a vertex that is repeated in a row.
     repeated = np.append(False, (np.diff(part) == 0) & (np.diff(vertices, axis=0) == 0).all(1))[: len(part)]
     vertices, part = vertices[~repeated], part[~repeated]
     if not np.isfinite(vertices).all():
@@ -103,8 +103,8 @@ def from_geodataframe(
 def to_geodataframe(graph: nx.Graph, transform: Transform | None = None, crs: Any = None) -> Any:
     """Convert a graph that `gpuph.metrics` takes to a GeoDataFrame of lines. Needs geopandas.
 
-    `from_geodataframe` makes a graph of it again, with numbers for the names of nodes; if edges share points that are
-    not nodes, with `meet="ends"`.
+    `from_geodataframe` converts it back, with numbers for the names of nodes. If edges share points that are not nodes,
+    this needs `meet="ends"`.
 
     Parameters
     ----------
@@ -114,19 +114,19 @@ def to_geodataframe(graph: nx.Graph, transform: Transform | None = None, crs: An
         Where the image lies on the map: see `from_osmnx`. It converts positions from pixels. Without it, they are
         (y, x) on the map.
     crs : str, int or CRS, optional
-        The CRS of the map; by default that of the graph, if it has one. Nothing is converted.
+        The CRS of the map; by default that of the graph, if it has one. Positions are not converted to it.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        A row for each edge, with a LineString and the edge's attributes except `path` and `length`; then a row for each
-        node without edges, with a Point.
+        A row for each edge, with a LineString and the edge's attributes except `path`, `length`, `pos` and `geometry`;
+        then a row for each node without edges, with a Point.
 
     Raises
     ------
     TypeError, ValueError
-        As for the graphs that metrics take: see `gpuph.metrics`. ValueError also if the graph is not in 2D; and if
-        `transform` or `crs` is not as in `from_osmnx`.
+        As for the graphs that metrics take: see `gpuph.metrics`. Also if the graph is not in 2D, or if `transform` or
+        `crs` is not as in `from_osmnx`.
     ImportError
         If geopandas is not installed.
 
@@ -154,9 +154,8 @@ def to_geodataframe(graph: nx.Graph, transform: Transform | None = None, crs: An
         *shapely.linestrings(places, indices=np.repeat(np.arange(len(counts)), counts)),
         *shapely.points(reference.to_map(lines.position[alone])),
     ]
-    rows = [
-        {name: value for name, value in data.items() if name not in _OWN} for _, _, data in graph.edges(data=True)
-    ]  # in the order of `load`
+    # `load` has the edges in the same order.
+    rows = [{name: data[name] for name in data if name not in _OWN} for _, _, data in graph.edges(data=True)]
     names = dict.fromkeys(name for data in rows for name in data)
     columns = {name: [data.get(name) for data in rows] + [None] * len(alone) for name in names}
     return geopandas.GeoDataFrame(columns, geometry=geometry, crs=crs)
@@ -174,7 +173,7 @@ def _nodes(vertices: Floats, part: Any, meet: str) -> tuple[Any, Any]:
 
 
 def _rows(frame: Any) -> list[dict[str, Any]]:
-    """Return the attributes in each row of a frame; a series has none."""
+    """Return the attributes in each row of a frame; those of a series are empty."""
     columns = getattr(frame, "columns", ())
     geometry = frame.geometry.name
     kept = [name for name in columns if name != geometry and name not in _OWN]

@@ -24,7 +24,7 @@ class Georeference(NamedTuple):
     """
 
     matrix: Floats | None
-    """Shape (2, 3), which maps (column, row, 1) to (x, y), where the first pixel extends from 0 to 1; or None."""
+    """Maps (column, row, 1) to (x, y), where the first pixel extends from 0 to 1, shape (2, 3); or None."""
 
     def to_map(self, pixels: Floats) -> Floats:
         """Return (x, y), given the positions (n, 2) of pixels, the first of which has its centre at 0."""
@@ -40,7 +40,7 @@ class Georeference(NamedTuple):
 
 
 def checked(transform: Transform) -> Georeference:
-    """Return the meaning of `transform`, an `Affine` or its six numbers; raise unless it can be inverted."""
+    """Return the georeference of a transform, an `Affine` or its six numbers; raise unless it can be inverted."""
     if transform is None:
         return Georeference(None)
     names = "abcdef"
@@ -54,10 +54,10 @@ def checked(transform: Transform) -> Georeference:
         raise ValueError(f"transform must have the six numbers (a, b, c, d, e, f), got {checks.shown(transform)}")
     matrix = np.array(values).reshape(2, 3)
     sides = matrix[:, :2]
-    # Scaled to sides of 1, since products of small numbers may underflow.
-    size = np.linalg.norm(sides / max(np.abs(sides).max(), 1e-300), axis=0)
-    unit = sides / (np.where(size > 0, size, 1) * max(np.abs(sides).max(), 1e-300))
-    if abs(np.linalg.det(unit)) < LEAST_AREA:
+    # The sides of a pixel are scaled to 1, since products of small numbers may underflow.
+    sides = sides / max(np.abs(sides).max(), 1e-300)
+    size = np.linalg.norm(sides, axis=0)
+    if abs(np.linalg.det(sides / np.where(size > 0, size, 1))) < LEAST_AREA:
         raise ValueError(f"transform must be invertible, got {checks.shown(transform)}")
     return Georeference(matrix)
 
@@ -77,7 +77,7 @@ def reproject(places: Floats, source: Any, crs: Any, name: str) -> Floats:
 
 
 def as_crs(name: str, crs: Any) -> Any:
-    """Return a `pyproj.CRS`; raise for what is none."""
+    """Return an argument as a `pyproj.CRS`; raise if it is not a CRS."""
     pyproj = required("pyproj", name)
     if not isinstance(crs, (str, int, dict, pyproj.CRS)) or isinstance(crs, bool):
         if hasattr(crs, "to_wkt"):  # a CRS of another library, such as rasterio
@@ -90,7 +90,7 @@ def as_crs(name: str, crs: Any) -> Any:
 
 
 def split(points: Floats, counts: list[int]) -> list[Floats]:
-    """Cut an array into consecutive parts of those lengths."""
+    """Cut an array into consecutive parts with these numbers of rows."""
     return [points[start:stop] for start, stop in pairwise(np.append(0, np.cumsum(counts)).astype(int).tolist())]
 
 

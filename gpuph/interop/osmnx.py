@@ -19,17 +19,17 @@ _OWN = ("geometry", "path", "length")  # attributes of edges that are replaced
 def from_osmnx(graph: nx.Graph, transform: Transform | None = None, crs: Any = None) -> nx.MultiGraph:
     """Convert a street network of OSMnx to a graph that `gpuph.metrics` takes.
 
-    The two directions of a street become one edge. Lanes that are mapped apart, and thus have geometries of their own,
-    remain two.
+    The two directions of a street become one edge, with the attributes of the direction that comes first. Carriageways
+    that are mapped apart, and so have geometries of their own, remain two edges.
 
     Parameters
     ----------
     graph : networkx.MultiDiGraph or any other networkx graph
         What OSMnx returns: nodes have `x` and `y`, edges may have `geometry`, a LineString, and the graph has `crs`.
     transform : Affine or sequence of six float, optional
-        Where the image lies on the map, as in rasterio: (a, b, c, d, e, f) takes the column and the row of the corners
-        of pixels to x = a column + b row + c and y = d column + e row + f. With it, positions are in pixels. Without
-        it, they stay in the unit of the map.
+        Where the image lies on the map, as in rasterio: (a, b, c, d, e, f) takes the column and the row of a corner of
+        a pixel to x = a column + b row + c and y = d column + e row + f. With it, positions are in pixels. Without it,
+        they stay in the unit of the map.
     crs : str, int or CRS, optional
         The CRS of the map that `transform` leads to. The network is converted to it; this needs pyproj. By default, it
         stays in its own CRS, which must then be that of the image.

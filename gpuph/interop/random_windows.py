@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +11,13 @@ import torch
 
 from .. import checks
 from ..arrays import ArrayLike
-from ..metrics.betti import BettiSettings, Count, draw_places, windows_at
+from ..metrics.betti import BettiSettings, Count, betti_error, draw_places, windows_at
 from ..metrics.masks import as_mask
 from .chunks import Array, DaskArray, as_dask, as_tensor, chunk_of, dask_array
 from .optional import required
 
-# The defaults of `gpuph.metrics.betti_error`.
-SETTINGS: dict[str, Any] = {
-    **{"dim": 1, "window": 64, "patches": None, "trials": 10},
-    **{"border": True, "construction": "T", "spacing": 1.0},
+DEFAULTS: dict[str, Any] = {
+    name: inspect.signature(betti_error).parameters[name].default for name in BettiSettings._fields
 }
 AT_ONCE = 2**24  # pixels of the windows whose errors a task counts at once, which bounds its memory
 
@@ -26,25 +25,21 @@ AT_ONCE = 2**24  # pixels of the windows whose errors a task counts at once, whi
 def mean_error(
     count: Count, inputs: Sequence[ArrayLike | None], generator: torch.Generator | None, settings: dict[str, Any]
 ) -> DaskArray:
-    """Return the mean error of random windows, which are counted by the tasks of the chunks that they start in."""
-    unknown = settings.keys() - SETTINGS.keys()
+    """Return the mean error of random windows. Each is counted by the task of the chunk in which it starts."""
+    unknown = settings.keys() - DEFAULTS.keys()
     if unknown:
-        raise TypeError(f"settings must be among {[*SETTINGS]}, got {sorted(unknown)}")
-    checked = BettiSettings.checked(**{**SETTINGS, **settings})
+        raise TypeError(f"settings must be among {[*DEFAULTS]}, got {sorted(unknown)}")
+    checked = BettiSettings.checked(**{**DEFAULTS, **settings})
     checks.generator(generator)
-    checks.generator_on(torch.device("cpu"), generator)
+    cpu = torch.device("cpu")
+    checks.generator_on(cpu, generator)
     names = dict(zip(("pred", "target", "mask"), inputs, strict=True))
     arrays = as_dask(**{name: value for name, value in names.items() if name != "mask" or value is not None})
     if len(arrays) == 3 and arrays[2].dtype != np.bool_:
         raise TypeError(f"mask must hold booleans, True on the pixels that count, got {arrays[2].dtype}")
     sides, patches = checked.windows((1, *arrays[0].shape))
-    places = [
-        draw_places((1, *arrays[0].shape), sides, patches, generator, torch.device("cpu"))[1:]
-        for _ in range(checked.trials)
-    ]
-    starts = (
-        torch.stack([torch.stack(each, dim=1) for each in places]).flatten(0, 1).numpy()
-    )  # (trials * patches, ndim)
+    drawn = [draw_places((1, *arrays[0].shape), sides, patches, generator, cpu)[1:] for _ in range(checked.trials)]
+    starts = torch.cat([torch.stack(each, dim=1) for each in drawn]).numpy()  # (trials * patches, ndim)
     trial = np.repeat(np.arange(checked.trials), patches)
     chunk = np.stack([chunk_of(arrays[0], axis, starts[:, axis]) for axis in range(arrays[0].ndim)])
     number = np.ravel_multi_index(tuple(chunk), arrays[0].numblocks)

@@ -21,11 +21,11 @@ def from_skan(skeleton: Any, *, spacing: float | Sequence[float] = 1.0) -> nx.Mu
     Parameters
     ----------
     skeleton : skan.Skeleton
-        With its pixels, `coordinates`, and its branches, `path(i)`. Where a junction has several pixels, skan has
-        a branch between each two of them, and so does the graph.
+        Its pixels are `coordinates`, and its branches `path(i)`. Where a junction has several pixels, skan has branches
+        between them, and so does the graph.
     spacing : float or sequence of float, one per axis
-        Size of a pixel, in whose unit positions are returned; `skeleton.spacing` is that of the skeleton. With the
-        default, they are in pixels.
+        Size of a pixel; positions are returned in its unit. `skeleton.spacing` is the one that the skeleton was made
+        with. With the default, positions are in pixels.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def from_skan(skeleton: Any, *, spacing: float | Sequence[float] = 1.0) -> nx.Mu
     size = sizes.checked(spacing)
     pixels = np.array(skeleton.coordinates, float)
     if pixels.ndim != 2 or pixels.shape[1] not in (2, 3):
-        raise ValueError(f"skeleton must be of an image or a volume, got coordinates of the shape {pixels.shape}")
+        raise ValueError(f"skeleton must be of an image or a volume, got coordinates of shape {pixels.shape}")
     each = sizes.per_axis(size, pixels.shape[1])
     position = pixels if each is None else pixels * each
     new = nx.MultiGraph()
