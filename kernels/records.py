@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from typing_extensions import NamedTuple  # that of `typing` is not generic before Python 3.11
@@ -121,6 +122,11 @@ class Tiling(NamedTuple):
     window: tuple[int, ...]  # no larger than the image
     stride: tuple[int, ...]  # distance between windows; the last one is shifted inwards to end with the image
     border: bool  # whether each window has a frame one pixel wide
+
+    @classmethod
+    def of(cls, image: Sequence[int], window: Sequence[int], stride: Sequence[int], *, border: bool) -> Tiling:
+        """Return a tiling from sizes in any sequences, such as the lists of an operator's schema."""
+        return cls(tuple(image), tuple(window), tuple(stride), border)
 
     def counts(self) -> tuple[int, ...]:
         """Return the number of windows along each axis."""

@@ -111,6 +111,11 @@ def array(x: Tensor) -> Array:
     return x.contiguous().cpu().numpy()
 
 
+def array_or_none(x: Tensor | None) -> Array | None:
+    """Return a tensor's values as a contiguous array, and None for None."""
+    return None if x is None else array(x)
+
+
 def tensor(x: Array, device: torch.device) -> Tensor:
     """Return an array as a tensor of a device."""
     made = torch.from_numpy(x)

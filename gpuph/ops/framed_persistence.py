@@ -10,7 +10,7 @@ from torch import Tensor
 from gpuph.kernels import Found, Query, Tiling
 
 from . import backend
-from .backend import array, by_triton, current_device
+from .backend import array, array_or_none, by_triton, current_device
 from .cpu_kernels import cpu
 from .define import define
 from .pairs import Flat, fake_pairs, flat, flat_on, named, narrowed
@@ -28,7 +28,7 @@ def _fake(
     top: bool,
     capacity: int | None,
 ) -> Flat:
-    tiling = Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border)
+    tiling = Tiling.of(pred.shape[1:], window, stride, border=border)
     return fake_pairs(pred, 2 * pred.shape[0] * tiling.windows(), dims, capacity)
 
 
@@ -43,11 +43,11 @@ def _run(
     top: bool,
     capacity: int | None,
 ) -> Flat:
-    tiling = Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border)
+    tiling = Tiling.of(pred.shape[1:], window, stride, border=border)
     query = Query(tuple(dims), top, 0.0, capacity)
     if not by_triton(pred):
-        heights = None if height is None else array(height)
-        return flat_on(pred.device, cpu.framed_persistence(array(pred), array(target), heights, tiling, query))
+        images = array(pred), array(target), array_or_none(height)
+        return flat_on(pred.device, cpu.framed_persistence(*images, tiling, query))
     check_cells(tiling.framed())
     with current_device(pred):
         found = backend.triton.framed_persistence(pred, target, height, tiling, query)

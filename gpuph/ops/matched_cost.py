@@ -1,4 +1,4 @@
-"""`matched_cost`, which is `match` and `cost` in one, and `scatter_slopes`, which gives the gradients of images."""
+"""`matched_cost`, which fuses `match` and `cost`, and `scatter_slopes`, which returns the gradients of images."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _fake_scatter(
     window: Sequence[int],
     stride: Sequence[int],
 ) -> Tensor:
-    tiling = Tiling(tuple(image), tuple(window), tuple(stride), border=False)
+    tiling = Tiling.of(image, window, stride, border=False)
     return slopes.new_empty((slopes.shape[0] // tiling.windows(), math.prod(image)))
 
 
@@ -82,7 +82,7 @@ def _run_scatter(
     window: Sequence[int],
     stride: Sequence[int],
 ) -> Tensor:
-    tiling = Tiling(tuple(image), tuple(window), tuple(stride), border=False)
+    tiling = Tiling.of(image, window, stride, border=False)
     if not by_triton(slopes):
         parts = array(slopes), array(index), array(count), array(grad)
         return tensor(cpu.scatter_slopes(*parts, tiling), slopes.device)
@@ -114,7 +114,7 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, t
     ----------
     slopes, index : Tensor, shape (N, 2, K)
         Slopes of a window's cost in its births and deaths, and their pixels in the image, int64, negative for none.
-        Pixels are in the window; on devices other than the CPU, others may be skipped.
+        All pixels must be in the window; on devices other than the CPU, others may be skipped.
     count : Tensor, shape (N,), int64
         The number of columns to read.
     grad : Tensor, shape (N,), of slopes' dtype
@@ -125,7 +125,7 @@ def scatter_slopes(slopes: Tensor, index: Tensor, count: Tensor, grad: Tensor, t
     Returns
     -------
     Tensor, shape (images, pixels of an image)
-        Sums, in a fixed order; on the CPU, by windows, then births before deaths, then columns.
+        Sums, in a fixed order. On the CPU, this is the order of windows, then births before deaths, then columns.
     """
     image, window, stride, _ = tiling
     return torch.ops.gpuph.scatter_slopes.default(slopes, index, count, grad, image, window, stride)

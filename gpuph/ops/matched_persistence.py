@@ -1,4 +1,4 @@
-"""`matched_persistence`: the pairs of the windows of two images, matched by what their classes become in another."""
+"""`matched_persistence`: the pairs of the windows of two images, matched by the images of their classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from gpuph.kernels import Comparison, Found, Query, Tiling
 
 from . import backend
-from .backend import array, by_triton, current_device, tensor
+from .backend import array, array_or_none, by_triton, current_device, tensor
 from .cpu_kernels import cpu
 from .define import define
 from .pairs import fake_pairs, flat, flat_on, named, narrowed
@@ -35,7 +35,7 @@ def _fake(
     intersection: bool,
     on_cells: bool,
 ) -> Flat:
-    n = pred.shape[0] * Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border).windows()
+    n = pred.shape[0] * Tiling.of(pred.shape[1:], window, stride, border=border).windows()
     found = fake_pairs(pred, 2 * n, dims, capacity)
     partner_a, partner_b = ([x.new_empty((n, x.shape[2])) for x in found[1]] for _ in range(2))
     return *found, partner_a, partner_b
@@ -55,10 +55,10 @@ def _run(
     intersection: bool,
     on_cells: bool,
 ) -> Flat:
-    tiling = Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border)
+    tiling = Tiling.of(pred.shape[1:], window, stride, border=border)
     query = Query(tuple(dims), top, rounded(min_persistence, pred.dtype), capacity)
     if not by_triton(pred):
-        images = array(pred), array(target), None if height is None else array(height)
+        images = array(pred), array(target), array_or_none(height)
         found, partners = cpu.matched_persistence(images, tiling, query, Comparison(intersection, on_cells))
         made, n = [tensor(x, pred.device) for x in partners], len(found.status) // 2
         # Outputs of an operator must not share memory.
@@ -96,17 +96,19 @@ define(
 def matched_persistence(
     images: tuple[Tensor, Tensor, Tensor | None], tiling: Tiling, query: Query, comparison: Comparison
 ) -> tuple[Found[Tensor], Partners]:
-    """Compute the persistence pairs of the windows of two images, f and g, and match them by what their classes become.
+    """Compute the persistence pairs of the windows of two images, and match those that become the same class.
+
+    See `gpuph.betti_match` for the third function in which classes are compared.
 
     Parameters
     ----------
     images : tuple of Tensor
         `pred`, `target` and `height`, as for `framed_persistence`.
     tiling, query
-        As for `framed_persistence`, but `min_persistence` need not be 0. Classes are matched only if their images last
-        longer than that, too.
+        As for `framed_persistence`, except that `min_persistence` need not be 0. Classes are only matched if their
+        images also last longer than that.
     comparison : Comparison
-        How classes are compared. On cells: images only, in V, and in unions.
+        How classes are compared. `on_cells` is for images only, with the construction V and unions.
 
     Returns
     -------

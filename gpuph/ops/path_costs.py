@@ -12,7 +12,7 @@ from gpuph.kernels import Comparison, Found, Pairs, Points, Pulls, Query, Spread
 
 from .cost import forbid_second_derivative
 from .framed_persistence import framed_persistence
-from .matched_persistence import matched_persistence
+from .matched_persistence import Partners, matched_persistence
 from .pairs import lasting
 from .spread_slopes import spread_slopes
 from .window_costs import Matching, WindowCosts, pixels_of
@@ -67,8 +67,8 @@ class _PathCosts(torch.autograd.Function):
 
 def _matched(
     images: tuple[Tensor, Tensor, Tensor | None], tiling: Tiling, query: Query, matching: Matching
-) -> tuple[Found[Tensor], list[tuple[Tensor, Tensor]]]:
-    """Find the pairs of both sides and match them in each dimension; return the partners of either side, too."""
+) -> tuple[Found[Tensor], Partners]:
+    """Return the pairs of both sides, and in each dimension the partners of either side."""
     least = matching.min_persistence
     if matching.comparison:
         comparison = Comparison(matching.comparison == "intersection")
@@ -131,7 +131,7 @@ def _backward(
 def path_costs(
     images: tuple[Tensor, Tensor, Tensor | None], tiling: Tiling, query: Query, matching: Matching, *, normalise: bool
 ) -> WindowCosts:
-    """Match the persistence pairs of windows, and add up the costs, as `window_costs` does, to the same bits.
+    """Match the persistence pairs of windows, and add up the costs; values are those of `window_costs`, bit for bit.
 
     The gradient is that of `spread_slopes`: where births and deaths differ from those of their partners, or from the
     diagonal if they have none, it pulls on all pixels that must move with them.

@@ -12,7 +12,7 @@ from torch import Tensor
 from gpuph.kernels import Pulls, Spread, Tiling
 
 from . import backend
-from .backend import array, by_triton, current_device, tensor, warn_of_detour
+from .backend import array, array_or_none, by_triton, current_device, tensor, warn_of_detour
 from .cpu_kernels import cpu
 from .define import define
 from .persistence import check_cells
@@ -56,7 +56,7 @@ def _run(
     normalise: bool,
 ) -> Tensor:
     pulls, images = Pulls(slope, goal, index, count), (pred, target, height)
-    tiling = Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border)
+    tiling = Tiling.of(pred.shape[1:], window, stride, border=border)
     spread = Spread(len(window), dim, top, side, normalise)
     _check_shapes(pulls, grad, len(pred) * tiling.windows())
     if by_triton(pred) and spread.rank == 2:
@@ -66,7 +66,7 @@ def _run(
             return backend.triton.replayed(run, (*pulls, grad, *images), ("spread_slopes", *tiling, *spread))
     warn_of_detour(pred, 'gradients of volumes with spread="path"')
     arrays = Pulls(*(array(x) for x in pulls))
-    of_images = array(pred), None if target is None else array(target), None if height is None else array(height)
+    of_images = array(pred), array_or_none(target), array_or_none(height)
     return tensor(cpu.spread_slopes(arrays, array(grad), of_images, tiling, spread), pred.device)
 
 
@@ -98,15 +98,15 @@ def spread_slopes(
 ) -> Tensor:
     """Add up the gradients of images, in all pixels that must move with the births and deaths of their windows.
 
-    Which pixels these are, and what their gradients are, is in kernels/README.md, "Carriers". Of volumes, it is
-    computed on the CPU, wherever the tensors are. On other devices, pixels outside their windows are ignored, which
-    raise on the CPU.
+    The section "Carriers" of kernels/README.md says which pixels these are, and what gradients they have. For volumes,
+    the sums are computed on the CPU, whatever the device of the tensors. A birth or death whose pixel is outside its
+    window raises on the CPU, and is ignored on other devices.
 
     Parameters
     ----------
     pulls : Pulls, shapes (N, 2, K)
-        Slopes of a window's cost in its births and deaths, where these are pulled to, and their pixels in the image.
-        Values of slope 0 and those without a pixel are not pulled.
+        Slopes of a window's cost in its births and deaths, the values that these are pulled to, and their pixels in the
+        image. Births and deaths without a slope or without a pixel are not pulled.
     grad : Tensor, shape (N,), of the slopes' dtype
         The factor of each window's slopes.
     images : tuple
@@ -115,12 +115,12 @@ def spread_slopes(
     tiling : Tiling
         How the images are cut into windows; with `border`, windows have frames.
     rule : Spread
-        The dimension of the pairs, and whose windows they are of.
+        The dimension of the pairs, and whether they are of the prediction or of the truth.
 
     Returns
     -------
     Tensor, shape (images, pixels of an image)
-        Sums, by windows, then births before deaths, then columns, on any number of threads.
+        Sums, in the order of windows, then births before deaths, then columns, whatever the number of threads.
     """
     _, window, stride, border = tiling
     _, dim, top, side, normalise = rule

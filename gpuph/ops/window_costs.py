@@ -21,22 +21,22 @@ Flat = tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor], list[Tens
 
 
 class Matching(NamedTuple):
-    """What a window costs."""
+    """How the diagrams of windows are matched, and what a matching costs."""
 
     weights: tuple[float, ...]  # of each dimension of the query
-    squared: bool  # what an unmatched point costs, as for `match`
-    min_persistence: float = 0.0  # pairs that last no longer are left out, after all pairs have been listed
+    squared: bool  # as for `match`: what an unmatched point costs
+    min_persistence: float = 0.0  # pairs that last no longer are left out
     comparison: str = ""  # "union" or "intersection" for a Betti matching, "" for an optimal one
     place: tuple[float, ...] = ()  # weights of distances in the image along its axes, as for `match`; () for none
     solver: str = "auto"  # of an optimal matching, as for `match`
 
 
 class WindowCosts(NamedTuple):
-    """The costs of N windows of either image, and what there is to know about their pairs."""
+    """The costs of the N windows of two images, with the status of the windows and their numbers of pairs."""
 
     cost: Tensor  # (N,)
     status: Tensor  # (2 N,), int32: see `status.Status`; of the windows of pred, then of those of target
-    counts: tuple[Tensor, ...]  # for each dimension of the query, (2 N,), int64: the number of pairs of these windows
+    counts: tuple[Tensor, ...]  # for each dimension of the query, (2 N,), int64: the numbers of pairs of these windows
 
 
 def _fake(
@@ -56,7 +56,7 @@ def _fake(
     place: Sequence[float] = (),
     solver: str = "auto",
 ) -> Flat:
-    n = pred.shape[0] * Tiling(tuple(pred.shape[1:]), tuple(window), tuple(stride), border).windows()
+    n = pred.shape[0] * Tiling.of(pred.shape[1:], window, stride, border=border).windows()
     status, index, _, count = fake_pairs(pred, 2 * n, dims, capacity)
     slopes_a, slopes_b = ([pred.new_empty((n, 2, of_dim.shape[2])) for of_dim in index] for _ in range(2))
     return pred.new_empty((n,)), status, slopes_a, slopes_b, index, count
@@ -134,9 +134,10 @@ def _compute(images: tuple[Tensor, Tensor, Tensor | None], *settings: Any) -> Fl
 
 
 def pixels_of(dim: int, index: Tensor, image: Sequence[int], place: Sequence[float]) -> tuple[Any, ...]:
-    """Return the pixels of classes in either image, and how much their distances weigh; nothing if they do not.
+    """Return the last arguments of `match`: the pixels of classes in either image, and the weights of distances.
 
-    Components are where they are born, at a minimum; loops and cavities where they die, inside them.
+    They are missing if distances weigh nothing. A component is where it is born, at a minimum, and a loop or a cavity
+    is where it dies, inside itself.
     """
     if not place:
         return ()
@@ -220,15 +221,15 @@ def window_costs(
 
     The matching is an optimal one, or the Betti matching of `matched_persistence`.
 
-    This is `framed_persistence` or `matched_persistence`, `attach`, `match` and `cost` in one, without what only the
-    public diagrams need: the columns after the last pair may hold anything, and no step reads them.
+    This fuses `framed_persistence`, `attach`, `match` and `cost`, or `matched_persistence`, `attach` and `cost`. It
+    leaves out what only public diagrams need: columns after the last pair may hold anything, and no step reads them.
 
     Parameters
     ----------
     pred, target, height, tiling, query
         As for `framed_persistence`.
     matching : Matching
-        What a window costs.
+        How diagrams are matched, and what a matching costs.
 
     Returns
     -------
