@@ -20,7 +20,7 @@ COMPARISONS = ("union", "intersection")
 
 
 class BettiMatching(ByDimension[Matching]):
-    """The Betti matchings of the diagrams of N predictions and their truths: what `gpuph.betti_match` returns.
+    """The Betti matchings of the diagrams of N predictions and their truths, as `gpuph.betti_match` returns them.
 
     It is a mapping: `matching[1]` is the `Matching` of the loops, whose partners are columns of `matching.pred[1]` and
     `matching.target[1]`. Its cost is that of `gpuph.match`; the gap is 0, because nothing is optimized.
@@ -61,8 +61,8 @@ def betti_match(
     """Match the classes of N windows f and g that become the same class of a third function, h = min(f, g).
 
     Sublevel sets of h are the unions of those of f and g. A component, loop or cavity of f and one of g are matched if
-    they become the same one there: if they are in the same place. Diagrams alone, which `match` compares, do not say
-    where a class is.
+    they become the same one in h, which means that they are in the same place. Diagrams alone, which `match` compares,
+    do not say where a class is.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def betti_match(
     comparison : {"union", "intersection"}
         Whether classes are compared in the unions of sublevel sets or in their intersections.
     min_persistence : float
-        Pairs that last no longer are left out, and so are images of classes: see Notes.
+        Pairs that last no longer are left out, and images of classes that last no longer do not count: see Notes.
     capacity, batched
         See `gpuph.persistence`. Pairs that are left out have no partners.
     match_empty : bool
@@ -106,7 +106,7 @@ def betti_match(
     Where several classes begin or end at one pixel, the longest ones are matched first. Pixels of equal value are
     ordered as in `gpuph.persistence`.
 
-    The essential component is matched with the other one.
+    The essential components of f and g are matched with each other.
 
     With `match_empty`, cells are in a total order, and two classes are matched if their images end with the same cell,
     even before they begin. Which classes are matched then depends on the order of cells that enter with one pixel: by
@@ -148,7 +148,11 @@ def betti_match(
     f, g = f.to(dtype), g.to(dtype)
     query = query_of(f, wanted, construction, min_persistence, capacity)
     if on_cells and (intersection or query.top or f.dim() > 3):
-        raise ValueError('match_empty=True takes images, construction="V" and comparison="union" only, got others')
+        kind = "images" if f.dim() == 3 else "volumes"
+        raise ValueError(
+            'match_empty=True takes images only, with construction="V" and comparison="union", got'
+            f" {kind}, construction={construction!r} and comparison={comparison!r}"
+        )
     return match_windows(f, g, query, capacity, Comparison(intersection, on_cells), superlevel=superlevel)
 
 
@@ -174,7 +178,7 @@ def match_windows(
 
 
 def _values(x: Tensor, *, superlevel: bool) -> Tensor:
-    """Return the filtration of windows, float32 or float64."""
+    """Return the values whose sublevel sets are taken, in float32 or float64."""
     x = -x if superlevel else x
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
