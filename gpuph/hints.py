@@ -34,7 +34,7 @@ def mask(name: str, x: Tensor) -> bool:
 
 
 def probabilities_and_mask(pred: Tensor, target: Tensor) -> bool:
-    """Warn if a prediction does not hold probabilities, or its truth is no mask; return whether both have values."""
+    """Warn if `pred` does not hold probabilities or `target` is not a mask; return whether both have any values."""
     return probabilities("pred", pred) & mask("target", target)
 
 

@@ -143,7 +143,7 @@ def windows_of(
     if rank == 1:
         wanted = _dims_of_signals(name, wanted, shape[0], batched=batched)
         windows = windows.unsqueeze(1)  # a signal is an image with one row
-    _check_size(windows.shape, name)  # the rest of `check_windows` holds, and would take a microsecond
+    _check_size(windows.shape, name)  # all else that `check_windows` checks is known here; checking takes a microsecond
     return windows, wanted
 
 

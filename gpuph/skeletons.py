@@ -70,7 +70,7 @@ def _fill_cavities(mask: np.ndarray) -> np.ndarray:
 
     This does not change the components and loops of the volume.
     """
-    from scipy.ndimage import label  # takes long to import
+    from scipy.ndimage import label  # here, because the import takes long
 
     labels, count = label(np.pad(~mask, 1, constant_values=True))
     if count == 1:

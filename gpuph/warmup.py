@@ -22,8 +22,8 @@ from . import (
     truncated_distance_map,
 )
 
-# Images and volumes from these edges on are shared by several threads, and have other kernels than small ones.
-_LARGE_IMAGE, _LARGE = 512, 52
+# Several threads share an image or a volume with edges of this length or more, by other kernels than for small ones.
+_LARGE_IMAGE, _LARGE_VOLUME = 512, 52
 
 
 def warm_up() -> None:
@@ -43,7 +43,7 @@ def _diagrams(dtype: torch.dtype) -> None:
     points = Diagram.from_list([torch.tensor([[0.0, 1.0], [0.0, 3.0]], dtype=dtype)])
     for solver in ("auto", "auction"):
         match(points, points, solver=solver)
-    for size in ((8, 8), (_LARGE_IMAGE,) * 2, (8, 8, 8), (_LARGE,) * 3):
+    for size in ((8, 8), (_LARGE_IMAGE,) * 2, (8, 8, 8), (_LARGE_VOLUME,) * 3):
         x = torch.rand(1, *size, dtype=dtype, requires_grad=True)
         diagrams = persistence(x)
         representatives(x, diagrams, dims=(0, len(size) - 1))
@@ -51,10 +51,10 @@ def _diagrams(dtype: torch.dtype) -> None:
 
 
 def _losses(dtype: torch.dtype) -> None:
-    for size in ((8, 8), (8, 8, 8), (_LARGE,) * 3):
+    for size in ((8, 8), (8, 8, 8), (_LARGE_VOLUME,) * 3):
         dims = tuple(range(len(size)))
         target = torch.rand(1, 1, *size, dtype=dtype)
-        LocalizedPHLoss(window=_LARGE, dims=dims)(target.clone().requires_grad_(), target).backward()
+        LocalizedPHLoss(window=_LARGE_VOLUME, dims=dims)(target.clone().requires_grad_(), target).backward()
     for size in ((8, 8), (8, 8, 8)):
         pred = torch.rand(1, 1, *size, dtype=dtype)
         mask = torch.zeros_like(pred)

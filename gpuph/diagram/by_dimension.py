@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class ByDimension(Mapping[int, T]):
-    """A mapping from homology dimensions, whose error for a missing one says which there are."""
+    """A mapping whose keys are homology dimensions, and whose KeyError lists those that were computed."""
 
     def __init__(self, by_dim: dict[int, T]) -> None:
         self._by_dim = by_dim

@@ -79,7 +79,7 @@ class LocalizedPHLoss(WindowLoss):
     Warns
     -----
     UserWarning
-        Once, if gradients with "path" are for maps on a device other than the CPU, where they are computed.
+        Once, if gradients with "path" are for volumes on a device other than the CPU: they are computed on the CPU.
         Once in a process, if `target` looks like a mask instead of a distance map: it has two values, and more than a
         quarter of it is 0. Not with `superlevel`; checked on the CPU, outside of tracing, in the first batch that
         contains an object.
@@ -205,9 +205,9 @@ class LocalizedPHLoss(WindowLoss):
         return Compared(cost, status, capacity_of(self.capacity, tiling.framed()))
 
     def _is_capturable(self, pred: Tensor) -> bool:
-        """Return whether a CUDA graph can record `compare`: it can draw from the device's own generator only.
+        """Return whether a CUDA graph can record `compare`.
 
-        In volumes, paths are found on the CPU.
+        It can draw heights from the device's own generator only, and the paths of volumes are found on the CPU.
         """
         paths_on_cpu = self.spread == "path" and pred.dim() == 5
         draws = self.training and isinstance(self.height, RandomHeight)

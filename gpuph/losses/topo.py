@@ -25,11 +25,11 @@ class TopoLoss(WindowLoss):
     Parameters
     ----------
     window : int or sequence of int, one per axis, optional
-        Size of a window, in pixels, 2 or more; 100 by default, as in the program. See `WindowLoss`; the stride is the
-        window's size.
+        Size of a window, in pixels, 2 or more; 100 by default, as in the authors' program. See `WindowLoss`; the stride
+        is the window's size.
     dims : sequence of int, or mapping of int to float
-        Homology dimensions of the bars: 0 for connected components, as in the program, 1 for loops, as in the paper, in
-        volumes 2 for cavities. A mapping gives each dimension a weight.
+        Homology dimensions of the bars: 0 for connected components, as in the authors' program, 1 for loops, as in
+        their paper, and in volumes 2 for cavities. A mapping gives each dimension a weight.
     border : bool
         Put a frame around each window, at its highest probability, so that a curve that leaves the window closes a
         loop: for dims=(1,), as in the paper. Births on the frame have no gradient.
@@ -64,16 +64,18 @@ class TopoLoss(WindowLoss):
     Notes
     -----
     A bar (b, d) that is kept costs b^2 + (1 - d)^2, and one that is removed (d - b)^2, whose gradient draws the pixels
-    of birth and death to each other's value. The program of the authors departs from its paper in two ways, and the
-    loss here does not:
+    of birth and death to each other's value. The authors' program departs from their paper in two ways, and the loss
+    here does not:
 
-    - It takes the differences between logits and these goals, which are probabilities. Here, both are probabilities.
-    - Its bars are those of 1 - p, but it pulls p itself to 0 at births and to 1 at deaths, so that it weakens the
-      maxima that should be kept and fills the gaps between them. Here, 1 - p is pulled there, so that p rises to
+    - The program takes the differences between logits and these goals, which are probabilities. Here, both are
+      probabilities.
+    - The bars of the program are those of 1 - p, but it pulls p itself to 0 at births and to 1 at deaths. So it weakens
+      the maxima that should be kept, and fills the gaps between them. Here, 1 - p is pulled to these goals: p rises to
       1 at births and falls to 0 at deaths.
 
-    It also reads windows that are not square in the wrong order of axes, and adds the cost of a bar to remove twice,
-    once for each end. Like the program, and unlike the paper, the defaults take dimension 0, without a frame.
+    The program also reads windows that are not square with their axes in the wrong order, and adds the cost of a bar to
+    remove twice, once for each end. By default, the loss takes dimension 0 without a frame, like the program and unlike
+    the paper.
 
     Bars that never die are not counted, on either side: the first component is free. Windows where prediction or truth
     is constant cost nothing. The authors' frame is two pixels wide; one pixel gives the same diagrams.
@@ -135,7 +137,7 @@ class TopoLoss(WindowLoss):
         self.normalise = checks.boolean("normalise", normalise)
 
     def _is_capturable(self, pred: Tensor) -> bool:
-        """Return whether a CUDA graph can record `compare`: in volumes, paths are found on the CPU."""
+        """Return whether a CUDA graph can record `compare`: the paths of volumes are found on the CPU."""
         return self.spread == "pixel" or pred.dim() == 4
 
     def _hint(self, pred: Tensor, target: Tensor) -> bool:

@@ -1,9 +1,9 @@
 """The operators through which the library calls the kernels, one file each: schema, dispatch and public function.
 
-The device of the tensors chooses the implementation, unless the caller does: see `use_kernels`. Only four operators are
-differentiated: `attach`, `gather` and `scatter`, which are linear, and `cost`, with its relatives `distance` and
-`window_costs`. In `attach_paths` and `path_costs`, `spread_slopes` takes the place of the derivative. The functions in
-`thinning`, for metrics, take NumPy arrays and are not operators.
+The device of the tensors chooses the implementation, unless the caller does: see `use_kernels`. Those with a derivative
+are `attach`, `gather` and `scatter`, which are linear, and `cost`, `distance` and `window_costs`. In `attach_paths` and
+`path_costs`, `spread_slopes` takes the place of the derivative. The functions in `thinning`, for metrics, take NumPy
+arrays and are not operators.
 """
 
 from .assignment import assign, bottleneck

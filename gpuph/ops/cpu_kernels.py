@@ -1,6 +1,6 @@
 """The kernels for the CPU, `gpuph.kernels.cpu`, which are imported when the first of them is called.
 
-They need Numba and parts of SciPy, which take as long to import as half of PyTorch.
+They need Numba and parts of SciPy, which take half as long to import as PyTorch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _forever.acquire()
 
 
 class _Kernels:
-    """A stand-in for the module, with its attributes."""
+    """A stand-in for the module, which imports it when the first attribute is read."""
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(_load(), name)
@@ -33,9 +33,9 @@ def _load() -> Any:
 
 @atexit.register
 def _end_loading() -> None:
-    """Wait until the kernels are imported, and keep the lock: other threads must not go on when the interpreter exits.
+    """Wait until the kernels are imported, and keep the lock: no other thread may go on while the interpreter exits.
 
-    The kernels register a handler of their own, but it does not run if they are imported so late.
+    The kernels register a handler of their own, but it would not run if they were imported so late.
     """
     _exiting.set()
     _lock.acquire(timeout=60.0)

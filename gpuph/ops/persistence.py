@@ -46,7 +46,8 @@ def check_cells(window: Sequence[int], *, of_skeleton: bool = False, of_paths: b
     """Raise if windows of that size have more cells than the Triton kernels can number.
 
     Saddles have numbers of 31 bits, 4 for each pixel or 12 for each voxel: enough for 23,170^2 pixels or 563^3 voxels.
-    In skeletons of images, there are 16 for each pixel. For paths, sums of 8 pixels have 30 bits.
+    In skeletons of images, there are 16 for each pixel. For paths, the sum of the numbers of 8 pixels must have at most
+    30 bits.
     """
     of_image = 16 if of_skeleton else 32 if of_paths else 4
     each, name, cells = {2: (of_image, "images", "pixels"), 3: (12, "volumes", "voxels")}[len(window)]

@@ -1,8 +1,8 @@
 """`peel` and `chains`: thinning of masks to curves, for the metrics.
 
-These are not operators of PyTorch, and the kernels themselves are the public functions. They take and return NumPy
-arrays, have no gradient and only one device, and their callers, which build networkx graphs, are never traced. A
-schema would have nothing to dispatch.
+These are not operators of PyTorch: the kernels themselves are the public functions. They take and return NumPy arrays,
+have no gradient and run on the CPU only, and their callers, which build networkx graphs, are never traced. A schema
+would have nothing to dispatch.
 """
 
 from __future__ import annotations
