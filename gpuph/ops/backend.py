@@ -129,7 +129,7 @@ def arrays(points: Points[Tensor]) -> Points[Array]:
     return Points(array(points.birth), array(points.death), array(points.count))
 
 
-@functools.cache  # warns once for each
+@functools.cache  # each message is given once
 def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=4)
 

@@ -10,7 +10,7 @@ import torch
 
 from .cpu_kernels import parked_at_exit
 
-implementations: dict[str, Callable[..., Any]] = {}  # by name, for tests that run them on tensors without data
+implementations: dict[str, Callable[..., Any]] = {}  # by name, for operators that call others, and for tests
 
 
 def define(schema: str, fake: Callable[..., Any], run: Callable[..., Any]) -> None:
