@@ -1,4 +1,4 @@
-"""Partners: the pairs of two images, and which become the same class of a third function: every launch, in order.
+"""Partners: the pairs of two images, and which of them become the same class of a third one: every launch, in order.
 
 As in `image.persistence`, nothing here reads what a kernel has computed.
 """

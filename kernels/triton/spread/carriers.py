@@ -3,7 +3,7 @@
 Each *pull*, a birth or death that is to be moved, has a record of integers. Its carrier is the pixel alone (POINT), the
 union of up to four paths from the pixel in the tree of a side (PATHS), or the component of the pixel before its class
 ends (COMPONENT). A path to a target is known by the target's position and the highest node on the path. Unused targets
-are the pixel itself.
+are the pixel itself. `slopes` writes the records, and `members_of` reads them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from .grid import beyond_beside, is_beyond, neighbour, value_at
+from .grid import beyond_beside, is_beyond, mirror_of, neighbour, value_at
 
 POINT, PATHS, COMPONENT = (tl.constexpr(kind) for kind in range(3))
 # Rows of a record: the pixel, 4 * side + kind, the pixel's position, positions of the targets, the highest pixels on
@@ -59,7 +59,7 @@ def path_to(target, position, shift, there, forest):
 
 @triton.jit
 def eldest_at(pixel, shift, mirror, there, forest, grid):
-    """Return the eldest pixel of what has come together at a pixel."""
+    """Return the eldest pixel of a pixel's component at the time at which the pixel enters."""
     u = pixel + shift
     value = value_at(grid, pixel, there)
     climbs = there
@@ -75,7 +75,7 @@ def eldest_at(pixel, shift, mirror, there, forest, grid):
 
 @triton.jit
 def elder_end(pixel, position, other, shift, mirror, there, forest, grid):
-    """Return where the path from a saddle to the eldest pixel is before the first pixel that is elder than another."""
+    """Return the last pixel before the first that is elder than `other`, on the path from a saddle to the eldest."""
     eldest = eldest_at(pixel, shift, mirror, there, forest, grid)
     to_eldest = path_to(eldest, position, shift, there, forest)
     value_other = value_at(grid, other, there)
@@ -101,7 +101,10 @@ def elder_end(pixel, position, other, shift, mirror, there, forest, grid):
 
 @triton.jit
 def link_of(pixel, mirror, full, there, grid):
-    """Return the neighbours beyond pixels, and those with the gaps that connect them filled, 8 bits each."""
+    """Return the directions of the neighbours beyond pixels, and the same with the gaps between connected ones filled.
+
+    Each has 8 bits, one for each direction.
+    """
     beyond = beyond_beside(pixel, mirror, there, grid)
     axes = beyond & 0x55
     # Between two neighbours along axes, which touch if all connect, or if the one between is beyond.
@@ -111,7 +114,7 @@ def link_of(pixel, mirror, full, there, grid):
 
 @triton.jit
 def nearest_in_link(pixel, beyond, starts, filled, mirror, grid):
-    """Return the first pixel of a component of the link, which begins at the lowest bit of `starts`; else the pixel."""
+    """Return the first pixel of the link's component that begins at the lowest bit of `starts`; `pixel` for no bit."""
     there = starts != 0
     first = tl.zeros_like(pixel)
     for direction in range(8):
@@ -132,6 +135,63 @@ def nearest_in_link(pixel, beyond, starts, filled, mirror, grid):
 
 @triton.jit
 def starts_of(filled):
-    """Return the directions where the components of a link begin; the first one if it is all around the pixel."""
+    """Return the directions where the components of a link begin; north if the link is all around the pixel."""
     starts = filled & ~((filled << 1) | (filled >> 7)) & 0xFF
     return tl.where(filled == 0xFF, 1, starts)
+
+
+@triton.jit
+def members_of(j, row, records, numbers, pixel, value, spans, links, there, grid):
+    """Return which pixels are in the carrier of pull j, and their shares of its slope.
+
+    records, numbers : of the pulls of one window, in rows of length `row`.
+    """
+    critical_pixel = tl.load(records + PIXEL * row + j)
+    kind = tl.load(records + KIND * row + j)
+    side, kind = kind >> 2, kind & 3
+    goal, critical = tl.load(numbers + GOAL * row + j), tl.load(numbers + CRITICAL * row + j)
+    member = pixel == critical_pixel
+    others = there & tl.where(critical > goal, value > goal, value < goal)
+    if kind == PATHS:
+        span = tl.load(spans + pixel + side * (grid.pixels + 1), mask=others, other=0)
+        position = tl.load(records + POSITION * row + j)
+        on = pixel < 0
+        for i in tl.static_range(4):
+            end, top = tl.load(records + (TARGETS + i) * row + j), tl.load(records + (TOPS + i) * row + j)
+            on |= is_on(span, pixel, position, Path(end, top))
+        member |= others & on
+    elif kind == COMPONENT:
+        bound, level = tl.load(records + BOUND * row + j), tl.load(numbers + LEVEL * row + j)
+        member |= _in_component(pixel, value, critical_pixel, bound, level, side, others, links, grid)
+    value, critical, goal = value.to(tl.float64), critical.to(tl.float64), goal.to(tl.float64)
+    share = tl.where(_is_infinite(critical), 0.0, (value - goal) / (critical - goal))
+    share = tl.where(_is_infinite(goal), 1.0, share)
+    return member & there, tl.where(value == critical, 1.0, share)
+
+
+@triton.jit
+def _is_infinite(value):
+    return (value == float("inf")) | (value == float("-inf"))
+
+
+@triton.jit
+def _in_component(pixel, value, extremum, bound, level, side, there, links, grid):
+    """Return whether pixels are in the component of an extremum, in the order of a side, before a bound."""
+    shift, mirror = side * (grid.pixels + 1), mirror_of(side)
+    there &= _is_before(value, pixel, level, bound, mirror, grid)
+    u = pixel + shift
+    climbs = there
+    while tl.max(climbs.to(tl.int32), 0) != 0:
+        word = tl.load(links + u, mask=climbs, other=0)
+        elder, owner = word.to(tl.int32), (word >> 35).to(tl.int32) - shift
+        climbs &= elder != u
+        climbs &= _is_before(value_at(grid, owner, climbs), owner, level, bound, mirror, grid)
+        u = tl.where(climbs, elder, u)
+    return there & (u == extremum + shift)
+
+
+@triton.jit
+def _is_before(value, pixel, level, bound, mirror, grid):
+    """Return whether pixels come before a bound in the order of a side. A bound need not be a pixel."""
+    turn = grid.turn * mirror
+    return (value * mirror < level * mirror) | ((value == level) & (pixel * turn < bound * turn))

@@ -4,13 +4,13 @@ The edge of pixel p towards a neighbour a beyond it enters with p, and edges of 
 other ends. `kernels/cpu/spread/tree.py` adds pixels one by one; here, all edges are joined at once, by merge trees (see
 `..tree`), which have the same edges, since a total order has one minimum spanning tree:
 
-1. Each pixel is linked to the first neighbour beyond it, and these links are shortened to the extrema where they lead.
+1. Each pixel is linked to the first neighbour beyond it, and these links are shortened to the extrema where they end.
 2. The other edges that may join two components are joined.
 3. Every node but a root now has a link, whose edge is in the spanning tree. Leaves are pruned until only the roots are
    left, which gives each node its parent and the number of its descendants.
 4. Each child reserves an interval among the positions of its parent's descendants. So a node is an ancestor of
-   another one if its interval contains the other one's position. Which interval it is depends on the schedule, and
-   what contains what does not.
+   another one if its interval contains the other one's position. Which interval a node gets depends on the schedule,
+   but which intervals contain one another does not.
 
 One program grows the trees of a window. Its lanes share the words by volatile reads and relaxed atomics, which need no
 order among each other: a link is true by itself, and what is left of a node is in one word. Barriers separate the
@@ -27,8 +27,8 @@ import triton.language as tl
 from .grid import beyond_beside, connects_all, is_beyond, mirror_of, neighbour, side_of, value_at
 
 _LOW = tl.constexpr(0xFFFFFFFF)
-# Bits of a word of `left`: the sum of the neighbours that are left, then the number of nodes that were pruned into this
-# one and itself, and their degree. A root may exceed its bits; it is never a leaf.
+# Bits of a word of `left`, from the lowest: the sum of the neighbours that are left; the number of nodes that were
+# pruned into this one, and itself; and how many neighbours are left. A root may exceed its bits: it is never a leaf.
 _SIZE, _DEGREE = tl.constexpr(30), tl.constexpr(58)
 _ONE_NODE, _ONE_NEIGHBOUR = tl.constexpr(1 << 30), tl.constexpr(1 << 58)
 _NEIGHBOURS, _SIZES = tl.constexpr(2**30 - 1), tl.constexpr(2**28 - 1)
@@ -111,10 +111,10 @@ def list_edges(forest, grid, first, last, BLOCK: tl.constexpr):
 
 @triton.jit
 def jump(words, spare, first, last, SUM: tl.constexpr, BLOCK: tl.constexpr):
-    """Let the words of nodes lead to roots: a word is (number, next node), and that of a root leads to itself.
+    """Make the words of nodes lead to roots: a word is (number, next node), and that of a root leads to itself.
 
-    The numbers of the words on the way are added up if SUM. Each round doubles the length of jumps, from one buffer to
-    the other.
+    If SUM, the numbers of the words on the way are added up. Each round doubles the length of the jumps, and writes
+    from one buffer to the other.
     """
     moved = 1
     while moved != 0:
@@ -232,7 +232,7 @@ def prune(forest, grid, first, last, root, BLOCK: tl.constexpr):
         u = tl.where(takes, i, u)
         word = tl.where(takes, tl.load(forest.left + u, mask=takes, other=0, volatile=True), word)
         shift = side_of(u, grid.pixels) * (grid.pixels + 1)
-        # Side 0 has no outside, so that the node of it is alone.
+        # There is no outside on side 0, so its node there is isolated.
         is_root = (u == root) | (u == grid.pixels) | (u == 2 * grid.pixels + 1)
         is_leaf = (takes | goes_on) & (is_root == 0) & ((word >> _DEGREE) == 1)
         parent = (word & _NEIGHBOURS).to(tl.int32) + shift

@@ -79,13 +79,13 @@ def side_of(node, pixels):
 
 @triton.jit
 def mirror_of(side):
-    """Return the factor by which the order of a side multiplies values, and `turn`."""
+    """Return the factor by which the order of a side multiplies both values and `turn`."""
     return 1 - 2 * side
 
 
 @triton.jit
 def connects_all(side, grid):
-    """Return whether diagonal neighbours connect, too, in the order of a side: in T those of side 0, in V of side 1."""
+    """Return whether diagonal neighbours connect in the order of a side: they do on side 0 in T, and on side 1 in V."""
     return (side == 0) == (grid.turn < 0)
 
 

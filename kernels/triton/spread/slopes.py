@@ -1,8 +1,8 @@
 """The slopes of births and deaths of images, spread over the pixels that must move with them.
 
-The first launch finds the carriers of each window, in one program a window. The second one adds up the slopes: each of
-its lanes owns a pixel of an image, and takes the windows and their births and deaths in the order of the CPU. Sums are
-therefore the same on any schedule, and those of the CPU.
+The first launch finds the carriers, with one program for each window. The second one adds up the slopes: each of its
+lanes owns a pixel of an image, and takes the windows and their births and deaths in the order of the CPU. The sums
+therefore do not depend on the schedule, and are those of the CPU.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _find_carriers(
     stride_x,
     BLOCK: tl.constexpr,
 ):
-    """Write the records of the pulls of one window. No other program reads or writes what belongs to it."""
+    """Write the records of the pulls of one window. No other program reads or writes the memory of this window."""
     window = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK)
     n = tl.minimum(tl.load(count + window), k).to(tl.int32)
@@ -250,7 +250,7 @@ def _pixel_of(index, there, corner, rows, columns, image_columns, frame):
 def _kind_of(value, goal, index):
     """Return the kind of the carrier of a birth or death with an index, and the side of its tree; see `carriers`."""
     lowered = value > goal
-    index = tl.where(lowered, index, 2 - index)  # as if all were lowered: raised, a minimum is a maximum
+    index = tl.where(lowered, index, 2 - index)  # raising an index k is like lowering 2 - k
     side = (lowered == (index == 2)).to(tl.int32)
     kind = tl.where(index == 2, COMPONENT, tl.where(index == 1, PATHS, POINT))
     return tl.where(lowered | (value < goal), kind, POINT), side

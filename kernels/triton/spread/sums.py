@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -13,25 +12,8 @@ from ...records import Spread, Tiling
 from ..gather import windows_at
 from ..runtime.jit import kernel
 from ..runtime.launch import INTERPRETED, cdiv, registers
-from .carriers import (
-    BOUND,
-    COMPONENT,
-    CRITICAL,
-    GOAL,
-    KIND,
-    LEVEL,
-    PATHS,
-    PIXEL,
-    POSITION,
-    RECORD,
-    SLOPE,
-    TARGETS,
-    TOPS,
-    VALUES,
-    Path,
-    is_on,
-)
-from .grid import Grid, mirror_of, value_at
+from .carriers import RECORD, SLOPE, VALUES, members_of
+from .grid import Grid, value_at
 
 _ROWS, _COLUMNS = (32, 32) if INTERPRETED else (4, 32)  # the pixels of an image that a program owns
 _PARTS = 1 if INTERPRETED else 32  # programs that add up the shares of a window's pulls
@@ -77,60 +59,6 @@ def add_slopes(carriers: Carriers, out: Tensor, tiling: Tiling, rule: Spread) ->
         )
 
 
-@triton.jit
-def _carrier(j, row, records, numbers, pixel, value, spans, links, there, grid):
-    """Return which pixels are in the carrier of pull j, and their shares of its slope."""
-    critical_pixel = tl.load(records + PIXEL * row + j)
-    kind = tl.load(records + KIND * row + j)
-    side, kind = kind >> 2, kind & 3
-    goal, critical = tl.load(numbers + GOAL * row + j), tl.load(numbers + CRITICAL * row + j)
-    member = pixel == critical_pixel
-    others = there & tl.where(critical > goal, value > goal, value < goal)
-    if kind == PATHS:
-        span = tl.load(spans + pixel + side * (grid.pixels + 1), mask=others, other=0)
-        position = tl.load(records + POSITION * row + j)
-        on = pixel < 0
-        for i in tl.static_range(4):
-            end, top = tl.load(records + (TARGETS + i) * row + j), tl.load(records + (TOPS + i) * row + j)
-            on |= is_on(span, pixel, position, Path(end, top))
-        member |= others & on
-    elif kind == COMPONENT:
-        bound, level = tl.load(records + BOUND * row + j), tl.load(numbers + LEVEL * row + j)
-        member |= _in_component(pixel, value, critical_pixel, bound, level, side, others, links, grid)
-    value, critical, goal = value.to(tl.float64), critical.to(tl.float64), goal.to(tl.float64)
-    share = tl.where(_is_infinite(critical), 0.0, (value - goal) / (critical - goal))
-    share = tl.where(_is_infinite(goal), 1.0, share)
-    return member & there, tl.where(value == critical, 1.0, share)
-
-
-@triton.jit
-def _is_infinite(value):
-    return (value == float("inf")) | (value == float("-inf"))
-
-
-@triton.jit
-def _in_component(pixel, value, extremum, bound, level, side, there, links, grid):
-    """Return whether pixels are in the component of an extremum, in the order of a side, before a bound."""
-    shift, mirror = side * (grid.pixels + 1), mirror_of(side)
-    there &= _is_before(value, pixel, level, bound, mirror, grid)
-    u = pixel + shift
-    climbs = there
-    while tl.max(climbs.to(tl.int32), 0) != 0:
-        word = tl.load(links + u, mask=climbs, other=0)
-        elder, owner = word.to(tl.int32), (word >> 35).to(tl.int32) - shift
-        climbs &= elder != u
-        climbs &= _is_before(value_at(grid, owner, climbs), owner, level, bound, mirror, grid)
-        u = tl.where(climbs, elder, u)
-    return there & (u == extremum + shift)
-
-
-@triton.jit
-def _is_before(value, pixel, level, bound, mirror, grid):
-    """Return whether pixels come before a bound in the order of a side. A bound need not be a pixel."""
-    turn = grid.turn * mirror
-    return (value * mirror < level * mirror) | ((value == level) & (pixel * turn < bound * turn))
-
-
 @kernel(do_not_specialize=["row", "height", "width", "turn", "parts"])
 def _add_shares(
     values,  # [N, pixels] float32 or float64
@@ -162,7 +90,7 @@ def _add_shares(
             pixel = start + tl.arange(0, BLOCK)
             there = pixel < pixels
             value = value_at(grid, pixel, there)
-            member, share = _carrier(j, row, records, numbers, pixel, value, spans, links, there, grid)
+            member, share = members_of(j, row, records, numbers, pixel, value, spans, links, there, grid)
             total += tl.where(member, (share * _UNIT).to(tl.int64), 0)
         tl.store(totals + window * row + j, tl.sum(total, 0))
 
@@ -222,7 +150,7 @@ def _add_slopes(
             value = value_at(grid, pixel, there & (n > 0))
             of_window = tl.zeros((BLOCK,), out.dtype.element_ty)
             for j in range(0, n):
-                member, share = _carrier(
+                member, share = members_of(
                     j, row, own_records, own_numbers, pixel, value, spans + nodes, links + nodes, there, grid
                 )
                 if NORMALISE:
