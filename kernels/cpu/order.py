@@ -16,16 +16,16 @@ def as_integers(x: NDArray[Any]) -> NDArray[Any]:
 
 
 @device
-def order_keys(x, bits, most, top, key):
+def order_keys(image, bits, most, top, key):
     """Turn floats into integers of the same order (V) or of the opposite one (T).
 
-    x : (H, W); bits : the same memory as int32 or int64. most : the largest integer.
+    image : (H, W); bits : the same memory as int32 or int64. most : the largest integer.
     key : (H + 2, W + 2), written inside its ring. Returns whether there is a NaN.
     """
     height, width = bits.shape
     mirror = -1 if top else 0
     nan = False
-    for v in x.flat:  # in a separate loop, because the other one would reduce a vector at the end of each row
+    for v in image.flat:  # in a separate loop, because the other one would reduce a vector at the end of each row
         nan |= v != v
     for y in range(height):
         source, row = bits[y], key[y + 1, 1:]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .order import order_key
 from .runtime.jit import device, inlined
 from .runtime.jit import unsigned as _i
 from .runtime.primitives import halted
@@ -17,15 +18,15 @@ Array = NDArray[Any]
 
 
 class Grid(NamedTuple):
-    """A window inside a ring, which comes before nothing, and memory for one region after the other.
+    """A window inside a ring, which comes after all pixels, and memory for one region after the other.
 
     All arrays are flat. Pixels are connected along the axes and, if `turn` is -1, also at corners. Of equal pixels, the
-    one that is smaller by index * turn comes first: full connectivity goes with the last pixel first in T, and in the
-    reversed filtration of V.
+    one with the least index * turn comes first. Full connectivity is that of T and of the reversed filtration of V; in
+    both, the last of equal pixels comes first.
     """
 
     key: Array  # (cells,) integers in the order of the filtration; the largest one in the ring and where there is a NaN
-    kept: Array  # (cells,) the same, while `fill_image` changes `key`
+    kept: Array  # (cells,) a copy of `key`, from which `append_image_region` restores what it has changed
     stamp: Array  # (cells,) int32: the number of the last run that each pixel was in
     found: Array  # (P + 1,) int32: the cells of a region
     runs: Array  # (2, P) int32: where its runs, which are maximal in their rows, begin and end
@@ -68,9 +69,7 @@ def write_window(image, bits, falls, grid):
     while p < image.size:
         row = position[_i(p)]
         for x in range(columns):
-            v, b = image[_i(p + x)], bits[_i(p + x)]
-            k = b ^ most if b < 0 else b
-            k = (0 if k == -1 else k) ^ mirror
+            v, k = image[_i(p + x)], order_key(bits[_i(p + x)], most, mirror)
             k = k if v == v else most
             key[_i(row + x)], kept[_i(row + x)] = k, k
         p += columns
@@ -103,9 +102,9 @@ def comes_before(key, cell, limit):
 def fill(grid, seed, limit, number, halt):
     """Find the region of a seed: all pixels before the limit that are connected to it through such pixels.
 
-    Written: its cells, its runs, and their numbers, from `number` on, into the stamps of their cells. No stamp may be
-    as large before. Returns the numbers of runs and of cells; 0 and 0 if the seed does not come before the limit, or a
-    pixel of the region is less than the seed.
+    Written: its cells, its runs, and the numbers of the runs, from `number` on, as the stamps of their cells. Before,
+    all stamps must be less than `number`. Returns how many runs and how many cells there are; 0 and 0 if the seed does
+    not come before the limit, or if a pixel of the region is less than the seed.
     """
     key, stamp, found, begin, end, rows = grid.key, grid.stamp, grid.found, grid.runs[0], grid.runs[1], grid.rows
     reach, lowest = -limit.flip, key[_i(seed)]
@@ -163,8 +162,8 @@ def _claim(key, stamp, found, cell, limit, number, size, lowest):
 def append_image_region(grid, seed, limit, pixels, used):
     """Append the pixels of the region of a seed in an image after the first `used`, and return the new `used`.
 
-    No branch is hard to predict, so it takes less time than `fill` where runs are short, as in noise. Nothing is
-    appended if `fill` found nothing, or if the region does not touch the limit.
+    This has no branch that is hard to predict, so it takes less time than `fill` where runs are short, as in noise.
+    Nothing is appended if `fill` would find nothing, or if the region does not touch the limit.
     """
     n = _fill_image(grid.key, grid.found, np.int64(seed), limit, np.int64(grid.width))
     key, kept, found, pixel, lowest = grid.key, grid.kept, grid.found, grid.pixel, grid.kept[_i(seed)]
@@ -179,7 +178,7 @@ def append_image_region(grid, seed, limit, pixels, used):
 # Not inlined: its loop needs all registers.
 @device
 def _fill_image(key, found, seed, limit, width):
-    """Find the cells of a region, and change their keys to the largest one. Returns how many there are."""
+    """Find the cells of a region, change their keys to the largest one, and return how many there are."""
     if not comes_before(key, seed, limit):
         return np.int64(0)
     found[0], key[_i(seed)] = seed, np.iinfo(key.dtype).max
@@ -201,7 +200,7 @@ def _fill_image(key, found, seed, limit, width):
 
 @inlined
 def _visit(key, found, cell, limit, n):
-    """Write a cell after the n that were found, and return n + 1 if it is a new one of the region, else n."""
+    """Write a cell after the n that were found, and return n + 1 if it belongs to the region and is new, else n."""
     is_new, most = comes_before(key, cell, limit), key.dtype.type(np.iinfo(key.dtype).max)
     key[_i(cell)] = most if is_new else key[_i(cell)]
     found[n] = cell
