@@ -12,16 +12,16 @@ from ...order import order_key
 from ...records import MergeTree, Saddles, Task
 from ...runtime.jit import allocating, device, kernel
 from ...runtime.sort import argsort, radix_buckets
-from .tile import OUTSIDE
+from .tile import GHOST, OUTSIDE
 
 Array = NDArray[Any]
 
 
 class Lists(NamedTuple):
-    """What tiles have found, one after the other, and of each tile by kind of extremum."""
+    """What the tiles have found, tile by tile and, within a tile, by kind of extremum; see `FoundInTiles`."""
 
     tiles: Array  # (n,) their numbers
-    counts: Array  # (n, kinds, 3), by number: codes, live extrema, and saddles that are left
+    counts: Array  # (n, kinds, 3), by the tile's number: how many codes, live extrema, and saddles that are left
     codes: Array
     extrema: Array
     saddles: Array  # (m, 3)
@@ -53,7 +53,7 @@ def _pairs_across(image, bits, task, kind, extrema, saddles):
     n, m = extrema.size, len(saddles)
     values, flat = image.reshape(image.size), bits.reshape(bits.size)
     most, mirror = bits.dtype.type(np.iinfo(bits.dtype).max), bits.dtype.type(-1 if task.top else 0)
-    # As everywhere, equal extrema are ordered by position. No other has the key of the one outside, which is the last.
+    # Equal extrema are ordered by position, as everywhere. No extremum has the key of the outside, which is the last.
     order, number, key = _order(extrema), np.empty(n + 1, np.int32), np.empty(n + 1, bits.dtype)
     for i in range(n):
         number[order[i]], key[i] = i, order_key(flat[extrema[order[i]]], most, mirror)
@@ -73,7 +73,7 @@ def _pairs_across(image, bits, task, kind, extrema, saddles):
     codes, used = np.empty(n, np.int64), 0
     for i in range(n):
         extremum, saddle = np.int64(extrema[order[i]]), tree.saddle_of[i]
-        if saddle == m:  # that of the eldest extremum, which never ends
+        if saddle == m:  # the class of the eldest extremum never ends
             codes[used] = extremum << 32
             used += gives_birth
             continue
@@ -87,17 +87,14 @@ def _pairs_across(image, bits, task, kind, extrema, saddles):
 
 @allocating
 def _of_kind(kind, lists, border):
-    """Return the codes, extrema and saddles of one kind, of all tiles.
+    """Return the codes, extrema and saddles of one kind, from all tiles.
 
-    The ends of saddles become numbers in the list of extrema. The class outside has the number after the last.
+    The ends of saddles become numbers of extrema in this list, or the number after the last for the outside.
     """
     n_tiles, places = border.shape
     total, first = lists.counts[:, kind].sum(axis=0), np.empty(n_tiles, np.int64)
-    codes, extrema, saddles = (
-        np.empty(total[0], np.int64),
-        np.empty(total[1], np.int32),
-        np.empty((total[2], 3), np.int64),
-    )
+    codes, extrema = np.empty(total[0], np.int64), np.empty(total[1], np.int32)
+    saddles = np.empty((total[2], 3), np.int64)
     begin, to = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for tile in lists.tiles:
         first[tile] = to[1]
@@ -128,12 +125,15 @@ def _of_kind(kind, lists, border):
 
 @device
 def _follow(names, name):
-    """Follow a class through the tiles that know it by places on their borders only, and shorten the way for others."""
+    """Follow a class from border to border to the tile of its extremum, and return its name there.
+
+    names : those of the classes on all borders. Those on the way are overwritten by the name, which makes it shorter.
+    """
     end = name
-    while end < OUTSIDE:
-        end = names[-2 - end]
-    while name < OUTSIDE:
-        place = -2 - name
+    while end <= GHOST:
+        end = names[GHOST - end]
+    while name <= GHOST:
+        place = GHOST - name
         name = names[place]
         names[place] = end
     return end
@@ -160,7 +160,7 @@ def _sorted(codes, values, bits):
     order, by_code = _order(births), np.empty(n, np.int64)
     for i in range(n):
         code, j = codes[order[i]], i
-        while j > 0 and code < by_code[j - 1]:  # of two pairs that are born at one pixel
+        while j > 0 and code < by_code[j - 1]:  # only pairs that are born at the same pixel
             by_code[j] = by_code[j - 1]
             j -= 1
         by_code[j] = code

@@ -30,15 +30,15 @@ from .tile import (
     squares_on_border,
     vertices_on_border,
 )
-from .tiling import Tiling, cut, padded_size, places_of, row_and_column, tile_of
+from .tiling import Tiles, cut, padded_size, places_of, row_and_column, tile_of
 from .workspace import allocate_workspace
 
 Array = NDArray[Any]
 LARGE = 1 << 18  # pixels: images of this size or larger are cut into tiles
 
 
-class Found(NamedTuple):
-    """What one thread finds in the tiles that it claims: lists by tile and, within a tile, minima before maxima."""
+class FoundInTiles(NamedTuple):
+    """What one thread finds in the tiles that it claims, tile by tile and, within a tile, for minima before maxima."""
 
     tiles: Array  # (n,) int64: their numbers
     codes: Array  # see `TileWorkspace`
@@ -63,7 +63,10 @@ def find_pairs_in_tiles(window: Array, task: Task) -> tuple[list[Array], Status]
     borders = np.empty((2, n, places_of(tiling)), np.int64)
     counts = np.zeros((n, 2, 3), np.int64)
     parts = run_dynamic(
-        n, lambda taken, stop: Found(*_pair_tiles(image, bits, tiling, tuple(task), (borders, counts), taken, stop))
+        n,
+        lambda taken, stop: FoundInTiles(
+            *_pair_tiles(image, bits, tiling, tuple(task), (borders, counts), taken, stop)
+        ),
     )
     if any(part.has_nan for part in parts):
         return [np.empty(0, np.int64)] * 2, Status.NAN
@@ -80,11 +83,11 @@ def find_pairs_in_tiles(window: Array, task: Task) -> tuple[list[Array], Status]
 
 @kernel
 def _pair_tiles(image, bits, tiling, task, results, taken, stop):
-    """Find what the tiles that this thread claims determine, and return the fields of `Found`.
+    """Pair extrema in the tiles that this thread claims, and return the fields of `FoundInTiles`.
 
-    results : borders (kinds, tiles, places) and counts (tiles, kinds, 3), written in the rows of these tiles.
+    results : borders (kinds, tiles, places) and counts (tiles, kinds, 3), written for these tiles.
     """
-    tiling, task = Tiling(*tiling), Task(*task)
+    tiling, task = Tiles(*tiling), Task(*task)
     borders, counts = results
     workspace, n = allocate_workspace(tiling, bits), len(counts)
     last = tile_of(tiling, tiling.counts[1] - 1).width
@@ -155,9 +158,9 @@ def _list_cells(tile, workspace):
 
 @device
 def _pair_extrema(kind, n_extrema, n, where, steps, task, workspace, image, border):
-    """Pair extrema, minima (kind 0) or maxima (1), with n critical edges as far as the tile determines it.
+    """Pair minima (kind 0) or maxima (1) with n critical edges, as far as the tile determines the pairs.
 
-    border : (places,) int64, written: the name of the class at each place on the border, where walks enter the tile.
+    border : (places,) int64, written: at each place where walks enter the tile, the name of the class that they enter.
     Written in the workspace: codes, extrema, saddles. Returns their numbers.
     """
     tile, classes, tree = where[1], workspace.classes, workspace.tree
@@ -196,7 +199,7 @@ def _pair_extrema(kind, n_extrema, n, where, steps, task, workspace, image, bord
 
 @device
 def _report(kind, n_extrema, n, where, task, workspace, image):
-    """List the pairs that the tile determines, the classes that live on, and the saddles left; see `_pair_extrema`."""
+    """List the pairs that the tile determines, and the live classes and saddles left to `join`; see `_pair_extrema`."""
     tile, classes, partner, owners = where[1], workspace.classes, workspace.tree.partner, workspace.cells.edges[0]
     codes, live, left = workspace.codes, workspace.extrema, workspace.saddles
     values, columns = image.reshape(image.size), image.shape[1]

@@ -1,10 +1,10 @@
 """One tile: the pairs that it determines by itself, and what it leaves to `join`.
 
-A tile has the gradient of its own pixels, for which it needs the values of the pixels around it. A walk along the
-gradient that leaves the tile enters a class whose extremum is unknown here: an open class. Walks from other tiles can
-enter, too, so the class of every extremum to which the border of the tile leads is open as well. If a saddle joins two
-classes and the younger one is not open, both are a pair of the whole image. Otherwise the saddle is left to `join`, and
-the united class is open. `kernels/README.md` says why this is exact.
+A tile has the gradient of its own pixels, which depends on these pixels and those around the tile. A walk along the
+gradient that leaves the tile enters an open class, whose extremum is not known here. Walks from other tiles enter this
+one across its border, so the class of every extremum to which the border leads is open, too. If a saddle joins two
+classes and the younger one is not open, the saddle and the extremum of the younger class are a pair of the whole image.
+Otherwise the saddle is left to `join`, and the united class is open. `kernels/README.md` says why this is exact.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ Array = NDArray[Any]
 
 OUTSIDE = -1  # the name of the class outside the image
 LEFT = -2  # the partner of a saddle that is left to `join`
-_GHOST = -2  # names from here on down: of classes that other tiles know by a place on their borders
+GHOST = -2  # names from here down, GHOST - i: of classes in other tiles, known by entry i of the list of all borders
 
 
 class Classes(NamedTuple):
-    """The classes of extrema in a tile: first that outside the image, then the tile's own, then those in other tiles.
+    """The classes of extrema in a tile: first that of the outside, then the tile's own, then those in other tiles.
 
-    Positions are in the tile's grid. A class in another tile has the key and the position of the first cell of the walk
-    there, which its extremum precedes.
+    Positions are in the tile's grid. The extremum of a class in another tile is not known here. The key and the
+    position of the first cell of the walk there stand for it; the extremum is this cell or an older one.
     """
 
     key: Array  # (n,) order keys
     position: Array  # (n,) int32
     is_open: Array  # (n,) uint8
-    name: Array  # (n,) int64, for `join`: the number among the tile's live classes, OUTSIDE, or that of a ghost
+    name: Array  # (n,) int64, for `join`: the number among the tile's live classes, OUTSIDE, or GHOST and below
     elder_of: Array  # (n,) int32
-    saddle_of: Array  # (n,) int32: the saddle that ends a class, or -1
+    saddle_of: Array  # (n,) int32: the saddle that ends the class, or -1
     of_extremum: Array  # (cells,) int32, by position
     of_place: Array  # (places,) int32, by place around the tile: 0 where no walk has left it
 
 
 @inlined
 def load_keys(image, bits, tile, top, key):
-    """Write the order keys of a tile and of the pixels around it, and return whether there is a NaN.
+    """Write the order keys of a tile and of the pixels around it, and return whether one of them is a NaN.
 
-    image : (H, W); bits : the same memory as integers. key : (height + 2, width + 2) of the tile.
-    Outside the image, keys are below all pixels (T) or above all (V).
+    image : (H, W); bits : the same memory as integers. key : (height + 2, width + 2) of the tile, written.
+    Outside the image, keys are below those of all pixels (T) or above them (V).
     """
     most = key.dtype.type(np.iinfo(key.dtype).max)
     mirror, ring = key.dtype.type(-1 if top else 0), ~most if top else most
@@ -72,16 +72,16 @@ def load_keys(image, bits, tile, top, key):
 
 
 @device
-def begin_classes(classes, extrema, owners_key, top_key):
-    """Write the classes outside and of a tile's own extrema, and return their number.
+def begin_classes(classes, extrema, key, outside_key):
+    """Write the class outside and those of a tile's own extrema, and return the number of all.
 
-    extrema : (n,) positions of minima, or of the owners of maxima. top_key : the key of the class outside.
+    extrema : (n,) positions of minima, or of the owners of maxima. outside_key : the key of the class outside.
     """
-    classes.key[0], classes.position[0], classes.name[0] = top_key, 0, OUTSIDE
+    classes.key[0], classes.position[0], classes.name[0] = outside_key, 0, OUTSIDE
     classes.is_open[0] = 1
     for i in range(extrema.size):
         position = extrema[i]
-        classes.key[i + 1], classes.position[i + 1], classes.is_open[i + 1] = owners_key[_i(position)], position, 0
+        classes.key[i + 1], classes.position[i + 1], classes.is_open[i + 1] = key[_i(position)], position, 0
         classes.of_extremum[_i(position)] = i + 1
     classes.of_place[:] = 0
     return extrema.size + 1
@@ -89,9 +89,9 @@ def begin_classes(classes, extrema, owners_key, top_key):
 
 @device
 def classes_below(at, n, star, classes, key, where):
-    """Replace vertices, where walks down have ended, by the numbers of their classes.
+    """Replace the vertices where walks down have ended by the numbers of their classes.
 
-    at : (w,) int32, modified. n : the number of classes so far. where : (tiling, tile).
+    at : (w,) int32, the vertices, replaced. n : the number of classes so far. where : (tiling, tile).
     Returns the new number of classes.
     """
     for w in range(at.size):
@@ -105,7 +105,7 @@ def classes_below(at, n, star, classes, key, where):
 
 @device
 def classes_above(at, n, star, classes, key, where):
-    """Replace squares, where walks up have ended, by the numbers of their classes; see `classes_below`."""
+    """Replace the squares where walks up have ended by the numbers of their classes; see `classes_below`."""
     width = where[1].width + 2
     for w in range(at.size):
         square = np.int64(at[w])
@@ -122,9 +122,10 @@ def classes_above(at, n, star, classes, key, where):
 
 @device
 def _class_elsewhere(cell, owner, n, classes, key, where, is_square):
-    """Return the number of classes, n or one more, and the class that a walk enters when it leaves the tile.
+    """Return the new number of classes, and the number of the class that a walk enters when it leaves the tile.
 
-    cell : a vertex or a square, by position; owner : its vertex of the greatest key, outside the tile.
+    cell : the position of the first vertex or square outside; owner : its vertex of the greatest key. n : the number of
+    classes so far; it grows by one if no walk has left the tile through this cell before.
     """
     tiling, tile = where
     width = tile.width + 2
@@ -142,7 +143,7 @@ def _class_elsewhere(cell, owner, n, classes, key, where, is_square):
         y, x = tile.y - 1 + row - other.y + less, tile.x - 1 + column - other.x + less
         entry = there * places_of(tiling) + place_on_border(y, x, other.height + less, other.width + less)
         classes.key[n], classes.position[n], classes.is_open[n] = key[_i(owner)], owner, 1
-        classes.name[n], classes.of_place[place] = _GHOST - entry, number
+        classes.name[n], classes.of_place[place] = GHOST - entry, number
         n += 1
     return n, number
 
@@ -151,7 +152,7 @@ def _class_elsewhere(cell, owner, n, classes, key, where, is_square):
 def vertices_on_border(tile, at, places):
     """List the pixels on the border of a tile, through which walks down enter it, and return their number.
 
-    Written: at, their positions; places : their places among the tile's pixels.
+    Written: at, their positions, and places, see `place_on_border`, on the border of the tile's pixels.
     """
     n, width = 0, tile.width + 2
     for y in range(tile.height):
@@ -164,9 +165,9 @@ def vertices_on_border(tile, at, places):
 
 @device
 def squares_on_border(tile, star, at, places):
-    """List the squares on the border of a tile that it owns, through which walks up enter it; see above.
+    """List the squares on the border that the tile owns, through which walks up enter it; see `vertices_on_border`.
 
-    Places are among all squares that have a corner in the tile.
+    Places are on the border of the squares that have a corner in the tile.
     """
     n, width = 0, tile.width + 2
     for y in range(tile.height + 1):
@@ -190,7 +191,8 @@ def _owned(square, star, width):
 def merge_classes(classes, n, saddles, partner, descending, halt):
     """Merge n classes at saddles by the elder rule, as far as that can be done within the tile.
 
-    saddles : Saddles, whose ends are classes. Those of a saddle that is left become the younger and the elder class.
+    saddles : Saddles, whose ends are classes. The ends of each saddle that is left become the younger and the elder of
+    the two classes that it joins.
     partner : (m,) int32, written: for each saddle the class that it ends, -1, or LEFT.
     """
     key, position, is_open = classes.key, classes.position, classes.is_open

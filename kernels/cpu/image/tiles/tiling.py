@@ -1,4 +1,4 @@
-"""The tiles of an image, and the numbers of places on their borders."""
+"""The tiles of an image, and the numbering of the places on their borders."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...runtime.jit import inlined
 EDGE = 256  # pixels at most, so that the memory of a tile fits into a core's cache
 
 
-class Tiling(NamedTuple):
+class Tiles(NamedTuple):
     """How an image is cut into tiles of one size. Those in the last row and in the last column may be smaller."""
 
-    size: tuple[int, int]  # of the image, pixels
-    tile: tuple[int, int]  # of a tile
-    counts: tuple[int, int]
+    size: tuple[int, int]  # of the image, in pixels
+    tile: tuple[int, int]  # size of a tile
+    counts: tuple[int, int]  # tiles along each axis
 
 
 class Tile(NamedTuple):
@@ -28,22 +28,22 @@ class Tile(NamedTuple):
     width: int
 
 
-def cut(height: int, width: int) -> Tiling:
+def cut(height: int, width: int) -> Tiles:
     """Cut an image into tiles of nearly the same size."""
     counts = -(-height // EDGE), -(-width // EDGE)
     tile = -(-height // counts[0]), -(-width // counts[1])
-    return Tiling((height, width), tile, (-(-height // tile[0]), -(-width // tile[1])))
+    return Tiles((height, width), tile, (-(-height // tile[0]), -(-width // tile[1])))
 
 
 @inlined
 def places_of(tiling):
-    """Return how many numbers there are for places on the border of a tile, or around it."""
+    """Return a bound on the numbers of `place_on_border`, for the border of a tile and for the ring around it."""
     return 2 * (tiling.tile[0] + tiling.tile[1]) + 8
 
 
 @inlined
 def tile_of(tiling, i):
-    """Return tile i, in the order of rows."""
+    """Return tile i, counted row by row."""
     y, x = i // tiling.counts[1] * tiling.tile[0], i % tiling.counts[1] * tiling.tile[1]
     return Tile(y, x, min(tiling.tile[0], tiling.size[0] - y), min(tiling.tile[1], tiling.size[1] - x))
 

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 class TileWorkspace(NamedTuple):
-    """Memory for the stages of one tile, as in `ImageWorkspace`, and for what it finds of one kind of extremum."""
+    """Memory for the stages of one tile, as in `ImageWorkspace`, and for what is found for one kind of extremum."""
 
     key: Array
     star: Array
@@ -33,10 +33,10 @@ class TileWorkspace(NamedTuple):
     tree: MergeTree  # only `partner`
     sorting: Sorting
     classes: Classes
-    places: Array  # (places,) int32: of the walks that enter from other tiles
+    places: Array  # (places,) int32: where walks enter from other tiles, see `place_on_border`
     codes: Array  # (cells,) int64, see `records.Part`
     extrema: Array  # (cells,) int64: pixels of the live classes
-    saddles: Array  # (3, cells) int64: pixels of the owners of saddles that are left, the younger and the elder class
+    saddles: Array  # (3, cells) int64: of saddles that are left, the owner's pixel, and the younger and the elder class
 
 
 @allocating
