@@ -25,7 +25,7 @@ def matched_persistence(
 ) -> tuple[Found[Array], list[Array]]:
     """Compute and match the persistence pairs of the windows of two images; see `gpuph.ops.matched_persistence`.
 
-    Return the partners in each dimension too, (2 N, K): the columns in the diagrams of the other image, or -1.
+    Also return the partners of all pairs, in each dimension (2 N, K): columns in the diagram of the other image, or -1.
     """
     windows = framed_windows(*images, tiling)
     if tiling.is_whole() and images[2] is None:

@@ -1,13 +1,14 @@
 """Induced matching: which classes of two functions become the same class of a third one, over threads.
 
-The third function h is the lesser of both (a union of sublevel sets) or the greater one (an intersection). The sublevel
-sets of one function are contained in those of another, so each class of the first has an image among the classes of the
-second (Stucki, Paetzold, Shit, Menze, Bauer 2023). Such an image is a pair of an extremum of one function and a saddle
-of the other. `carry` finds these pairs: it follows the links of the other function's merge tree, and applies the elder
-rule by the seniority of the one. Loops of volumes have no extremum; see `volume.induced_loops`.
+The third function h is the lesser of both (a union of sublevel sets) or the greater one (an intersection). Where the
+sublevel sets of one function are contained in those of another, each class of the first has an image among the classes
+of the second (Stucki, Paetzold, Shit, Menze, Bauer 2023). Such an image is a pair of an extremum of one function and a
+saddle of the other. `carry` finds these pairs: it follows the links of the merge tree of the function with the saddles,
+and applies the elder rule by the seniority of the other function. Loops of volumes have no extremum; see
+`volume.induced_loops`.
 
-Several saddles may have one owner, and which of them joins what is then a matter of convention. The classes that begin
-or end with an owner are therefore matched by seniority, the eldest with the eldest (Bauer and Lesnick 2015).
+Several saddles may have one owner, and which of them joins what is then a convention. The classes that begin or end
+with one owner are therefore matched by seniority, the eldest with the eldest (Bauer and Lesnick 2015).
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Carried(NamedTuple):
 def lead(reached, extrema, linked_extrema, descending, carried):
     """Find the eldest of some extrema in the basin of each extremum of another function.
 
-    Only extrema count: from any other vertex, a way leads down (or up) to one in the same sublevel set. A basin without
-    any is represented by its own extremum, which is younger than every saddle that matters.
+    Only extrema count, because from any other vertex a path leads down (or up) to an extremum in the same sublevel set.
+    If a basin contains none, its own extremum stands for it, which is younger than every saddle that matters.
 
     reached : (n,) where the gradient of the other function leads from each of `extrema`. linked_extrema : those of the
     other function. descending : whether extrema are maxima, and the greatest is the eldest. Written: carried.eldest.
@@ -59,8 +60,8 @@ def lead(reached, extrema, linked_extrema, descending, carried):
 def carry(links, carried, of_owners, task, lengths, descending):
     """Find the extrema whose classes the links of another function end, by the elder rule.
 
-    An extremum whose image class lasts no longer, in values, than the minimum is left out. Where values are equal,
-    which of them comes first is a convention, and a class that ends at the value at which it begins is no class.
+    An extremum whose image class lasts no longer than the minimum, in values, is left out. A class that ends at the
+    value at which it begins does not count, because the order of equal values is a convention.
 
     of_owners : (cells,) order keys of the links' function. lengths : scratch, of the window's dtype.
     Written: carried.partner; carried.eldest is changed.

@@ -24,7 +24,7 @@ def merge(key, extrema, saddles, tree, descending, halt=0, links=None):
     tree : MergeTree, written
     descending : whether the elder of two extrema is the greater one, and the last saddle comes first
     halt : see `halted`
-    links : Links, written if there are any
+    links : Links, written, or None
     """
     saddle_of, elder_of, partner = tree.saddle_of, tree.elder_of, tree.partner
     order, ends = saddles.order, saddles.ends

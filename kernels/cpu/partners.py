@@ -1,7 +1,7 @@
-"""Partners: the pairs of two images, and which of them are the same class of a third function, over threads.
+"""Partners: the pairs of two images, and which of them become the same class of a third function, over threads.
 
 As in `persistence`, a thread claims some windows at a time. It lists the pairs of both images in a window, and matches
-the two lists while the gradients of both are known. Pairs are codes here, and partners are places in a list.
+the two lists while the gradients of both are in memory. Pairs are codes here, and partners are places in a list.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class _Listed(NamedTuple):
 def match_in_images(job, intersection, on_cells, buffer, bits, taken, stop):
     """Find and match the pairs of the windows of images that this thread claims, and return the fields of a `Part`.
 
-    intersection : see `Comparison`. on_cells : None, or True to match classes with an empty image too. Numba compiles
-    this once for each, so what is rarely needed is not compiled with the rest. For the others see
-    `persistence._find_in_images`.
+    intersection : see `Comparison`. on_cells : None, or True to match classes whose image is empty, too. Numba compiles
+    the kernel for each of the two by itself, so what True needs is compiled only when it is used. For the other
+    arguments see `persistence._find_in_images`.
     """
     of_windows, of_task, of_results = job
     windows, task, results = Windows(*of_windows), Task(*of_task), Results(*of_results)
@@ -206,7 +206,7 @@ def _match_columns(a, b, births, framed, ring, linked, column):
     framed : the size of the window. ring : slices of the grid before it, see `position_in_grid`.
     linked : (cells,), see `InducedWorkspace`. column : (cells,), all 0 before and after.
     """
-    # Until b's pairs have partners, their places hold the positions of their extrema, from -2 down.
+    # Where a pair of b has no partner yet, `partners` holds the position p of its extremum, as -1 - p.
     essential = -1
     for j in range(b.codes.size):
         code = b.codes[j]

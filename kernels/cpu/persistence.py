@@ -56,8 +56,8 @@ def find_pairs(
 ) -> tuple[Found[Array], list[Array]]:
     """Compute the persistence pairs of windows of that rank, 2 or 3, and their partners if there is a comparison.
 
-    All windows of the truth follow all of the prediction in the result. Partners are as many as pairs, for each
-    dimension of the query: int64, the column in the diagram of the other image, or -1.
+    In the result, the windows of the truth follow those of the prediction. Partners are an int64 array for each
+    dimension of the query: for each pair the column of its partner in the diagram of the other image, or -1.
     """
     n, k, dtype = windows.number(), windows.images(), windows.pred.dtype
     dims, size = query.v_dims(rank), windows.framed()
@@ -179,7 +179,7 @@ def _append_levels(codes, used, found, window, levels):
 def _find_on_threads(
     windows: Windows, buffer: Array, task: Task, comparison: Comparison | None, results: Results, i: int
 ) -> Part:
-    """Find the pairs of window i, a large one, with all threads, and match them on one."""
+    """Find the pairs of window i, which is large, on all threads, and match them on one thread."""
     if windows.copied:
         _copy(windows, i, buffer)
     pair = tuple(buffer) if windows.copied else tuple([x[i] for x in (windows.pred, windows.target) if len(x)])

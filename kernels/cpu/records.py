@@ -69,7 +69,7 @@ class Part(NamedTuple):
     windows: Array  # (n,) int64: their numbers
     codes: Array  # (m,) int64
     levels: Array  # (2 m,) the values at birth and at death of each code; (0,) for windows that are not copied
-    partners: Array = _NO_PARTNERS  # (m,) int32: the place of each code's partner in its list; (0,) if not compared
+    partners: Array = _NO_PARTNERS  # (m,) int32: the place of each code's partner in its list, or -1; or (0,)
 
 
 class Saddles(NamedTuple):
@@ -88,10 +88,10 @@ class MergeTree(NamedTuple):
 
 
 class Links(NamedTuple):
-    """The saddles that end classes, in the order in which `merge` takes them."""
+    """The links of a merge tree: the saddles that end classes, in the order in which `merge` takes them."""
 
     owner_of: Array  # (m,) the positions of the owners of all saddles
-    owners: Array  # (n,) int32: those of the saddles that end classes; there may be room for more
+    owners: Array  # (n,) int32: those of the saddles that end classes; only the first `number` entries are written
     younger: Array  # (n,) int32: the extrema whose classes they end
     elder: Array  # (n,) int32: the extrema of the classes that these join
     number: Array  # (1,) int64: how many of them there are

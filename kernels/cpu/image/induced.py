@@ -56,9 +56,9 @@ def allocate_induced(windows, bits, top):
 
 @allocating
 def _allocate_beside(other):
-    """Return a workspace that shares with another one all memory whose content is not needed after `find_pairs`.
+    """Return a workspace that reuses the memory of another one, where its content is not needed after `find_pairs`.
 
-    With memory of their own, three windows of 64 x 64 would not fit into the cache.
+    Three separate workspaces, for windows of 64 x 64, would not fit into the cache.
     """
     size, cells = other.key.size, other.cells
     extrema = np.empty((2, size), np.int32)
@@ -82,11 +82,11 @@ def _allocate_beside(other):
 
 @device
 def induce_images(size, task, intersection, workspace):
-    """Find which extrema of one image have their class in common with which of the other, in each dimension of V.
+    """Find which extrema of one image have a class in common with which extrema of the other, in each dimension of V.
 
-    size : (height, width) of the grid with its ring. intersection : whether h is such that its sublevel sets are
-    intersections; they are unions if not. workspace : after the pairs of both images, with their links, have been found
-    in it. Written: workspace.linked, in the dimensions that are wanted.
+    size : (height, width) of the grid with its ring. intersection : whether the sublevel sets of h are intersections,
+    and not unions. workspace : holds the stages of both images and their links, as `find_pairs` leaves them.
+    Written: workspace.linked, in the dimensions that are wanted.
     """
     height, width = size
     greater = task.top != intersection  # in T, keys are those of the negated images

@@ -3,7 +3,7 @@
 Classes whose image is empty are matched, too: those that a saddle of the compared function joins although it comes
 before their birth. Which saddle that is depends on the order of cells that enter together, so this follows the order of
 the implementation by Stucki et al.: cells of equal value are ordered by their least corner, and edges of one corner by
-their axis, the vertical one first. The gradient would cancel such cells, so there is none here.
+their axis, the vertical one first. A gradient would cancel such cells, so all cells are used instead.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Edges(NamedTuple):
 
 @allocating
 def induce_on_cells(size, task, workspace):
-    """Find which extrema of one image have their class in common with which of the other, in each dimension.
+    """Find which extrema of one image have a class in common with which extrema of the other, in each dimension.
 
     The arguments are those of `image.induced.induce_images`.
     """
@@ -92,7 +92,7 @@ def _name(key, squares, height, width, tree, named, halt):
     partner = tree.partner[: edges.owners.size].copy()
     merge(squares, nodes, saddles, tree, True, halt)
     for e in range(partner.size):
-        # A class that dies at the vertex at which it is born is none, and several squares may have this vertex.
+        # A class that dies at the vertex at which it is born does not count; several squares may have this vertex.
         if partner[e] >= 0:
             vertex = _owner(key, partner[e], width)
             if vertex != edges.owners[e]:

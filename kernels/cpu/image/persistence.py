@@ -46,13 +46,13 @@ class ImageWorkspace(NamedTuple):
 
 
 class Extrema(NamedTuple):
-    """Extrema of an image; a record, as functions without reference counts return arrays only inside of one."""
+    """Extrema of an image. Functions without reference counts can return an array only inside a record."""
 
     vertices: Array  # (n,) int32
 
 
 class ImageLinks(NamedTuple):
-    """The links of the minima and of the maxima of one image, for a comparison with another one."""
+    """The links of the minima and of the maxima of one image, for a comparison with another image."""
 
     minima: Links
     maxima: Links
@@ -87,11 +87,8 @@ def allocate_workspace(windows, bits, top):
 @allocating
 def allocate_links(workspace):
     """Return memory for the links of an image with that workspace."""
-    numbers, counts, owner_of = (
-        np.empty((6, workspace.key.size), np.int32),
-        np.zeros(2, np.int64),
-        workspace.cells.edges[0],
-    )
+    numbers, counts = np.empty((6, workspace.key.size), np.int32), np.zeros(2, np.int64)
+    owner_of = workspace.cells.edges[0]
     return ImageLinks(
         Links(owner_of, numbers[0], numbers[1], numbers[2], counts[:1]),
         Links(owner_of, numbers[3], numbers[4], numbers[5], counts[1:]),
@@ -111,8 +108,8 @@ def room_for_codes(task, workspace):
 def find_pairs(window, task, workspace, codes, used, links=None):
     """Write the pairs of a window (1, H, W) after the first `used` codes: dimension 0 of V, and then dimension 1.
 
-    links : ImageLinks, written in the dimensions that are wanted, if there are any.
-    Returns the number of each, and the status.
+    links : ImageLinks, written in the dimensions that are wanted, or None.
+    Returns the number of pairs in each dimension, and the status.
     """
     return _find_pairs(window[0], task, workspace, codes[used:], links)
 
@@ -121,7 +118,7 @@ def find_pairs(window, task, workspace, codes, used, links=None):
 def _find_pairs(image, task, workspace, codes, links):
     """Write the codes of the pairs of an image (H, W) in dimension 0 of V and then those in dimension 1, as wanted.
 
-    Returns the number of each, and the status.
+    Returns the number of pairs in each dimension, and the status.
     """
     key, cells, tree = workspace.key, workspace.cells, workspace.tree
     height, width, halt = image.shape[0] + 2, image.shape[1] + 2, task.halt
@@ -163,7 +160,7 @@ def _find_pairs(image, task, workspace, codes, links):
 
 @inlined
 def find_critical_cells(height, width, workspace):
-    """Find the gradient of an image whose keys are written, in a grid of that height and width, and critical cells."""
+    """Find the gradient and the critical cells of an image, in a grid of that size whose keys have been written."""
     lower_stars(workspace.key, height, width, workspace.star, workspace.critical)
     match_stars(workspace.star, workspace.critical)
     n_minima, n_edges, n_maxima = list_critical_cells(workspace.critical, width, workspace.cells)
@@ -173,7 +170,7 @@ def find_critical_cells(height, width, workspace):
 
 @inlined
 def extrema_of(descending, workspace, with_outside):
-    """Return the maxima or the minima of an image, and after them, perhaps, the vertex outside."""
+    """Return the maxima (if `descending`) or the minima of an image, and after them the vertex outside, if wanted."""
     cells, numbers, more = workspace.cells, workspace.numbers, int(with_outside)
     if descending:
         n = numbers[2]

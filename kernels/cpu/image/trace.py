@@ -123,7 +123,7 @@ def minima_below(at, star, steps, walking, known, halt=0):
 
 @device
 def vertices_below(at, star, steps, walking, known, halt=0):
-    """Follow vertices down to where they end, a vertex with an empty star included; see `minima_below`."""
+    """Follow vertices down to minima, or to vertices with an empty star; see `minima_below` for the arguments."""
     down = steps[0]
     # The length of a walk is hard to predict, and each step depends on the one before. So all walks take three steps in
     # turn, some of which may be 0, and those whose last step was 0 drop out.
@@ -186,7 +186,7 @@ def maxima_above(at, star, steps, width, walking, known, halt=0):
 
 @device
 def squares_above(at, star, steps, width, walking, known, halt=0):
-    """Follow squares up to where they end; the arguments are those of `maxima_above`."""
+    """Follow squares up as far as the gradient leads; see `maxima_above` for the arguments."""
     for w in range(at.size):
         walking[w] = w
     n = _i(at.size)

@@ -21,7 +21,7 @@ def auction(rows, n, columns, m, work):
     """Let rows bid for columns and then columns for rows, with ever smaller epsilon. Return the gap.
 
     Both sides have prices; the price of a row is its profit. After a round, no point would gain more than epsilon from
-    another partner. The workspace except for the tree is overwritten, and so are the gains of the rows.
+    another partner. The gains of the rows, and the workspace except for the tree, are overwritten.
     """
     most = largest(rows.gain, n)
     smallest = ROUNDING * most

@@ -153,7 +153,7 @@ def _below(candidates, n, x):
 def certify(rows, n, columns, m, sweep):
     """Bound the distance from the optimum by the columns' prices, as a sum of slacks, none of which is negative.
 
-    Write how much worse the partner of each row is than its best one into its gain.
+    Write into the gain of each row how much worse its partner is than its best one.
     """
     far = sweep.far
     gap = 0.0

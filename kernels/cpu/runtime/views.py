@@ -1,7 +1,7 @@
-"""Views of contiguous arrays, as NumPy's `view` and `reshape` make them, and the limits of `iinfo`.
+"""Views of contiguous arrays, as NumPy's `view` and `reshape` make them, and the largest integers, as of `iinfo`.
 
-Numba compiles each of NumPy's for every type of its arguments, with checks that cannot fail here. They took a twentieth
-of the time of compilation.
+Numba compiles NumPy's functions anew for all types of arguments, with checks that cannot fail here. That took a
+twentieth of the time of compilation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numba.np.arrayobj import make_array, populate_array
 
 @intrinsic
 def view(context: Any, array: Any, dtype: Any) -> Any:
-    """Return a contiguous array's memory as numbers of another dtype; of the same size, if there are several axes."""
+    """Return a contiguous array's memory as numbers of another dtype, of the same size if there are several axes."""
     returned = array.copy(dtype=dtype.dtype)
     if array.layout != "C" or (array.ndim > 1 and array.dtype.bitwidth != returned.dtype.bitwidth):
         return None
@@ -58,7 +58,10 @@ def flat(context: Any, array: Any) -> Any:
 
 
 def _with_shape(array: Any, signature: Any, lengths_of: Callable[..., list[Any]]) -> Any:
-    """Return what an intrinsic returns; the lengths of the axes are computed from an array and further arguments."""
+    """Return the signature and the code of an intrinsic that gives an array another shape.
+
+    lengths_of : returns the lengths of the new axes, from the array and further arguments.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source = make_array(array)(context, builder, args[0])

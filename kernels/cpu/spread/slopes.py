@@ -48,12 +48,8 @@ def spread_slopes(
     n = len(pulls.index)
     windows = framed_windows(pred, pred[:0] if target is None else target, height, tiling)
     out = np.zeros((n, *windows.size), pulls.slope.dtype)
-    job, shape, copies = (
-        (tuple(windows), tuple(pulls), grad, tuple(spread)),
-        windows.framed(),
-        1 if target is None else 2,
-    )
-    halt = halt_word()
+    job, halt = (tuple(windows), tuple(pulls), grad, tuple(spread)), halt_word()
+    shape, copies = windows.framed(), 1 if target is None else 2
 
     def run(first: int, last: int) -> bool:
         buffer = np.empty((copies, *shape), pred.dtype)

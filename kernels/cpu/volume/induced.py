@@ -33,10 +33,10 @@ class Traced(NamedTuple):
 
 @allocating
 def induce_volumes(pair, task, intersection, workspaces, linked):
-    """Find which classes of one volume are in common with which of the other, in each dimension of V.
+    """Find which classes of one volume are in common with which classes of the other, in each dimension of V.
 
-    pair : two volumes (D, H, W); a NaN in them must have been found before. intersection : whether h is such that its
-    sublevel sets are intersections; they are unions if not. workspaces : for either volume, and for h.
+    pair : two volumes (D, H, W) without a NaN. intersection : whether the sublevel sets of h are intersections, and not
+    unions. workspaces : for either volume, and for h.
     linked : (2, cells), written for dimensions 0 and 2, if they are wanted, at the extrema of the first volume, in the
     grid with its ring: the extremum of the second, or -1.
     Returns the loops of both volumes and their partners, see `induce_loops`; none if they are not wanted.
@@ -152,10 +152,8 @@ def _carried(descending, task, volume, other, links, lengths):
 def _link_at_saddles_of_both(descending, task, a, b, both, lengths, linked):
     """Link the extrema of both volumes whose classes the same saddle of the compared function ends or begins."""
     links = _links(descending, task, both)
-    of_a, of_b = (
-        _carried(descending, task, both, a, links, lengths),
-        _carried(descending, task, both, b, links, lengths),
-    )
+    of_a = _carried(descending, task, both, a, links, lengths)
+    of_b = _carried(descending, task, both, b, links, lengths)
     link(links, of_a, of_b, descending, linked)
 
 

@@ -49,11 +49,13 @@ def no_loops():
 
 @allocating
 def induce_loops(a, b, both, greater, task, lengths):
-    """Find which loops of one volume have their class in common with which of the other.
+    """Find which loops of one volume have a class in common with which loops of the other.
 
-    a, b, both : induced.Traced, all saddles traced; the compared function is the last. greater : whether that is the
-    greater one in V. halt : see `halted`. The `known` of the volumes is overwritten.
-    Returns LoopPartners, with loops of equal birth and death values too, in the order of births in the construction.
+    a, b, both : induced.Traced, of either volume and of the compared function, with all saddles traced; their `known`
+    is overwritten. greater : whether the compared function is the greater one in V. lengths : scratch, (2,) of the
+    volumes' dtype.
+    Returns LoopPartners, in the order of births in the construction; loops that end at the value of their birth are
+    included.
     """
     top, halt = task.top, task.halt
     own_a, own_b = _own_loops(a, top, halt), _own_loops(b, top, halt)
