@@ -186,7 +186,7 @@ class OneVsRest(torch.nn.Module):
         reduction = "mean" if self.reduction == "image" and values.dim() == 2 else self.reduction
         return reduce_windows(values, reduction)
 
-    def probabilities_and_masks(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def _probabilities_and_masks(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the activated prediction and the masks of the classes that count, shape (B, C, *image) each."""
         inputs.maps("pred", pred, channels="C")
         first = 1 if _applies("include_background=False", not self.include_background, pred.shape[1]) else 0

@@ -71,7 +71,7 @@ else:
 
 
 def test_interfaces_of_other_libraries_do_not_need_networkx() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT_NETWORKX], capture_output=True, text=True)
+    done = python("-c", WITHOUT_NETWORKX)
     assert done.returncode == 0, done.stderr
 
 

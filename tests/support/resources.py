@@ -1,14 +1,19 @@
 """Compile the Triton kernels for every target and read how many registers they use, and how many bytes they spill.
 
-`python -m tests.support.resources`, run from the root of the repository, writes bench/results/resources.md.
+`python -m tests.support.resources`, run from the root of the repository, writes bench/results/resources.md. All kernels
+take half an hour to compile. So the table has a digest of each program, as Triton reads it before any target matters,
+and only programs that have changed are compiled again.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -34,6 +39,14 @@ POINTERS = {
     torch.int8: "*i8",
     torch.uint8: "*u8",
 }
+
+
+class Resources(NamedTuple):
+    """What a compiled kernel takes."""
+
+    registers: int  # per thread
+    shared: int  # bytes per block
+    spilled: int  # bytes per thread
 
 
 def launches() -> dict[str, Launch]:
@@ -120,9 +133,8 @@ def _constants(launch: Launch) -> list[str]:
     return [param.name for param in launch.kernel.params if param.is_constexpr]
 
 
-def compile_for(launch: Launch, target: str) -> Any:
-    """Compile the kernel of a launch with its constants, dtypes and alignments."""
-    from triton.backends.compiler import GPUTarget
+def _source(launch: Launch) -> Any:
+    """Return the kernel of a launch with its constants, dtypes and alignments."""
     from triton.compiler import ASTSource
 
     constants = {(launch.kernel.arg_names.index(name),): launch.arguments[name] for name in _constants(launch)}
@@ -137,16 +149,44 @@ def compile_for(launch: Launch, target: str) -> Any:
                 attributes[(i,)] = [["tt.divisibility", 16]]
         else:
             signature[param.name] = param.annotation_type or "i32"
-    source = ASTSource(launch.kernel, signature, constants, attributes)
-    return triton.compile(source, target=GPUTarget(*TARGETS[target]), options=launch.options)
+    return ASTSource(launch.kernel, signature, constants, attributes)
 
 
-def resources(compiled: Any, target: str) -> tuple[int, int, int]:
+def program(launch: Launch) -> str:
+    """Return a digest of the program of a launch, without the names of files and numbers of lines."""
+    from triton._C.libtriton import ir
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import make_backend
+
+    target, source, context = GPUTarget(*TARGETS["sm_90"]), _source(launch), ir.context()
+    backend = make_backend(target)
+    options = backend.parse_options(dict(launch.options))
+    ir.load_dialects(context)
+    backend.load_dialects(context)
+    functions = backend.get_codegen_implementation(options), backend.get_module_map()
+    text = source.make_ir(target, options, *functions, context).str_nodebug()
+    return hashlib.sha256(f"{sorted(launch.options.items())}\n{text}".encode()).hexdigest()[:12]
+
+
+@functools.cache
+def programs() -> dict[tuple[str, str], Launch]:
+    """Return the launches by variant and program."""
+    return {(variant, program(launch)): launch for variant, launch in launches().items()}
+
+
+def compile_for(launch: Launch, target: str) -> Any:
+    """Compile the kernel of a launch."""
+    from triton.backends.compiler import GPUTarget
+
+    return triton.compile(_source(launch), target=GPUTarget(*TARGETS[target]), options=launch.options)
+
+
+def resources(compiled: Any, target: str) -> Resources:
     """Return the registers, bytes of shared memory and bytes spilled of a compiled kernel."""
     shared = compiled.metadata.shared
     if target.startswith("gfx"):
         text = compiled.asm["amdgcn"]
-        return (
+        return Resources(
             int(re.search(r"\.vgpr_count:\s+(\d+)", text)[1]),
             shared,
             4 * int(re.search(r"\.vgpr_spill_count:\s+(\d+)", text)[1]),
@@ -158,26 +198,49 @@ def resources(compiled: Any, target: str) -> tuple[int, int, int]:
     words = [tool, "--dump-resource-usage", cubin]
     text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
     usage = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", text))
-    return int(usage["REG"]), shared, int(usage["STACK"]) + int(usage["LOCAL"])
+    return Resources(int(usage["REG"]), shared, int(usage["STACK"]) + int(usage["LOCAL"]))
+
+
+def recorded() -> dict[tuple[str, str], dict[str, Resources]]:
+    """Read resources by variant and program, and then by target; none if another version of Triton wrote them."""
+    found: dict[tuple[str, str], dict[str, Resources]] = {}
+    if not TABLE.exists() or f"Triton {triton.__version__} " not in TABLE.read_text():
+        return found
+    for line in TABLE.read_text().splitlines():
+        cells = line.strip("| ").split(" | ")
+        if len(cells) == 4 + len(TARGETS) and " / " in cells[-1]:
+            stage, constants, _, digest, *numbers = cells
+            each = [Resources(*map(int, cell.split(" / "))) for cell in numbers]
+            found[f"{stage} | {constants}", digest] = dict(zip(TARGETS, each, strict=True))
+    return found
+
+
+def missing(target: str) -> dict[tuple[str, str], Resources]:
+    """Return the resources, by variant and program, of programs that the table has not."""
+    known = recorded()
+    todo = {key: launch for key, launch in programs().items() if key not in known}
+    return {key: resources(compile_for(launch, target), target) for key, launch in todo.items()}
 
 
 def table() -> str:
     """Return the table of the resources of all kernels on all targets, in Markdown."""
+    known = recorded()
+    with ProcessPoolExecutor() as pool:
+        new = dict(zip(TARGETS, pool.map(missing, TARGETS), strict=True))
     lines = [
         "# Registers, shared memory and spills",
         "",
         f"Per thread and, for shared memory, per block, in bytes, as Triton {triton.__version__} compiles them; other",
-        f"versions bring other compilers. Written by `{COMMAND}`.",
+        f"versions bring other compilers. Written by `{COMMAND}`. The programs are digests, by which the tests know",
+        "which kernels have changed.",
         "",
-        "| kernel | constants | warps | " + " | ".join(TARGETS) + " |",
-        "|---|---|---|" + "---|" * len(TARGETS),
+        "| kernel | constants | warps | program | " + " | ".join(TARGETS) + " |",
+        "|---|---|---|---|" + "---|" * len(TARGETS),
     ]
-    for variant, launch in launches().items():
-        cells = []
-        for target in TARGETS:
-            registers, shared, spilled = resources(compile_for(launch, target), target)
-            cells.append(f"{registers} / {shared} / {spilled}")
-        lines.append(f"| {variant} | {launch.options['num_warps']} | " + " | ".join(cells) + " |")
+    for key, launch in programs().items():
+        (variant, digest), found = key, known.get(key) or {target: new[target][key] for target in TARGETS}
+        cells = [" / ".join(map(str, found[target])) for target in TARGETS]
+        lines.append(f"| {variant} | {launch.options['num_warps']} | {digest} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

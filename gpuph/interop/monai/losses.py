@@ -157,7 +157,7 @@ class SoftclDiceLoss(torch.nn.Module):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compute the loss; `input` and `target` are those of MONAI."""
-        p, t = self.each.probabilities_and_masks(input, target)
+        p, t = self.each._probabilities_and_masks(input, target)
         skeleton_p, skeleton_t = (soft_skeleton(x.flatten(0, 1), self.iterations).view_as(x) for x in (p, t))
         precision = (sum_pixels(skeleton_p * t) + self.smooth_nr) / (sum_pixels(skeleton_p) + self.smooth_dr)
         sensitivity = (sum_pixels(skeleton_t * p) + self.smooth_nr) / (sum_pixels(skeleton_t) + self.smooth_dr)
