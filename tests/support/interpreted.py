@@ -178,13 +178,13 @@ def test_matchings_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype)
     assert_same_matching(*mixed(sizes, dtype=dtype), squared, solver)
 
 
+# A matching takes seconds in the interpreter, so most places and outliers are left to the lane `ptx`.
 @pytest.mark.parametrize(
-    ("solver", "squared", "dtype"), [("auto", True, torch.float64), ("auction", False, torch.float32)]
+    ("solver", "squared", "dtype", "kind"), [("auto", True, torch.float64, 1), ("auction", False, torch.float32, 2)]
 )
-def test_matchings_with_places_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype) -> None:
-    for kind in range(3):
-        points = mixed(((1, 1), (3, 2), (4, 6)), kind, dtype)
-        assert_same_matching(*points, squared, solver, *places(points, kind))
+def test_matchings_with_places_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype, kind: int) -> None:
+    points = mixed(((1, 1), (3, 2), (4, 6)), kind, dtype)
+    assert_same_matching(*points, squared, solver, *places(points, kind))
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_matchings_with_places_equal_the_cpu(solver: str, squared: bool, dtype: 
 )
 def test_matchings_with_outliers_equal_the_cpu(solver: str, squared: bool, dtype: torch.dtype, scale: float) -> None:
     rng = np.random.default_rng(7)
-    left, right = zip(*(with_outliers(rng, 4) for _ in range(12)), strict=True)
+    left, right = zip(*(with_outliers(rng, 4) for _ in range(4)), strict=True)
     assert_same_matching(*pairs([scale * p for p in left], [scale * p for p in right], dtype), squared, solver)
 
 
