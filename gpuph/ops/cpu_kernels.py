@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 _lock = threading.RLock()
+_held: list[Any] = []  # locks that a fork holds
 _exiting = threading.Event()
 _forever = threading.Lock()
 _forever.acquire()
@@ -39,6 +42,29 @@ def _end_loading() -> None:
     """
     _exiting.set()
     _lock.acquire(timeout=60.0)
+
+
+def _before_fork() -> None:
+    """Wait until no other thread imports the kernels or compiles one.
+
+    Otherwise, a child would inherit locks that are never released, and modules or a compiler in an unknown state. The
+    lock of the import is taken first, because importing Numba takes the lock of its compiler.
+    """
+    _lock.acquire()
+    _held.append(_lock)
+    numba = sys.modules.get("numba.core.compiler_lock")
+    if numba is not None:
+        numba.global_compiler_lock.acquire()
+        _held.append(numba.global_compiler_lock)
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def parked_at_exit(run: Callable[..., Any]) -> Callable[..., Any]:

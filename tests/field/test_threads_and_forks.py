@@ -92,29 +92,38 @@ time.sleep(1.0)
     assert done.returncode == 0 and not complaints(done), done.stderr
 
 
-@pytest.mark.slow
-def test_fork_during_a_compilation_does_not_hang_the_child(tmp_path: Path) -> None:
-    code = """
-import os, signal, threading, time
+FORK = """
+import os, signal, sys, threading, time
 import torch
-from numba.core.compiler_lock import global_compiler_lock
+from gpuph.ops import cpu_kernels
 from gpuph import ops
 
+if sys.argv[1] == "compilation":
+    from numba.core.compiler_lock import global_compiler_lock
+    cpu_kernels._load()
+    lock = global_compiler_lock._lock
+else:
+    lock = cpu_kernels._lock
 index = torch.tensor([[2], [-1]])
 thread = threading.Thread(target=lambda: ops.gather(torch.arange(6.0).view(2, 3), index))
 thread.start()
-while global_compiler_lock._lock.acquire(blocking=False):
-    global_compiler_lock._lock.release()
-    time.sleep(0.001)
+while lock.acquire(blocking=False):
+    lock.release()
+    time.sleep(0.0001)
 child = os.fork()
 if child == 0:
-    signal.alarm(100)  # ends a child that hangs
+    signal.alarm(300)  # ends a child that hangs
     right = ops.scatter(torch.ones(2, 1), index, 3).tolist() == [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
     os._exit(0 if right else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 thread.join()
 """
-    done = run(code, NUMBA_CACHE_DIR=str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["import of the kernels", "compilation"])
+def test_fork_does_not_hang_the_child(moment: str, tmp_path: Path) -> None:
+    done = python("-c", FORK, moment, OMP_NUM_THREADS="2", NUMBA_CACHE_DIR=str(tmp_path))
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
-from numba.core.compiler_lock import global_compiler_lock
 
 try:
     from .nested import Dispatcher
@@ -136,13 +134,3 @@ def _warn_uncached(detail: str) -> None:
 
 def _warn_damaged(directory: str, detail: str) -> None:
     _warn_once(f"a file in gpuph's kernel cache in {directory} is damaged; its kernel is compiled again", detail)
-
-
-# If another thread compiles during a fork, the child inherits a lock that is never released, and a compiler in an
-# unknown state. So a fork waits until the compilation ends.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=global_compiler_lock.acquire,
-        after_in_parent=global_compiler_lock.release,
-        after_in_child=global_compiler_lock.release,
-    )
