@@ -92,10 +92,10 @@ def persistence(
 
     Notes
     -----
-    The pairs come from a discrete gradient, as in Guillou, Vidal, Tierny, "Discrete Morse Sandwich" (2022), and the
-    elder rule, on devices by a triplet merge tree (Smirnov & Morozov 2017). The T construction of f is V of -f with
-    reversed dimensions (Bleile, Garin, Heiss, Maggs, Robins, "The persistent homology of dual digital image
-    constructions", 2022). See kernels/README.md, and docs/arrays.md for arrays and shapes.
+    Homology has coefficients modulo 2. The pairs come from a discrete gradient, as in Guillou, Vidal, Tierny, "Discrete
+    Morse Sandwich" (2022), and the elder rule, on devices by a triplet merge tree (Smirnov & Morozov 2017). The T
+    construction of f is V of -f with reversed dimensions (Bleile, Garin, Heiss, Maggs, Robins, "The persistent homology
+    of dual digital image constructions", 2022). See kernels/README.md, and docs/arrays.md for arrays and shapes.
 
     Examples
     --------

@@ -102,7 +102,8 @@ class CubicalComplex:
         Parameters
         ----------
         homology_coeff_field : int
-            A prime number of at most 46337. The result does not depend on it.
+            A prime number of at most 46337. The result is that of 2. Another number would give other loops of volumes
+            in rare cases; components, cavities and images do not depend on it.
         min_persistence : float
             Keep only pairs that last longer, in filtration values; 0 or more. Essential classes are always kept.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import gudhi
 import numpy as np
 import pytest
@@ -16,10 +18,10 @@ PIXELS = {"top_dimensional_cells": "cofaces_of_persistence_pairs", "vertices": "
 
 
 def both(**settings: object) -> tuple[CubicalComplex, gudhi.CubicalComplex]:
-    """Return our complex and GUDHI's, of the same arguments, with their persistence."""
+    """Return our complex and GUDHI's, of the same arguments, with their persistence over the field of two elements."""
     ours, theirs = CubicalComplex(**settings), gudhi.CubicalComplex(**settings)
-    ours.compute_persistence()
-    theirs.compute_persistence()
+    for each in (ours, theirs):
+        each.compute_persistence(homology_coeff_field=2)
     return ours, theirs
 
 
@@ -155,3 +157,33 @@ def test_wrong_arguments_are_named() -> None:
     x[1, 1] = np.nan
     with pytest.raises(ValueError, match="top_dimensional_cells must have no NaN"):
         CubicalComplex(top_dimensional_cells=x).compute_persistence()
+
+
+def curve_that_winds_twice() -> np.ndarray:
+    """Return a solid ring of voxels, 2, and on it a closed curve, 1, that winds around the hole twice; 3 elsewhere."""
+    side, volume = 10, np.full((3, 10, 10), 3.0)
+    y, x = np.indices((side, side))
+    layer = np.minimum.reduce((y, x, side - 1 - y, side - 1 - x))  # from the border inwards
+    volume[:, layer < 3] = 2.0
+    volume[0, layer == 0] = volume[2, layer == 2] = 1.0
+    # The two strands change places on one side of the ring: each moves by a quarter of the way around the other.
+    volume[:, :3, 3:7] = 2.0
+    way = [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]
+    for i, step in enumerate(pairwise(way), 3):
+        for z, y in step:
+            volume[z, y, i] = volume[2 - z, 2 - y, i] = 1.0
+    return volume
+
+
+def test_loops_of_volumes_are_those_over_the_field_of_two_elements() -> None:
+    """Twice around the ring is a boundary over two elements only, and the way once around is born in its place."""
+    volume, loops = curve_that_winds_twice(), {}
+    theirs = gudhi.CubicalComplex(vertices=volume)
+    for field in (2, 3, 11):
+        theirs.compute_persistence(homology_coeff_field=field)
+        loops[field] = rows(theirs.persistence_intervals_in_dimension(1))
+    assert loops == {2: [[1.0, 2.0], [2.0, 3.0]], 3: [[1.0, 3.0]], 11: [[1.0, 3.0]]}
+    ours = CubicalComplex(vertices=volume)
+    for field in (2, 11):
+        ours.compute_persistence(homology_coeff_field=field)
+        assert rows(ours.persistence_intervals_in_dimension(1)) == loops[2]
