@@ -35,6 +35,7 @@ OPTIONAL = {
     "shapely",
     "skan",
     "skimage",
+    "sklearn",
     "sknw",
     "swcgeom",
     "tifffile",

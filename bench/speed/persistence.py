@@ -30,7 +30,7 @@ FEW = 16  # windows for the slow contenders
 
 def contenders() -> dict[str, Callable[[Tensor], object]]:
     """Return the contenders by name, each a function of windows (N, H, W)."""
-    values_only = CubicalPersistence(homology_dimensions=[0, 1], n_jobs=1)
+    values_only = CubicalPersistence(homology_dimensions=[0, 1], homology_coeff_field=2, n_jobs=1)
     return {
         GPUPH: gpuph.persistence,
         VALUES_ONLY: lambda x: values_only.fit_transform(x.numpy()),
@@ -42,7 +42,9 @@ def contenders() -> dict[str, Callable[[Tensor], object]]:
 def check(windows: Tensor) -> None:
     """Raise unless gpuph's diagrams equal GUDHI's, and their finite points equal cripser's."""
     ours = gpuph.persistence(windows)
-    theirs = CubicalPersistence(homology_dimensions=[0, 1], n_jobs=1).fit_transform(windows.numpy())
+    theirs = CubicalPersistence(homology_dimensions=[0, 1], homology_coeff_field=2, n_jobs=1).fit_transform(
+        windows.numpy()
+    )
     for i, window in enumerate(windows.double().numpy()):
         bars = cripser.computePH_T(window, maxdim=1)
         for dim in (0, 1):

@@ -47,7 +47,7 @@ def by_gpuph(x: Tensor) -> Points:
 
 def by_gudhi(x: Tensor) -> Points:
     dims = [*range(x.dim() - 1)]
-    (found,) = CubicalPersistence(homology_dimensions=dims, n_jobs=1).fit_transform(x.numpy())
+    (found,) = CubicalPersistence(homology_dimensions=dims, homology_coeff_field=2, n_jobs=1).fit_transform(x.numpy())
     return [points[np.isfinite(points[:, 1])] for points in found]
 
 
