@@ -12,7 +12,7 @@ import triton.language as tl
 import gpuph
 from gpuph.kernels import Spread, Tiling
 
-from . import inputs
+from . import inputs, interpreter  # noqa: F401
 from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, places, real, with_outliers
 from .engines import (
     TILINGS,
