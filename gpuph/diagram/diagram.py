@@ -186,10 +186,13 @@ class Diagram:
         The others keep their order and their gradients. Counts are those of the points that are left.
         """
         keep = self.mask & self.birth.isfinite() & self.death.isfinite()
-        order = keep.long().argsort(dim=1, descending=True, stable=True)
-        moved = self._map(lambda part: part.gather(1, order) if part.dim() == 2 else keep.sum(1))
-        return moved._map(
-            lambda part: part if part.dim() == 1 else part.where(moved.mask, 0.0 if part.is_floating_point() else -1)
+        kept, order = keep.sort(dim=1, descending=True, stable=True)
+        return self._map(
+            lambda part: (
+                part.gather(1, order).where(kept, 0.0 if part.is_floating_point() else -1)
+                if part.dim() == 2
+                else keep.sum(1)
+            )
         )
 
     def _parts(self) -> Parts[Tensor]:
