@@ -1,4 +1,4 @@
-"""The benchmark of growing windows compares first and leaves slow contenders out; `bench.all` reports failures."""
+"""The benchmarks of growing windows and of one large image, and the page of `bench.all`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bench.all
-from bench.speed import whole_images
+from bench.speed import large_image, whole_images
 
 TINY = {2: (8, 16), 3: (4, 8)}
 
@@ -44,6 +44,14 @@ def test_slow_contender_is_left_out_of_larger_sizes(monkeypatch: pytest.MonkeyPa
 def test_windows_that_do_not_fit_into_memory_end_a_series(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole_images, "BYTES", 2**60)
     assert whole_images.measure("noise", 2, [8], 1) == []
+
+
+def test_large_image_is_compared_with_its_own_windows() -> None:
+    rows = [large_image.measure(kind, 128, 1) for kind in large_image.KINDS]
+    lines = large_image.table(rows).splitlines()
+    assert len(lines) == 5 and lines[2].startswith("| roads, 128^2 | ") and lines[4].startswith("| noise, 128^2 | ")
+    image = large_image.roads(1, 1700)
+    assert image.shape == (1, 1700, 1700) and image.isfinite().all()
 
 
 def test_every_command_of_bench_speed_is_found() -> None:
