@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from examples import drawn
+from support.processes import python
 
 FOLDER = Path(__file__).parents[2] / "examples"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -83,8 +85,11 @@ def test_loss_of_nnunet_runs_under_its_autocast() -> None:
     assert enabled == [True]
 
 
-def test_nnunet_trainer_builds_the_loss_where_nnunet_is_installed() -> None:
-    pytest.importorskip("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
-    from examples import nnunet_trainer
-
-    assert "_build_loss" in vars(nnunet_trainer.nnUNetTrainerTopology)
+@pytest.mark.slow
+def test_nnunet_trains_with_the_loss(tmp_path: Path) -> None:
+    pytest.importorskip("nnunetv2")
+    root = FOLDER.parent
+    run = python(root / "tests" / "support" / "nnunet.py", tmp_path, timeout=1800.0, PYTHONPATH=str(root))
+    assert run.returncode == 0, run.stderr
+    kind, loss = run.stdout.split()[-2:]
+    assert kind == "WithTopology" and math.isfinite(float(loss))
