@@ -154,9 +154,9 @@ def test_apls_of_a_large_map_takes_less_than_half_a_minute():
     target = torch.from_numpy(np.array(canvas) > 0)
     pred = target.clone()
     pred[800:810] = False
-    start = time.perf_counter()
+    start = time.process_time()
     result = apls(pred, target, points=500)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
     assert 0 < result.target_to_pred < 1
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LONGEST = 600.0  # seconds, far more than any of these processes takes on a busy machine
+LONGEST = 1200.0  # seconds, far more than any of these processes takes on a busy machine
 
 
 def python(
