@@ -128,7 +128,7 @@ def test_figure_4_equals_its_file() -> None:
     saved = {
         (c["unmatched"], c["window"], c["dmax"], "Betti" if c["matching"] == "Betti" else c["slope"]): c["falls"]
         for c in json.loads((RESULTS / "fig4.json").read_text())["conditions"]
-        if c["directions"] == 1 and c.get("pixel", 1.0) == 1.0
+        if c["directions"] == 1 and c["pixel"] == 1.0
     }
     assert len(rows) == len({condition[:3] for condition in saved})
     for unmatched, window, dmax, cells in rows:
@@ -141,20 +141,30 @@ def test_figure_4_equals_its_file() -> None:
 
 
 def test_reductions_of_figure_4_equal_its_file() -> None:
-    text = (RESULTS / "figures.md").read_text().split("### The twofold reduction")[1]
-    rows = re.findall(r"^\| (half squared|distance) \| (whole crop|64) \| (.*) \|$", text, re.M)
-    saved = {
-        (c["unmatched"], c["window"], c["slope"], c["dmax"]): c["falls"]
-        for c in json.loads((RESULTS / "fig4.json").read_text())["conditions"]
-        if c["directions"] == 1 and c["matching"] == "optimal" and c.get("pixel", 1.0) == 1.0
-    }
-    truncations = sorted({dmax for *_, dmax in saved})
-    assert len(rows) == 4
-    for unmatched, window, cells in rows:
-        falls = [
-            [saved[unmatched.replace(" ", "_"), window, slope, dmax] for dmax in truncations] for slope in (0, 0.2)
-        ]
-        assert cells == " | ".join(f"{without / of_heights:.1f}" for without, of_heights in zip(*falls, strict=True))
+    text = (RESULTS / "figures.md").read_text()
+    shown = re.findall(r"^\| (1|0\.6) \| (half squared|distance) \| (whole crop|64) \| (.*) \|$", text, re.M)
+    saved: dict[tuple[float, str, str], dict[float, float]] = {}
+    for row in json.loads((RESULTS / "fig4.json").read_text())["reductions"]:
+        saved.setdefault((row["pixel"], row["unmatched"], row["window"]), {})[row["dmax"]] = row["times"]
+    assert len(shown) == len(saved) == 8
+    for pixel, unmatched, window, cells in shown:
+        times = saved[float(pixel), unmatched.replace(" ", "_"), window]
+        assert [*map(float, cells.split(" | "))] == pytest.approx([times[d] for d in sorted(times)], abs=0.0501)
+
+
+def test_correlations_of_figure_4_equal_its_file() -> None:
+    text = (RESULTS / "figures.md").read_text()
+    losses = {"thresholding": ("optimal", 0.0), "slope 0.2": ("optimal", 0.2), "Betti matching": ("Betti", 0.0)}
+    shown = re.findall(rf"^\| (1|0\.6) \| (whole crop|64) \| ({'|'.join(losses)}) \| (.*) \|$", text, re.M)
+    saved: dict[tuple[float, str, str, float], dict[float, float]] = {}
+    for c in json.loads((RESULTS / "fig4.json").read_text())["conditions"]:
+        if c["unmatched"] == "half_squared" and c["directions"] == 1:
+            saved.setdefault((c["pixel"], c["window"], c["matching"], c["slope"]), {})[c["dmax"]] = c["correlation"]
+    assert len(shown) == 12
+    for pixel, window, loss, cells in shown:
+        matching, slope = losses[loss]
+        by_dmax = saved[float(pixel), window, matching, slope]
+        assert [*map(float, cells.split(" | "))] == pytest.approx([by_dmax[d] for d in sorted(by_dmax)], abs=0.00501)
 
 
 def test_misalignment_equals_its_file() -> None:
