@@ -161,3 +161,5 @@ def test_wrong_inputs_of_metrics_raise() -> None:
         metric.aggregate()
     with pytest.raises(ValueError, match="reduction must be one of"):
         interop.CCQMetric(reduction="median")
+    with pytest.raises(TypeError, match="CCQMetric: got an unexpected keyword argument 'tolerence'"):
+        interop.CCQMetric(tolerence=3.0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,7 +28,14 @@ class _Metric:
         Whether `aggregate` also returns how many values counted.
     **settings
         Settings of the function.
+
+    Raises
+    ------
+    TypeError
+        If the function has no setting of that name.
     """
+
+    _function: ClassVar[Callable[..., Any]]
 
     def __init__(
         self, include_background: bool = True, reduction: str = "mean", get_not_nans: bool = False, **settings: Any
@@ -35,6 +43,10 @@ class _Metric:
         self.include_background = checks.boolean("include_background", include_background)
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
         self.get_not_nans = checks.boolean("get_not_nans", get_not_nans)
+        try:
+            inspect.signature(self._function).bind(None, None, **settings)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
         self.settings = settings
         self._values: list[Tensor] = []
 
@@ -121,6 +133,7 @@ def _mean(values: Tensor, counted: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 class BettiErrorMetric(_Metric):
     __doc__ = _about("`gpuph.metrics.betti_error`")
+    _function = staticmethod(betti_error)
 
     def _measure(self, pred: Tensor, target: Tensor) -> Tensor:
         return betti_error(pred, target, generator=_generator(pred), **self.settings)
@@ -128,6 +141,7 @@ class BettiErrorMetric(_Metric):
 
 class BettiMatchingErrorMetric(_Metric):
     __doc__ = _about("`gpuph.metrics.betti_matching_error`")
+    _function = staticmethod(betti_matching_error)
 
     def _measure(self, pred: Tensor, target: Tensor) -> Tensor:
         return betti_matching_error(pred, target, generator=_generator(pred), **self.settings)
@@ -135,6 +149,7 @@ class BettiMatchingErrorMetric(_Metric):
 
 class CCQMetric(_Metric):
     __doc__ = _about("The quality of `gpuph.metrics.ccq`")
+    _function = staticmethod(ccq)
 
     def _measure(self, pred: Tensor, target: Tensor) -> float:
         return ccq(pred, target, **self.settings).quality
