@@ -2,7 +2,8 @@
 
 Batches of 256 pairs of windows of 64 x 64, in both dimensions and in the construction V, which is that of topolosses:
 predicted and true distance maps of roads, smooth fields, and noise. topolosses, which wraps the C++ implementation of
-Stucki et al., runs on some of the windows, and its time is scaled up. The diagrams of both maps alone are timed, too.
+Stucki et al., runs on some of the windows, and its time is scaled up. First, the pairs that both match in these windows
+are compared, with `match_empty=True`. The diagrams of both maps alone are timed, too.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import gpuph
@@ -36,11 +40,40 @@ def pairs() -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
+def check(pred: Tensor, target: Tensor, topolosses: ModuleType) -> None:
+    """Raise unless both find the same matched pairs, by their births and deaths."""
+    found = gpuph.betti_match(pred, target, construction="V", match_empty=True)
+    for i, (f, g) in enumerate(zip(pred.double().numpy(), target.double().numpy(), strict=True)):
+        theirs = topolosses.compute_matching(f, g)
+        for dim in found:
+            ends = (
+                *((f, theirs.input1_matched_birth_coordinates), (f, theirs.input1_matched_death_coordinates)),
+                *((g, theirs.input2_matched_birth_coordinates), (g, theirs.input2_matched_death_coordinates)),
+            )
+            values = [x[tuple(np.asarray(of[dim]).reshape(-1, 2).T)] for x, of in ends]
+            lasting = (values[0] < values[1]) & (values[2] < values[3])
+            np.testing.assert_array_equal(_matched_values(found, dim, i), _sorted(np.stack(values, 1)[lasting]))
+
+
+def _matched_values(found: gpuph.BettiMatching, dim: int, i: int) -> NDArray[np.float64]:
+    """Return birth, death, birth and death of the matched pairs of a window that have finite deaths, sorted."""
+    a = (found[dim].partner_a[i] >= 0).nonzero()[:, 0]
+    b = found[dim].partner_a[i, a]
+    of_pred, of_target = found.pred[dim], found.target[dim]
+    values = torch.stack((of_pred.birth[i, a], of_pred.death[i, a], of_target.birth[i, b], of_target.death[i, b]), 1)
+    return _sorted(values[values.isfinite().all(1)].double().numpy())
+
+
+def _sorted(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return rows[np.lexsort(rows.T[::-1])]
+
+
 def measure(name: str, pred: Tensor, target: Tensor) -> dict[str, float | int | str]:
     """Return the milliseconds of a batch by each contender."""
     without_torchvision()
     from topolosses.losses.betti_matching.src import betti_matching as topolosses
 
+    check(pred[:FEW], target[:FEW], topolosses)
     few = [(f.double().numpy(), g.double().numpy()) for f, g in zip(pred[:FEW], target[:FEW], strict=True)]
 
     def diagrams() -> None:
