@@ -21,7 +21,7 @@ from torch import Tensor
 
 import gpuph
 from bench.speed import inputs
-from bench.speed.loss import without_torchvision
+from bench.speed.loss import prepare_topolosses
 from bench.speed.timing import in_turn, machine
 
 WINDOWS, FEW = 256, 8
@@ -70,7 +70,7 @@ def _sorted(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def measure(name: str, pred: Tensor, target: Tensor) -> dict[str, float | int | str]:
     """Return the milliseconds of a batch by each contender."""
-    without_torchvision()
+    prepare_topolosses()
     from topolosses.losses.betti_matching.src import betti_matching as topolosses
 
     check(pred[:FEW], target[:FEW], topolosses)

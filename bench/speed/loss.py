@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -29,8 +30,14 @@ HEIGHT = gpuph.Linear((SLOPE * 0.6, SLOPE * 0.8))
 GPUPH, THREADED, BY_GUDHI, BY_TOPOLOSSES = "gpuph", "gpuph, all threads", "gudhi + scipy", "topolosses, Hu loss"
 
 
-def without_torchvision() -> None:
-    """Let topolosses be imported where torchvision cannot, which it imports but does not need here."""
+def prepare_topolosses() -> None:
+    """Let topolosses be imported without harm; call this before.
+
+    It imports torchvision, which it does not need here, and which may not be importable. And it brings OpenCV, which
+    lets OpenMP choose fewer threads than asked for on a busy machine, also for PyTorch: its convolutions then wait
+    forever for threads that do not exist.
+    """
+    os.environ["OPENCV_FOR_OPENMP_DYNAMIC_DISABLE"] = "1"
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError):  # RuntimeError: built for another version of torch
@@ -39,7 +46,7 @@ def without_torchvision() -> None:
 
 def hu_loss() -> torch.nn.Module:
     """Return the Hu loss of topolosses."""
-    without_torchvision()
+    prepare_topolosses()
     from topolosses.losses import HutopoLoss
 
     loss_fn: torch.nn.Module = HutopoLoss(filtration_type="sublevel", include_background=True, use_base_loss=False)

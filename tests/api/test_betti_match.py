@@ -194,9 +194,9 @@ def test_pairs_with_empty_images_are_those_of_topolosses() -> None:
     """1,000 images whose pixels all differ."""
     if not importlib.util.find_spec("topolosses"):
         pytest.skip("topolosses is not installed")
-    from bench.speed.loss import without_torchvision
+    from bench.speed.loss import prepare_topolosses
 
-    without_torchvision()
+    prepare_topolosses()
     from topolosses.losses.betti_matching.src import betti_matching as topolosses
 
     pred, target = noise(1000, 9, 8)
