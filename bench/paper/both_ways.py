@@ -34,6 +34,7 @@ PRESET, QUICK_STEPS = "brief", 10
 FACTOR = 2.0  # the largest ratio of the lengths of false and of missed roads after the warm-up
 # Steps of the shortest warm-up, steps that are added until `FACTOR` is met, and steps at most.
 SHORTEST, MORE, LONGEST = PRESETS[PRESET][RANK].warmup, 150, 900
+STEPS = PRESETS[PRESET][RANK].steps  # of each method after the warm-up
 DRAWS = 8
 
 
@@ -50,13 +51,12 @@ def run(args: argparse.Namespace, figure: Path) -> dict[str, Any]:
     return paired.report(plan, conditions, found, figure) | {"labels": labels, "after_warmup": warmups}
 
 
-def plan_of(args: argparse.Namespace, data: str) -> Plan:
-    """Return the plan that the command line asks for, without a truncation."""
-    preset = PRESETS[PRESET][RANK]
+def plan_of(args: argparse.Namespace, data: str, warmup: int = SHORTEST, steps: int = STEPS) -> Plan:
+    """Return the plan that the command line asks for, by default with that many steps, and without a truncation."""
     return Plan(
         data=data,
-        warmup=args.warmup if args.warmup is not None else QUICK_STEPS if args.quick else preset.warmup,
-        steps=args.steps if args.steps is not None else QUICK_STEPS if args.quick else preset.steps,
+        warmup=args.warmup if args.warmup is not None else QUICK_STEPS if args.quick else warmup,
+        steps=args.steps if args.steps is not None else QUICK_STEPS if args.quick else steps,
         seeds=tuple(range(args.seed, args.seed + (args.seeds or (1 if args.quick else SEEDS)))),
         rows=args.rows or ROWS,
         device=args.device,

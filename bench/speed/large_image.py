@@ -95,6 +95,9 @@ dimensions, on all threads. Memory is the growth of the process at its peak, dia
 `python -m bench.speed.large_image --save`, [large_image.json](large_image.json).
 
 {table}
+
+Roads are the worst case. Few of their pixels are critical, so their windows are cheap, and on a ramp the walks that
+cross the borders of tiles are long: see [tiles](../../kernels/README.md#tiles-large-images-on-the-cpu).
 """
 
 

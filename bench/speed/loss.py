@@ -33,8 +33,8 @@ GPUPH, THREADED, BY_GUDHI, BY_TOPOLOSSES = "gpuph", "gpuph, all threads", "gudhi
 def prepare_topolosses() -> None:
     """Let topolosses be imported without harm; call this before.
 
-    It imports torchvision, which it does not need here, and which may not be importable. And it brings OpenCV, which
-    lets OpenMP choose fewer threads than asked for on a busy machine, also for PyTorch: its convolutions then wait
+    topolosses imports torchvision, which it does not need here, and which may not be importable. It also brings OpenCV,
+    which lets OpenMP choose fewer threads than PyTorch asks for on a busy machine. PyTorch's convolutions then wait
     forever for threads that do not exist.
     """
     os.environ["OPENCV_FOR_OPENMP_DYNAMIC_DISABLE"] = "1"

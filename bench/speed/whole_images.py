@@ -3,7 +3,7 @@
 Images from 64 x 64 to 8192 x 8192 pixels and volumes from 32^3 to 512^3 voxels, of smooth fields and of noise, in all
 dimensions, by gpuph, GUDHI (values only) and cripser, in turn in one process, each on one thread. Diagrams are compared
 before anything is timed. A contender is left out of sizes that would take it more than a minute, judging by its time
-per pixel at the previous size. Sizes for which memory would not suffice are left out altogether.
+per pixel at the previous size. A series ends where gpuph is left out, or memory would not suffice.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ PAGE = """# Whole images
 
 How does the time per pixel grow with the size of a single window? Nanoseconds per pixel on one thread, all dimensions;
 diagrams are compared first. GUDHI returns values only, the others also pixels. Where a cell is empty, a run would have
-taken more than a minute. Source: `python -m bench.speed.whole_images --save`,
+taken more than a minute; the rows end where gpuph would have. Source: `python -m bench.speed.whole_images --save`,
 [whole_images.json](whole_images.json).
 
 ![Time per pixel against the number of pixels](whole_images.png)

@@ -52,10 +52,10 @@ def _before_fork() -> None:
     """
     _lock.acquire()
     _held.append(_lock)
-    numba = sys.modules.get("numba.core.compiler_lock")
-    if numba is not None:
-        numba.global_compiler_lock.acquire()
-        _held.append(numba.global_compiler_lock)
+    module = sys.modules.get("numba.core.compiler_lock")  # not there before the kernels are imported
+    if module is not None:
+        module.global_compiler_lock.acquire()
+        _held.append(module.global_compiler_lock)
 
 
 def _after_fork() -> None:

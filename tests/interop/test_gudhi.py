@@ -161,12 +161,13 @@ def test_wrong_arguments_are_named() -> None:
 
 def curve_that_winds_twice() -> np.ndarray:
     """Return a solid ring of voxels, 2, and on it a closed curve, 1, that winds around the hole twice; 3 elsewhere."""
-    side, volume = 10, np.full((3, 10, 10), 3.0)
+    side = 10
+    volume = np.full((3, side, side), 3.0)
     y, x = np.indices((side, side))
     layer = np.minimum.reduce((y, x, side - 1 - y, side - 1 - x))  # from the border inwards
     volume[:, layer < 3] = 2.0
     volume[0, layer == 0] = volume[2, layer == 2] = 1.0
-    # The two strands change places on one side of the ring: each moves by a quarter of the way around the other.
+    # The two strands change places on one side of the ring, by half a turn around each other.
     volume[:, :3, 3:7] = 2.0
     way = [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]
     for i, step in enumerate(pairwise(way), 3):

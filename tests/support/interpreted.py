@@ -12,7 +12,7 @@ import triton.language as tl
 import gpuph
 from gpuph.kernels import Spread, Tiling
 
-from . import inputs, interpreter  # noqa: F401
+from . import inputs, interpreter
 from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, places, real, with_outliers
 from .engines import (
     TILINGS,
@@ -29,6 +29,8 @@ from .engines import (
 )
 from .pulls import assert_same_spread
 from .reduce_inputs import inputs_of, pairs_of
+
+interpreter.make_faster()
 
 # The interpreter takes about as long for a wide block as for a narrow one, so a few sizes stand for many.
 SIZES = ((1, 1), (1, 9), (9, 1), (7, 8), (12, 5))

@@ -1,8 +1,8 @@
-"""Make Triton's interpreter several times as fast; the results are the same.
+"""Triton's interpreter, several times as fast and with the same results.
 
-Import this where TRITON_INTERPRET=1, before a kernel is launched. Most of the time went into four things: Triton's
-functions were replaced again in each call of a function that a kernel calls, reductions and scans with functions other
-than sums called these for each number, a table of dtypes was made for each result, and overflows were looked for.
+Most of the time goes into four things. In each call of a function that a kernel calls, Triton's functions are replaced
+again. Reductions and scans with a function of their own call it for each number. A table of dtypes is made for each
+result, and each operation looks for overflows.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def _call(function: Any, *arguments: object, **settings: object) -> Any:
 
 
 def _reduce(operation: Any, parts: tuple[Any, ...]) -> list[Any]:
+    """Reduce tensors with a function of the kernel."""
     axis = operation.axis
     data = [part.handle.data.ravel() if axis is None else part.handle.data for part in parts]
     *_, results = _running(operation, parts, data, axis or 0)
@@ -38,6 +39,7 @@ def _reduce(operation: Any, parts: tuple[Any, ...]) -> list[Any]:
 
 
 def _scan(operation: Any, parts: tuple[Any, ...]) -> list[Any]:
+    """Scan tensors with a function of the kernel."""
     data = [part.handle.data for part in parts]
     columns = zip(*_running(operation, parts, data, operation.axis), strict=True)
     return [
@@ -54,7 +56,7 @@ def _running(operation: Any, parts: tuple[Any, ...], data: list[Any], axis: int)
         each = tuple(operation.to_tensor(part, kind) for part, kind in zip(row, kinds, strict=True))
         found = operation.combine_fn.fn(*total, *each) if total else each
         total = tuple(
-            operation.to_tensor(part.handle.data.reshape(shape), kind) if isinstance(part, tl.tensor) else part
+            operation.to_tensor(part.handle.data.reshape(shape), kind)
             for part, kind in zip(found if isinstance(found, tuple) else (found,), kinds, strict=True)
         )
         yield tuple(part.handle.data.reshape(shape) for part in total)
@@ -66,10 +68,14 @@ def _numpy_dtype(kind: Any) -> Any:
 
 _REPLACE = interpreter._patch_lang
 _DTYPE = functools.cache(interpreter._get_np_dtype)
-interpreter._patch_lang = _replace_functions_of_triton
-interpreter.InterpretedFunction.__call__ = _call
-interpreter.ReduceOps.generic_reduce = _reduce
-interpreter.ScanOps.generic_scan = _scan
-interpreter._get_np_dtype = _numpy_dtype
-# By default, each operation on integers computes whether it overflows, and asserts nothing.
-interpreter.interpreter_builder.options = interpreter.InterpreterOptions(sanitize_overflow=False)
+
+
+def make_faster() -> None:
+    """Replace what is slow in the interpreter; before a kernel is launched, where TRITON_INTERPRET=1."""
+    interpreter._patch_lang = _replace_functions_of_triton
+    interpreter.InterpretedFunction.__call__ = _call
+    interpreter.ReduceOps.generic_reduce = _reduce
+    interpreter.ScanOps.generic_scan = _scan
+    interpreter._get_np_dtype = _numpy_dtype
+    # By default, each operation on integers computes whether it overflows, and asserts nothing.
+    interpreter.interpreter_builder.options = interpreter.InterpreterOptions(sanitize_overflow=False)

@@ -136,7 +136,7 @@ class BettiErrorMetric(_Metric):
     _function = staticmethod(betti_error)
 
     def _measure(self, pred: Tensor, target: Tensor) -> Tensor:
-        return betti_error(pred, target, generator=_generator(pred), **self.settings)
+        return betti_error(pred, target, **({"generator": _generator(pred)} | self.settings))
 
 
 class BettiMatchingErrorMetric(_Metric):
@@ -144,7 +144,7 @@ class BettiMatchingErrorMetric(_Metric):
     _function = staticmethod(betti_matching_error)
 
     def _measure(self, pred: Tensor, target: Tensor) -> Tensor:
-        return betti_matching_error(pred, target, generator=_generator(pred), **self.settings)
+        return betti_matching_error(pred, target, **({"generator": _generator(pred)} | self.settings))
 
 
 class CCQMetric(_Metric):
