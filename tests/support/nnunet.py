@@ -10,22 +10,16 @@ import os
 import sys
 from pathlib import Path
 
-ROOT, NAME, CASES = Path(sys.argv[1]), "Dataset001_Lines", 5
-for folder in ("raw", "preprocessed", "results"):  # nnU-Net reads these when it is imported
-    os.environ[f"nnUNet_{folder}"] = str(ROOT / folder)
-os.environ |= {"nnUNet_n_proc_DA": "1", "nnUNet_compile": "false"}
+import torch
+from PIL import Image
 
-import torch  # noqa: E402
-from nnunetv2.experiment_planning import plan_and_preprocess_api  # noqa: E402
-from PIL import Image  # noqa: E402
+from examples import drawn
 
-from examples import drawn  # noqa: E402
-from examples.nnunet_trainer import nnUNetTrainerTopology  # noqa: E402
+NAME, CASES = "Dataset001_Lines", 5
 
 
-def write_images() -> dict[str, object]:
+def write_images(raw: Path) -> dict[str, object]:
     """Write images and labels, and return what nnU-Net wants to know about them."""
-    raw = ROOT / "raw" / NAME
     about = {
         "channel_names": {"0": "grey"},
         "labels": {"background": 0, "road": 1, "river": 2},
@@ -43,12 +37,19 @@ def write_images() -> dict[str, object]:
     return about
 
 
-def main() -> None:
-    about = write_images()
+def main(root: Path) -> None:
+    # nnU-Net reads these variables when it is imported, so it is imported after they are set.
+    os.environ |= {f"nnUNet_{folder}": str(root / folder) for folder in ("raw", "preprocessed", "results")}
+    os.environ |= {"nnUNet_n_proc_DA": "1", "nnUNet_compile": "false"}
+    from nnunetv2.experiment_planning import plan_and_preprocess_api
+
+    from examples.nnunet_trainer import nnUNetTrainerTopology
+
+    about = write_images(root / "raw" / NAME)
     plan_and_preprocess_api.extract_fingerprints([1], num_processes=1)
     plan_and_preprocess_api.plan_experiments([1])
     plan_and_preprocess_api.preprocess([1], configurations=["2d"], num_processes=[1])
-    plans = json.loads((ROOT / "preprocessed" / NAME / "nnUNetPlans.json").read_text())
+    plans = json.loads((root / "preprocessed" / NAME / "nnUNetPlans.json").read_text())
     trainer = nnUNetTrainerTopology(plans | {"continue_training": False}, "2d", 0, about, device=torch.device("cpu"))
     trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 1, 2, 1
     trainer.run_training()
@@ -56,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
