@@ -96,8 +96,8 @@ dimensions, on all threads. Memory is the growth of the process at its peak, dia
 
 {table}
 
-Roads are the worst case. Few of their pixels are critical, so their windows are cheap, and on a ramp the walks that
-cross the borders of tiles are long: see [tiles](../../kernels/README.md#tiles-large-images-on-the-cpu).
+What a large image costs beyond its windows is to join the classes of its tiles and to sort all pairs, on one thread per
+dimension. Noise has the most of both: see [tiles](../../kernels/README.md#tiles-large-images-on-the-cpu).
 """
 
 

@@ -47,7 +47,8 @@ from gpuph.kernels.cpu.runtime.jit import Dispatcher
 
 
 def compiled():
-    return {id(x): (x.__name__, len(x.overloads)) for x in gc.get_objects() if isinstance(x, Dispatcher) and x.overloads}
+    found = [x for x in gc.get_objects() if isinstance(x, Dispatcher)]
+    return {id(x): (x.__name__, len(x.overloads)) for x in found if x.overloads}
 
 
 before = compiled()

@@ -25,9 +25,10 @@ class Grid:
         self.width, self.shape = rows.shape[1], rows.shape
         self.key = np.full(size, rows[0, 0], rows.dtype)
         self.key[: rows.size] = rows.ravel()
-        self.star, self.critical = np.zeros((2, size), np.uint16)
+        self.star, self.critical, self.moves, led = np.zeros((4, size), np.uint16)
         gradient.lower_stars(self.key, *rows.shape, self.star, self.critical)
-        gradient.match_stars(self.star, self.critical)
+        gradient.match_stars(self.star, self.critical, led)
+        gradient.lead_squares(led, self.width, self.moves)
         self.steps = trace.steps_of(self.width)
         cells = trace.CriticalCells(np.zeros(size, np.int32), np.zeros((2, size), np.int32), np.zeros(size, np.int32))
         n, m, k = trace.list_critical_cells(self.critical, self.width, cells)
@@ -42,5 +43,5 @@ class Grid:
     def maxima_above(self, squares: np.ndarray) -> np.ndarray:
         at, walking, known = (np.zeros(n, np.int32) for n in (squares.size, squares.size, self.key.size))
         at[:] = squares
-        trace.maxima_above(at, self.star, self.steps, self.width, walking, known)
+        trace.maxima_above(at, self.star, self.moves, self.steps, self.width, walking, known)
         return at

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...cells import NO_X, NO_Y, SQUARES, VERTEX
+from ...cells import NO_X, NO_Y, SQUARES, VERTEX, E, N, S, W
 from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
 
 # Numba widens every operation on small integers to 64 bits. Narrowing each result again gives 16 lanes per vector.
 _u = np.uint16
 _NO_X, _NO_Y, _NO_SQUARES = _u(NO_X), _u(NO_Y), _u(511 - SQUARES)
-_1, _3 = _u(1), _u(3)
+_N_S, _W_E, _1, _3 = _u(N | S), _u(W | E), _u(1), _u(3)
+
+# A square is led across the edge that it is matched with: if the edge to the north is matched along +x, with the square
+# to the NE, then this square is led to the west. The move of a square is the bit of this edge in the star that owns
+# both, shifted by 1 if they are matched along -x or -y; no two cases have the same bit.
+_OF_NW, _OF_NE, _OF_SW, _OF_SE = _u(2 * N | 2 * W), _u(N | 2 * E), _u(2 * S | W), _u(S | E)  # squares of a star
+LED_WEST, LED_EAST, LED_NORTH, LED_SOUTH = (N, S), (2 * N, 2 * S), (W, E), (2 * W, 2 * E)
 
 
 @device
@@ -59,11 +65,12 @@ def lower_stars(key, height, width, star, before):
 
 
 @device
-def match_stars(star, critical):
+def match_stars(star, critical, led):
     """Match the cells of each star in the order of `cells.MATCHING_SHIFTS`.
 
     star : (cells,) uint16, written by `lower_stars`; squares that are not in the star are removed from it.
     critical : (cells,) uint16, written: the cells that remain unmatched.
+    led : (cells,) uint16, written: the edges that are matched with squares, for `lead_squares`.
     """
     for v in range(star.size):
         s = star[v]
@@ -76,9 +83,28 @@ def match_stars(star, critical):
         star[v] = s
         m = _u(_u(s & _NO_X) & _u(s >> _1))
         s = _u(s & ~_u(m | _u(m << _1)))
+        edges = _u(m & _N_S)
         m = _u(_u(s & _NO_X) & _u(s << _1))
         s = _u(s & ~_u(m | _u(m >> _1)))
+        edges = _u(edges | _u(_u(m & _N_S) << _1))
         m = _u(_u(s & _NO_Y) & _u(s >> _3))
         s = _u(s & ~_u(m | _u(m << _3)))
+        edges = _u(edges | _u(m & _W_E))
         m = _u(_u(s & _NO_Y) & _u(s << _3))
         critical[v] = _u(s & ~_u(m | _u(m >> _3)))
+        led[v] = _u(edges | _u(_u(m & _W_E) << _1))
+
+
+@device
+def lead_squares(led, width, moves):
+    """Write where the gradient leads each square, which is given by its north-western corner.
+
+    led : (cells,) uint16, written by `match_stars` in a grid of that width.
+    moves : (cells,) uint16, written: see LED_WEST; 0 for critical squares, and for those outside.
+    """
+    n = led.size - width - 1
+    south_east, south_west, north_east = led[width + 1 :], led[width:], led[1:]
+    for q in range(n):
+        in_north = _u(_u(led[q] & _OF_SE) | _u(north_east[q] & _OF_SW))
+        moves[q] = _u(in_north | _u(_u(south_west[q] & _OF_NE) | _u(south_east[q] & _OF_NW)))
+    moves[n:] = 0

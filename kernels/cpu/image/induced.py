@@ -161,7 +161,7 @@ def _lead(descending, width, task, workspace, other, reached, carried):
     for i in range(extrema.size):
         reached[i] = extrema[i] - (width + 1 if descending else 0)  # a maximum's square is north-west of its owner
     if descending:
-        maxima_above(reached, star, steps, width, walking, known, halt)
+        maxima_above(reached, star, workspace.critical, steps, width, walking, known, halt)
     else:
         minima_below(reached, star, steps, walking, known, halt)
     own = extrema_of(descending, workspace, descending != task.top).vertices

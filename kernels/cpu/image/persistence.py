@@ -16,7 +16,7 @@ from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
 from ..runtime.views import flat, largest, reshaped, view
 from .emit import PairedExtrema, Sorting, list_pairs, sort_pairs
-from .gradient import lower_stars, match_stars
+from .gradient import lead_squares, lower_stars, match_stars
 from .trace import CriticalCells, list_critical_cells, maxima_above, minima_below, squares_beside, steps_of
 
 Array = NDArray[Any]
@@ -31,8 +31,8 @@ class ImageWorkspace(NamedTuple):
 
     key: Array  # order keys
     star: Array  # uint16
-    critical: Array  # uint16
-    steps: Array  # (5, 512) int32, see `trace.steps_of`
+    critical: Array  # uint16; later the moves of squares, see `gradient.lead_squares`
+    steps: Array  # (2, 512) int32, see `trace.steps_of`
     cells: CriticalCells
     numbers: Array  # (3,) int64: of minima, critical edges and maxima
     ends: Array  # int32: of the walks from critical edges, two each; first, where they begin
@@ -162,8 +162,10 @@ def _find_pairs(image, task, workspace, codes, links):
 def find_critical_cells(height, width, workspace):
     """Find the gradient and the critical cells of an image, in a grid of that size whose keys have been written."""
     lower_stars(workspace.key, height, width, workspace.star, workspace.critical)
-    match_stars(workspace.star, workspace.critical)
+    led = view(workspace.known, np.uint16)[: workspace.star.size]
+    match_stars(workspace.star, workspace.critical, led)
     n_minima, n_edges, n_maxima = list_critical_cells(workspace.critical, width, workspace.cells)
+    lead_squares(led, width, workspace.critical)
     numbers = workspace.numbers
     numbers[0], numbers[1], numbers[2] = n_minima, n_edges, n_maxima
 
@@ -198,7 +200,8 @@ def trace_maxima(n, width, workspace, halt):
     ends = reshaped(at, (2, n))
     for e in range(n):
         ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
-    maxima_above(at, workspace.star, workspace.steps, width, workspace.walking, workspace.known, halt)
+    star, moves = workspace.star, workspace.critical
+    maxima_above(at, star, moves, workspace.steps, width, workspace.walking, workspace.known, halt)
 
 
 @inlined

@@ -23,10 +23,10 @@ from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
 from ..runtime.sort import argsort, radix_buckets
 from ..runtime.threads import over_windows
-from ..runtime.views import largest, reshaped
+from ..runtime.views import largest, reshaped, view
 from .gradient import lower_stars, match_stars
-from .steepest import match_words, order_neighbours, owners_of_squares, steps_of
-from .trace import CriticalCells, list_critical_cells, minima_below, squares_above, squares_beside
+from .steepest import lead_squares, match_words, order_neighbours, owners_of_squares, steps_of
+from .trace import CriticalCells, follow, list_critical_cells, minima_below, squares_beside
 
 Array = NDArray[Any]
 
@@ -37,7 +37,7 @@ class _SkeletonWorkspace(NamedTuple):
     key: Array
     value: Array  # the image, in the grid; +inf on the ring
     star: Array  # stars, later words
-    critical: Array
+    critical: Array  # later the moves of squares
     cells: CriticalCells
     ends: Array  # (2, cells) int32: minima below the critical edges
     up: Array  # (2, cells) int32: maxima above them
@@ -100,7 +100,7 @@ def _skeletons(x, bits, min_persistence, steps, mask, halt):
             continue
         value_rows[1:-1, 1:-1] = x[i]
         lower_stars(key, height, width, star, workspace.critical)
-        match_stars(star, workspace.critical)
+        match_stars(star, workspace.critical, view(workspace.known, np.uint16)[: star.size])
         order_neighbours(key, height, width, star)
         match_words(star, workspace.critical)
         n_minima, n_edges, n_maxima = list_critical_cells(workspace.critical, width, cells, key)
@@ -120,8 +120,10 @@ def _skeletons(x, bits, min_persistence, steps, mask, halt):
         rest = order[killed[order] < 0]
         for e in range(n_edges):
             up[0, e], up[1, e] = squares_beside(edges[0, e], edges[1, e], width)
+        moves = workspace.critical
+        lead_squares(star, width, moves)
         for k in range(2):
-            squares_above(up[k], star, steps, width, workspace.walking, workspace.known, halt)
+            follow(up[k], moves, steps[1], workspace.walking, workspace.known, halt)
             owners_of_squares(up[k], star, width)
         if halted(halt):
             return

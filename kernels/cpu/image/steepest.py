@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +52,11 @@ _CRITICAL, _DIRECTION = _tables()
 
 @functools.lru_cache(maxsize=8)  # as many widths as a process is likely to alternate between
 def steps_of(width: int) -> NDArray[np.int32]:
-    """Return where a word leads its cells, as offsets in a grid of that width: (5, 2^15), see `trace.steps_of`."""
-    steps: Any = np.array([0, -width, -1, 1, width], np.int32)[_DIRECTION]
-    steps[1:] *= -1
+    """Return where the gradient leads vertices, by word, and squares, by code: (2, 2^15), see `trace.steps_of`."""
+    offsets = np.array([0, -width, -1, 1, width], np.int32)
+    steps = np.zeros((2, 1 << 15), np.int32)
+    steps[0] = offsets[_DIRECTION[0]]
+    steps[1, : offsets.size] = -offsets  # across the edge that it is matched with
     return steps
 
 
@@ -89,6 +90,19 @@ def match_words(word, critical):
     """Write the cells of each word that remain unmatched into critical, (cells,) uint16."""
     for v in range(word.size):
         critical[v] = _CRITICAL[word[v]]
+
+
+@device
+def lead_squares(word, width, moves):
+    """Write where the gradient leads each square; see `gradient.lead_squares`.
+
+    word, moves : (cells,) uint16. A move is the direction of the square in the star that owns it; see `_tables`.
+    """
+    n = word.size - width - 1
+    for q in range(n):
+        in_north = _DIRECTION[4, word[_i(q)]] + _DIRECTION[3, word[_i(q + 1)]]
+        moves[q] = in_north + _DIRECTION[2, word[_i(q + width)]] + _DIRECTION[1, word[_i(q + width + 1)]]
+    moves[n:] = 0
 
 
 @device

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cells import NE, NW, SE, SQUARES, SW, VERTEX, E, N, S, W, match_star
+from ...cells import NW, SQUARES, VERTEX, E, N, S, W, match_star
 from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
 from ..runtime.primitives import halted
 from ..runtime.views import view
+from .gradient import LED_EAST, LED_NORTH, LED_SOUTH, LED_WEST
 
 Array = NDArray[Any]
-_ROUNDS = 24  # of three steps; a longer walk is remembered
-
-# The shift along which each star has matched its vertex and its squares (rows), or 0: (5, 512).
-_CELLS = (VERTEX, NW, NE, SW, SE)
-_MATCHED = [match_star(star, 2) for star in range(512)]
-_SHIFTS = np.array([[matched.get(cell.bit_length() - 1, 0) for matched in _MATCHED] for cell in _CELLS], np.int32)
+_FIRST_STEP = np.array([match_star(star, 2).get(VERTEX.bit_length() - 1, 0) for star in range(512)], np.int32)
 
 
 class CriticalCells(NamedTuple):
@@ -32,18 +29,19 @@ class CriticalCells(NamedTuple):
 
 @allocating
 def steps_of(width):
-    """Return where a star leads its cells, as offsets in a grid of that width: (5, 512) int32.
+    """Return where the gradient leads, as offsets in a grid of that width: (2, 512) int32.
 
-    A vertex (row 0) is led to the other end of the edge that it is matched with. A square (rows 1 to 4: the one to the
-    NW, NE, SW, SE of the star's vertex) is led across the edge that it is matched with, against the direction of the
-    matching. The offset is 0 for cells that are critical or not in the star.
+    A vertex is led to the other end of the edge that it is matched with, which its star tells (row 0). A square is led
+    across the edge that it is matched with, which its move tells (row 1); see `gradient.lead_squares`. The offset is 0
+    for critical cells, and for those outside.
     """
-    steps = np.empty((5, 512), np.int32)
-    for cell in range(5):
-        sign = 1 if cell == 0 else -1
-        for star in range(512):
-            shift = _SHIFTS[cell, star]
-            steps[cell, star] = sign * (shift if abs(shift) <= 1 else shift // 3 * width)
+    steps = np.zeros((2, 512), np.int32)
+    for star in range(512):
+        shift = _FIRST_STEP[star]
+        steps[0, star] = shift if abs(shift) <= 1 else shift // 3 * width
+    for i in range(2):
+        steps[1, LED_WEST[i]], steps[1, LED_EAST[i]] = -1, 1
+        steps[1, LED_NORTH[i]], steps[1, LED_SOUTH[i]] = -width, width
     return steps
 
 
@@ -113,33 +111,52 @@ def minima_below(at, star, steps, walking, known, halt=0):
     """Follow vertices down to minima, or to the ring.
 
     at : (n,) int32, the vertices, replaced by the minima; 0 for the ring, whose first vertex is lower than all pixels.
-    star : (cells,) uint16, 0 on the ring. steps : see `steps_of`. walking : (n,) and known : (cells,) int32, scratch.
-    halt : see `halted`.
+    star : (cells,) uint16, 0 on the ring. steps : see `steps_of`. walking, known, halt : see `follow`.
     """
-    vertices_below(at, star, steps, walking, known, halt)
+    follow(at, star, steps[0], walking, known, halt)
     for w in range(at.size):
         at[w] = at[w] if star[_i(at[w])] != 0 else 0
 
 
 @device
-def vertices_below(at, star, steps, walking, known, halt=0):
-    """Follow vertices down to minima, or to vertices with an empty star; see `minima_below` for the arguments."""
-    down = steps[0]
+def maxima_above(at, star, moves, steps, width, walking, known, halt=0):
+    """Follow squares up to maxima, or out of the grid.
+
+    at : (n,) int32, the squares, each by the index of its north-western corner; replaced by the owners of the maxima,
+    and for the outside by the last vertex, which is higher than all pixels.
+    moves : (cells,) uint16, see `gradient.lead_squares`. See `minima_below` for the others.
+    """
+    follow(at, moves, steps[1], walking, known, halt)
+    # A square without a next step is a maximum, owned by its south-eastern corner, or it is outside.
+    for w in range(at.size):
+        owner = at[w] + width + 1
+        at[w] = owner if star[_i(owner)] & NW else star.size - 1
+
+
+@device
+def follow(at, moves, steps, walking, known, halt=0):
+    """Follow cells along the gradient as far as it leads.
+
+    at : (n,) int32, vertices or squares, replaced by the last ones of their walks.
+    moves : (cells,) uint16, the stars of vertices or the moves of squares. steps : by move, see `steps_of`.
+    walking : (n,) and known : (cells,) int32, scratch. halt : see `halted`.
+    """
     # The length of a walk is hard to predict, and each step depends on the one before. So all walks take three steps in
-    # turn, some of which may be 0, and those whose last step was 0 drop out.
+    # turn, some of which may be 0, and those whose last step was 0 drop out. The others are remembered once they are
+    # longer than a straight way across the grid.
     for w in range(at.size):
         walking[w] = w
     n = _i(at.size)
-    for _ in range(_ROUNDS):
+    for _ in range(np.int64(math.sqrt(moves.size)) // 3 + 3):
         if halted(halt):
             return
         left = _i(0)
         for i in range(np.int64(n)):
             w = walking[i]
             v = at[_i(w)]
-            v += down[star[_i(v)]]
-            v += down[star[_i(v)]]
-            step = down[star[_i(v)]]
+            v += steps[moves[_i(v)]]
+            v += steps[moves[_i(v)]]
+            step = steps[moves[_i(v)]]
             at[_i(w)], walking[left] = v + step, w
             left += _i(step != 0)
         n = left
@@ -150,93 +167,24 @@ def vertices_below(at, star, steps, walking, known, halt=0):
         if i & 0x3FFF == 0 and halted(halt):
             return
         w = _i(walking[i])
-        at[w] = _long_way_down(np.int64(at[w]), star, down, known)
+        at[w] = _long_way(np.int64(at[w]), moves, steps, known)
 
 
 @device
-def _long_way_down(vertex, star, down, known):
-    """Follow a vertex to a minimum, or to the path of another long walk, and remember the end for the whole path.
+def _long_way(cell, moves, steps, known):
+    """Follow a cell to its end, or to the path of another long walk, and remember the end for the whole path.
 
-    known : (cells,) where a long walk from a vertex ended, or 0.
+    known : (cells,) where a long walk from a cell ended, or 0.
     """
-    end = vertex
-    while down[star[_i(end)]] != 0 and known[_i(end)] == 0:
-        end += down[star[_i(end)]]
+    end = cell
+    while steps[moves[_i(end)]] != 0 and known[_i(end)] == 0:
+        end += steps[moves[_i(end)]]
     if known[_i(end)] != 0:
         end = np.int64(known[_i(end)])
-    while vertex != end and known[_i(vertex)] == 0:
-        known[_i(vertex)] = end
-        vertex += down[star[_i(vertex)]]
+    while cell != end and known[_i(cell)] == 0:
+        known[_i(cell)] = end
+        cell += steps[moves[_i(cell)]]
     return end
-
-
-@device
-def maxima_above(at, star, steps, width, walking, known, halt=0):
-    """Follow squares up to maxima, or out of the grid.
-
-    at : (n,) int32, the squares, each by the index of its north-western corner; replaced by the owners of the maxima,
-    and for the outside by the last vertex, which is higher than all pixels. See `minima_below` for the others.
-    """
-    squares_above(at, star, steps, width, walking, known, halt)
-    # A square without a next step is a maximum, owned by its south-eastern corner, or it is outside.
-    for w in range(at.size):
-        owner = at[w] + width + 1
-        at[w] = owner if star[_i(owner)] & NW else star.size - 1
-
-
-@device
-def squares_above(at, star, steps, width, walking, known, halt=0):
-    """Follow squares up as far as the gradient leads; see `maxima_above` for the arguments."""
-    for w in range(at.size):
-        walking[w] = w
-    n = _i(at.size)
-    for _ in range(_ROUNDS):
-        if halted(halt):
-            return
-        left = _i(0)
-        for i in range(np.int64(n)):
-            w = walking[i]
-            square = at[_i(w)]
-            square += _square_step(square, star, steps, width)
-            square += _square_step(square, star, steps, width)
-            step = _square_step(square, star, steps, width)
-            at[_i(w)], walking[left] = square + step, w
-            left += _i(step != 0)
-        n = left
-        if n == 0:
-            break
-    known[: known.size if n > 0 else 0] = 0
-    for i in range(np.int64(n)):
-        if i & 0x3FFF == 0 and halted(halt):
-            return
-        w = _i(walking[i])
-        at[w] = _long_way_up(np.int64(at[w]), star, steps, width, known)
-
-
-@device
-def _long_way_up(square, star, steps, width, known):
-    """Follow a square to its end, or to the path of another long walk, and remember the end for the whole path."""
-    end, step = square, _square_step(square, star, steps, width)
-    while step != 0 and known[_i(end)] == 0:
-        end += step
-        step = _square_step(end, star, steps, width)
-    if known[_i(end)] != 0:
-        end = np.int64(known[_i(end)])
-    while square != end and known[_i(square)] == 0:
-        known[_i(square)] = end
-        square += _square_step(square, star, steps, width)
-    return end
-
-
-@device
-def _square_step(square, star, steps, width):
-    """Return the offset of a square's next step: that from the corner which owns it; the others contribute 0."""
-    return (
-        steps[4, star[_i(square)]]
-        + steps[3, star[_i(square + 1)]]
-        + steps[2, star[_i(square + width)]]
-        + steps[1, star[_i(square + width + 1)]]
-    )
 
 
 @device

@@ -17,7 +17,7 @@ DIRECTIONS = {1 << (dx + 1 + 3 * (dy + 1)): (dx, dy) for dx in (-1, 0, 1) for dy
 def star_of(lower: int) -> int:
     """Return the lower star that `match_stars` computes for a vertex with these lower neighbours."""
     star = np.array([lower | cells.VERTEX], np.uint16)
-    gradient.match_stars(star, np.zeros(1, np.uint16))
+    gradient.match_stars(star, *np.zeros((2, 1), np.uint16))
     return int(star[0])
 
 
@@ -72,7 +72,7 @@ def test_matching_of_a_lower_star_is_acyclic_and_leaves_critical_cells(lower: in
         bit = {d: b for b, d in DIRECTIONS.items()}[dx, dy]
         assert ((dx, dy) in inside) == (bool(lower & bit) and (dx, 0) in inside and (0, dy) in inside)
     left = np.zeros(1, np.uint16)
-    gradient.match_stars(np.array([star], np.uint16), left)
+    gradient.match_stars(np.array([star], np.uint16), left, np.zeros(1, np.uint16))
 
     matched = cells.match_star(star, 2)
     flow = nx.DiGraph()
@@ -99,7 +99,7 @@ def test_only_maxima_have_a_critical_square_and_it_is_the_north_western() -> Non
     for lower in range(512):
         star = star_of(lower)
         left = np.zeros(1, np.uint16)
-        gradient.match_stars(np.array([star], np.uint16), left)
+        gradient.match_stars(np.array([star], np.uint16), left, np.zeros(1, np.uint16))
         squares = int(left[0]) & cells.SQUARES
         assert squares == (cells.NW if star & cells.SQUARES == cells.SQUARES else 0)
         assert not left[0] & cells.E and bool(left[0] & cells.VERTEX) == (star == cells.VERTEX)
@@ -109,7 +109,7 @@ def test_vertices_and_cells_are_matched_in_the_stated_order() -> None:
     for lower in range(512):
         star = star_of(lower)
         left = np.zeros(1, np.uint16)
-        gradient.match_stars(np.array([star], np.uint16), left)
+        gradient.match_stars(np.array([star], np.uint16), left, np.zeros(1, np.uint16))
         matched = cells.match_star(star, 2)
         assert {bit for bit in range(9) if star >> bit & 1} - set(matched) == {b for b in range(9) if left[0] >> b & 1}
         first = next((edge for edge in cells.MATCHING_EDGES if star & edge), 0)

@@ -16,9 +16,11 @@ from ...runtime.jit import device, inlined, kernel, zero
 from ...runtime.jit import unsigned as _i
 from ...runtime.primitives import halted, with_room
 from ...runtime.threads import claim_windows, over_windows, run_dynamic
-from ..gradient import lower_stars, match_stars
+from ...runtime.views import view
+from ..gradient import lead_squares, lower_stars, match_stars
 from ..persistence import drop_paired_edges, sort_edges
-from ..trace import list_critical_cells, squares_above, squares_beside, steps_of, vertices_below
+from ..trace import follow, list_critical_cells, squares_beside, steps_of
+from .border import name_along_border, squares_on_border, vertices_on_border
 from .join import join
 from .tile import (
     LEFT,
@@ -27,8 +29,6 @@ from .tile import (
     classes_below,
     load_keys,
     merge_classes,
-    squares_on_border,
-    vertices_on_border,
 )
 from .tiling import Tiles, cut, padded_size, places_of, row_and_column, tile_of
 from .workspace import allocate_workspace
@@ -143,15 +143,17 @@ def _start(image, bits, tile, top, workspace):
     star[: width + 1] = 0
     star[cells - width - 1 :] = 0
     lower_stars(key, height, width, star, critical)
-    match_stars(star, critical)
+    match_stars(star, critical, view(workspace.known, np.uint16)[:padded])
     return False
 
 
 @device
 def _list_cells(tile, workspace):
     """List the critical cells and sort the edges, and return the numbers of edges, minima and maxima."""
-    critical = workspace.critical[: padded_size(tile)]
-    n_minima, n_edges, n_maxima = list_critical_cells(critical, tile.width + 2, workspace.cells)
+    padded, width = padded_size(tile), tile.width + 2
+    critical = workspace.critical[:padded]
+    n_minima, n_edges, n_maxima = list_critical_cells(critical, width, workspace.cells)
+    lead_squares(view(workspace.known, np.uint16)[:padded], width, critical)
     sort_edges(n_edges, workspace)
     return n_edges, n_minima, n_maxima
 
@@ -168,22 +170,23 @@ def _pair_extrema(kind, n_extrema, n, where, steps, task, workspace, image, bord
     star, key, most = workspace.star[:padded], workspace.key, np.iinfo(workspace.key.dtype).max
     edges, ends, halt = workspace.cells.edges, workspace.ends[: 2 * n].reshape(2, n), task.halt
     begin = 2 * n  # of the walks from other tiles
+    entries = workspace.ends[begin:], workspace.places, workspace.onward
     if kind == 0:
         extrema = workspace.cells.minima[:n_extrema]
         for e in range(n):
             ends[0, e], ends[1, e] = edges[0, e], edges[1, e]
-        at = workspace.ends[: begin + vertices_on_border(tile, workspace.ends[begin:], workspace.places)]
-        vertices_below(at, star, steps, workspace.walking, workspace.known, halt)
+        at = workspace.ends[: begin + vertices_on_border(tile, star, steps[0], *entries)]
+        follow(at, star, steps[0], workspace.walking, workspace.known, halt)
         if halted(halt):  # the walks may not have ended
             return 0, 0, 0
         n_classes = begin_classes(classes, extrema, key, ~most)
         n_classes = classes_below(at, n_classes, star, classes, key, where)
     else:
-        extrema = workspace.cells.maxima[:n_extrema]
+        extrema, moves = workspace.cells.maxima[:n_extrema], workspace.critical[:padded]
         for e in range(n):
             ends[0, e], ends[1, e] = squares_beside(edges[0, e], edges[1, e], width)
-        at = workspace.ends[: begin + squares_on_border(tile, star, workspace.ends[begin:], workspace.places)]
-        squares_above(at, star, steps, width, workspace.walking, workspace.known, halt)
+        at = workspace.ends[: begin + squares_on_border(tile, star, moves, steps[1], *entries)]
+        follow(at, moves, steps[1], workspace.walking, workspace.known, halt)
         if halted(halt):
             return 0, 0, 0
         n_classes = begin_classes(classes, extrema, key, most)
@@ -194,6 +197,7 @@ def _pair_extrema(kind, n_extrema, n, where, steps, task, workspace, image, bord
     counts = _report(kind, n_extrema, n, where, task, workspace, image)
     for w in range(begin, at.size):
         border[workspace.places[w - begin]] = classes.name[at[w]]
+    name_along_border(border, workspace.onward)
     return counts
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ....cells import NE, NW, SE, SW
+from ....cells import NW
 from ...merge import find
 from ...order import order_key
 from ...runtime.jit import device, inlined
@@ -146,45 +146,6 @@ def _class_elsewhere(cell, owner, n, classes, key, where, is_square):
         classes.name[n], classes.of_place[place] = GHOST - entry, number
         n += 1
     return n, number
-
-
-@device
-def vertices_on_border(tile, at, places):
-    """List the pixels on the border of a tile, through which walks down enter it, and return their number.
-
-    Written: at, their positions, and places, see `place_on_border`, on the border of the tile's pixels.
-    """
-    n, width = 0, tile.width + 2
-    for y in range(tile.height):
-        step = 1 if y == 0 or y == tile.height - 1 else max(tile.width - 1, 1)
-        for x in range(0, tile.width, step):
-            at[n], places[n] = (y + 1) * width + x + 1, place_on_border(y, x, tile.height, tile.width)
-            n += 1
-    return n
-
-
-@device
-def squares_on_border(tile, star, at, places):
-    """List the squares on the border that the tile owns, through which walks up enter it; see `vertices_on_border`.
-
-    Places are on the border of the squares that have a corner in the tile.
-    """
-    n, width = 0, tile.width + 2
-    for y in range(tile.height + 1):
-        step = 1 if y == 0 or y == tile.height else tile.width
-        for x in range(0, tile.width + 1, step):
-            square = y * width + x
-            at[n], places[n] = square, place_on_border(y, x, tile.height + 1, tile.width + 1)
-            n += _owned(square, star, width)
-    return n
-
-
-@inlined
-def _owned(square, star, width):
-    """Return whether the star of a corner of a square contains it."""
-    north = (star[_i(square)] & SE) | (star[_i(square + 1)] & SW)
-    south = (star[_i(square + width)] & NE) | (star[_i(square + width + 1)] & NW)
-    return (north | south) != 0
 
 
 @device

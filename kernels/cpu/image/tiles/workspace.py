@@ -34,6 +34,7 @@ class TileWorkspace(NamedTuple):
     sorting: Sorting
     classes: Classes
     places: Array  # (places,) int32: where walks enter from other tiles, see `place_on_border`
+    onward: Array  # (places,) int32: where walks along the border go on, see `border`
     codes: Array  # (cells,) int64, see `records.Part`
     extrema: Array  # (cells,) int64: pixels of the live classes
     saddles: Array  # (3, cells) int64: of saddles that are left, the owner's pixel, and the younger and the elder class
@@ -46,7 +47,7 @@ def allocate_workspace(tiling, values):
     numbers, walks = np.empty((11, cells), np.int32), np.empty((2, 2 * cells + places), np.int32)
     keys = np.empty((2, cells), values.dtype)
     most = cells + places + 1
-    classes, of_place = np.empty((4, most), np.int32), np.empty((2, places), np.int32)
+    classes, of_place = np.empty((4, most), np.int32), np.empty((3, places), np.int32)
     lists = np.empty((5, most), np.int64)
     return TileWorkspace(
         np.empty(cells, values.dtype),
@@ -71,6 +72,7 @@ def allocate_workspace(tiling, values):
             of_place[0],
         ),
         of_place[1],
+        of_place[2],
         lists[0],
         lists[1],
         lists[2:],
