@@ -65,7 +65,7 @@ def _allocate_beside(other):
     return ImageWorkspace(
         other.key.copy(),  # with its ring
         np.zeros(size, np.uint16),
-        other.critical,
+        np.zeros(size, np.uint16),
         other.steps,
         CriticalCells(extrema[0], cells.edges, extrema[1]),
         np.zeros(3, np.int64),
