@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .codes import birth_of, death_of
 from .image import persistence as image
 from .image.emit import read_levels
 from .image.induced import allocate_induced, induce_images
 from .image.induced_cells import induce_on_cells
 from .records import Results, Task, Windows
-from .runtime.jit import allocating, device, inlined, kernel, zero
+from .runtime.jit import allocating, device, kernel, zero
 from .runtime.jit import unsigned as _i
 from .runtime.primitives import halted, with_room
 from .runtime.threads import claim_windows
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 class _Listed(NamedTuple):
     """The pairs of one image in one dimension of V."""
 
-    codes: Array  # (n,) int64, see `records.Part`
+    codes: Array  # (n,) int64, see `codes`
     partners: Array  # (n,) int32, likewise
 
 
@@ -187,17 +188,6 @@ def _listed(codes, partners, counts, dim):
     )
 
 
-@inlined
-def _birth(code):
-    return code >> 32
-
-
-@inlined
-def _death(code):
-    """Return the death index of a code, -1 for an essential class."""
-    return (code & 0xFFFFFFFF) - 1
-
-
 @device
 def _match_columns(a, b, births, framed, ring, linked, column):
     """Write the partners of two images in the first dimension of V, or in the last one.
@@ -210,17 +200,17 @@ def _match_columns(a, b, births, framed, ring, linked, column):
     essential = -1
     for j in range(b.codes.size):
         code = b.codes[j]
-        if _death(code) < 0:
+        if death_of(code) < 0:
             essential = j
         else:
-            position = position_in_grid(_birth(code) if births else _death(code), framed, ring)
+            position = position_in_grid(birth_of(code) if births else death_of(code), framed, ring)
             column[position], b.partners[j] = j + 1, -1 - position
     for j in range(a.codes.size):
         code = a.codes[j]
-        if _death(code) < 0:
+        if death_of(code) < 0:
             k = essential
         else:
-            there = _i(max(linked[position_in_grid(_birth(code) if births else _death(code), framed, ring)], 0))
+            there = _i(max(linked[position_in_grid(birth_of(code) if births else death_of(code), framed, ring)], 0))
             k = column[there] - 1  # no extremum is at position 0
             column[there] = 0  # each extremum has one partner
         if k >= 0:
@@ -253,12 +243,12 @@ def _places_of_loops(codes, top, framed, ends, first):
     births, deaths = ends[1 if top else 0], ends[0 if top else 1]
     following, found = np.zeros(codes.size, np.int32), np.empty(births.size, np.int32)
     for j in range(codes.size - 1, -1, -1):
-        death = position_in_grid(_death(codes[j]), framed, 1)
+        death = position_in_grid(death_of(codes[j]), framed, 1)
         following[j], first[death] = first[death], j + 1
     for loop in range(births.size):
         birth, death = births[loop], deaths[loop]
         j, before = first[death] - 1, -1
-        while j >= 0 and position_in_grid(_birth(codes[j]), framed, 1) != birth:
+        while j >= 0 and position_in_grid(birth_of(codes[j]), framed, 1) != birth:
             j, before = following[j] - 1, j
         found[loop] = j
         if j >= 0 and before >= 0:
@@ -266,5 +256,5 @@ def _places_of_loops(codes, top, framed, ends, first):
         elif j >= 0:
             first[death] = following[j]
     for code in codes:
-        first[position_in_grid(_death(code), framed, 1)] = 0
+        first[position_in_grid(death_of(code), framed, 1)] = 0
     return found

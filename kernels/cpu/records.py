@@ -62,8 +62,8 @@ class Results(NamedTuple):
 class Part(NamedTuple):
     """The pairs of the windows that one thread has worked on, and their partners where two images are compared.
 
-    Codes are sorted by window, then by image, then by dimension of V, and the longest pairs come first. A code is
-    birth index * 2^32 + death index + 1, in the framed window; the death index of an essential class is -1.
+    Codes (see `codes`) are of indices in the framed window. They are sorted by window, then by image, then by dimension
+    of V, and the longest pairs come first.
     """
 
     windows: Array  # (n,) int64: their numbers

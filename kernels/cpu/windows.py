@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from .codes import birth_of, death_of
 from .runtime.jit import device, inlined
 from .runtime.jit import unsigned as _i
+from .runtime.primitives import quotient
 
 
 @device
@@ -141,7 +143,7 @@ def fill_whole(pixels, codes, index, value):
     n = min(codes.size, index.shape[1])
     births, deaths, born, died = index[0], index[1], value[0], value[1]
     for j in range(n):
-        birth, death = codes[j] >> 32, (codes[j] & 0xFFFFFFFF) - 1
+        birth, death = birth_of(codes[j]), death_of(codes[j])
         births[j], deaths[j] = birth, death
         born[j], died[j] = pixels[_i(birth)], pixels[_i(death)] if death >= 0 else np.inf
     births[n:], deaths[n:] = -1, -1
@@ -161,8 +163,8 @@ def fill_copied(windows, i, codes, levels, index, value):
     births, deaths, born, died = index[0], index[1], value[0], value[1]
     corner = corner_of(windows, i)
     for j in range(n):
-        births[j] = _located(windows, corner, codes[j] >> 32)
-        deaths[j] = _located(windows, corner, (codes[j] & 0xFFFFFFFF) - 1)
+        births[j] = _located(windows, corner, birth_of(codes[j]))
+        deaths[j] = _located(windows, corner, death_of(codes[j]))
         born[j], died[j] = levels[_i(2 * j)], levels[_i(2 * j + 1)]
 
 
@@ -183,9 +185,8 @@ def _located(windows, corner, position):
     """Return the flat index in the image of a position in a framed window; -1 in the frame and for -1."""
     size, frame, image = windows.size, windows.frame, windows.pred.shape
     columns, rows = size[2] + 2 * frame[2], size[1] + 2 * frame[1]
-    # A division would be slower; half a pixel more keeps the product exact.
-    row = np.int64((position + 0.5) * (1.0 / columns))
-    z = np.int64((row + 0.5) * (1.0 / rows))
+    row = quotient(position, columns)
+    z = quotient(row, rows)
     x, y, z = position - row * columns - frame[2], row - z * rows - frame[1], z - frame[0]
     inside = (0 <= x < size[2]) & (0 <= y < size[1]) & (0 <= z < size[0]) & (position >= 0)
     return ((corner[0] + z) * image[2] + corner[1] + y) * image[3] + corner[2] + x if inside else -1
@@ -206,9 +207,9 @@ def position_in_grid(index, framed, ring):
     of images and 1 in those of volumes.
     """
     _, rows, columns = framed
-    row = np.int64((index + 0.5) * (1.0 / columns))  # see `_located`
+    row = quotient(index, columns)
     position = index + 2 * row + columns + 3
     if ring == 0:
         return position
-    z = np.int64((row + 0.5) * (1.0 / rows))
+    z = quotient(row, rows)
     return position + (2 * z + rows + 2) * (columns + 2)

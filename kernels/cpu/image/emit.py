@@ -1,4 +1,4 @@
-"""Emit: list the pairs of positive persistence as codes, the longest first; see `records.Part`."""
+"""Emit: list the pairs of positive persistence as codes, the longest first; see `codes`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codes import birth_of, code_of, death_of
 from ..records import MergeTree
 from ..runtime.jit import device
 from ..runtime.jit import unsigned as _i
+from ..runtime.primitives import quotient
 from ..runtime.sort import argsort
 from ..runtime.views import view
 
@@ -56,7 +58,7 @@ def list_pairs(paired, values, width, min_persistence, lengths, codes):
         if paired.extrema_give_birth:
             birth, saddle = extrema[i], tree.saddle_of[extrema[i]]
             if saddle == saddles.size:  # the essential class
-                codes[n], lengths[n] = _inner(birth, width) << 32, np.inf
+                codes[n], lengths[n] = code_of(_inner(birth, width), -1), np.inf
                 n += 1
                 continue
             death = saddles[saddle]
@@ -64,7 +66,7 @@ def list_pairs(paired, values, width, min_persistence, lengths, codes):
             birth, death = saddles[_i(codes[i])], tree.partner[_i(codes[i])]
         born, died = _inner(birth, width), _inner(death, width)
         length = values[died] - values[born]  # NaN for two infinities, which are equal, so that the pair is dropped
-        codes[n], lengths[n] = born << 32 | died + 1, length
+        codes[n], lengths[n] = code_of(born, died), length
         n += (values[born] < values[died]) & (length > min_persistence)
     return n
 
@@ -72,8 +74,7 @@ def list_pairs(paired, values, width, min_persistence, lengths, codes):
 @device
 def _inner(position, width):
     """Return the flat index in the window of a position in the grid with its ring."""
-    row = np.int64((position + 0.5) * (1.0 / width))  # a division would be slower; half a pixel more keeps it exact
-    return position - 2 * row - width + 1
+    return position - 2 * quotient(position, width) - width + 1
 
 
 @device
@@ -107,6 +108,6 @@ def read_levels(codes, values, levels):
     values : (P,) the window.
     """
     for i in range(codes.size):
-        death = (codes[i] & 0xFFFFFFFF) - 1
-        levels[_i(2 * i)] = values[_i(codes[i] >> 32)]
+        death = death_of(codes[i])
+        levels[_i(2 * i)] = values[_i(birth_of(codes[i]))]
         levels[_i(2 * i + 1)] = values[_i(death)] if death >= 0 else np.inf

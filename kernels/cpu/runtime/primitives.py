@@ -1,4 +1,4 @@
-"""Primitives that Numba lacks: bit instructions, atomic operations, and growing lists."""
+"""Primitives that Numba lacks: bit instructions, atomic operations, fast quotients, and growing lists."""
 
 from __future__ import annotations
 
@@ -83,6 +83,12 @@ def halted(halt):
     reset, so a function may return halfway if its callers check again before they use its results.
     """
     return halt != 0 and load(halt) != 0
+
+
+@inlined
+def quotient(position, width):
+    """Return position // width, for a position from 0 to 2^31 or -1, whose quotient is 0 here."""
+    return np.int64((position + 0.5) * (1.0 / width))  # a division would be slower; half a place more keeps it exact
 
 
 @allocating

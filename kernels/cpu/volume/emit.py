@@ -1,4 +1,4 @@
-"""Emit: list the pairs of critical cells that last as codes, the longest first; see `records.Part`."""
+"""Emit: list the pairs of critical cells that last as codes, the longest first; see `codes`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codes import code_of
 from ..image.emit import Sorting, sort_pairs
 from ..runtime.jit import allocating, device
 from ..runtime.jit import unsigned as _i
+from ..runtime.primitives import quotient
 from ..runtime.sort import radix_buckets
 from ..runtime.views import flat
 
@@ -43,11 +45,11 @@ def sorted_codes(paired, key, values, min_persistence):
         if d < 0:
             continue
         if d == deaths.size:
-            codes[n], lengths[n] = _inner(births[i], width, area) << 32, np.inf
+            codes[n], lengths[n] = code_of(_inner(births[i], width, area), -1), np.inf
             n += 1
         elif vertex_keys[_i(births[i])] != vertex_keys[_i(deaths[d])]:
             born, died = _inner(births[i], width, area), _inner(deaths[d], width, area)
-            codes[n], lengths[n] = born << 32 | died + 1, values[died] - values[born]
+            codes[n], lengths[n] = code_of(born, died), values[died] - values[born]
             n += np.int64(lengths[n] > min_persistence)
     codes, lengths = codes[:n], lengths[:n]
     keys, orders = np.empty((2, n), key.dtype), np.empty((2, n), np.int32)
@@ -58,7 +60,7 @@ def sorted_codes(paired, key, values, min_persistence):
 @device
 def _inner(position, width, area):
     """Return the flat index in the window of a position in the grid with its ring."""
-    z = np.int64(position) // area
-    y = (position - z * area) // width
-    x = position - z * area - y * width
-    return ((z - 1) * (area // width - 2) + y - 1) * (width - 2) + x - 1
+    row, rows = quotient(position, width), quotient(area, width)
+    z = quotient(row, rows)
+    x, y = position - row * width, row - z * rows
+    return ((z - 1) * (rows - 2) + y - 1) * (width - 2) + x - 1

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...codes import birth_of, code_of, death_of
 from ...merge import merge
 from ...order import order_key
 from ...records import MergeTree, Saddles, Task
@@ -74,13 +75,13 @@ def _pairs_across(image, bits, task, kind, extrema, saddles):
     for i in range(n):
         extremum, saddle = np.int64(extrema[order[i]]), tree.saddle_of[i]
         if saddle == m:  # the class of the eldest extremum never ends
-            codes[used] = extremum << 32
+            codes[used] = code_of(extremum, -1)
             used += gives_birth
             continue
         owner = np.int64(owners[saddle])
         birth, death = extremum if gives_birth else owner, owner if gives_birth else extremum
         born, died = values[birth], values[death]
-        codes[used] = birth << 32 | death + 1
+        codes[used] = code_of(birth, death)
         used += (born < died) & (died - born > task.min_persistence)
     return codes[:used]
 
@@ -156,7 +157,7 @@ def _sorted(codes, values, bits):
     n = codes.size
     births = np.empty(n, np.int32)
     for i in range(n):
-        births[i] = codes[i] >> 32
+        births[i] = birth_of(codes[i])
     order, by_code = _order(births), np.empty(n, np.int64)
     for i in range(n):
         code, j = codes[order[i]], i
@@ -166,7 +167,7 @@ def _sorted(codes, values, bits):
         by_code[j] = code
     lengths = np.empty(n, values.dtype)
     for i in range(n):
-        birth, death = by_code[i] >> 32, (by_code[i] & 0xFFFFFFFF) - 1
+        birth, death = birth_of(by_code[i]), death_of(by_code[i])
         lengths[i] = values[death] - values[birth] if death >= 0 else np.inf
     keys, spare_keys = ~lengths.view(bits.dtype), np.empty(n, bits.dtype)  # bits of positive floats sort as the floats
     argsort(keys, order, spare_keys, births, radix_buckets())

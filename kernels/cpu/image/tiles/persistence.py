@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....status import Status
+from ...codes import code_of
 from ...order import as_integers
 from ...records import Saddles, Task
 from ...runtime.jit import device, inlined, kernel, zero
@@ -218,7 +219,7 @@ def _report(kind, n_extrema, n, where, task, workspace, image):
             owner = _pixel(owners[saddle], tile, columns)
             birth, death = extremum if gives_birth else owner, owner if gives_birth else extremum
             born, died = values[_i(birth)], values[_i(death)]
-            codes[n_codes] = birth << 32 | death + 1
+            codes[n_codes] = code_of(birth, death)
             n_codes += (born < died) & (died - born > task.min_persistence)
     for e in range(n):
         if partner[e] == LEFT:

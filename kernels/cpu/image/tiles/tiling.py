@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ...runtime.jit import inlined
+from ...runtime.primitives import quotient
 
 EDGE = 256  # pixels at most, so that the memory of a tile fits into a core's cache
 
@@ -73,5 +72,5 @@ def place_on_border(y, x, height, width):
 @inlined
 def row_and_column(position, width):
     """Return the row and the column of a position in a grid of that width."""
-    row = np.int64((position + 0.5) * (1.0 / width))  # a division would be slower; half a pixel more keeps it exact
+    row = quotient(position, width)
     return row, position - row * width

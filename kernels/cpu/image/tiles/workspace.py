@@ -35,7 +35,7 @@ class TileWorkspace(NamedTuple):
     classes: Classes
     places: Array  # (places,) int32: where walks enter from other tiles, see `place_on_border`
     onward: Array  # (places,) int32: where walks along the border go on, see `border`
-    codes: Array  # (cells,) int64, see `records.Part`
+    codes: Array  # (cells,) int64, see `codes`
     extrema: Array  # (cells,) int64: pixels of the live classes
     saddles: Array  # (3, cells) int64: of saddles that are left, the owner's pixel, and the younger and the elder class
 
