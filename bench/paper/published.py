@@ -20,9 +20,9 @@ SHOWN: dict[str, list[tuple[str | None, str]]] = {
     "table6": [(None, "8"), ("16", "16"), ("32", "32"), ("64", "64")],
     "table7": [
         ("fixed, down", "fixed linear"),
-        ("random", "random linear"),
-        ("distance to a corner", "distance to a point"),
-        ("quadratic", "square"),
+        ("random distance to a point", "distance to a point"),
+        ("random square", "square"),
+        ("random slope", "random linear"),
     ],
 }
 # Tables whose data are not here. Their rows stand alone.
