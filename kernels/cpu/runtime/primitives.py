@@ -87,7 +87,7 @@ def halted(halt):
 
 @inlined
 def quotient(position, width):
-    """Return position // width, for a position from 0 to 2^31 or -1, whose quotient is 0 here."""
+    """Return position // width for positions from 0 to 2^31, and 0 for -1."""
     return np.int64((position + 0.5) * (1.0 / width))  # a division would be slower; half a place more keeps it exact
 
 
