@@ -6,6 +6,10 @@ user's cache directory. Run this as the user, and on the kind of CPU, that the k
 
 from __future__ import annotations
 
+import argparse
+import time
+from collections.abc import Sequence
+
 import torch
 
 from . import (
@@ -78,5 +82,15 @@ def _masks() -> None:
         metrics.ccq(mask[0, 0], mask[0, 0])
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m gpuph.warmup", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(argv)
+    started = time.perf_counter()
     warm_up()
+    print(f"The kernels for the CPU are compiled ({time.perf_counter() - started:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()

@@ -66,6 +66,13 @@ for key, (name, count) in compiled().items():
 """
 
 
+def test_help_of_the_warmup_compiles_nothing(tmp_path: Path) -> None:
+    done = python("-m", "gpuph.warmup", "--help", timeout=1800.0, NUMBA_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: python -m gpuph.warmup")
+    assert not any(tmp_path.rglob("*.nbi"))
+
+
 def test_warmup_leaves_nothing_to_compile() -> None:
     # With the cache of the other tests, so that it costs no compilation of its own: kernels that are loaded count too.
     run = python("-c", AFTER_WARMUP, timeout=1800.0)
