@@ -28,7 +28,7 @@ class Grid(NamedTuple):
     key: Array  # (cells,) integers in the order of the filtration; the largest one in the ring and where there is a NaN
     kept: Array  # (cells,) a copy of `key`, from which `append_image_region` restores what it has changed
     stamp: Array  # (cells,) int32: the number of the last run that each pixel was in
-    found: Array  # (P + 1,) int32: the cells of a region
+    found: Array  # (P + 1,) int32, scratch: the cells of a region
     runs: Array  # (2, P) int32: where its runs, which are maximal in their rows, begin and end
     position: Array  # (P,) int32: the cell of each pixel
     pixel: Array  # (cells,) int32: the pixel in each cell
@@ -102,20 +102,20 @@ def comes_before(key, cell, limit):
 def fill(grid, seed, limit, number, halt):
     """Find the region of a seed: all pixels before the limit that are connected to it through such pixels.
 
-    Written: its cells, its runs, and the numbers of the runs, from `number` on, as the stamps of their cells. Before,
-    all stamps must be less than `number`. Returns how many runs and how many cells there are; 0 and 0 if the seed does
-    not come before the limit, or if a pixel of the region is less than the seed.
+    Written: its runs, and their numbers, from `number` on, as the stamps of their cells. Before, all stamps must be
+    less than `number`. Returns how many runs there are; 0 if the seed does not come before the limit, or if a pixel of
+    the region is less than the seed.
     """
-    key, stamp, found, begin, end, rows = grid.key, grid.stamp, grid.found, grid.runs[0], grid.runs[1], grid.rows
+    key, stamp, begin, end, rows = grid.key, grid.stamp, grid.runs[0], grid.runs[1], grid.rows
     reach, lowest = -limit.flip, key[_i(seed)]
     if not comes_before(key, np.int64(seed), limit):
-        return np.int64(0), np.int64(0)
-    first, last, size, lowest = _claim(key, stamp, found, np.int64(seed), limit, number, _i(0), lowest)
+        return np.int64(0)
+    first, last, lowest = _claim(key, stamp, np.int64(seed), limit, number, lowest)
     begin[0], end[0] = first, last
     n, done = _i(1), _i(0)
     while done < n:
         if done & _i(0xFFF) == 0xFFF and halted(halt):
-            return np.int64(0), np.int64(0)
+            return np.int64(0)
         left, right = begin[done] - reach, end[done] + reach
         for offset in rows:
             cell, stop = np.int64(left + offset), np.int64(right + offset)
@@ -123,9 +123,7 @@ def fill(grid, seed, limit, number, halt):
                 if comes_before(key, cell, limit):
                     run = np.int64(stamp[_i(cell)]) - number
                     if run < 0:
-                        first, last, size, lowest = _claim(
-                            key, stamp, found, cell, limit, number + np.int64(n), size, lowest
-                        )
+                        first, last, lowest = _claim(key, stamp, cell, limit, number + np.int64(n), lowest)
                         begin[n], end[n] = first, last
                         n += _i(1)
                         cell = last
@@ -133,29 +131,34 @@ def fill(grid, seed, limit, number, halt):
                         cell = np.int64(end[_i(run)])
                 cell += 1
         done += _i(1)
-    if lowest < key[_i(seed)]:
-        return np.int64(0), np.int64(0)
-    return np.int64(n), np.int64(size)
+    return np.int64(0) if lowest < key[_i(seed)] else np.int64(n)
 
 
 @inlined
-def _claim(key, stamp, found, cell, limit, number, size, lowest):
-    """Stamp the run around a cell, and write its cells after the first `size`.
-
-    Returns where it begins and ends, the new `size`, and the new lowest value.
-    """
-    first, last = cell, cell
+def _claim(key, stamp, cell, limit, number, lowest):
+    """Stamp the run around a cell; return where it begins and ends, and the new lowest value."""
+    first, last = cell, cell + 1
     while comes_before(key, first - 1, limit):
         first -= 1
-        stamp[_i(first)], found[size] = number, first
-        lowest = min(lowest, key[_i(first)])
-        size += _i(1)
     while comes_before(key, last, limit):
-        stamp[_i(last)], found[size] = number, last
-        lowest = min(lowest, key[_i(last)])
-        size += _i(1)
         last += 1
-    return first, last, size, lowest
+    for c in range(_i(first), _i(last)):  # of vector instructions
+        stamp[c] = number
+        lowest = min(lowest, key[c])
+    return first, last, lowest
+
+
+@inlined
+def append_region(grid, n, pixels, used):
+    """Append the pixels of the first n runs after the first `used`, and return the new `used`."""
+    begin, end = grid.runs[0], grid.runs[1]
+    for run in range(_i(n)):
+        first, place = np.int64(grid.pixel[_i(begin[run])]), _i(used)
+        size = end[run] - begin[run]
+        for i in range(_i(size)):  # of vector instructions
+            pixels[place + i] = first + np.int64(i)
+        used += size
+    return used
 
 
 @inlined

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..records import PixelSets
 from .image.loop import append_loop, room_for_loop
 from .order import as_integers
-from .region import Grid, allocate_grid, append_image_region, fill, limit_at, touches, write_window
+from .region import Grid, allocate_grid, append_image_region, append_region, fill, limit_at, touches, write_window
 from .runtime.interrupt import halt_word, interruptible
 from .runtime.jit import device, inlined, kernel, zero
 from .runtime.jit import unsigned as _i
@@ -52,7 +52,7 @@ class _Request(NamedTuple):
     room: int  # the most pixels that one pair writes
 
 
-@interruptible(lambda x, *_: x.size >= 1 << 20)
+@interruptible(lambda x, *_: x.size > 1 << 20)
 def representatives(x: Array, index: Array, wanted: Wanted) -> tuple[PixelSets[Array], Array]:
     """Find the pixels of the pairs of N windows; see `gpuph.ops.representatives`.
 
@@ -69,29 +69,29 @@ def representatives(x: Array, index: Array, wanted: Wanted) -> tuple[PixelSets[A
     images, halt = x.reshape(n, pixels), halt_word()
     bits = as_integers(images)
 
+    # An essential class lives in the whole window, which is the same slice for all windows. It comes first.
+    essential = (index[:, 0] >= 0) & (index[:, 1] < 0) & is_first
+    whole = pixels if essential.any() else 0
+
     def run(first: int, last: int) -> tuple[slice, Array]:
         rows = slice(first, last)
         grid = tuple(allocate_grid(window, bits.dtype, is_full=is_full))
-        results = start[rows], stop[rows], wrong[rows]
-        return rows, _find((images[rows], bits[rows]), index[rows], grid, tuple(task), results, halt)
+        results, ahead = (start[rows], stop[rows], wrong[rows]), whole if first == 0 else 0
+        return rows, _find((images[rows], bits[rows]), index[rows], grid, tuple(task), results, ahead, halt)
 
-    parts = over_windows(n, run) if columns > 0 else []
-    # An essential class lives in the whole window, which is the same slice for all windows.
-    essential = (index[:, 0] >= 0) & (index[:, 1] < 0) & is_first
-    used = pixels if essential.any() else 0
-    listed = [np.arange(used, dtype=np.int64)]
-    for rows, part in parts:
+    used, parts = 0, []
+    for rows, part in over_windows(n, run):
         start[rows] += used
         stop[rows] += used
         used += part.size
-        listed.append(part)
+        parts.append(part)
     start[essential], stop[essential] = 0, pixels
-    return PixelSets(np.concatenate(listed, dtype=np.int64), start, stop), wrong
+    return PixelSets(parts[0] if len(parts) == 1 else np.concatenate(parts), start, stop), wrong
 
 
 @kernel
-def _find(images, index, memory, request, results, halt):
-    """Find the pixels of the pairs of some windows, and return them in a list.
+def _find(images, index, memory, request, results, ahead, halt):
+    """Find the pixels of the pairs of some windows, and return them in a list, after the numbers 0, ..., ahead - 1.
 
     images : (N, P), as floats and as integers. index : (N, 2, K). memory : the fields of a `Grid`. request : those of a
     `_Request`.
@@ -101,7 +101,10 @@ def _find(images, index, memory, request, results, halt):
     grid, task = Grid(*memory), _Request(*request)
     values, bits = images
     # Memory that is never written costs nothing, while a list that grows is copied.
-    pixels, used, number = np.empty(task.room + min(values.size, _LISTED), np.int32), zero, np.int64(1)
+    pixels, used, number = np.empty(ahead + task.room + min(2 * values.size, _LISTED), np.int64), zero, np.int64(1)
+    while used < ahead:
+        pixels[_i(used)] = used
+        used += 1
     for i in range(len(values)):
         places, k = (start[i], stop[i]), zero
         if _has_finite_pair(index[i]):
@@ -111,7 +114,12 @@ def _find(images, index, memory, request, results, halt):
             k, used, number, is_pair = _append_pairs(index[i], k, grid, task, places, pixels, used, number, halt)
             if not is_pair:
                 wrong[i] = k
-    return pixels[:used]
+    if 4 * used > pixels.size:
+        return pixels[:used]
+    few = np.empty(used, np.int64)  # a slice would keep all of the memory
+    for i in range(used):
+        few[_i(i)] = pixels[_i(i)]
+    return few
 
 
 # This function does not allocate, so that the arrays of the grid are not counted as references for each pair.
@@ -140,13 +148,13 @@ def _append_pairs(index, k, grid, task, places, pixels, used, number, halt):
                     if is_dense:
                         used = append_image_region(grid, seed, limit, pixels, used)
                     else:
-                        n, size = fill(grid, seed, limit, number, halt)
-                        if size > 0 and touches(grid, cell, number):
+                        n = fill(grid, seed, limit, number, halt)
+                        if n > 0 and touches(grid, cell, number):
                             if task.boundary == 0:
-                                used = _append_region(grid, size, pixels, used)
+                                used = append_region(grid, n, pixels, used)
                             else:
                                 used = append_shell(grid, limit, number, n, pixels, used)
-            if used == begin or _leaves_window(pixels, begin, used) or halted(halt):
+            if used == begin or (task.boundary > 0 and _leaves_window(pixels, begin, used)) or halted(halt):
                 return k, used, number, False
         stop[k] = used
         number += n
@@ -182,11 +190,3 @@ def _leaves_window(pixels, begin, used):
     for i in range(begin, used):
         lowest = min(lowest, pixels[_i(i)])
     return lowest < 0
-
-
-@inlined
-def _append_region(grid, size, pixels, used):
-    """Append the pixels of a region of that size after the first `used`, and return the new `used`."""
-    for i in range(size):
-        pixels[_i(used + i)] = grid.pixel[_i(grid.found[_i(i)])]
-    return used + size

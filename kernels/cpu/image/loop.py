@@ -34,29 +34,29 @@ def append_loop(grid, seed, limit, number, pixels, used, halt):
     outer boundary follows. Returns the new `used`, or the old one if the region does not touch the limit, and how many
     numbers of runs were used; see `fill`.
     """
-    begin, cell, direction, at_corner, n, size = used, np.int64(seed), _WEST, False, 0, 0
+    begin, cell, direction, at_corner, n = used, np.int64(seed), _WEST, False, np.int64(0)
     if not comes_before(grid.key, cell, limit):
-        return begin, 0
+        return begin, n
     while comes_before(grid.key, cell - 1, limit):
         cell -= 1
     while True:
         used, turns = _walk(grid, cell, direction, limit, at_corner, pixels, used)
-        if size == 0:
+        if n == 0:
             if turns > 0 and _turn_list(pixels, begin, used, grid.pixel[_i(limit.cell)]):
-                return used, 0
+                return used, n
             # There is a hole west of the seed or at the limit.
             used = begin
-            n, size = fill(grid, seed, limit, number, halt)
-            if size == 0 or not touches(grid, limit.cell, number):
+            n = fill(grid, seed, limit, number, halt)
+            if n == 0 or not touches(grid, limit.cell, number):
                 return begin, n
             cell, direction, at_corner = _beside(grid, limit.cell, number)
         elif turns > 0:
             return used, n
         else:
             # That was the boundary of a hole. North of the first pixel of the region, there is no other.
-            cell, direction, at_corner = np.int64(grid.found[0]), _NORTH, False
-            for i in range(size):
-                cell = min(cell, np.int64(grid.found[_i(i)]))
+            cell, direction, at_corner = np.int64(grid.runs[0, 0]), _NORTH, False
+            for i in range(n):
+                cell = min(cell, np.int64(grid.runs[0, _i(i)]))
 
 
 @inlined
