@@ -105,14 +105,13 @@ def _walk(grid, cell, direction, limit, at_corner, pixels, used):
     Returns the new `used`, and the number of right turns minus that of left turns: 4 for an outer boundary, -4 for that
     of a hole.
     """
-    key, pixel, is_full = grid.key, grid.pixel, grid.turn < 0
-    start, facing, begin, turns = cell, direction, used, 0
-    outside = cell + _step(direction, grid.width)
+    key, pixel, is_full, begin, turns = grid.key, grid.pixel, grid.turn < 0, used, 0
+    outside, along = cell + _step(direction, grid.width), _step(direction + 1, grid.width)
+    first_cell, first_outside = cell, outside
     if not at_corner:
         pixels[_i(used)] = pixel[_i(outside)]
         used += 1
     while True:
-        along = _step(direction + 1, grid.width)
         ahead, beyond = cell + along, outside + along
         goes_on = comes_before(key, ahead, limit)
         goes_left = comes_before(key, beyond, limit) & (goes_on | is_full)
@@ -122,11 +121,14 @@ def _walk(grid, cell, direction, limit, at_corner, pixels, used):
         used += goes_straight | (goes_right & is_full)
         pixels[_i(used)] = pixel[_i(ahead)]
         used += goes_right
-        cell = beyond if goes_left else ahead if goes_on else cell
-        outside = outside if goes_left else beyond if goes_on else ahead
-        direction = (direction + goes_right - goes_left) & 3
+        left = outside - cell  # the step in the direction of the outside neighbour
+        along = left if goes_left else along if goes_on else -left
+        cell, outside = (
+            beyond if goes_left else ahead if goes_on else cell,
+            outside if goes_left else beyond if goes_on else ahead,
+        )
         turns += np.int64(goes_right) - np.int64(goes_left)
-        if (cell == start) & (direction == facing):
+        if (cell == first_cell) & (outside == first_outside):
             break
     if used - begin > 1 and pixels[_i(used - 1)] == pixels[_i(begin)]:
         used -= 1
