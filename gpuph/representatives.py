@@ -130,8 +130,8 @@ def representatives(
     x : array_like, shape (N, H, W), (N, D, H, W) or (N, L)
         The windows that were passed to `persistence`.
     diagrams : Diagrams or Diagram
-        What it returned, or a part of it: pairs may be missing, such as short ones, and be in other columns. Those of
-        superlevel sets are recognized by their class, `SuperlevelDiagram`.
+        What `persistence` returned, or a part of it: pairs may be missing, such as short ones, and be in other columns.
+        Diagrams of superlevel sets are recognized by their class, `SuperlevelDiagram`.
     dims : int or sequence of int
         The dimensions that are wanted, by default all that `diagrams` has. For a `Diagram`, its dimension.
     construction : {"T", "V"}
@@ -157,7 +157,7 @@ def representatives(
         another argument is not one of those above.
 
     KeyError
-        If `diagrams` has not one of the dimensions.
+        If `diagrams` does not have one of the dimensions.
 
     Warns
     -----
@@ -182,7 +182,7 @@ def representatives(
     >>> gpuph.representatives(x, diagrams[1], 1, filled=True)[0, 0]
     tensor([4])
 
-    Of a signal, the component of the second pair: the basin around the lower of its two minima dies at 3.
+    Of a signal, the component of the second pair: the basin around the higher of its two minima dies at 3.
 
     >>> x = [0, 3, 1, 2, 4]
     >>> gpuph.representatives(x, gpuph.persistence(x, batched=False), batched=False)[0][0, 1]

@@ -60,7 +60,7 @@ class CubicalComplex:
     GUDHI's order depends on how it numbers edges and squares. So does its order of points of one length, which come
     here by birth.
 
-    Coefficients play no role, since images and volumes have no torsion.
+    Homology has coefficients modulo 2, whatever `homology_coeff_field` is: see `compute_persistence`.
 
     References
     ----------
