@@ -77,7 +77,8 @@ def betti_match(
     comparison : {"union", "intersection"}
         Whether classes are compared in the unions of sublevel sets or in their intersections.
     min_persistence : float
-        Pairs that last no longer are left out, and images of classes that last no longer do not count: see Notes.
+        Pairs of at most this persistence are left out, and images of classes that last no longer do not count: see
+        Notes.
     capacity, batched
         See `gpuph.persistence`. Pairs that are left out have no partners.
     match_empty : bool

@@ -76,7 +76,7 @@ def persistence(
     TypeError
         If `x` is not an array of real numbers, or another argument has a wrong type.
     ValueError
-        If `x` has the wrong rank, an empty or too large window, a NaN or an integer that float64 cannot hold, or
+        If `x` has the wrong rank, a window that is empty or too large, a NaN or an integer that float64 cannot hold, or
         another argument is not one of those above.
     RuntimeError
         On a GPU, if the loops of a volume exceed their workspace; a larger `capacity` helps.

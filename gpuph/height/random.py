@@ -27,8 +27,8 @@ class RandomHeight(ABC):
     slope : float, or (float, float)
         The slope, or the least and the largest of a range in which slopes are drawn uniformly.
     per_window : bool
-        Whether each window has its own draw, or all windows of a call share one. With one call a training step, False
-        is one draw a step.
+        Whether each window has its own draw, or all windows of a call share one. With one call per training
+        step, False means one draw per step.
     draws : int
         How many heights a window has: 1, or an even number, of which half are the negatives of the others. Losses are
         means over them, in one batched call that takes `draws` times as long.

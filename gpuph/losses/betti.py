@@ -30,7 +30,7 @@ class BettiPriorLoss(torch.nn.Module):
     construction : {"T", "V"}
         See `gpuph.persistence`.
     min_persistence : float
-        Bars that last no longer do not exist: they cost nothing, and do not count as one of the k longest.
+        Bars of at most this length are ignored: they cost nothing, and do not count among the k longest.
     reduction : {"mean", "sum", "image", "none"}
         Over images, which are one window each; "image" is "mean". "none" gives the images' values, shape (B,).
     capacity : int, optional

@@ -52,7 +52,7 @@ class LocalizedPHLoss(WindowLoss):
     unmatched : {"half_squared", "distance"}
         See `gpuph.match`.
     min_persistence : float
-        Pairs that last no longer are noise, and left out of both diagrams, in filtration values.
+        Pairs of at most this persistence, in filtration values, count as noise and are left out of both diagrams.
     place : float or sequence of float, one per axis
         What a distance of one pixel weighs in the choice of partners, in filtration values: see `gpuph.match`. It does
         not enter the loss. Components are where they are born, loops and cavities where they die.

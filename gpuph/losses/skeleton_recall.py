@@ -15,7 +15,7 @@ from .soft_skeleton import WholeImageLoss
 class SkeletonRecallLoss(WholeImageLoss):
     """The part of the true skeleton that the prediction misses.
 
-    The skeleton of the truth is made a tube a few pixels wide, inside of the true object, and the loss is one minus the
+    The skeleton of the truth is widened to a tube of a few pixels inside the true object, and the loss is one minus the
     mean probability in it. The prediction needs no skeleton, which makes the loss cheap. It says nothing about false
     objects, so add a Dice loss or a cross entropy.
 
@@ -44,7 +44,7 @@ class SkeletonRecallLoss(WholeImageLoss):
 
     Notes
     -----
-    Skeletons are those of `gpuph.skeleton_tubes`, where the authors take scikit-image's; both are as thin as can be and
+    Skeletons are those of `gpuph.skeleton_tubes`, where the authors use scikit-image's; both are as thin as can be and
     keep connections. The truth is a mask above 0.5. The authors' value is lower by 1.
 
     References

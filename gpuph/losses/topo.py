@@ -40,7 +40,7 @@ class TopoLoss(WindowLoss):
     construction : {"T", "V"}
         See `gpuph.persistence`.
     min_persistence : float
-        Bars that last no longer do not exist, in prediction and truth: those to keep are not counted either.
+        Bars of at most this length are ignored in prediction and truth, so that they do not count as true bars either.
     reduction : {"mean", "sum", "image", "none"}
         See `WindowLoss`. The authors sum.
     capacity : int, optional
