@@ -161,7 +161,7 @@ def _gradient(
         cells |= _lower_row(a_w, a, a_e, here, False, TOP) << 21 | _lower_row(a_sw, a_s, a_se, here, False, TOP) << 24
         beyond = outside | tl.where(top_slice + i == 0, _BELOW, 0) | tl.where(top_slice + i == depth - 1, _ABOVE, 0)
         cells = (cells | beyond if TOP else cells & ~beyond) | _VERTEX
-        cells = _with_faces(_with_faces(cells))
+        cells = with_faces(with_faces(cells))
         m_here = there & (top_slice + i < depth)
         tl.store(star + first + i * area, cells, mask=m_here)
         critical = tl.where(m_here, critical_cells(cells), 0)
@@ -235,7 +235,7 @@ def _lower_row(first, second, third, here, FIRST: tl.constexpr, TOP: tl.constexp
 
 
 @triton.jit
-def _with_faces(star):
+def with_faces(star):
     """Remove the cells of a star that have a face at the vertex which is not in it: first squares, then cubes."""
     x, y, z = star & _NO_X, star & _NO_Y, star & _NO_Z
     return star & (x | x >> 1 | x << 1) & (y | y >> 3 | y << 3) & (z | z >> 9 | z << 9)

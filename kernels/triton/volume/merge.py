@@ -20,6 +20,7 @@ from ..runtime.launch import INTERPRETED, WARP, cdiv, registers
 from ..tree import Tree, Trees, climb, join, slots_of, unpacked
 from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, Stars
 from .trace import edge_bit, maxima_above, minima_below, parts_of, square_bit
+from .words import unpacked_cell
 
 _BLOCK = 1024 if INTERPRETED else WARP  # cells that a program joins at a time: one per lane, so loops need no barrier
 _FEW = _BLOCK // 4  # while more lanes than these still join, the others wait; then they take new cells
@@ -48,8 +49,9 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
     ----------
     x : Tensor, shape (N, D, H, W)
     stars, critical, trees
-        The results of `gradient`. The words of `trees` are changed: that of an extremum holds its saddle, an edge or a
-        square as EACH * owner + direction, and its elder, or the extremum itself if its class never dies.
+        The results of `gradient`, or of `steepest_gradient` if not `top`. The words of `trees` are changed: that of an
+        extremum holds its saddle, an edge or a square as EACH * owner + direction (or rank, see `words`), and its
+        elder, or the extremum itself if its class never dies.
     v_dims : sequence of int
         The dimensions of V that are wanted: 0 for the minima, 1 for loops, 2 for the maxima.
 
@@ -83,9 +85,9 @@ def merge(x: Tensor, stars: Stars, critical: Critical, trees: Trees, top: bool, 
 @kernel(do_not_specialize=["depth", "height", "width", "most", "programs"], do_not_specialize_on_alignment=["values"])
 def _merge(
     values,  # [N, D, H, W] float32 or float64
-    star,  # [N, D, H, W] int32
-    edges,  # [N, most] int32
-    squares,  # [N, most] int32
+    star,  # [N, D, H, W] int32 or int64
+    edges,  # [N, most] int32 or int64
+    squares,  # [N, most] int32 or int64
     claims,  # [N, most] int64, OPEN written for every edge if LOOPS
     opened,  # [N, most] int8, zeros written for every square if LOOPS
     used,  # [N] int64, zeros written if LOOPS
@@ -142,12 +144,12 @@ def _merge(
         head += tl.sum(free, 0)
         if of_maxima == 0:
             cell = tl.load(edges + window * most + i, mask=m_new, other=0)
-            owner, direction = cell // EDGES_PER_VOXEL, cell % EDGES_PER_VOXEL
+            owner, rank, direction = unpacked_cell(cell, EDGES_PER_VOXEL)
             if LOOPS:
                 tl.store(claims + window * most + i, OPEN, mask=m_new)
         else:
             cell = tl.load(squares + window * most + i, mask=m_new, other=0)
-            owner, direction = cell // SQUARES_PER_VOXEL, cell % SQUARES_PER_VOXEL
+            owner, rank, direction = unpacked_cell(cell, SQUARES_PER_VOXEL)
             if LOOPS:
                 tl.store(opened + window * most + i, 0, mask=m_new)
         z, y, x = owner // (height * width), owner // width % height, owner % width
@@ -161,7 +163,7 @@ def _merge(
             z_b, y_b, x_b = z_a - (dz == 0).to(tl.int32), y_a - (dy == 0).to(tl.int32), x_a - (dx == 0).to(tl.int32)
             a, b = maxima_above(z_a, y_a, x_a, z_b, y_b, x_b, m_new, star, depth, height, width)
         u, v = tl.where(m_new, a, u), tl.where(m_new, b, v)
-        saddle = tl.where(m_new, owner * EACH + direction, saddle)
+        saddle = tl.where(m_new, owner * EACH + rank, saddle)
         value = tl.where(m_new, tl.load(values + owner, mask=m_new, other=0.0) * mirror, value)
         active |= m_new
         patience = _PATIENCE
@@ -176,8 +178,8 @@ def _merge(
 
 @kernel(do_not_specialize=["voxels", "most", "programs"])
 def _mark(
-    edges,  # [N, most] int32
-    squares,  # [N, most] int32
+    edges,  # [N, most] int32 or int64
+    squares,  # [N, most] int32 or int64
     first_edge,  # [N, voxels] int32
     first_square,  # [N, voxels] int32
     extrema,  # [N, voxels] int32
@@ -210,11 +212,14 @@ def _mark(
         u = tl.load(extrema + i_extremum, mask=i < n, other=0)
         saddle, elder = unpacked(tl.load(tree + window * (voxels + 1) + u, mask=i < n, other=0))
         dies = (i < n) & (elder != u)
-        owner, direction = saddle // EACH, saddle % EACH
+        owner, rank = saddle // EACH, saddle % EACH
         slot = tl.load(first + window * voxels + owner, mask=dies, other=0)
-        ahead = dies  # the cells of an owner follow one another, so step on to the right one
-        while tl.max(ahead.to(tl.int32), 0) != 0:
-            ahead &= tl.load(cells + slot, mask=ahead, other=0) != owner * each + direction
-            slot += ahead.to(tl.int32)
+        if cells.dtype.element_ty == tl.int64:
+            slot += rank
+        else:
+            ahead = dies  # the cells of an owner follow one another, so step on to the right one
+            while tl.max(ahead.to(tl.int32), 0) != 0:
+                ahead &= tl.load(cells + slot, mask=ahead, other=0) != owner * each + rank
+                slot += ahead.to(tl.int32)
         tl.store(claims + window * most + slot, KILLER, mask=dies & (of_maxima == 0))
         tl.store(opened + window * most + slot, 1, mask=dies & (of_maxima == 1))

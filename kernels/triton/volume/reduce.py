@@ -26,11 +26,10 @@ from torch import Tensor
 from ..counters import COUNTERS, LOOPS_LOST, OK, STATUS
 from ..runtime.jit import kernel
 from ..runtime.launch import cdiv, registers
-from .gradient import SQUARES_PER_VOXEL
 from .merge import Loops
 from .reduce_boundary import boundaries
 from .reduce_chain import Pool, allocate, entry_of, listed, no_key_of
-from .reduce_flow import key_of, reciprocal
+from .reduce_flow import key_of, owner_of, reciprocal
 from .reduce_table import reduce_in_memory
 from .reduce_walk import LANES, SCRATCH
 
@@ -112,7 +111,7 @@ def reduce(x: Tensor, loops: Loops, counters: Tensor, top: bool, capacity: int) 
 )
 def _reduce(
     values,  # [N, voxels] float32 or float64
-    squares,  # [N, most_squares] int32
+    squares,  # [N, most_squares] int32 or int64
     counters,  # [N, COUNTERS] int32, the status changed
     claims,  # [N, most_edges] int64, changed: see `boundaries`
     pool,  # [N, room] int32, written as far as it is used
@@ -152,7 +151,7 @@ def _reduce(
         origin = tl.load(p_start)  # a chain of the column at hand
         if (failed == 0) & (origin >= 0):
             square = tl.load(squares + column)
-            key_column = key_of(values, square // SQUARES_PER_VOXEL, True, TOP)
+            key_column = key_of(values, owner_of(square), True, TOP)
             edges, slots, key = tl.full((BLOCK,), -1, tl.int32), tl.zeros((BLOCK,), tl.int32), no_key_of(KEY, BLOCK)
             length = tl.load(pool.words + origin)
             edges, slots, key, spills = _add(edges, slots, key, pool.words + origin + 1, length, values, TOP, LANES)
@@ -169,7 +168,7 @@ def _reduce(
                 taken = word >= 0
                 length = tl.load(pool.words + start, mask=taken, other=0)
                 square_holder = tl.load(squares + holder, mask=taken, other=0)
-                key_holder = key_of(values, square_holder // SQUARES_PER_VOXEL, taken, TOP)
+                key_holder = key_of(values, owner_of(square_holder), taken, TOP)
                 comes = (key_column < key_holder) | ((key_column == key_holder) & (square < square_holder))
                 if (taken == 0) | comes:
                     begin = origin
@@ -218,10 +217,10 @@ def _reduce(
 
 @triton.jit
 def _latest(edges, slots, key):
-    """Return the slot of the latest edge of a chain, or -1 if it has none."""
+    """Return the slot of the latest edge of a chain, or -1 if it has none; those of one owner have slots in order."""
     m_last = key == tl.max(key, 0)
-    words = edges.to(tl.uint32)  # in the order of owners and directions
-    m_last &= words == tl.max(tl.where(m_last, words, 0), 0)
+    owners = edges.to(tl.uint32) >> 4
+    m_last &= owners == tl.max(tl.where(m_last, owners, 0), 0)
     return tl.max(tl.where(m_last & (edges != -1), slots, -1), 0)
 
 

@@ -10,10 +10,9 @@ import triton.language as tl
 
 from ..counters import COUNTERS, LOOPS_LOST, OK, SQUARES, STATUS
 from ..runtime.jit import kernel
-from .gradient import SQUARES_PER_VOXEL
 from .merge import KILLER, OPEN
 from .reduce_chain import Pool, allocate, list_column, word_of
-from .reduce_flow import SIZES, Volume, comes_before, key_of, match, slot_of
+from .reduce_flow import SIZES, Volume, comes_before, key_of, match, owner_of, slot_of
 from .reduce_walk import COLUMNS, KEPT, PATHS, QUEUE, TAG, TAGGED, TAGS, Scratch, walk
 
 _LOW = tl.constexpr(0xFFFFFFFF)
@@ -22,8 +21,8 @@ _LOW = tl.constexpr(0xFFFFFFFF)
 @kernel(do_not_specialize=SIZES, do_not_specialize_on_alignment=["values"])
 def boundaries(
     values,  # [N, D, H, W] float32 or float64
-    star,  # [N, D, H, W] int32
-    squares,  # [N, most_squares] int32
+    star,  # [N, D, H, W] int32 or int64
+    squares,  # [N, most_squares] int32 or int64
     first_edge,  # [N, D * H * W] int32
     opened,  # [N, most_squares] int8
     counters,  # [N, COUNTERS] int32, the status changed
@@ -131,7 +130,7 @@ def _claim(first, size, n, scratch, squares, claims, pool, volume, TOP: tl.const
             tl.store(pool.words + begin, length)
             tl.store(pool.words + begin + 1 + 2 * before, word_of(u, direction), mask=m_mine)
             tl.store(pool.words + begin + 2 + 2 * before, slot, mask=m_mine)
-            pivot = _pivot(m_mine, u, direction, key, slot)
+            pivot = _pivot(m_mine, u, key, slot)
             if pivot >= 0:
                 lost |= _take(first + k, begin, pivot, squares, claims, pool, volume, TOP)
             begin += 2 * length + 2
@@ -139,7 +138,7 @@ def _claim(first, size, n, scratch, squares, claims, pool, volume, TOP: tl.const
 
 
 @triton.jit
-def _pivot(m_edge, u, direction, key, slot):
+def _pivot(m_edge, u, key, slot):
     """Return the slot of the latest edge of those that occur an odd number of times, or -1."""
     NO_KEY: tl.constexpr = -1 << (key.dtype.primitive_bitwidth - 1)
     pivot, left = -1, 1
@@ -147,9 +146,9 @@ def _pivot(m_edge, u, direction, key, slot):
         key_last = tl.max(tl.where(m_edge, key, NO_KEY), 0)
         m_last = m_edge & (key == key_last)
         m_last &= u == tl.max(tl.where(m_last, u, -1), 0)
-        m_last &= direction == tl.max(tl.where(m_last, direction, -1), 0)
+        found = tl.max(tl.where(m_last, slot, -1), 0)  # the edges of one owner have ordered slots
+        m_last &= slot == found
         times = tl.sum(m_last.to(tl.int32), 0)
-        found = tl.max(tl.where(m_last, slot, -1), 0)
         pivot = tl.where((times & 1) != 0, found, -1)
         left = times
         m_edge &= m_last == 0
@@ -163,7 +162,7 @@ def _take(column, start, pivot, squares, claims, pool, volume, TOP: tl.constexpr
     Returns whether the pool is too small.
     """
     square = tl.load(squares + column)
-    key = key_of(volume.value, square // SQUARES_PER_VOXEL, True, TOP)
+    key = key_of(volume.value, owner_of(square), True, TOP)
     claim = (tl.cast(start, tl.int64) << 32) | tl.cast(column, tl.int64)
     expected, lost = tl.cast(OPEN, tl.int64), claim
     busy = start >= 0

@@ -24,7 +24,8 @@ from ...cells import (
     WEST_BIT,
 )
 from .gradient import SQUARES_PER_VOXEL
-from .reduce_chain import count
+from .reduce_chain import count, highest
+from .words import last_edge_bit, leads_to_square, match_word, rank_among, unpacked_cell
 
 _EDGES = tl.constexpr(EDGES3)
 _DIRECTIONS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
@@ -38,7 +39,7 @@ class Volume(NamedTuple):
     """A window, and factors and shifts by which positions are divided; see `reciprocal`."""
 
     value: Any  # [D, H, W] float32 or float64
-    star: Any  # [D, H, W] int32
+    star: Any  # [D, H, W] int32, or int64 for words
     first_edge: Any  # [D * H * W] int32
     height: Any
     width: Any
@@ -70,25 +71,29 @@ def reciprocal(size: int) -> tuple[int, int]:
 
 @triton.jit
 def match(star):
-    """Match the cells of a star in the order of `cells`, along +x, -x, +y, -y, +z and -z in turn.
+    """Match the cells of a star in the order of `cells`, along +x, -x, +y, -y, +z and -z in turn, or those of a word.
 
     Returns, for each of the six, the cells that are matched with a cell of the next higher dimension, and the critical
-    edges.
+    edges: those of a word with their order, see `words.match_word`.
     """
-    s = star
-    east = s & (s >> 1) & _NO_X
-    s -= east * 3
-    west = s & (s >> 1) & (_NO_X >> 1)  # the squares and cubes; each cell is one bit higher
-    s -= west * 3
-    south = s & (s >> 3) & _NO_Y
-    s -= south * 9
-    north = s & (s >> 3) & (_NO_Y >> 3)
-    s -= north * 9
-    above = s & (s >> 9) & _NO_Z
-    s -= above * 513
-    below = s & (s >> 9) & (_NO_Z >> 9)
-    s -= below * 513
-    return east, west << 1, south, north << 3, above, below << 9, s & _EDGES
+    if star.dtype == tl.int64:
+        east, west, south, north, above, below, critical = match_word(star)
+    else:
+        s = star
+        east = s & (s >> 1) & _NO_X
+        s -= east * 3
+        west = s & (s >> 1) & (_NO_X >> 1)  # the squares and cubes; each cell is one bit higher
+        s -= west * 3
+        south = s & (s >> 3) & _NO_Y
+        s -= south * 9
+        north = s & (s >> 3) & (_NO_Y >> 3)
+        s -= north * 9
+        above = s & (s >> 9) & _NO_Z
+        s -= above * 513
+        below = s & (s >> 9) & (_NO_Z >> 9)
+        s -= below * 513
+        west, north, below, critical = west << 1, north << 3, below << 9, s & _EDGES
+    return east, west, south, north, above, below, critical
 
 
 @triton.jit
@@ -102,9 +107,17 @@ def partner_of(edge, east, west, south, north, above):
 
 
 @triton.jit
+def owner_of(square):
+    """Return the owner of a critical square."""
+    owner, _, _ = unpacked_cell(square, SQUARES_PER_VOXEL)
+    return owner
+
+
+@triton.jit
 def directions_of(square):
-    """Return the two directions of a square from its number among the squares, in order of their bits."""
-    bit = 2 * square + tl.where(square < 6, 1, 3)
+    """Return the two directions of a critical square."""
+    _, _, number = unpacked_cell(square, SQUARES_PER_VOXEL)
+    bit = 2 * number + tl.where(number < 6, 1, 3)
     dx, dy, dz = bit % 3 - 1, bit // 3 % 3 - 1, bit // 9 - 1
     first = tl.where(dx == 0, 3 * dy + _VERTEX, dx + _VERTEX)
     second = tl.where(dz == 0, 3 * dy + _VERTEX, 9 * dz + _VERTEX)
@@ -128,9 +141,13 @@ def far_edges(v, p, q, there, volume, TOP: tl.constexpr):
     # An edge is in the star of its later end. In T, the outside comes before all.
     a_later, b_later = (star_a >> q & 1) != 0, (star_b >> p & 1) != 0
     star_a, star_b = tl.where(a_later, star_a, star_c), tl.where(b_later, star_b, star_c)
-    m_a &= (star_a & tl.where(a_later, _edges_before(q), _edges_before(26 - q))) != 0
-    m_b &= (star_b & tl.where(b_later, _edges_before(p), _edges_before(26 - p))) != 0
     direction_a, direction_b = tl.where(a_later, q, 26 - q), tl.where(b_later, p, 26 - p)
+    if star_a.dtype == tl.int64:
+        m_a &= leads_to_square(star_a, direction_a)
+        m_b &= leads_to_square(star_b, direction_b)
+    else:
+        m_a &= (star_a & tl.where(a_later, _edges_before(q), _edges_before(26 - q))) != 0
+        m_b &= (star_b & tl.where(b_later, _edges_before(p), _edges_before(26 - p))) != 0
     return tl.where(a_later, a, c), direction_a, m_a, tl.where(b_later, b, c), direction_b, m_b
 
 
@@ -154,20 +171,33 @@ def _edges_before(direction):
 @triton.jit
 def unless_with_vertex(star, direction):
     """Return the masks of edges, or 0 where a vertex is matched with its edge."""
-    return tl.where((star & _edges_before(direction)) != 0, 1 << direction, 0)
+    is_word: tl.constexpr = star.dtype == tl.int64
+    leads = leads_to_square(star, direction) if is_word else (star & _edges_before(direction)) != 0
+    return tl.where(leads, 1 << direction, 0)
 
 
 @triton.jit
 def slot_of(v, direction, critical, there, volume):
-    """Return where critical edges of v are among those of the window, given all critical edges of v."""
-    return tl.load(volume.first_edge + v, mask=there, other=0) + count(critical & ((1 << direction) - 1))
+    """Return where critical edges of v are among those of the window, given all critical edges of v.
+
+    Those of one owner are in the order of the filtration there.
+    """
+    is_word: tl.constexpr = critical.dtype == tl.int64
+    rank = rank_among(critical, direction) if is_word else count(critical & ((1 << direction) - 1))
+    return tl.load(volume.first_edge + v, mask=there, other=0) + rank
+
+
+@triton.jit
+def latest_of(edges, critical):
+    """Return the direction of the latest of some critical edges of a vertex, a mask, given all its critical edges."""
+    return last_edge_bit(edges, critical) if critical.dtype == tl.int64 else highest(edges)
 
 
 @triton.jit
 def comes_before(square, key, other, squares, values, TOP: tl.constexpr):
     """Return whether a square, of which the owner's key is given, comes before the one of another column."""
     square_other = tl.load(squares + other)
-    key_other = key_of(values, square_other // SQUARES_PER_VOXEL, True, TOP)
+    key_other = key_of(values, owner_of(square_other), True, TOP)
     return (key < key_other) | ((key == key_other) & (square < square_other))
 
 

@@ -11,7 +11,6 @@ import triton.language as tl
 
 from ..counters import COUNTERS, LOOPS_LOST, OK, STATUS
 from ..runtime.jit import kernel
-from .gradient import SQUARES_PER_VOXEL
 from .merge import KILLER
 from .reduce_chain import (
     Pool,
@@ -28,7 +27,19 @@ from .reduce_chain import (
     toggle,
     write,
 )
-from .reduce_flow import SIZES, Volume, comes_before, directions_of, far_edges, key_of, match, partner_of, slot_of
+from .reduce_flow import (
+    SIZES,
+    Volume,
+    comes_before,
+    directions_of,
+    far_edges,
+    key_of,
+    latest_of,
+    match,
+    owner_of,
+    partner_of,
+    slot_of,
+)
 
 _LOW = tl.constexpr(0xFFFFFFFF)
 
@@ -36,8 +47,8 @@ _LOW = tl.constexpr(0xFFFFFFFF)
 @kernel(do_not_specialize=SIZES, do_not_specialize_on_alignment=["values"])
 def reduce_in_memory(
     values,  # [N, D, H, W] float32 or float64
-    star,  # [N, D, H, W] int32
-    squares,  # [N, most_squares] int32
+    star,  # [N, D, H, W] int32 or int64
+    squares,  # [N, most_squares] int32 or int64
     first_edge,  # [N, D * H * W] int32
     counters,  # [N, COUNTERS] int32, the status changed
     claims,  # [N, most_edges] int64, changed: see `boundaries`
@@ -97,7 +108,7 @@ def reduce_in_memory(
             owner, cells, key = empty(KEY, BLOCK)
             clear(table, TABLE)
             square = tl.load(squares + column)
-            key_column = key_of(values, square // SQUARES_PER_VOXEL, True, TOP)
+            key_column = key_of(values, owner_of(square), True, TOP)
             is_new = listed_start == -1  # whether the column is still its square alone
             start = tl.where(is_new, -1, -2 - listed_start)  # the chain to be added next
             while busy:
@@ -112,7 +123,7 @@ def reduce_in_memory(
                 busy &= v >= 0
                 start = -1
                 if busy & (edges != 0) & (failed == 0):
-                    pivot = slot_of(v, highest(edges), critical, True, volume)
+                    pivot = slot_of(v, latest_of(edges, critical), critical, True, volume)
                     word = tl.atomic_add(claims + pivot, 0, sem="acquire")  # the holder's chain is read afterwards
                     start = (word >> 32).to(tl.int32)
                     holder = tl.where(word < 0, column, (word & _LOW).to(tl.int32))
@@ -135,7 +146,7 @@ def reduce_in_memory(
                                 start = (word >> 32).to(tl.int32)
                                 column = holder
                                 square = tl.load(squares + column)
-                                key_column = key_of(values, square // SQUARES_PER_VOXEL, True, TOP)
+                                key_column = key_of(values, owner_of(square), True, TOP)
                 busy &= failed == 0
             tl.atomic_or(counters + STATUS, LOOPS_LOST, mask=failed, sem="relaxed")
 
@@ -161,9 +172,9 @@ def _follow(owner, cells, key, table, square, is_new, claims, volume, TOP: tl.co
     one that does not. Returns the chain, the owner, its edges and its critical edges, and whether there were no slots
     for some.
     """
-    v, edges = square // SQUARES_PER_VOXEL, 0
+    v, edges = owner_of(square), 0
     key_v = key_of(volume.value, v, True, TOP)
-    p, q = directions_of(square % SQUARES_PER_VOXEL)
+    p, q = directions_of(square)
     lost = v < 0
     if is_new == 0:
         owner, cells, key, v, key_v, edges = take_latest(owner, cells, key, table, TABLE)
@@ -183,13 +194,14 @@ def _follow(owner, cells, key, table, square, is_new, claims, volume, TOP: tl.co
         owner, cells, key, lost_b = toggle(owner, cells, key, table, b, key_b, edge_b, TABLE)
         lost |= lost_a | lost_b
         follows = (edges & matched) != 0
-    edges &= critical
+    edges &= critical.to(tl.int32)  # without the order of a word
     is_killer = edges != 0
     while is_killer:
         # Another program may be claiming the edge meanwhile.
-        slot = slot_of(v, highest(edges), critical, True, volume)
+        latest = latest_of(edges, critical)
+        slot = slot_of(v, latest, critical, True, volume)
         is_killer = tl.load(claims + slot, volatile=True) == KILLER
-        edges = tl.where(is_killer, edges ^ (1 << highest(edges)), edges)
+        edges = tl.where(is_killer, edges ^ (1 << latest), edges)
         is_killer &= edges != 0
     owner, cells, key, lost_v = toggle(owner, cells, key, table, v, key_v, edges, TABLE)
     return owner, cells, key, v, edges, critical, lost | lost_v

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from .gradient import SQUARES_PER_VOXEL
 from .reduce_chain import word_of
-from .reduce_flow import directions_of, far_edges, match, partner_of, unless_with_vertex
+from .reduce_flow import directions_of, far_edges, match, owner_of, partner_of, unless_with_vertex
 
 LANES = 32  # paths that go on at a time
 COLUMNS = tl.constexpr(4)  # that a program takes at a time, at most
@@ -58,8 +57,8 @@ def walk(
     m_path &= tl.load(opened + first + lane, mask=m_path, other=1) == 0
     square = tl.load(squares + first + lane, mask=m_path, other=0)
     tag = lane << TAG
-    v = square // SQUARES_PER_VOXEL
-    p, q = directions_of(square % SQUARES_PER_VOXEL)
+    v = owner_of(square)
+    p, q = directions_of(square)
     star_v = tl.load(volume.star + v, mask=m_path, other=0)
     m_p = m_path & (unless_with_vertex(star_v, p) != 0)
     i = tl.cumsum(m_p.to(tl.int32), 0) - m_p.to(tl.int32)

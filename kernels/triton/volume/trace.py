@@ -1,7 +1,8 @@
 """Trace: the extrema where the gradient leads from a critical edge or square.
 
 As for images, but `merge` follows two paths at a time, by one voxel or cube per step. A position is a triple of
-coordinates (z, y, x); that of a cube is its corner of least index. Stars outside the window are empty.
+coordinates (z, y, x); that of a cube is its corner of least index. Stars outside the window are empty. The gradient
+is that of stars, int32, or of words, int64; see `words`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...cells import ABOVE_BIT, BELOW_BIT, EAST_BIT, NORTH_BIT, SOUTH_BIT, WEST_BIT
+from ...cells import ABOVE_BIT, BELOW_BIT, EAST_BIT, NORTH_BIT, SOUTH_BIT, VERTEX_BIT, WEST_BIT
+from .words import first_edge_bit, matched_along
 
 _BITS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
 _BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _BITS)
+_VERTEX = tl.constexpr(VERTEX_BIT)
 _EDGE_BITS = tl.constexpr(sum(bit << 5 * i for i, bit in enumerate(_BITS)))  # five bits for each of the six
 
 
@@ -50,28 +53,34 @@ def _within(i, size):
 def minima_below(z_a, y_a, x_a, z_b, y_b, x_b, walks, star, depth, height, width):
     """Follow two paths down, from each vertex to the other end of the edge that it is matched with.
 
-    walks : the lanes that have vertices. star : [D, H, W] int32.
+    walks : the lanes that have vertices. star : [D, H, W] int32 or int64.
     Returns the flat indices of the minima, D * H * W for the outside.
     """
     walks_a, walks_b = walks, walks
     while tl.max((walks_a | walks_b).to(tl.int32), 0) != 0:
-        z_a, y_a, x_a, walks_a = _down(z_a, y_a, x_a, walks_a, star, depth, height, width)
-        z_b, y_b, x_b, walks_b = _down(z_b, y_b, x_b, walks_b, star, depth, height, width)
+        z_a, y_a, x_a, walks_a = step_down(z_a, y_a, x_a, walks_a, star, depth, height, width)
+        z_b, y_b, x_b, walks_b = step_down(z_b, y_b, x_b, walks_b, star, depth, height, width)
     return _index(z_a, y_a, x_a, depth, height, width), _index(z_b, y_b, x_b, depth, height, width)
 
 
 @triton.jit
-def _down(z, y, x, walks, star, depth, height, width):
+def step_down(z, y, x, walks, star, depth, height, width):
     """Take a step, and return the position and whether the path may go on."""
     cells = star_of(star, z, y, x, walks, depth, height, width)
-    east, west = (cells >> _EAST) & 1, (cells >> _WEST) & 1
-    south, north = (cells >> _SOUTH) & 1, (cells >> _NORTH) & 1
-    above, below = (cells >> _ABOVE) & 1, (cells >> _BELOW) & 1
-    along_x, along_y = east | west, south | north
-    dx = tl.where(east != 0, 1, -west)
-    dy = tl.where(along_x != 0, 0, tl.where(south != 0, 1, -north))
-    dz = tl.where((along_x | along_y) != 0, 0, tl.where(above != 0, 1, -below))
-    return z + dz, y + dy, x + dx, (along_x | along_y | above | below) != 0
+    if cells.dtype == tl.int64:
+        bit = first_edge_bit(cells)
+        walks = bit != 0
+        dz, dy, dx = parts_of(tl.where(walks, bit, _VERTEX))
+    else:
+        east, west = (cells >> _EAST) & 1, (cells >> _WEST) & 1
+        south, north = (cells >> _SOUTH) & 1, (cells >> _NORTH) & 1
+        above, below = (cells >> _ABOVE) & 1, (cells >> _BELOW) & 1
+        along_x, along_y = east | west, south | north
+        dx = tl.where(east != 0, 1, -west)
+        dy = tl.where(along_x != 0, 0, tl.where(south != 0, 1, -north))
+        dz = tl.where((along_x | along_y) != 0, 0, tl.where(above != 0, 1, -below))
+        walks = (along_x | along_y | above | below) != 0
+    return z + dz, y + dy, x + dx, walks
 
 
 @triton.jit
@@ -85,7 +94,7 @@ def _index(z, y, x, depth, height, width):
 def maxima_above(z_a, y_a, x_a, z_b, y_b, x_b, walks, star, depth, height, width):
     """Follow two paths up, from each cube across the square that it is matched with.
 
-    walks : the lanes that have cubes. star : [D, H, W] int32.
+    walks : the lanes that have cubes. star : [D, H, W] int32 or int64.
     Returns the flat indices of the owners of the maxima, D * H * W for the outside.
     """
     walks_a, walks_b = walks, walks
@@ -107,28 +116,45 @@ def _up(z, y, x, walks, star, depth, height, width):
         owns = ((at >> (26 - 18 * dz - 6 * dy - 2 * dx)) & 1) != 0
         cells = tl.where(owns, at, cells)
         side_z, side_y, side_x = tl.where(owns, dz, side_z), tl.where(owns, dy, side_y), tl.where(owns, dx, side_x)
-    # In the order of `critical_cells`, a cube to the east of the vertex is matched with the square to its west, and one
-    # to the west with the square to its east, if there is no cube beyond. Of those left, both west, one to the south is
-    # matched with the square to its north, and so on. The layer below or above the vertex that has the cube:
-    layer = tl.where(side_z == 0, cells >> 18, cells)
-    beyond_x = (tl.where(side_y == 0, layer >> 8, layer >> 2) & 1) != 0
-    beyond_y = (layer & 0x140) == 0x140
-    beyond_z = (cells & 0x5140000) == 0x5140000
-    walks = cells != 0
-    east, south, above = walks & (side_x == 0), side_y == 0, side_z == 0
-    dx = tl.where(east, -1, tl.where(walks & (beyond_x == 0), 1, 0))
-    on = walks & (dx == 0)
-    dy = tl.where(on & south, -1, tl.where(on & (beyond_y == 0), 1, 0))
-    on &= dy == 0
-    dz = tl.where(on & above, -1, tl.where(on & (beyond_z == 0), 1, 0))
+    if cells.dtype == tl.int64:
+        # The path crosses the square that the cube is matched with, against the direction of the matching.
+        bit = matched_along(cells, 26 - 18 * side_z - 6 * side_y - 2 * side_x)
+        dz, dy, dx = parts_of(tl.where(bit != 0, 2 * _VERTEX - bit, _VERTEX))
+    else:
+        # In the order of `critical_cells`, a cube to the east of the vertex is matched with the square to its west, and
+        # one to the west with the square to its east, if there is no cube beyond. Of those left, both west, one to the
+        # south is matched with the square to its north, and so on. The layer below or above the vertex that has the
+        # cube:
+        layer = tl.where(side_z == 0, cells >> 18, cells)
+        beyond_x = (tl.where(side_y == 0, layer >> 8, layer >> 2) & 1) != 0
+        beyond_y = (layer & 0x140) == 0x140
+        beyond_z = (cells & 0x5140000) == 0x5140000
+        walks = cells != 0
+        east, south, above = walks & (side_x == 0), side_y == 0, side_z == 0
+        dx = tl.where(east, -1, tl.where(walks & (beyond_x == 0), 1, 0))
+        on = walks & (dx == 0)
+        dy = tl.where(on & south, -1, tl.where(on & (beyond_y == 0), 1, 0))
+        on &= dy == 0
+        dz = tl.where(on & above, -1, tl.where(on & (beyond_z == 0), 1, 0))
     return z + dz, y + dy, x + dx, (dx | dy | dz) != 0
 
 
 @triton.jit
 def _owner(z, y, x, star, depth, height, width):
     """Return the flat indices of the owners of maxima; D * H * W where a path has ended outside."""
-    z += 1
-    y += 1
-    x += 1
-    maximum = (star_of(star, z, y, x, z >= 0, depth, height, width) & 1) != 0
-    return tl.where(maximum, (z * height + y) * width + x, depth * height * width)
+    outside = depth * height * width
+    if star.dtype.element_ty == tl.int64:
+        # Any cube of a star can be a maximum, so its owner may be any of its corners.
+        owner = tl.zeros_like(z) + outside
+        for corner in tl.static_range(8):
+            dz, dy, dx = corner // 4, corner // 2 % 2, corner % 2
+            at = star_of(star, z + dz, y + dy, x + dx, z >= -1, depth, height, width)
+            owns = ((at >> (26 - 18 * dz - 6 * dy - 2 * dx)) & 1) != 0
+            owner = tl.where(owns, ((z + dz) * height + y + dy) * width + x + dx, owner)
+    else:
+        z += 1
+        y += 1
+        x += 1
+        maximum = (star_of(star, z, y, x, z >= 0, depth, height, width) & 1) != 0
+        owner = tl.where(maximum, (z * height + y) * width + x, outside)
+    return owner

@@ -17,7 +17,7 @@ from gpuph.kernels.triton.image.gradient import critical_edges, edges_of_vertice
 from gpuph.kernels.triton.image.trace import ascents  # noqa: E402
 from gpuph.kernels.triton.volume.gradient import critical_cells  # noqa: E402
 from gpuph.kernels.triton.volume.reduce_flow import match, partner_of, unless_with_vertex  # noqa: E402
-from gpuph.kernels.triton.volume.trace import _down, _up  # noqa: E402
+from gpuph.kernels.triton.volume.trace import _up, step_down  # noqa: E402
 from support.emulation import needs_ptx, ptx  # noqa: E402
 
 pytestmark = needs_ptx
@@ -97,7 +97,7 @@ def _steps(grid, positions, out, depth, height, width, N: tl.constexpr, UP: tl.c
     if UP:
         to_z, to_y, to_x, walks = _up(z, y, x, lane >= 0, grid, depth, height, width)
     else:
-        to_z, to_y, to_x, walks = _down(z, y, x, lane >= 0, grid, depth, height, width)
+        to_z, to_y, to_x, walks = step_down(z, y, x, lane >= 0, grid, depth, height, width)
     tl.store(out + lane, tl.where(walks, to_z - z, 0))
     tl.store(out + N + lane, tl.where(walks, to_y - y, 0))
     tl.store(out + 2 * N + lane, tl.where(walks, to_x - x, 0))
