@@ -61,16 +61,16 @@ def raise_status(status: Tensor, names: Sequence[str], capacity: int) -> None:
     names : sequence of str
         The arguments that the windows came from, in equal parts.
     capacity : int
-        The capacity that determines the size of the workspace for loops.
+        The capacity that determines the size of the workspace for loops; 0 if there is none to raise.
     """
     if np.count_nonzero(status.cpu().numpy()):  # for so few numbers, PyTorch takes ten times as long
         window, each = int(status.nonzero()[0]), len(status) // len(names)
         name, place = names[window // each], window % each
         if int(status[window]) == Status.LOOPS_LOST:
+            raised = f"raise capacity, which was {capacity}, as the workspace grows with it; or " if capacity else ""
             raise RuntimeError(
-                f"{name}: the loops of its window {place} outgrew their workspace and are missing; raise capacity,"
-                f" which was {capacity}, as the workspace grows with it; or take smaller windows,"
-                ' or gpuph.use_kernels("cpu"), which allocates memory as it needs it'
+                f"{name}: the loops of its window {place} outgrew their workspace and are missing; {raised}"
+                'take smaller windows, or gpuph.use_kernels("cpu"), which allocates memory as it needs it'
             )
         raise ValueError(f"{name} must have no NaN, but its window {place} has one")
 

@@ -45,7 +45,6 @@ class MorseSkeletonLoss(WindowLoss):
     Warns
     -----
     UserWarning
-        Once, if maps are volumes on a device other than the CPU: their skeletons are computed on the CPU.
         Once in a process, if `base` is the cross entropy and `pred` has values outside [0, 1], like logits, or `target`
         has, like a mask of 0 and 255. Checked on the CPU, outside of tracing, in the first batch.
 
@@ -118,18 +117,15 @@ class MorseSkeletonLoss(WindowLoss):
         """Warn if the maps are not probabilities and a mask, as the cross entropy takes them."""
         return self.base is not None or hints.probabilities_and_mask(pred, target)
 
-    def _is_capturable(self, pred: Tensor) -> bool:
-        """Return whether a CUDA graph can record `compare`: the skeletons of volumes are computed on the CPU."""
-        return pred.dim() == 4
-
     def compare(self, maps: Maps) -> Compared:
         """Return the loss of each window: the sum over its skeleton, divided by the number of all its pixels."""
         if 2 in self.manifolds and len(maps.tiling.image) == 2:
             raise ValueError("manifolds must be (1,) for images: surfaces are in volumes only")
         p, t = maps.windows()
         with torch.no_grad():
-            status = nan_status(p, t)
-            skeleton = ops.skeleton(-p if self.superlevel else p, self.min_persistence, self.manifolds)
+            height = -p if self.superlevel else p
+            skeleton, status = ops.skeleton_and_status(height, self.min_persistence, self.manifolds)
+            status = torch.cat((status, nan_status(t).to(status.dtype)))
         p, t = (x.where(skeleton, 0.0) for x in (p, t))  # hide values off the skeleton, such as a NaN
         values = _cross_entropy(p, t) if self.base is None else self.base(p, t)
         if values.shape != p.shape:

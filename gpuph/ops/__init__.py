@@ -21,7 +21,7 @@ from .path_costs import path_costs
 from .persistence import persistence
 from .regions import regions
 from .representatives import representatives
-from .skeleton import skeleton
+from .skeleton import skeleton, skeleton_and_status
 from .spread_slopes import spread_slopes
 from .window_costs import Matching, WindowCosts, window_costs
 
@@ -48,6 +48,7 @@ __all__ = [
     "scatter",
     "scatter_slopes",
     "skeleton",
+    "skeleton_and_status",
     "spread_slopes",
     "use_kernels",
     "window_costs",

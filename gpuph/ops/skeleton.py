@@ -7,29 +7,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpuph.kernels import Status
+
 from . import backend
-from .backend import array, by_triton, current_device, warn_of_detour
+from .backend import array, by_triton, current_device
 from .cpu_kernels import cpu
 from .define import define
 from .persistence import check_cells, rounded
 
 
-def _fake(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
-    return x.new_empty(x.shape, dtype=torch.bool)
+def _fake(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape, dtype=torch.bool), x.new_empty(x.shape[:1], dtype=torch.int32)
 
 
-def _run(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
+def _run(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> tuple[Tensor, Tensor]:
     least = rounded(min_persistence, x.dtype)
-    if by_triton(x) and x.dim() == 3:
+    if by_triton(x):
         check_cells(x.shape[1:], of_skeleton=True)
         with current_device(x):
-            return backend.triton.skeleton(x, least)
-    warn_of_detour(x, "skeletons of volumes")
+            return backend.triton.skeleton(x, least, manifolds)
     mask = cpu.skeleton(array(x), least, manifolds)
-    return torch.from_numpy(mask).to(x.device)
+    status = x.flatten(1).isnan().any(dim=1).to(torch.int32) * int(Status.NAN)
+    return torch.from_numpy(mask).to(x.device), status
 
 
-define("skeleton(Tensor x, float min_persistence, int[] manifolds) -> Tensor", _fake, _run)
+define("skeleton(Tensor x, float min_persistence, int[] manifolds) -> (Tensor, Tensor)", _fake, _run)
 
 
 def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Tensor:
@@ -51,6 +53,16 @@ def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Ten
     Returns
     -------
     Tensor, shape (N, *window), bool
-        False everywhere in a window that holds a NaN. Of volumes it is computed on the CPU, wherever they are.
+        False everywhere in a window whose status is not OK; see `skeleton_and_status`.
     """
-    return torch.ops.gpuph.skeleton(x, min_persistence, manifolds)
+    return skeleton_and_status(x, min_persistence, manifolds)[0]
+
+
+def skeleton_and_status(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return the mask of `skeleton`, and the status of each window, (N,) int32; see `gpuph.kernels.status.Status`.
+
+    A window that holds a NaN has no skeleton. Neither has, on a device other than the CPU, a volume whose loops exceed
+    their workspace: it is unknown which of its saddles last.
+    """
+    mask, status = torch.ops.gpuph.skeleton(x, min_persistence, manifolds)
+    return mask, status

@@ -3,7 +3,6 @@
 from .distance_map import distance_map
 from .framed import framed_persistence
 from .gather import gather, scatter, scatter_slopes
-from .image.skeleton import skeleton
 from .matching.cost import cost
 from .matching.match import match
 from .matching.matched_cost import matched_cost
@@ -12,6 +11,7 @@ from .partners import matched_persistence
 from .persistence import persistence
 from .regions import regions
 from .runtime.replay import replayed
+from .skeleton import skeleton
 from .spread.slopes import spread_slopes
 
 __all__ = [

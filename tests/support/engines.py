@@ -208,7 +208,7 @@ def assert_same_maximin(cost: Tensor, region: Tensor) -> None:
 
 
 def assert_same_skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int] = (1,)) -> None:
-    """Assert that Triton's skeletons are the CPU's."""
+    """Assert that Triton's skeletons are the CPU's, as is the status of each window."""
     _assert_equal(torch.ops.gpuph.skeleton, x, min_persistence, list(manifolds))
 
 
@@ -217,7 +217,10 @@ def _assert_equal(operator: Any, *arguments: Any) -> None:
         expected = operator(*arguments)
     with gpuph.use_kernels("triton"):
         found = operator(*arguments)
-    assert found.dtype == expected.dtype and torch.equal(found, expected)
+    if isinstance(found, Tensor):
+        found, expected = (found,), (expected,)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == theirs.dtype and torch.equal(ours, theirs)
 
 
 class Launch(NamedTuple):

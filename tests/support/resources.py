@@ -113,8 +113,9 @@ def launches() -> dict[str, Launch]:
             mask = torch.empty(shape, dtype=torch.bool, device="meta")
             engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))
         for dtype in (torch.float32, torch.float64):
-            for size in (64, 200):
-                engine.skeleton(torch.empty((2, size, size), dtype=dtype, device="meta"), 0.1)
+            for window in ((64, 64), (200, 200), (16, 16, 16), (34, 34, 34)):
+                x = torch.empty((2, *window), dtype=dtype, device="meta")
+                engine.skeleton(x, 0.1, (1,) if len(window) == 2 else (1, 2))
             for window in ((32, 32), (181, 182), (48, 48, 48)):
                 cost = torch.empty((2, len(window), *window), dtype=dtype, device="meta")
                 region = engine.regions(torch.empty((2, *window), dtype=torch.bool, device="meta"), 5)
