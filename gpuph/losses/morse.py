@@ -42,6 +42,9 @@ class MorseSkeletonLoss(WindowLoss):
         See `WindowLoss`. Also if `manifolds` has surfaces and the maps are images, or `base` does not give one value
         per pixel. The truth may be a mask of booleans or integers, unless `base` is given and `superlevel` is False.
 
+        On a GPU, a volume whose loops exceed their workspace makes the loss NaN; `gpuph.set_debug(True)` makes it raise
+        a RuntimeError.
+
     Warns
     -----
     UserWarning

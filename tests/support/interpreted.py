@@ -171,6 +171,15 @@ def test_skeletons_equal_the_cpu(kind: str) -> None:
     assert_same_skeleton(x, 0.0)
 
 
+@pytest.mark.parametrize(("kind", "manifolds"), [("noise", (1, 2)), ("integers", (2,)), ("infinities", (1,))])
+def test_skeletons_of_volumes_equal_the_cpu(kind: str, manifolds: tuple[int, ...]) -> None:
+    for i, shape in enumerate(VOLUMES):
+        assert_same_skeleton(batch(kind, shape, dtype=(np.float32, np.float64)[i % 2]), 0.3, manifolds)
+    x = batch(kind, (4, 5, 3), 2)
+    x[1, 2, 3, 1] = float("nan")
+    assert_same_skeleton(x, 0.0, manifolds)
+
+
 @pytest.mark.parametrize(
     ("solver", "squared", "dtype"),
     [("auto", True, torch.float32), ("augment", False, torch.float64), ("auction", True, torch.float64)],

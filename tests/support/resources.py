@@ -125,7 +125,10 @@ def launches() -> dict[str, Launch]:
     for launch in made:
         constants = {k: v for k, v in launch.arguments.items() if k in _constants(launch)}
         dtype = next(v.dtype for v in launch.arguments.values() if isinstance(v, torch.Tensor))
-        variant = ", ".join([str(dtype).removeprefix("torch."), *(f"{k}={v}" for k, v in constants.items())])
+        # With words in place of stars, kernels follow another gradient.
+        kinds = [launch.arguments[name].dtype for name in ("star", "squares") if name in launch.arguments]
+        words = ["words"] if torch.int64 in kinds else []
+        variant = ", ".join([str(dtype).removeprefix("torch."), *words, *(f"{k}={v}" for k, v in constants.items())])
         by_variant[f"{launch.stage} | {variant}"] = launch
     return by_variant
 

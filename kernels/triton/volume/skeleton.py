@@ -37,7 +37,7 @@ def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> tup
     voxels = depth * height * width
     stars, critical, trees = steepest_gradient(x)
     loops = merge(x, stars, critical, trees, False, (0, 1, 2))
-    reduce(x, loops, trees.counters, False, 0)
+    reduce(x, loops, trees.counters, False, voxels // 2)  # twice the usual memory, as no capacity can be raised
     marked = torch.zeros((n, voxels), dtype=torch.int32, device=x.device)
     if n and 1 in manifolds:
         lists = stars.first_edge, *critical, loops.claims, trees.extrema, trees.words, trees.counters

@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ...cells import VERTEX_BIT
 from ..counters import COUNTERS, EDGES, MAXIMA, OK, STATUS
 from ..runtime.jit import kernel
 from ..runtime.launch import INTERPRETED
@@ -20,6 +21,7 @@ from .reduce_flow import directions_of, match, owner_of, partner_of
 from .trace import parts_of
 from .words import rank_among, unpacked_cell
 
+_VERTEX = tl.constexpr(VERTEX_BIT)
 _BLOCK = 1024 if INTERPRETED else 256  # squares of a round
 _SQUARES_OF_GRID = 3  # for each voxel
 
@@ -102,7 +104,7 @@ def _mark_surfaces(
         born, _, _ = unpacked_cell(tl.load(edges + start + lane, mask=there, other=0), EDGES_PER_VOXEL)
         square = tl.load(squares + column, mask=there, other=0)
         length = tl.load(x + owner_of(square), mask=there, other=0.0) - tl.load(x + born, mask=there, other=0.0)
-        tail = _append(square, there & (length > min_persistence), seen, queue, tail)
+        tail = _append(_numbered(square), there & (length > min_persistence), seen, queue, tail)
     for start in range(0, n_maxima, BLOCK):
         there = start + lane < n_maxima
         u = tl.load(extrema + window * voxels + (voxels - 1 - start - lane), mask=there, other=0)
@@ -111,7 +113,7 @@ def _mark_surfaces(
         place = tl.load(first_square + window * voxels + saddle // EACH, mask=there, other=0) + saddle % EACH
         square = tl.load(squares + place, mask=there, other=0)
         length = tl.load(x + u, mask=there, other=0.0) - tl.load(x + owner_of(square), mask=there, other=0.0)
-        tail = _append(square, there & (length > min_persistence), seen, queue, tail)
+        tail = _append(_numbered(square), there & (length > min_persistence), seen, queue, tail)
 
     head = 0
     while head < tail:
@@ -137,7 +139,7 @@ def _mark_surfaces(
             word, word_far = tl.load(star + near, mask=there, other=0), tl.load(star + far, mask=there, other=0)
             is_near = (word >> direction & 1) != 0
             owner, word = tl.where(is_near, near, far), tl.where(is_near, word, word_far)
-            direction = tl.where(is_near, direction, 26 - direction)
+            direction = tl.where(is_near, direction, 2 * _VERTEX - direction)
             east, west, south, north, above, below, critical = match(word)
             edge = 1 << direction
             m_matched = there & (((east | west | south | north | above | below) & edge) != 0)
@@ -151,19 +153,26 @@ def _mark_surfaces(
             length = tl.load(x + owner_of(paired), mask=m_paired, other=0.0)
             length -= tl.load(x + owner, mask=m_paired, other=0.0)
             m_paired &= (length > min_persistence) == 0
-            tail = _append(paired, m_paired, seen, queue, tail)
-            tail = _append(_square(owner, direction, across), m_matched, seen, queue, tail)
+            square_next = tl.where(m_paired, _numbered(paired), _square(owner, direction, across))
+            tail = _append(square_next, m_matched | m_paired, seen, queue, tail)
 
 
 @triton.jit
 def _append(square, wanted, seen, queue, tail):
     """Append squares that are wanted and have not been seen yet to a queue of that length; return the new length."""
-    owner, _, direction = unpacked_cell(square, SQUARES_PER_VOXEL)
+    owner, direction = square // SQUARES_PER_VOXEL, square % SQUARES_PER_VOXEL
     had = tl.atomic_or(seen + owner, 1 << direction, mask=wanted, sem="relaxed")
     is_new = (wanted & ((had >> direction & 1) == 0)).to(tl.int32)
     i = tail + tl.cumsum(is_new, 0) - is_new
-    tl.store(queue + i, owner * SQUARES_PER_VOXEL + direction, mask=is_new != 0)
+    tl.store(queue + i, square, mask=is_new != 0)
     return tail + tl.sum(is_new, 0)
+
+
+@triton.jit
+def _numbered(square):
+    """Return the numbers of critical squares, without their ranks."""
+    owner, _, direction = unpacked_cell(square, SQUARES_PER_VOXEL)
+    return owner * SQUARES_PER_VOXEL + direction
 
 
 @triton.jit
@@ -175,6 +184,6 @@ def _step(bit, area, width):
 
 @triton.jit
 def _square(owner, p, q):
-    """Return the square that a vertex spans with its edges in directions p and q; see `directions_of`."""
-    bit = p + q - 13
+    """Return the number of the square that a vertex spans with its edges in directions p and q; see `directions_of`."""
+    bit = p + q - _VERTEX
     return owner * SQUARES_PER_VOXEL + (bit - tl.where(bit < 13, 1, 3)) // 2

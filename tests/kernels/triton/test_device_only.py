@@ -180,19 +180,29 @@ def test_connectivity_loss_stays_on_the_device(batch: int, image: tuple[int, ...
     assert pred.grad is not None and pred.grad.shape == pred.shape
 
 
-SKELETON = ["steepest_gradient", "merge", "merge", "select", "prune", "mark_paths"]
+STEEPEST = ["volume steepest_gradient", "volume merge", *LOOPS]
+CURVES, SURFACES = ["volume select", "prune", "volume mark_paths"], ["volume mark_surfaces"]
+SKELETONS = {
+    "images": ["image steepest_gradient", "image merge", "image merge", "image select", "prune", "image mark_paths"],
+    "curves": STEEPEST + CURVES,
+    "surfaces": STEEPEST + SURFACES,
+    "curves and surfaces": STEEPEST + CURVES + SURFACES,
+}
 
 
 @pytest.mark.parametrize("batch", [1, 16])
-def test_morse_skeleton_loss_of_images_stays_on_the_device(batch: int) -> None:
-    pred, target = (torch.empty(batch, 1, 256, 200, device="meta") for _ in range(2))
+@pytest.mark.parametrize("name", SKELETONS)
+def test_morse_skeleton_loss_stays_on_the_device(name: str, batch: int) -> None:
+    image = (256, 200) if name == "images" else (64, 50, 48)
+    manifolds = {"surfaces": (2,), "curves and surfaces": (1, 2)}.get(name, (1,))
+    pred, target = (torch.empty(batch, 1, *image, device="meta") for _ in range(2))
     pred.requires_grad_()
     with stubbed() as forward, Counted() as counted_forward, warnings.catch_warnings():
         warnings.simplefilter("error")
-        loss = gpuph.MorseSkeletonLoss(base=lambda p, t: (p - t) ** 2)(pred, target)
+        loss = gpuph.MorseSkeletonLoss(base=lambda p, t: (p - t) ** 2, manifolds=manifolds)(pred, target)
     with stubbed() as backward:
         loss.backward()
-    assert [launch.stage for launch in forward] == [f"image {stage}" for stage in SKELETON]
+    assert [launch.stage for launch in forward] == SKELETONS[name]
     assert backward == []
     assert not any("cpu" in name or "item" in name or "nonzero" in name for name in counted_forward.names)
     assert pred.grad is not None and pred.grad.shape == pred.shape

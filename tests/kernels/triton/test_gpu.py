@@ -166,6 +166,15 @@ def test_skeletons_equal_the_cpu(kind: str) -> None:
                 assert_same_skeleton(batch(kind, shape, 5, dtype), threshold)
 
 
+@pytest.mark.parametrize("kind", inputs.KINDS)
+def test_skeletons_of_volumes_equal_the_cpu(kind: str) -> None:
+    for shape in (*inputs.VOLUMES, (32, 32, 32), (40, 33, 65)):
+        for i, manifolds in enumerate(((1,), (2,), (1, 2))):
+            x = batch(kind, shape, 3, (np.float32, np.float64)[i % 2])
+            for threshold in (0.0, 0.1, 1.0):
+                assert_same_skeleton(x, threshold, manifolds)
+
+
 def test_cuda_graph_of_distance_maps_replays_on_new_masks() -> None:
     masks = torch.from_numpy(inputs.masks((8, 1, 100, 77), 0.01))
     mask = masks[:4].cuda()
