@@ -41,9 +41,9 @@ class MorseSkeletonLoss(WindowLoss):
     TypeError, ValueError
         See `WindowLoss`. Also if `manifolds` has surfaces and the maps are images, or `base` does not give one value
         per pixel. The truth may be a mask of booleans or integers, unless `base` is given and `superlevel` is False.
-
-        On a GPU, a volume whose loops exceed their workspace makes the loss NaN; `gpuph.set_debug(True)` makes it raise
-        a RuntimeError.
+    RuntimeError
+        On a GPU, with `gpuph.set_debug(True)`, if the loops of a volume exceed their workspace. Otherwise the loss is
+        NaN then.
 
     Warns
     -----

@@ -93,6 +93,15 @@ def test_heights_of_a_generator_are_drawn_without_a_graph() -> None:
     assert len(loss_fn._graphs) == 1
 
 
+def test_skeletons_of_volumes_are_recorded_like_those_of_images() -> None:
+    loss_fn = gpuph.MorseSkeletonLoss(window=4, graphed=True)
+    pred, target = (x.detach().view(2, 1, 4, 8, 8) for x in maps(0))
+    for _ in range(2):
+        gradient(loss_fn, *maps(0))
+        gradient(loss_fn, pred.requires_grad_(), target)
+    assert len(loss_fn._graphs) == 2
+
+
 def test_subclass_that_cannot_be_captured_has_no_graphs() -> None:
     class Waiting(gpuph.LocalizedPHLoss):
         def _is_capturable(self, pred: torch.Tensor) -> bool:

@@ -43,16 +43,19 @@ EDGES_PER_VOXEL, SQUARES_PER_VOXEL, EACH = tl.constexpr(6), tl.constexpr(12), tl
 class Stars(NamedTuple):
     """The lower stars of N volumes, and where the critical cells of each voxel are listed."""
 
-    star: Tensor  # (N, D, H, W) int32: the lower star as a mask of `cells.DIRECTIONS3`
+    star: Tensor  # (N, D, H, W) int32: the lower star as a mask of `cells.DIRECTIONS3`; or int64, see `words`
     first_edge: Tensor  # (N, D * H * W) int32: where its critical edges begin in their list, written if it has some
     first_square: Tensor  # (N, D * H * W) int32: likewise of its critical squares
 
 
 class Critical(NamedTuple):
-    """The numbers of the critical cells of N volumes; those of one owner follow one another, in order."""
+    """The numbers of the critical cells of N volumes; those of one owner follow one another, in order.
 
-    edges: Tensor  # (N, M) int32; M is a bound
-    squares: Tensor  # (N, M) int32
+    They have 64 bits if stars have; see `words`.
+    """
+
+    edges: Tensor  # (N, M) int32 or int64; M is a bound
+    squares: Tensor  # (N, M) int32 or int64
 
 
 def loops_of(depth: int, height: int, width: int) -> int:

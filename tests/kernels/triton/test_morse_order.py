@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gpuph.kernels import cells
+from gpuph.kernels.cpu.volume import steepest
 
 triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
@@ -16,8 +17,9 @@ import triton.language as tl  # noqa: E402
 from gpuph.kernels.triton.image.gradient import critical_edges, edges_of_vertices  # noqa: E402
 from gpuph.kernels.triton.image.trace import ascents  # noqa: E402
 from gpuph.kernels.triton.volume.gradient import critical_cells  # noqa: E402
-from gpuph.kernels.triton.volume.reduce_flow import match, partner_of, unless_with_vertex  # noqa: E402
+from gpuph.kernels.triton.volume.reduce_flow import latest_of, match, partner_of, unless_with_vertex  # noqa: E402
 from gpuph.kernels.triton.volume.trace import _up, step_down  # noqa: E402
+from gpuph.kernels.triton.volume.words import matched_along, rank_among  # noqa: E402
 from support.emulation import needs_ptx, ptx  # noqa: E402
 
 pytestmark = needs_ptx
@@ -151,3 +153,50 @@ def test_critical_cells_and_squares_of_volumes_follow_the_order() -> None:
         assert beyond == (0 if with_vertex else 1 << bit)
         with_square = bit in matched and not with_vertex
         assert second == (cells.VERTEX_BIT + matched[bit] if with_square else 0)
+
+
+@triton.jit
+def _word_formulas(words, cell_bits, edge_bits, out, N: tl.constexpr):
+    """Apply the formulas for words to words (N,), with a cell and an edge for each; out : (11, N)."""
+    lane = tl.arange(0, N)
+    word, bit, edge = tl.load(words + lane), tl.load(cell_bits + lane), tl.load(edge_bits + lane)
+    east, west, south, north, above, below, critical = match(word)
+    tl.store(out + lane, east)
+    tl.store(out + N + lane, west)
+    tl.store(out + 2 * N + lane, south)
+    tl.store(out + 3 * N + lane, north)
+    tl.store(out + 4 * N + lane, above)
+    tl.store(out + 5 * N + lane, below)
+    edges = critical.to(tl.int32) & ((1 << 27) - 1)
+    tl.store(out + 6 * N + lane, edges)
+    tl.store(out + 7 * N + lane, matched_along(word, bit))
+    tl.store(out + 8 * N + lane, unless_with_vertex(word, edge))
+    tl.store(out + 9 * N + lane, rank_among(critical, edge))
+    tl.store(out + 10 * N + lane, latest_of(edges, critical))
+
+
+def test_formulas_of_words_are_those_of_the_cpu() -> None:
+    """Stars with their edges in any order."""
+    rng, rows = np.random.default_rng(2), []
+    for star in stars_of_volumes(400):
+        edges = rng.permutation(bits_of(star & cells.EDGES3)).tolist()
+        if edges and len(rows) < 256:
+            word = star | sum(bit << 27 + 5 * place for place, bit in enumerate(edges))
+            rows.append((word, int(rng.choice(bits_of(star))), edges[int(rng.integers(len(edges)))]))
+    words = torch.tensor([word for word, _, _ in rows])
+    cell_bits, edge_bits = (torch.tensor([row[i] for row in rows], dtype=torch.int32) for i in (1, 2))
+    out = torch.empty(11, len(rows), dtype=torch.int32)
+    with ptx(0):
+        _word_formulas[(1,)](words, cell_bits, edge_bits, out, N=len(rows), num_warps=1)
+    for (word, bit, edge), found in zip(rows, out.T.tolist(), strict=True):
+        *upward, critical = (int(mask) for mask in steepest.matched_upward(np.int64(word)))
+        critical &= cells.EDGES3
+        assert found[:7] == [*upward, critical]
+        assert found[7] == steepest.matched_along(np.int64(word), bit)
+        assert found[8] == (0 if steepest.matched_with_vertex(np.int64(word), edge) else 1 << edge)
+        ranks = {
+            other: int(steepest.place_among(np.int64(word), np.uint32(critical), np.uint32(1 << other)))
+            for other in {edge, *bits_of(critical)}
+        }
+        assert found[9] == ranks[edge]
+        assert found[10] == max(bits_of(critical), key=lambda other: ranks[other], default=0)
