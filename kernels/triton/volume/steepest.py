@@ -120,16 +120,13 @@ def _steepest_gradient(
     cells = tl.where(there, _VERTEX, 0)
     cells |= tl.where(m_b, _BELOW_EDGE, 0) | tl.where(m_n, _NORTH_EDGE, 0) | tl.where(m_w, _WEST_EDGE, 0)
     cells |= tl.where(m_e, _EAST_EDGE, 0) | tl.where(m_s, _SOUTH_EDGE, 0) | tl.where(m_a, _ABOVE_EDGE, 0)
+    edges_here = cells
     for bit in tl.static_range(27):
         if ((_EDGES | _VERTEX) >> bit) & 1 == 0:
             dz, dy, dx = bit // 9 - 1, bit // 3 % 3 - 1, bit % 3 - 1
-            m_far = there  # where the edges of the cell are in the star
-            if dz != 0:
-                m_far &= m_b if dz < 0 else m_a
-            if dy != 0:
-                m_far &= m_n if dy < 0 else m_s
-            if dx != 0:
-                m_far &= m_w if dx < 0 else m_e
+            # Where the edges of the cell are in the star. With a mask for each, LLVM would reserve memory.
+            its_edges = ((dz != 0) << 13 + 9 * dz) | ((dy != 0) << 13 + 3 * dy) | ((dx != 0) << 13 + dx)
+            m_far = (edges_here & its_edges) == its_edges
             far = tl.load(x + (dz * area + dy * width + dx), mask=m_far, other=0.0)
             cells |= tl.where(m_far & lower(far, here, bit < _VERTEX_BIT, False), 1, 0) << bit
     cells = with_faces(cells)  # without the cubes that lack a square
