@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import gpuph
 from bench.speed import inputs, volume_inputs
-from bench.speed.timing import in_turn
+from bench.speed.timing import in_turn, machine
+
+RESULTS = Path(__file__).parents[1] / "results" / "representatives.json"
 
 
 def check(x: Tensor) -> None:
@@ -29,19 +33,23 @@ def check(x: Tensor) -> None:
             assert window[pixels].amax() == birth
 
 
-def multiples(x: Tensor, repeats: int) -> tuple[float, float, float]:
-    """Return the microseconds of the diagrams of a window, and as multiples of it those of boundaries and cavities."""
+def multiples(x: Tensor, repeats: int) -> dict[str, float]:
+    """Return the microseconds of a window's diagrams, and as multiples of it those of each kind of representatives."""
     torch.set_num_threads(1)
-    dims = (0, x.dim() - 2)
-    diagrams = gpuph.persistence(x, dims)
-    runs = {
-        "diagrams": functools.partial(gpuph.persistence, x, dims),
-        "boundaries": functools.partial(gpuph.representatives, x, diagrams),
-        "cavities": functools.partial(gpuph.representatives, x, diagrams, filled=True),
-    }
-    seconds = in_turn(runs, repeats)
-    each = seconds["diagrams"]
-    return 1e6 * each / len(x), seconds["boundaries"] / each, seconds["cavities"] / each
+    last = x.dim() - 2
+    diagrams = gpuph.persistence(x, (0, last))
+    seconds = in_turn(
+        {
+            "diagrams": functools.partial(gpuph.persistence, x, (0, last)),
+            "components": functools.partial(gpuph.representatives, x, diagrams, 0),
+            "boundaries": functools.partial(gpuph.representatives, x, diagrams, last),
+            "cavities": functools.partial(gpuph.representatives, x, diagrams, last, filled=True),
+        },
+        repeats,
+    )
+    each = seconds.pop("diagrams")
+    row = {"diagrams us": round(1e6 * each / len(x), 2)}
+    return row | {f"{name} / diagrams": round(time / each, 2) for name, time in seconds.items()}
 
 
 def main() -> None:
@@ -49,14 +57,17 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=256, help="64 x 64 windows in a batch (default: %(default)s)")
     parser.add_argument("--volumes", type=int, default=2, help="64^3 volumes in a batch (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=9, help="runs that the median is of (default: %(default)s)")
+    parser.add_argument("--save", action="store_true", help="write bench/results/representatives.json")
     options = parser.parse_args()
-    print(f"{'':<28}{'us':>10}{'loops':>10}{'cavities':>10}")
     batches = {f"{kind}, 64 x 64": make(options.windows) for kind, make in inputs.KINDS.items()}
     batches |= {f"{kind}, 64^3": make(options.volumes, 64) for kind, make in volume_inputs.KINDS.items()}
+    rows: list[dict[str, float | str]] = []
     for name, x in batches.items():
         check(x[:1])
-        time, boundaries, cavities = multiples(x, options.repeats)
-        print(f"{name:<28}{time:>10.1f}{boundaries:>10.2f}{cavities:>10.2f}")
+        rows.append({"windows": name, **multiples(x, options.repeats)})
+        print("  ".join(f"{key}: {value}" for key, value in rows[-1].items()), flush=True)
+    if options.save:
+        RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

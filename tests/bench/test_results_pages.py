@@ -19,7 +19,10 @@ SCORES = re.compile(r"((?:\| -?\d+\.\d\d ± \d+\.\d\d ){5})\|$", re.MULTILINE)
 # The tables of scores on each page, in order: a JSON file, and the metric that chose the cuts, or None for fixed cuts.
 TABLES: dict[str, list[tuple[str, str | None]]] = {
     "table1.md": [("table1", None), ("table1", "APLS"), ("table1_massachusetts", None)],
-    "table3.md": [("table3", None), ("table3", "APLS")],
+    "table3.md": [
+        *(("table3", None), ("table3", "APLS")),
+        *(("table3_dmax8", None), ("table3_dmax15", None), ("table3_dmax8", "APLS"), ("table3_dmax15", "APLS")),
+    ],
     "ablations.md": [("table5", None), ("table6", None), ("table7", None)],
     "ranking.md": [("steadiness", None)],
     "decoys.md": [("decoys", None), ("decoys", "APLS"), ("few_decoys", None), ("few_decoys", "APLS")],
@@ -97,6 +100,13 @@ def test_times_of_betti_matchings_equal_their_file() -> None:
     for row in json.loads((RESULTS / "betti_matching.json").read_text())["rows"]:
         times = f"{row['gpuph ms']:.1f} | {row['diagrams ms']:.1f} | {row['topolosses ms']:.0f}"
         assert f"| {row['windows']} | {times} ({row['topolosses / gpuph']:.0f} x) |" in text
+
+
+def test_times_of_representatives_equal_their_file() -> None:
+    text = (RESULTS / "representatives.md").read_text()
+    for row in json.loads((RESULTS / "representatives.json").read_text())["rows"]:
+        times = [f"{row[f'{kind} / diagrams']:.2f}" for kind in ("components", "boundaries", "cavities")]
+        assert f"| {row['windows']} | {row['diagrams us']:,.1f} | {' | '.join(times)} |" in text
 
 
 def test_predictions_for_a_gpu_equal_their_file() -> None:
