@@ -164,17 +164,23 @@ def matching_costs(short: bool, pairs: int, points: int) -> list[dict[str, Any]]
 
 
 def distance_map_cost(size: int, masks: int = MASKS) -> dict[str, Any]:
-    """Return the cost of the distance maps of masks of roads (N, size, size)."""
+    """Return the cost of the distance maps of masks of roads (N, 1, size, size)."""
     _, target = predictions(masks, size)
-    roads = target[:, 0] == 0
+    roads = target == 0
     return cost(lambda: [gpuph.truncated_distance_map(roads, 20.0)], [roads], roads.numel(), masks, EXTRAPOLATED_MASKS)
 
 
-def loss_cost(pred: Tensor, target: Tensor, loss_fn: torch.nn.Module | None = None, size: int = SIZE) -> dict[str, Any]:
-    """Return the cost of the loss of maps (B, 1, H, W) and of its gradient, which is the result.
+def loss_cost(
+    pred: Tensor,
+    target: Tensor,
+    loss_fn: torch.nn.Module | None = None,
+    size: int = SIZE,
+    later: int = EXTRAPOLATED,
+) -> dict[str, Any]:
+    """Return the cost of the loss of maps (B, 1, H, W) or (B, 1, D, H, W) and of its gradient, which is the result.
 
-    Windows of size x size are counted in both maps. Operators without a Triton kernel run on the CPU and are not
-    counted.
+    Windows with edges of that size are counted in both maps. Operators without a Triton kernel run on the CPU and are
+    not counted.
     """
     pred = pred.clone().requires_grad_()
     loss_fn = loss_fn or gpuph.LocalizedPHLoss(window=size).eval()
@@ -184,7 +190,12 @@ def loss_cost(pred: Tensor, target: Tensor, loss_fn: torch.nn.Module | None = No
         return list(torch.autograd.grad(loss_fn(pred, target), pred))
 
     pixels = pred.numel() + target.numel()
-    return cost(run, [pred, target], pixels, pixels // size**2)
+    return cost(run, [pred, target], pixels, pixels // size ** (pred.dim() - 2), later)
+
+
+def probabilities(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a network might predict near curves, and their mask, of distance maps."""
+    return (1 - pred / pred.amax()).clamp(1e-3, 1 - 1e-3), (target < 1).to(pred.dtype)
 
 
 def betti_matching_cost(pred: Tensor, target: Tensor, size: int = SIZE) -> dict[str, Any]:
@@ -245,13 +256,16 @@ def other_losses() -> dict[str, list[dict[str, Any]]]:
     """Return the cases of losses with kernels of their own."""
     pred, target = predictions(1, MAPS[0])
     size, title = gpuph.ConnectivityLoss.default_window[2], f"and its gradient, maps of {MAPS[0]} x {MAPS[0]}"
-    near = (1 - pred / pred.amax()).clamp(1e-3, 1 - 1e-3), (target == 0).to(pred.dtype)
+    volumes = (volume_inputs.KINDS[kind](1, SIZE3)[:, None] for kind in ("neurites + noise", "neurites"))
     return {
         f"ConnectivityLoss {title}": [loss_cost(pred, target, gpuph.ConnectivityLoss(), size)],
         f'DistancePHLoss, spread="path", {title}': [
             loss_cost(pred, target, gpuph.DistancePHLoss(window=SIZE, spread="path"))
         ],
-        f"MorseSkeletonLoss {title}": [loss_cost(*near, gpuph.MorseSkeletonLoss(window=SIZE))],
+        f"MorseSkeletonLoss {title}": [loss_cost(*probabilities(pred, target), gpuph.MorseSkeletonLoss(window=SIZE))],
+        f"MorseSkeletonLoss and its gradient, volumes of {SIZE3}^3, neurites": [
+            loss_cost(*probabilities(*volumes), gpuph.MorseSkeletonLoss(window=SIZE3), SIZE3, EXTRAPOLATED3)
+        ],
     }
 
 

@@ -11,7 +11,7 @@ import torch
 
 import gpuph
 from bench.device import cost, counts, h100, host
-from bench.speed import inputs
+from bench.speed import inputs, volume_inputs
 from bench.train import neurons
 
 triton = pytest.importorskip("triton")
@@ -82,6 +82,17 @@ class TestCounts:
         case = cost.loss_cost(roads[:1, None], roads[1:2, None])
         assert case["windows"] == 2 and {"gradient", "merge", "scatter_slopes"} <= set(case["stages"])
         assert case["input and result bytes"] == pytest.approx(6, rel=0.01)  # two maps and the gradient of one
+
+    def test_distance_maps_are_counted(self) -> None:
+        case = cost.distance_map_cost(64, masks=1)
+        assert case["windows"] == 1 and case["stages"]
+        assert case["input and result bytes"] == pytest.approx(5, rel=0.01)  # a mask and a map
+
+    def test_skeletons_of_volumes_are_counted(self) -> None:
+        maps = (volume_inputs.KINDS[kind](1, 16)[:, None] for kind in ("neurites + noise", "neurites"))
+        loss_fn = gpuph.MorseSkeletonLoss(window=16)
+        case = cost.loss_cost(*cost.probabilities(*maps), loss_fn, 16, cost.EXTRAPOLATED3)
+        assert case["windows"] == 2 and {"steepest_gradient", "merge", "boundaries", "prune"} <= set(case["stages"])
 
     def test_betti_matching_is_counted_with_its_gradient(self, roads: torch.Tensor) -> None:
         case = cost.betti_matching_cost(roads[:1, None], roads[1:2, None])
