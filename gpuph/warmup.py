@@ -83,6 +83,7 @@ def _masks() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m gpuph.warmup", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -194,7 +194,7 @@ def loss_cost(
 
 
 def probabilities(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a network might predict near curves, and their mask, of distance maps."""
+    """Turn distance maps into probabilities of curves, as a network might predict them, and the mask of the truth."""
     return (1 - pred / pred.amax()).clamp(1e-3, 1 - 1e-3), (target < 1).to(pred.dtype)
 
 

@@ -34,7 +34,7 @@ def check(x: Tensor) -> None:
 
 
 def multiples(x: Tensor, repeats: int) -> dict[str, float]:
-    """Return the microseconds of a window's diagrams, and as multiples of it those of each kind of representatives."""
+    """Return the microseconds of a window's diagrams, and the time of each kind of representatives as a multiple."""
     torch.set_num_threads(1)
     last = x.dim() - 2
     diagrams = gpuph.persistence(x, (0, last))

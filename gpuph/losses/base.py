@@ -91,9 +91,9 @@ class WindowLoss(torch.nn.Module, ABC):
     has up to 8 graphs; maps of one kind need as many as there are losses whose backward pass is still to come.
     The following are computed without a graph: maps of further kinds; maps on the CPU, or of a subclass of Tensor; a
     target that requires a gradient; calls inside autocast, `torch.compile`, a checkpoint, another capture, anomaly
-    detection or debug mode; heights drawn by a `generator`; and volumes in losses with spread="path", which compute a
-    part of them on the CPU. With a graph, every loss is differentiable once. Copies of the module have no graphs.
-    Height functions, and settings of a subclass that are not in `settings`, must not change after a call.
+    detection or debug mode; heights drawn by a `generator`; and volumes in losses with spread="path", whose
+    gradients are computed on the CPU. With a graph, every loss is differentiable once. Copies of the module have no
+    graphs. Height functions, and settings of a subclass that are not in `settings`, must not change after a call.
 
     Examples
     --------

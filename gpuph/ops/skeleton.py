@@ -61,8 +61,8 @@ def skeleton(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> Ten
 def skeleton_and_status(x: Tensor, min_persistence: float, manifolds: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Return the mask of `skeleton`, and the status of each window, (N,) int32; see `gpuph.kernels.status.Status`.
 
-    A window that holds a NaN has no skeleton. Neither has, on a device other than the CPU, a volume whose loops exceed
-    their workspace: it is unknown which of its saddles last.
+    A window that holds a NaN has no skeleton. On a device other than the CPU, a volume whose loops exceed their
+    workspace has none either, because it is unknown which of its saddles last.
     """
     mask, status = torch.ops.gpuph.skeleton(x, min_persistence, manifolds)
     return mask, status

@@ -1,7 +1,7 @@
 """Skeleton: the separatrices of the gradient that last, as pixels; see `kernels/cpu/image/skeleton.py`.
 
 Each extremum but the essential one is paired with one critical edge, so its place in the list of extrema stands for
-this edge too. The edges that last are in the skeleton, and those that `pruning` keeps of the cancelled ones.
+this edge too. The skeleton consists of the edges that last and of the cancelled ones that `pruning` keeps.
 """
 
 from __future__ import annotations

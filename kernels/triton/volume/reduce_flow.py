@@ -10,29 +10,14 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from ...cells import (
-    ABOVE_BIT,
-    BELOW_BIT,
-    EAST_BIT,
-    EDGES3,
-    NO_X3,
-    NO_Y3,
-    NO_Z3,
-    NORTH_BIT,
-    SOUTH_BIT,
-    VERTEX_BIT,
-    WEST_BIT,
-)
+from ...cells import EAST_BIT, EDGES3, NORTH_BIT, SOUTH_BIT, WEST_BIT
+from .bits import ABOVE, BELOW, EAST, NO_X, NO_Y, NO_Z, NORTH, SOUTH, VERTEX, WEST
 from .gradient import SQUARES_PER_VOXEL
 from .reduce_chain import count, highest
 from .words import last_edge_bit, leads_to_square, match_word, rank_among, unpacked_cell
 
 _EDGES = tl.constexpr(EDGES3)
-_DIRECTIONS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
-_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _DIRECTIONS)
 _ALONG_X, _ALONG_Y = (tl.constexpr(1 << a | 1 << b) for a, b in ((WEST_BIT, EAST_BIT), (NORTH_BIT, SOUTH_BIT)))
-_VERTEX = tl.constexpr(VERTEX_BIT)
-_NO_X, _NO_Y, _NO_Z = tl.constexpr(NO_X3), tl.constexpr(NO_Y3), tl.constexpr(NO_Z3)
 
 
 class Volume(NamedTuple):
@@ -80,17 +65,17 @@ def match(star):
         east, west, south, north, above, below, critical = match_word(star)
     else:
         s = star
-        east = s & (s >> 1) & _NO_X
+        east = s & (s >> 1) & NO_X
         s -= east * 3
-        west = s & (s >> 1) & (_NO_X >> 1)  # the squares and cubes; each cell is one bit higher
+        west = s & (s >> 1) & (NO_X >> 1)  # the squares and cubes; each cell is one bit higher
         s -= west * 3
-        south = s & (s >> 3) & _NO_Y
+        south = s & (s >> 3) & NO_Y
         s -= south * 9
-        north = s & (s >> 3) & (_NO_Y >> 3)
+        north = s & (s >> 3) & (NO_Y >> 3)
         s -= north * 9
-        above = s & (s >> 9) & _NO_Z
+        above = s & (s >> 9) & NO_Z
         s -= above * 513
-        below = s & (s >> 9) & (_NO_Z >> 9)
+        below = s & (s >> 9) & (NO_Z >> 9)
         s -= below * 513
         west, north, below, critical = west << 1, north << 3, below << 9, s & _EDGES
     return east, west, south, north, above, below, critical
@@ -99,11 +84,11 @@ def match(star):
 @triton.jit
 def partner_of(edge, east, west, south, north, above):
     """Return the direction along which an edge, a mask, is matched. The other arguments are those of `match`."""
-    direction = tl.where((edge & above) != 0, _ABOVE, _BELOW)
-    direction = tl.where((edge & north) != 0, _NORTH, direction)
-    direction = tl.where((edge & south) != 0, _SOUTH, direction)
-    direction = tl.where((edge & west) != 0, _WEST, direction)
-    return tl.where((edge & east) != 0, _EAST, direction)
+    direction = tl.where((edge & above) != 0, ABOVE, BELOW)
+    direction = tl.where((edge & north) != 0, NORTH, direction)
+    direction = tl.where((edge & south) != 0, SOUTH, direction)
+    direction = tl.where((edge & west) != 0, WEST, direction)
+    return tl.where((edge & east) != 0, EAST, direction)
 
 
 @triton.jit
@@ -119,8 +104,8 @@ def directions_of(square):
     _, _, number = unpacked_cell(square, SQUARES_PER_VOXEL)
     bit = 2 * number + tl.where(number < 6, 1, 3)
     dx, dy, dz = bit % 3 - 1, bit // 3 % 3 - 1, bit // 9 - 1
-    first = tl.where(dx == 0, 3 * dy + _VERTEX, dx + _VERTEX)
-    second = tl.where(dz == 0, 3 * dy + _VERTEX, 9 * dz + _VERTEX)
+    first = tl.where(dx == 0, 3 * dy + VERTEX, dx + VERTEX)
+    second = tl.where(dz == 0, 3 * dy + VERTEX, 9 * dz + VERTEX)
     return first, second
 
 
@@ -154,7 +139,7 @@ def far_edges(v, p, q, there, volume, TOP: tl.constexpr):
 @triton.jit
 def _stays(v, end, direction, volume):
     """Return whether edges from v to their ends stay in the window: in the row, slice or window in which they lie."""
-    size = tl.abs(direction - _VERTEX)
+    size = tl.abs(direction - VERTEX)
     by = tl.where(size == 1, volume.by_row, tl.where(size == 3, volume.by_slice, volume.by_window))
     shift = tl.where(size == 1, volume.row_shift, tl.where(size == 3, volume.slice_shift, volume.window_shift))
     return ((v.to(tl.int64) * by) >> shift) == ((end.to(tl.int64) * by) >> shift)
@@ -163,9 +148,9 @@ def _stays(v, end, direction, volume):
 @triton.jit
 def _edges_before(direction):
     """Return the edges that a vertex is matched with before the one in a direction: E, W, S, N, above, below."""
-    size = tl.abs(direction - _VERTEX)
+    size = tl.abs(direction - VERTEX)
     nearer = tl.where(size == 1, 0, tl.where(size == 3, _ALONG_X, _ALONG_X | _ALONG_Y))
-    return nearer | tl.where(direction < _VERTEX, 1 << (26 - direction), 0)
+    return nearer | tl.where(direction < VERTEX, 1 << (26 - direction), 0)
 
 
 @triton.jit
@@ -204,7 +189,7 @@ def comes_before(square, key, other, squares, values, TOP: tl.constexpr):
 @triton.jit
 def _step(direction, volume):
     """Return how far an edge leads, as a difference of flat indices."""
-    away = direction - _VERTEX
+    away = direction - VERTEX
     size = tl.abs(away)
     cells = tl.where(size == 1, 1, tl.where(size == 3, volume.width, volume.height * volume.width))
     return tl.where(away < 0, -cells, cells)

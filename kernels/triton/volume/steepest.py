@@ -12,24 +12,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ...cells import (
-    ABOVE_BIT,
-    BELOW_BIT,
-    CUBES3,
-    EAST_BIT,
-    EDGES3,
-    NORTH_BIT,
-    SOUTH_BIT,
-    SQUARES3,
-    VERTEX3,
-    VERTEX_BIT,
-    WEST_BIT,
-)
+from ...cells import CUBES3, EDGES3, SQUARES3, VERTEX3, VERTEX_BIT
 from ..counters import COUNTERS, EDGES, MAXIMA, MINIMA, NAN, SQUARES, STATUS
 from ..image.gradient import lower
 from ..runtime.jit import kernel
 from ..runtime.launch import INTERPRETED, cdiv
 from ..tree import Trees, new_trees
+from .bits import ABOVE, BELOW, BITS_OF_EDGES, EAST, NORTH, SOUTH, WEST
 from .gradient import EACH, Critical, Stars, bit_of, count, loops_of, with_faces
 from .trace import parts_of
 from .words import match_in_order, packed_cell, word_of_star
@@ -39,10 +28,8 @@ _BLOCK = 512 if INTERPRETED else 128  # voxels of a program, whose counts of cel
 _VERTEX, _CUBES = tl.constexpr(VERTEX3), tl.constexpr(CUBES3)
 _EDGES, _SQUARES = tl.constexpr(EDGES3), tl.constexpr(SQUARES3)
 _VERTEX_BIT = tl.constexpr(VERTEX_BIT)
-_DIRECTIONS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
-_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _DIRECTIONS)
 _BELOW_EDGE, _NORTH_EDGE, _WEST_EDGE, _EAST_EDGE, _SOUTH_EDGE, _ABOVE_EDGE = (
-    tl.constexpr(1 << bit) for bit in _DIRECTIONS
+    tl.constexpr(1 << bit) for bit in BITS_OF_EDGES
 )
 
 
@@ -149,8 +136,8 @@ def _steepest_gradient(
     p_e, p_s = _compare(e, m_e, p_e, s, m_s, p_s)
     p_e, p_a = _compare(e, m_e, p_e, a, m_a, p_a)
     p_s, p_a = _compare(s, m_s, p_s, a, m_a, p_a)
-    order = _placed(m_b, _BELOW, p_b) | _placed(m_n, _NORTH, p_n) | _placed(m_w, _WEST, p_w)
-    order |= _placed(m_e, _EAST, p_e) | _placed(m_s, _SOUTH, p_s) | _placed(m_a, _ABOVE, p_a)
+    order = _placed(m_b, BELOW, p_b) | _placed(m_n, NORTH, p_n) | _placed(m_w, WEST, p_w)
+    order |= _placed(m_e, EAST, p_e) | _placed(m_s, SOUTH, p_s) | _placed(m_a, ABOVE, p_a)
     tl.store(star + window * voxels + voxel, word_of_star(cells, order), mask=there)
     _, _, _, _, _, _, critical = match_in_order(cells, order)
 

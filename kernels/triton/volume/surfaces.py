@@ -11,19 +11,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ...cells import VERTEX_BIT
 from ..counters import COUNTERS, EDGES, MAXIMA, OK, STATUS
 from ..runtime.jit import kernel
 from ..runtime.launch import INTERPRETED
 from ..tree import Trees, unpacked
+from .bits import VERTEX
 from .gradient import EACH, EDGES_PER_VOXEL, SQUARES_PER_VOXEL, Critical, Stars
 from .reduce_flow import directions_of, match, owner_of, partner_of
 from .trace import parts_of
 from .words import rank_among, unpacked_cell
 
-_VERTEX = tl.constexpr(VERTEX_BIT)
 _BLOCK = 1024 if INTERPRETED else 256  # squares of a round
-_SQUARES_OF_GRID = 3  # for each voxel
+_SQUARES_OF_GRID = tl.constexpr(3)  # for each voxel
 
 
 def mark_surfaces(
@@ -43,7 +42,7 @@ def mark_surfaces(
     n, depth, height, width = x.shape
     voxels = depth * height * width
     seen = torch.zeros((n, voxels), dtype=torch.int32, device=x.device)
-    queue = torch.empty((n, _SQUARES_OF_GRID * voxels), dtype=torch.int32, device=x.device)
+    queue = torch.empty((n, _SQUARES_OF_GRID.value * voxels), dtype=torch.int32, device=x.device)
     lists = *stars, *critical, claims, trees.extrema, trees.words, trees.counters
     sizes = depth, height, width, critical.edges.shape[1]
     _mark_surfaces[(n,)](x, *lists, seen, queue, marked, *sizes, min_persistence, BLOCK=_BLOCK, num_warps=8)
@@ -74,7 +73,7 @@ def _mark_surfaces(
     """Flood the surfaces of one window, by rounds of BLOCK squares.
 
     A square enters the queue once, by the lane that sets its bit in `seen`, so the queue is long enough for all. Bits
-    and marks are set by atomics; relaxed order is enough, because nobody else reads what this program writes. What the
+    and marks are set by atomics. Relaxed order is enough, because no other program reads what this one writes. What the
     lanes of a round append is read in later rounds, after a barrier.
     """
     window = tl.program_id(0).to(tl.int64)
@@ -88,7 +87,7 @@ def _mark_surfaces(
     claims += window * most
     counters += window * COUNTERS
     seen += window * voxels
-    queue += window * (3 * voxels)
+    queue += window * (_SQUARES_OF_GRID * voxels)
     marked += window * voxels
     lane = tl.arange(0, BLOCK)
 
@@ -139,7 +138,7 @@ def _mark_surfaces(
             word, word_far = tl.load(star + near, mask=there, other=0), tl.load(star + far, mask=there, other=0)
             is_near = (word >> direction & 1) != 0
             owner, word = tl.where(is_near, near, far), tl.where(is_near, word, word_far)
-            direction = tl.where(is_near, direction, 2 * _VERTEX - direction)
+            direction = tl.where(is_near, direction, 2 * VERTEX - direction)
             east, west, south, north, above, below, critical = match(word)
             edge = 1 << direction
             m_matched = there & (((east | west | south | north | above | below) & edge) != 0)
@@ -185,5 +184,5 @@ def _step(bit, area, width):
 @triton.jit
 def _square(owner, p, q):
     """Return the number of the square that a vertex spans with its edges in directions p and q; see `directions_of`."""
-    bit = p + q - _VERTEX
+    bit = p + q - VERTEX
     return owner * SQUARES_PER_VOXEL + (bit - tl.where(bit < 13, 1, 3)) // 2

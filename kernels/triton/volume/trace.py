@@ -10,13 +10,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...cells import ABOVE_BIT, BELOW_BIT, EAST_BIT, NORTH_BIT, SOUTH_BIT, VERTEX_BIT, WEST_BIT
+from .bits import ABOVE, BELOW, BITS_OF_EDGES, EAST, NORTH, SOUTH, VERTEX, WEST
 from .words import first_edge_bit, matched_along
 
-_BITS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
-_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _BITS)
-_VERTEX = tl.constexpr(VERTEX_BIT)
-_EDGE_BITS = tl.constexpr(sum(bit << 5 * i for i, bit in enumerate(_BITS)))  # five bits for each of the six
+_EDGE_BITS = tl.constexpr(sum(bit << 5 * i for i, bit in enumerate(BITS_OF_EDGES)))  # five bits for each of the six
 
 
 @triton.jit
@@ -70,11 +67,11 @@ def step_down(z, y, x, walks, star, depth, height, width):
     if cells.dtype == tl.int64:
         bit = first_edge_bit(cells)
         walks = bit != 0
-        dz, dy, dx = parts_of(tl.where(walks, bit, _VERTEX))
+        dz, dy, dx = parts_of(tl.where(walks, bit, VERTEX))
     else:
-        east, west = (cells >> _EAST) & 1, (cells >> _WEST) & 1
-        south, north = (cells >> _SOUTH) & 1, (cells >> _NORTH) & 1
-        above, below = (cells >> _ABOVE) & 1, (cells >> _BELOW) & 1
+        east, west = (cells >> EAST) & 1, (cells >> WEST) & 1
+        south, north = (cells >> SOUTH) & 1, (cells >> NORTH) & 1
+        above, below = (cells >> ABOVE) & 1, (cells >> BELOW) & 1
         along_x, along_y = east | west, south | north
         dx = tl.where(east != 0, 1, -west)
         dy = tl.where(along_x != 0, 0, tl.where(south != 0, 1, -north))
@@ -119,7 +116,7 @@ def _up(z, y, x, walks, star, depth, height, width):
     if cells.dtype == tl.int64:
         # The path crosses the square that the cube is matched with, against the direction of the matching.
         bit = matched_along(cells, 26 - 18 * side_z - 6 * side_y - 2 * side_x)
-        dz, dy, dx = parts_of(tl.where(bit != 0, 2 * _VERTEX - bit, _VERTEX))
+        dz, dy, dx = parts_of(tl.where(bit != 0, 2 * VERTEX - bit, VERTEX))
     else:
         # In the order of `critical_cells`, a cube to the east of the vertex is matched with the square to its west, and
         # one to the west with the square to its east, if there is no cube beyond. Of those left, both west, one to the

@@ -5,9 +5,9 @@ bits for each lower neighbour of the vertex, the bits of the edges to them in a 
 cells of the star are matched along these edges in turn, and the vertex is led along the first. A minimum has none.
 
 The stages that follow the gradient take stars, int32, or words. Triton chooses the matching by this type when it
-compiles a kernel. So it does for critical cells: the number of one in the fixed order, int32, is made of its owner and
-its direction. Next to words, it has 64 bits and holds a rank too, because those of one owner come in the order of their
-far corners.
+compiles a kernel. The same holds for critical cells. In the fixed order, the number of a cell is an int32 made of its
+owner and its direction. Beside words, it is an int64 that also holds a rank, because the critical cells of one owner
+come in the order of their far corners.
 """
 
 from __future__ import annotations
@@ -15,26 +15,12 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ...cells import (
-    ABOVE_BIT,
-    BELOW_BIT,
-    EAST_BIT,
-    EDGES3,
-    NO_X3,
-    NO_Y3,
-    NO_Z3,
-    NORTH_BIT,
-    SOUTH_BIT,
-    VERTEX_BIT,
-    WEST_BIT,
-)
+from ...cells import EDGES3
+from .bits import ABOVE, BELOW, EAST, NO_X, NO_Y, NO_Z, NORTH, SOUTH, VERTEX, WEST
 
-_EDGES, _VERTEX = tl.constexpr(EDGES3), tl.constexpr(VERTEX_BIT)
+_EDGES = tl.constexpr(EDGES3)
 _STAR = tl.constexpr((1 << 27) - 1)
 _STAR_BITS, _DIRECTION = tl.constexpr(27), tl.constexpr(31)
-_DIRECTIONS = BELOW_BIT, NORTH_BIT, WEST_BIT, EAST_BIT, SOUTH_BIT, ABOVE_BIT
-_BELOW, _NORTH, _WEST, _EAST, _SOUTH, _ABOVE = (tl.constexpr(bit) for bit in _DIRECTIONS)
-_NO_X, _NO_Y, _NO_Z = tl.constexpr(NO_X3), tl.constexpr(NO_Y3), tl.constexpr(NO_Z3)
 
 
 @triton.jit
@@ -63,12 +49,12 @@ def match_in_order(star, order):
         direction = order >> 5 * turn & _DIRECTION
         low = _matched(left, direction)
         left ^= low | _moved(low, direction)
-        east |= tl.where(direction == _EAST, low, 0)
-        west |= tl.where(direction == _WEST, low, 0)
-        south |= tl.where(direction == _SOUTH, low, 0)
-        north |= tl.where(direction == _NORTH, low, 0)
-        above |= tl.where(direction == _ABOVE, low, 0)
-        below |= tl.where(direction == _BELOW, low, 0)
+        east |= tl.where(direction == EAST, low, 0)
+        west |= tl.where(direction == WEST, low, 0)
+        south |= tl.where(direction == SOUTH, low, 0)
+        north |= tl.where(direction == NORTH, low, 0)
+        above |= tl.where(direction == ABOVE, low, 0)
+        below |= tl.where(direction == BELOW, low, 0)
     return east, west, south, north, above, below, left
 
 
@@ -97,15 +83,15 @@ def matched_along(word, cell):
 @triton.jit
 def _matched(left, direction):
     """Return the cells of a star that are matched upwards along an edge; none along 0, which stands for no edge."""
-    size = tl.abs(direction - _VERTEX)
-    without = tl.where(size == 1, _NO_X, tl.where(size == 3, _NO_Y, tl.where(size == 9, _NO_Z, 0)))
-    return left & without & _moved(left, 2 * _VERTEX - direction)
+    size = tl.abs(direction - VERTEX)
+    without = tl.where(size == 1, NO_X, tl.where(size == 3, NO_Y, tl.where(size == 9, NO_Z, 0)))
+    return left & without & _moved(left, 2 * VERTEX - direction)
 
 
 @triton.jit
 def _moved(cells, direction):
     """Return cells that are moved by one step along an edge."""
-    away = direction - _VERTEX
+    away = direction - VERTEX
     return cells << tl.maximum(away, 0) >> tl.maximum(-away, 0)
 
 
