@@ -12,6 +12,7 @@ import triton.language as tl
 
 from .position import less_apart
 from .savings import FINE, ROUNDING, certify, largest_paid, load_point, lowest_loss, own_loss, saving
+from .workspace import candidates_of, tree_of
 
 _SCALING = tl.constexpr(0.125)  # factor of epsilon from one round to the next
 _BIDS = tl.constexpr(1_000)  # bids per point in a round, after which the auction gives up
@@ -19,14 +20,14 @@ _BIDS = tl.constexpr(1_000)  # bids per point in a round, after which the auctio
 _FINEST = tl.constexpr(2.0**-36)
 
 
-@triton.jit
-def auction(rows, n, columns, m, waiting, meta):
-    """Let rows bid for columns and then columns for rows, with ever smaller epsilon. Return the gap.
+@triton.jit(noinline=True)
+def auction(work, n, m, meta):
+    """Let n rows bid for m columns and then columns for rows, with ever smaller epsilon. Return the gap.
 
     Both sides have prices; the price of a row is its profit. After a round, no point would gain more than epsilon from
     another partner.
-    waiting : int32, scratch with an element for each point of a side.
     """
+    rows, columns, waiting = candidates_of(work, 0), candidates_of(work, 1), tree_of(work).row
     gain = tl.zeros((meta.BLOCK,), tl.float64)
     for start in range(0, n, meta.BLOCK):
         i = start + tl.arange(0, meta.BLOCK)
@@ -80,6 +81,7 @@ def _bid(bidders, n, goods, m, waiting, at_any_price, epsilon, bids, meta):
     """Let unmatched bidders bid until none is left, either all of them or those with a positive price.
 
     Return how many of the `bids` are left.
+    waiting : int32, scratch with an element for each point of a side.
     """
     size = 0
     for start in range(0, n, meta.BLOCK):

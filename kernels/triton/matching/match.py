@@ -200,7 +200,7 @@ def _solve(work, n, m, equal, meta):
             sort(rows, n, rows.order, meta, BY_GAIN=False)
             sort(columns, m, columns.order, meta, BY_GAIN=False)
             tl.debug_barrier()  # the orders are read by other threads
-            gap = auction(rows, n, columns, m, tree_of(work).row, meta)
+            gap = auction(new, n, m, meta)
         gap = augment_and_polish(work, n, m, gap, meta)
     return gap
 

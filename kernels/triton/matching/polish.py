@@ -60,15 +60,15 @@ def augment_and_polish(work, n, m, gap, meta):
     while turn < 3:
         tl.debug_barrier()  # other threads have written prices
         side = (turn == 2).to(tl.int32)
-        new = again(work)
-        seekers, others = with_share(candidates_of(new, side), share), with_share(candidates_of(new, 1 - side), share)
         n_seekers, n_others = tl.where(side == 0, n, m), tl.where(side == 0, m, n)
         waiting = n_seekers
         if turn == 0:
-            sort_rows(seekers, n, seekers.order, others.order, meta, AFTER)
+            new = again(work)
+            rows, columns = candidates_of(new, 0), candidates_of(new, 1)
+            sort_rows(rows, n, rows.order, columns.order, meta, AFTER)
         else:
             excess = tl.where(turn == 1, most * _CONTENT, float("inf"))
-            waiting = _separate(seekers, n_seekers, others, n_others, excess, meta)
+            waiting = _separate(work, side, share, n_seekers, n_others, excess, meta)
         augment(work, side, share, n_others, waiting, meta)
         new = again(work)
         rows, columns = candidates_of(new, 0), candidates_of(new, 1)
@@ -126,13 +126,15 @@ def _compare_costs(candidates, n, share, most, meta):
         tl.store(candidates.price + i, price, mask=i < n)
 
 
-@triton.jit
-def _separate(rows, n, columns, m, excess, meta):
-    """Separate the rows from partners worse than the best choice by more than `excess`.
+@triton.jit(noinline=True)
+def _separate(work, side, share, n, m, excess, meta):
+    """Separate the n rows of a side from partners worse than the best choice by more than `excess`.
 
     Write the unmatched rows that would gain from a partner into columns.order, and the best column of each row into
     rows.order. Return how many such rows there are. All of them are marked to search, as two may want one column.
     """
+    new = again(work)
+    rows, columns = with_share(candidates_of(new, side), share), with_share(candidates_of(new, 1 - side), share)
     for start in range(0, n, meta.THREADS):
         i = start + tl.arange(0, meta.THREADS)
         birth, death, alone = load_point(rows, i, i < n, meta)
