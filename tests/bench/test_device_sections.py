@@ -16,7 +16,7 @@ from support.day import a_day
 from support.processes import wait_until
 
 pytest.importorskip("triton")
-pytestmark = pytest.mark.usefixtures("nothing_carried")
+pytestmark = [pytest.mark.usefixtures("nothing_carried"), pytest.mark.slow]  # processes run into time limits
 
 
 REPORTING = """

@@ -5,6 +5,7 @@ Each parameter has a kind, and each kind has valid and invalid values. A new par
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import sys
@@ -195,8 +196,13 @@ def closed_figures() -> Iterator[None]:
 PLAIN = (str, bytes, bool, float, int, type(None))
 
 
-def public() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Yield public functions, constructors and methods by name, except named tuples, which the library makes."""
+@functools.cache
+def public() -> dict[str, Callable[..., Any]]:
+    """Return public functions, constructors and methods by name, except named tuples, which the library makes."""
+    return dict(_public())
+
+
+def _public() -> Iterator[tuple[str, Callable[..., Any]]]:
     classes = {name: value for name, value in vars(modules).items() if not name.startswith("_")}
     owned = {name: value for name, value in classes.items() if getattr(value, "__module__", "") == modules.__name__}
     names = [(module, name) for module in (gpuph, gpuph.metrics, gpuph.interop) for name in module.__all__]
@@ -216,7 +222,7 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def parameters() -> Iterator[tuple[str, str]]:
-    for name, function in public():
+    for name, function in public().items():
         if name.endswith(EXEMPT) and not name.startswith("plot:"):
             continue
         for parameter in inspect.signature(function).parameters.values():
@@ -236,7 +242,7 @@ def wrong_values(kind: str) -> list[Any]:
 def call(name: str, **given: Any) -> Any:
     """Call a function, or a method of an object made with valid arguments, with valid arguments for all but `given`."""
     owner, _, method = name.partition(".")
-    function = next(value for found, value in public() if found == owner)
+    function = public()[owner]
     if method:
         function = getattr(call(owner), method)
     required = {

@@ -65,6 +65,7 @@ def test_checkpointed_loss_has_the_same_gradient(name: str) -> None:
             assert torch.equal(found, right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_compiled_loss_has_the_same_gradient(name: str) -> None:
     loss_fn, pred, others = training_case(name)
@@ -115,6 +116,7 @@ def test_loss_runs_where_no_data_can_be_read(name: str) -> None:
     assert loss.shape == () and loss.device.type == "meta"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
 @pytest.mark.parametrize("shape", [(1, 3, 7, 9), (2, 2, 4, 5, 4)])
 def test_gradcheck(shape: tuple[int, ...], activation: str | None) -> None:

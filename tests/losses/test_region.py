@@ -233,6 +233,7 @@ def test_values_outside_cause_no_warning(monkeypatch: pytest.MonkeyPatch) -> Non
         TopoLoss()(pred.where(mask, 9.0), target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_masked_loss_compiles_into_one_graph(name: str) -> None:
     torch._dynamo.reset()  # else, the modules of all tests count as compilations of one function
