@@ -12,11 +12,19 @@ from gpuph.kernels import Pulls, Query, Spread, Tiling
 
 
 def assert_same_spread(
-    images: tuple[Tensor, Tensor | None, Tensor | None], tiling: Tiling, rule: Spread, seed: int = 0
+    images: tuple[Tensor, Tensor | None, Tensor | None], tiling: Tiling, rule: Spread, seed: int = 0, times: int = 1
 ) -> None:
-    """Assert that Triton's gradients are the CPU's bit for bit, where pairs are pulled in all directions."""
+    """Assert that Triton's gradients are the CPU's bit for bit, where pairs are pulled in all directions.
+
+    times : how often each pair is pulled.
+    """
     with gpuph.use_kernels("cpu"):
         pulls = random_pulls(images, tiling, rule, seed)
+        if times > 1:
+            every = range(int(pulls.count.max()))
+            columns = torch.tensor([k for k in every for _ in range(times)], dtype=torch.int64)
+            repeated = (x[..., columns] for x in (pulls.slope, pulls.goal, pulls.index))
+            pulls = Pulls(*repeated, times * pulls.count)
         grad = torch.from_numpy(np.random.default_rng(seed).normal(size=len(pulls.count))).to(images[0].dtype)
         expected = ops.spread_slopes(pulls, grad, images, tiling, rule)
     with gpuph.use_kernels("triton"):

@@ -3,7 +3,8 @@
 Each *pull*, a birth or death that is to be moved, has a record of integers. Its carrier is the pixel alone (POINT), the
 union of up to four paths from the pixel in the tree of a side (PATHS), or the component of the pixel before its class
 ends (COMPONENT). A path to a target is known by the target's position and the highest node on the path. Unused targets
-are the pixel itself. `slopes` writes the records, and `members_of` reads them.
+are the pixel itself, and come after the others. `slopes` writes the records, `marks` completes them, and `members_of`
+reads them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import triton.language as tl
 from .grid import beyond_beside, is_beyond, mirror_of, neighbour, value_at
 
 POINT, PATHS, COMPONENT = (tl.constexpr(kind) for kind in range(3))
-# Rows of a record: the pixel, 4 * side + kind, the pixel's position, positions of the targets, the highest pixels on
-# the paths to them, and the bound of a component: the last pixel in the order of its side that is not in it.
-PIXEL, KIND, POSITION, TARGETS, TOPS, BOUND = (tl.constexpr(row) for row in (0, 1, 2, 3, 7, 11))
-RECORD = tl.constexpr(12)
-# Rows of its values: the slope, the goal, the critical value, and that of the bound.
-SLOPE, GOAL, CRITICAL, LEVEL = (tl.constexpr(row) for row in range(4))
+# Columns of a record: the pixel, 4 * side + kind, the pixel's position, and the bound of a component: the last pixel in
+# the order of its side that is not in it. Then, for each of the four paths, its target, the position of the target, and
+# the highest pixel on the path. Components have no targets: NEXT is the next pull of the same extremum, or -1.
+PIXEL, KIND, POSITION, BOUND, TARGETS, ENDS, TOPS = (tl.constexpr(column) for column in (0, 1, 2, 3, 4, 8, 12))
+NEXT = TARGETS
+RECORD = tl.constexpr(16)
+# Columns of its values: the slope, the goal, the critical value, and that of the bound.
+SLOPE, GOAL, CRITICAL, LEVEL = (tl.constexpr(column) for column in range(4))
 VALUES = tl.constexpr(4)
 
 
@@ -45,16 +48,14 @@ def is_on(span, pixel, position, path):
 
 
 @triton.jit
-def path_to(target, position, shift, there, forest):
-    """Return the path from a position to target pixels, in the tree whose nodes begin at `shift`."""
+def top_of_path(target, position, shift, there, forest):
+    """Return the highest pixel on the path from a position to target pixels, in the tree that begins at `shift`."""
     u = target + shift
-    span = tl.load(forest.spans + u, mask=there, other=0)
-    end = span >> 32
-    climbs = there & (contains(span, position) == 0)
+    climbs = there & (contains(tl.load(forest.spans + u, mask=there, other=0), position) == 0)
     while tl.max(climbs.to(tl.int32), 0) != 0:
         u = tl.where(climbs, tl.load(forest.parents + u, mask=climbs, other=0), u)
         climbs &= contains(tl.load(forest.spans + u, mask=climbs, other=0), position) == 0
-    return Path(end, u - shift)
+    return u - shift
 
 
 @triton.jit
@@ -77,7 +78,7 @@ def eldest_at(pixel, shift, mirror, there, forest, grid):
 def elder_end(pixel, position, other, shift, mirror, there, forest, grid):
     """Return the last pixel before the first that is elder than `other`, on the path from a saddle to the eldest."""
     eldest = eldest_at(pixel, shift, mirror, there, forest, grid)
-    to_eldest = path_to(eldest, position, shift, there, forest)
+    top = top_of_path(eldest, position, shift, there, forest)
     value_other = value_at(grid, other, there)
     # Up to the top of the path, from the saddle, and then down, from the end.
     u, last = pixel, pixel + 0
@@ -85,16 +86,16 @@ def elder_end(pixel, position, other, shift, mirror, there, forest, grid):
     climbs = there
     while tl.max(climbs.to(tl.int32), 0) != 0:
         found |= climbs & is_beyond(value_at(grid, u, climbs), u, value_other, other, mirror, grid)
-        climbs &= (found == 0) & (u != to_eldest.top)
+        climbs &= (found == 0) & (u != top)
         last = tl.where(climbs, u, last)
         u = tl.where(climbs, tl.load(forest.parents + u + shift, mask=climbs, other=0) - shift, u)
     w, elder = eldest, eldest + 0
-    climbs = there & (found == 0) & (w != to_eldest.top)
+    climbs = there & (found == 0) & (w != top)
     while tl.max(climbs.to(tl.int32), 0) != 0:
         is_elder = climbs & is_beyond(value_at(grid, w, climbs), w, value_other, other, mirror, grid)
         elder = tl.where(is_elder, w, elder)
         w = tl.where(climbs, tl.load(forest.parents + w + shift, mask=climbs, other=0) - shift, w)
-        climbs &= w != to_eldest.top
+        climbs &= w != top
     below = tl.load(forest.parents + elder + shift, mask=there & (found == 0), other=0) - shift
     return tl.where(found, last, below)
 
@@ -141,32 +142,43 @@ def starts_of(filled):
 
 
 @triton.jit
-def members_of(j, row, records, numbers, pixel, value, spans, links, there, grid):
-    """Return which pixels are in the carrier of pull j, and their shares of its slope.
+def members_of(record, numbers, pixel, value, spans, links, there, grid):
+    """Return which pixels are in the carrier of a pull, and their shares of its slope.
 
-    records, numbers : of the pulls of one window, in rows of length `row`.
+    record, numbers : of the pull.
     """
-    critical_pixel = tl.load(records + PIXEL * row + j)
-    kind = tl.load(records + KIND * row + j)
+    critical_pixel = tl.load(record + PIXEL)
+    kind = tl.load(record + KIND)
     side, kind = kind >> 2, kind & 3
-    goal, critical = tl.load(numbers + GOAL * row + j), tl.load(numbers + CRITICAL * row + j)
+    goal, critical = tl.load(numbers + GOAL), tl.load(numbers + CRITICAL)
     member = pixel == critical_pixel
-    others = there & tl.where(critical > goal, value > goal, value < goal)
+    others = there & is_short(value, critical, goal)
     if kind == PATHS:
         span = tl.load(spans + pixel + side * (grid.pixels + 1), mask=others, other=0)
-        position = tl.load(records + POSITION * row + j)
+        position = tl.load(record + POSITION)
         on = pixel < 0
         for i in tl.static_range(4):
-            end, top = tl.load(records + (TARGETS + i) * row + j), tl.load(records + (TOPS + i) * row + j)
-            on |= is_on(span, pixel, position, Path(end, top))
+            on |= is_on(span, pixel, position, Path(tl.load(record + ENDS + i), tl.load(record + TOPS + i)))
         member |= others & on
     elif kind == COMPONENT:
-        bound, level = tl.load(records + BOUND * row + j), tl.load(numbers + LEVEL * row + j)
+        bound, level = tl.load(record + BOUND), tl.load(numbers + LEVEL)
         member |= _in_component(pixel, value, critical_pixel, bound, level, side, others, links, grid)
+    return member & there, share_of(value, critical, goal)
+
+
+@triton.jit
+def is_short(value, critical, goal):
+    """Return whether values have not reached the goal, to which a critical value is pulled."""
+    return tl.where(critical > goal, value > goal, value < goal)
+
+
+@triton.jit
+def share_of(value, critical, goal):
+    """Return how far values are from the goal, as a part of how far the critical value is."""
+    same = value == critical
     value, critical, goal = value.to(tl.float64), critical.to(tl.float64), goal.to(tl.float64)
     share = tl.where(_is_infinite(critical), 0.0, (value - goal) / (critical - goal))
-    share = tl.where(_is_infinite(goal), 1.0, share)
-    return member & there, tl.where(value == critical, 1.0, share)
+    return tl.where(same, 1.0, tl.where(_is_infinite(goal), 1.0, share))
 
 
 @triton.jit
@@ -178,20 +190,20 @@ def _is_infinite(value):
 def _in_component(pixel, value, extremum, bound, level, side, there, links, grid):
     """Return whether pixels are in the component of an extremum, in the order of a side, before a bound."""
     shift, mirror = side * (grid.pixels + 1), mirror_of(side)
-    there &= _is_before(value, pixel, level, bound, mirror, grid)
+    there &= is_before(value, pixel, level, bound, mirror, grid)
     u = pixel + shift
     climbs = there
     while tl.max(climbs.to(tl.int32), 0) != 0:
         word = tl.load(links + u, mask=climbs, other=0)
         elder, owner = word.to(tl.int32), (word >> 35).to(tl.int32) - shift
         climbs &= elder != u
-        climbs &= _is_before(value_at(grid, owner, climbs), owner, level, bound, mirror, grid)
+        climbs &= is_before(value_at(grid, owner, climbs), owner, level, bound, mirror, grid)
         u = tl.where(climbs, elder, u)
     return there & (u == extremum + shift)
 
 
 @triton.jit
-def _is_before(value, pixel, level, bound, mirror, grid):
+def is_before(value, pixel, level, bound, mirror, grid):
     """Return whether pixels come before a bound in the order of a side. A bound need not be a pixel."""
     turn = grid.turn * mirror
     return (value * mirror < level * mirror) | ((value == level) & (pixel * turn < bound * turn))

@@ -117,6 +117,17 @@ def neighbour(pixel, direction, grid):
 
 
 @triton.jit
+def neighbours(pixel, there, grid):
+    """Return the neighbours of pixels in all directions, and their values."""
+    beside, values = (), ()
+    for direction in tl.static_range(8):
+        a = neighbour(pixel, direction, grid)
+        beside += (a,)
+        values += (value_at(grid, a, there),)
+    return beside, values
+
+
+@triton.jit
 def beyond_beside(pixel, mirror, there, grid):
     """Return the directions of the neighbours beyond pixels, one bit for each."""
     value = value_at(grid, pixel, there)

@@ -1,8 +1,9 @@
 """The slopes of births and deaths of images, spread over the pixels that must move with them.
 
-The first launch finds the carriers, with one program for each window. The second one adds up the slopes: each of its
-lanes owns a pixel of an image, and takes the windows and their births and deaths in the order of the CPU. The sums
-therefore do not depend on the schedule, and are those of the CPU.
+The first launch finds the carriers and marks the tiles of pixels that they pass, with one program for each window. The
+second one adds up the slopes: each of its lanes owns a pixel of an image, and takes the windows, and their births and
+deaths that are marked in its tile, in the order of the CPU. The sums therefore do not depend on the schedule, and are
+those of the CPU.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from .carriers import (
     BOUND,
     COMPONENT,
     CRITICAL,
+    ENDS,
     GOAL,
     KIND,
     LEVEL,
+    NEXT,
     PATHS,
     PIXEL,
     POINT,
@@ -38,11 +41,11 @@ from .carriers import (
     elder_end,
     link_of,
     nearest_in_link,
-    path_to,
     starts_of,
 )
 from .forest import Forest, close_spans, connect, join_edges, jump, list_edges, prune
 from .grid import Grid, connects_all, copy_window, mirror_of, value_at
+from .marks import COLUMNS, ROWS, Marks, clear, mark_components, mark_paths, marks_of, start_totals, tiles_along
 from .sums import SIZES, Carriers, add_slopes
 
 _BLOCK = 1024 if INTERPRETED else 128  # lanes of a program
@@ -67,9 +70,12 @@ def spread_slopes(
     links, left, spans, spare = (empty((n, 2 * pixels + 2), dtype=torch.int64) for _ in range(4))
     parents, used = (empty((n, 2 * pixels + 2), dtype=torch.int32) for _ in range(2))
     edges = empty((n, 6 * pixels + 6), dtype=torch.int32)
-    records = empty((n, RECORD.value, 2 * k), dtype=torch.int32)
-    numbers = empty((n, VALUES.value, 2 * k), dtype=out.dtype)
+    records = empty((n, 2 * k, RECORD.value), dtype=torch.int32)
+    numbers = empty((n, 2 * k, VALUES.value), dtype=out.dtype)
     found = empty((n,), dtype=torch.int32)
+    tiles, words, bit_shift = marks_of(tiling.window, 2 * k)
+    marks = empty((n, tiles, words), dtype=torch.int32)
+    totals = empty((n, 2 * k if rule.normalise else 0), dtype=torch.int64)
     heights = pred if height is None else height
     per_window = 0 if height is None or len(height) == 1 else height[0].numel()
     slopes = 0 if height is None else 1 if height.dim() == 2 else -1
@@ -78,16 +84,16 @@ def spread_slopes(
     if n:
         _find_carriers[(n,)](
             *pulls, grad, own, other, heights,
-            values, links, left, parents, used, spans, spare, edges, records, numbers, found,
-            k, rule.dim, -1 if rule.top else 1, per_window, slopes, int(tiling.border), *sizes,
-            BLOCK=_BLOCK, num_warps=4, enable_fp_fusion=False, **registers(168),
+            values, links, left, parents, used, spans, spare, edges, records, numbers, marks, totals, found,
+            k, words, bit_shift, rule.dim, -1 if rule.top else 1, per_window, slopes, int(tiling.border), *sizes,
+            NORMALISE=rule.normalise, BLOCK=_BLOCK, num_warps=4, enable_fp_fusion=False, **registers(168),
         )  # fmt: skip
-    add_slopes(Carriers(values, links, spans, records, numbers, found), out, tiling, rule)
+    add_slopes(Carriers(values, links, spans, records, numbers, marks, totals, found), out, tiling, rule, bit_shift)
     return out
 
 
 @kernel(
-    do_not_specialize=["k", "dim", "turn", "per_window", "slopes", "frame", *SIZES],
+    do_not_specialize=["k", "words", "bit_shift", "dim", "turn", "per_window", "slopes", "frame", *SIZES],
     do_not_specialize_on_alignment=["slope", "goal", "index", "count", "grad", "own", "other", "heights"],
 )
 def _find_carriers(
@@ -107,10 +113,14 @@ def _find_carriers(
     spans,
     spare,
     edges,  # [N, 6 * (pixels + 1)] int32
-    records,  # [N, RECORD, 2 * K] int32, written as far as there are pulls
-    numbers,  # [N, VALUES, 2 * K] of the slopes' dtype, written likewise
+    records,  # [N, 2 * K, RECORD] int32, written as far as there are pulls
+    numbers,  # [N, 2 * K, VALUES] of the slopes' dtype, written likewise
+    marks,  # [N, tiles, words] int32, written likewise; see `Marks`
+    totals,  # [N, 2 * K] int64, written likewise if NORMALISE
     found,  # [N] int32, written: the number of pulls
     k,
+    words,
+    bit_shift,
     dim,
     turn,  # -1 in T, 1 in V
     per_window,  # values of heights for each window; 0 if all windows share them
@@ -122,9 +132,10 @@ def _find_carriers(
     image_columns,
     stride_y,
     stride_x,
+    NORMALISE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Write the records of the pulls of one window. No other program reads or writes the memory of this window."""
+    """Write the records and marks of the pulls of one window, whose memory no other program reads or writes."""
     window = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK)
     n = tl.minimum(tl.load(count + window), k).to(tl.int32)
@@ -160,7 +171,7 @@ def _find_carriers(
 
     corner = corner_of(window, 1, rows, columns, 1, image_rows, image_columns, 1, stride_y, stride_x)
     corner %= image_rows.to(tl.int64) * image_columns
-    needs = tl.zeros((BLOCK,), tl.int32)  # bits of the sides whose trees are needed
+    needs = tl.zeros((BLOCK,), tl.int32)  # bits of the sides whose trees are needed, and of those with components
     for end in range(2):
         for start in range(0, n, BLOCK):
             at = end * k + start + lane
@@ -168,8 +179,10 @@ def _find_carriers(
             s = tl.load(slope + at, mask=pixel >= 0, other=0.0)
             value = value_at(grid, pixel, (pixel >= 0) & (s != 0))
             kind, side = _kind_of(value, tl.load(goal + at, mask=pixel >= 0, other=0.0), dim + end)
-            needs |= tl.where((pixel >= 0) & (s != 0) & (kind != POINT), 1 << side, 0)
-    needs_0, needs_1 = tl.max(needs & 1, 0), tl.max(needs >> 1, 0)
+            pulled = (pixel >= 0) & (s != 0)
+            needs |= tl.where(pulled & (kind != POINT), 1 << side, 0)
+            needs |= tl.where(pulled & (kind == COMPONENT), 4 << side, 0)
+    needs_0, needs_1 = tl.max(needs & 1, 0), tl.max(needs & 2, 0)
     first = tl.where(needs_0 != 0, 0, pixels + 1)
     last = tl.where(needs_1 != 0, 2 * pixels + 2, pixels + 1)
     if first < last:
@@ -216,24 +229,53 @@ def _find_carriers(
 
             listed = there.to(tl.int32)
             j = total + tl.cumsum(listed, 0) - listed
-            row = 2 * k
-            tl.store(records + PIXEL * row + j, pixel, mask=there)
-            tl.store(records + KIND * row + j, 4 * side + kind, mask=there)
-            tl.store(records + POSITION * row + j, position.to(tl.int32), mask=there)
+            record = records + j * RECORD
+            tl.store(record + PIXEL, pixel, mask=there)
+            tl.store(record + KIND, 4 * side + kind, mask=there)
+            tl.store(record + POSITION, position.to(tl.int32), mask=there)
+            tl.store(record + BOUND, bound, mask=there)
             for i in range(4):
                 target = nearest_in_link(pixel, beyond, starts, filled, mirror, grid)
                 starts &= starts - 1
                 of_bridge = tl.where(i == 0, partner, tl.where(i == 1, end_of_bridge, pixel))
-                path = path_to(tl.where(bridges, of_bridge, target), position, shift, through, forest)
-                tl.store(records + (TARGETS + i) * row + j, path.position.to(tl.int32), mask=there)
-                tl.store(records + (TOPS + i) * row + j, path.top, mask=there)
-            tl.store(records + BOUND * row + j, bound, mask=there)
-            tl.store(numbers + SLOPE * row + j, scale * s, mask=there)
-            tl.store(numbers + GOAL * row + j, aim, mask=there)
-            tl.store(numbers + CRITICAL * row + j, value, mask=there)
-            tl.store(numbers + LEVEL * row + j, level, mask=there)
+                target = tl.where(bridges, of_bridge, target)
+                position_of_target = tl.load(forest.spans + target + shift, mask=through, other=0) >> 32
+                tl.store(record + TARGETS + i, target, mask=through)
+                tl.store(record + ENDS + i, position_of_target.to(tl.int32), mask=through)
+                tl.store(record + TOPS + i, pixel, mask=through)
+            is_component = there & (kind == COMPONENT)
+            after = tl.atomic_xchg(forest.used + pixel + shift, j, mask=is_component, sem="relaxed")
+            tl.store(record + NEXT, after, mask=is_component)
+            own_numbers = numbers + j * VALUES
+            tl.store(own_numbers + SLOPE, scale * s, mask=there)
+            tl.store(own_numbers + GOAL, aim, mask=there)
+            tl.store(own_numbers + CRITICAL, value, mask=there)
+            tl.store(own_numbers + LEVEL, level, mask=there)
             total += tl.sum(listed, 0)
     tl.store(found + window, total)
+
+    tiles = tiles_along(rows, ROWS) * tiles_along(columns, COLUMNS)
+    of_window = Marks(
+        marks + window * tiles * words,
+        forest.edges,
+        totals + window * 2 * k,
+        words,
+        bit_shift,
+        (corner // image_columns).to(tl.int32),
+        (corner % image_columns).to(tl.int32),
+        rows,
+        columns,
+        frame,
+    )
+    clear(of_window, grid, total, BLOCK)
+    if NORMALISE:
+        start_totals(of_window, total, BLOCK)
+    tl.debug_barrier()  # lanes read the records of others, and set bits that others have cleared
+    mark_paths(records, numbers, forest, grid, of_window, total, NORMALISE, BLOCK)
+    needs_0, needs_1 = tl.max(needs & 4, 0), tl.max(needs & 8, 0)
+    first = tl.where(needs_0 != 0, 0, pixels + 1)
+    last = tl.where(needs_1 != 0, 2 * pixels + 2, pixels + 1)
+    mark_components(records, numbers, forest, grid, of_window, first, last, NORMALISE, BLOCK)
 
 
 @triton.jit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from support.emulation import SCHEDULES, needs_ptx, ptx
 from support.pulls import assert_same_spread
 
 pytest.importorskip("triton")
+
 pytestmark = needs_ptx
 
 
@@ -53,6 +56,27 @@ def test_gradients_of_overlapping_windows_with_heights_equal_the_cpu() -> None:
         with ptx(seed):
             rule = Spread(2, seed // 2 % 2, seed % 2 == 0, seed % 2, seed == 2)
             assert_same_spread((pred, target, height), tiling, rule, seed)
+
+
+@pytest.mark.parametrize("top", [True, False])
+def test_several_pulls_of_one_pixel_add_up(top: bool) -> None:
+    x = batch("noise", (9, 10), 2)
+    for seed in range(4):
+        with ptx(seed):
+            rule = Spread(2, seed % 2, top, 0, seed > 1)
+            assert_same_spread((x, None, None), whole(x), rule, seed, times=3)
+
+
+def test_gradients_do_not_depend_on_how_many_pulls_share_a_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = importlib.import_module("gpuph.kernels.triton.spread.marks")
+    monkeypatch.setattr(marks, "_WORDS", 1)
+    assert marks.marks_of((13, 16), 100)[2] > 0
+    x = batch("noise", (13, 16))
+    for seed in range(4):
+        with ptx(seed):
+            assert_same_spread(
+                (x, None, None), whole(x), Spread(2, seed % 2, seed > 1, 0, seed % 3 == 0), seed, times=3
+            )
 
 
 def test_windows_without_pulls_have_no_gradient() -> None:
