@@ -275,7 +275,7 @@ GROUPS = {f.__name__.replace("_", " "): f for f in (images, volumes, matchings, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--save", action="store_true", help="write bench/results/device_cost.json")
-    parser.add_argument("--only", choices=GROUPS, help="run one group of cases, and keep the saved ones of the others")
+    parser.add_argument("--only", choices=GROUPS, help="run one group of cases, and keep what is saved otherwise")
     options = parser.parse_args()
     if not shutil.which("gcc") or sys.platform != "linux":
         sys.exit("bench.device.cost runs PTX on the CPU, which needs Linux and gcc.")
@@ -288,13 +288,17 @@ def main() -> None:
             show(title, case)
     for title, batches in cases.items():
         show_aims(title, batches[-1])
-    host = host_costs()
-    print(f"\nCPU microseconds per call on one core of {host['processor']}, and launches")
-    for name, of_call in host["calls"].items():
-        print(f"  {name:<25}{of_call['host us a call']:>8.0f}{of_call['launches']:>4}")
+    of_host = {}
+    if not options.only:
+        of_host = {"machine": machine(), "host": host_costs()}
+        print(f"\nCPU microseconds per call on one core of {of_host['host']['processor']}, and launches")
+        for name, of_call in of_host["host"]["calls"].items():
+            print(f"  {name:<25}{of_call['host us a call']:>8.0f}{of_call['launches']:>4}")
     if options.save:
         if options.only:
-            cases = json.loads(RESULTS.read_text())["cases"] | cases
+            saved = json.loads(RESULTS.read_text())
+            cases = saved["cases"] | cases
+            of_host = {name: saved[name] for name in ("machine", "host")}
         assumed = {
             "bandwidth": BANDWIDTH,
             "L2": L2,
@@ -303,8 +307,8 @@ def main() -> None:
             "clock": CLOCK,
             "launch": LAUNCH,
         }
-        results = {"machine": machine(), "predicted for": "H100 SXM", "limits a second": assumed}
-        results |= {"resident": H100._asdict(), "host": host, "cases": cases}
+        results = {"machine": of_host["machine"], "predicted for": "H100 SXM", "limits a second": assumed}
+        results |= {"resident": H100._asdict(), "host": of_host["host"], "cases": cases}
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
