@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import product
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d, max_pool3d
 
-from . import checks
-from .ops.backend import warn_of_detour
-from .ops.define import define
-from .skeletons import curves
+from . import checks, ops
 
 
 def skeleton_tubes(mask: Tensor, radius: int = 2) -> Tensor:
@@ -61,7 +55,7 @@ def skeleton_tubes(mask: Tensor, radius: int = 2) -> Tensor:
 
 def tubes(mask: Tensor, radius: int) -> Tensor:
     """Return the tubes of masks (N, *window)."""
-    found: Tensor = torch.ops.gpuph.curve_pixels(mask).unsqueeze(1).to(torch.float32)
+    found: Tensor = ops.curve_pixels(mask).unsqueeze(1).to(torch.float32)
     rank = mask.dim() - 1
     pool = max_pool2d if rank == 2 else max_pool3d
     for _ in range(radius):
@@ -72,24 +66,3 @@ def tubes(mask: Tensor, radius: int) -> Tensor:
         found = torch.stack(along).amax(dim=0)
     near: Tensor = (found.squeeze(1) > 0) & mask
     return near
-
-
-def _fake(mask: Tensor) -> Tensor:
-    return torch.empty_like(mask, memory_format=torch.contiguous_format)
-
-
-def _run(mask: Tensor) -> Tensor:
-    warn_of_detour(mask, "skeletons of masks")
-    windows = mask.cpu().numpy()
-    out = np.zeros(windows.shape, bool)
-    for pixels, window in zip(out, windows, strict=True):
-        places, last = curves(np.ascontiguousarray(window)).places, np.array(window.shape) - 1
-        # A cell between pixels may be at the rim of the window, or touch pixels of the mask at any of its corners.
-        sides = [np.clip(rounding(places), 0, last).astype(int) for rounding in (np.floor, np.ceil)]
-        for corner in product(sides, repeat=window.ndim):
-            pixels[tuple([side[:, axis] for axis, side in enumerate(corner)])] = True
-        pixels &= window
-    return torch.from_numpy(out).to(mask.device)
-
-
-define("curve_pixels(Tensor mask) -> Tensor", _fake, _run)

@@ -10,6 +10,7 @@ from .assignment import assign, bottleneck
 from .attach import attach, attach_paths
 from .backend import finest, use_kernels
 from .cost import cost, distance
+from .curve_pixels import curve_pixels
 from .distance_map import distance_map
 from .framed_persistence import framed_persistence
 from .gather import gather, scatter
@@ -33,6 +34,7 @@ __all__ = [
     "attach_paths",
     "bottleneck",
     "cost",
+    "curve_pixels",
     "distance",
     "distance_map",
     "finest",

@@ -1,4 +1,4 @@
-"""`peel` and `chains`: thinning of masks to curves, for the metrics.
+"""`thin` and `chains`: thinning of masks to curves, for the metrics.
 
 These are not operators of PyTorch: the kernels themselves are the public functions. They take and return NumPy arrays,
 have no gradient and run on the CPU only, and their callers, which build networkx graphs, are never traced. A schema
@@ -11,10 +11,14 @@ from typing import Any
 
 from .cpu_kernels import cpu
 
-NAMES = ("KEPT", "LISTED", "PRESENT", "chains", "peel")
+# In half pixels: a point of a curve is kept if its distance from the end of the mask exceeds half the thickness of the
+# mask by this much. A smaller value would let curves grow into the bumps of a rough boundary.
+PATIENCE = 3
+
+MODULES = {"chains": "thinning", "thin": "curves"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in NAMES:
-        return getattr(cpu.thinning, name)  # not imported before it is used: see `cpu_kernels`
+    if name in MODULES:
+        return getattr(getattr(cpu, MODULES[name]), name)  # not imported before it is used: see `cpu_kernels`
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """The kernels for the CPU, in Numba: they take and return NumPy arrays."""
 
-from . import thinning
+from . import curves, thinning
+from .curves import curve_pixels
 from .distance_map import distance_map
 from .framed import framed_persistence, matched_persistence
 from .gather import gather, scatter, scatter_slopes
@@ -21,6 +22,8 @@ __all__ = [
     "assign",
     "bottleneck",
     "cost",
+    "curve_pixels",
+    "curves",
     "distance_map",
     "framed_persistence",
     "gather",

@@ -22,7 +22,7 @@ LAYERS = (
     (
         *("gpuph.persistence", "gpuph.diagram", "gpuph.matching"),
         *("gpuph.betti_matching", "gpuph.representatives", "gpuph.place"),
-        *("gpuph.cell_complex", "gpuph.skeletons", "gpuph.tubes"),
+        *("gpuph.skeletons", "gpuph.tubes"),
         *("gpuph.height", "gpuph.distance_map", "gpuph.windows"),
     ),
     ("gpuph.losses", "gpuph.metrics"),

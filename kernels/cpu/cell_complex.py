@@ -1,6 +1,6 @@
 """Thinning of a mask as a complex of cells: pixels with their edges and vertices.
 
-`gpuph.kernels.cpu.thinning` defines the grid in which cells are stored, and the kinds and relations of cells.
+`thinning.py` defines the grid in which cells are stored, and the kinds and relations of cells.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ops import thinning
+from . import thinning
 
 
 class CurveEnds(NamedTuple):
@@ -33,7 +33,7 @@ class CellComplex:
     shape : tuple of int
         The shape of the grid, 2n + 3 along an axis of n pixels.
     state : ndarray, shape (cells,), uint8
-        The bits of each cell: see `gpuph.kernels.cpu.thinning`.
+        The bits of each cell: see `thinning.py`.
     """
 
     def __init__(self, mask: np.ndarray) -> None:
