@@ -40,21 +40,40 @@ def regions(mask: Tensor, radius: int) -> Tensor:
     region = torch.empty(mask.shape, dtype=torch.int32, device=mask.device)
     if mask.numel() == 0:
         return region
-    n, *window = mask.shape
-    pixels, rank = mask[0].numel(), len(window)
-    depth, height, width = (*[1] * (3 - rank), *window)
-    parent = _dilate(mask.contiguous().view(torch.uint8), radius)
-    blocks = cdiv(pixels, _BLOCK)
-    sizes = depth, height, width, blocks
-    _unite[(n * blocks,)](parent, *sizes, RANK=rank, BLOCK=_BLOCK, num_warps=1)
-    root, first = torch.empty_like(parent), torch.empty_like(parent)
-    _find[(n * blocks,)](parent, root, first, pixels, blocks, BLOCK=_BLOCK, num_warps=1)
+    root, first = components(dilate(mask.contiguous().view(torch.uint8), radius))
     number = first.view(-1).cumsum(0, dtype=torch.int32)
-    _number[(n * blocks,)](root, number, region, pixels, blocks, BLOCK=_BLOCK, num_warps=1)
+    pixels = mask[0].numel()
+    blocks = cdiv(pixels, _BLOCK)
+    _number[(len(mask) * blocks,)](root, number, region, pixels, blocks, BLOCK=_BLOCK, num_warps=1)
     return region
 
 
-def _dilate(mask: Tensor, radius: int) -> Tensor:
+def components(parent: Tensor, *, across_corners: bool = True) -> tuple[Tensor, Tensor]:
+    """Find the components of sets of pixels, in N windows that are not empty.
+
+    Parameters
+    ----------
+    parent : Tensor, shape (N, *window), int32
+        The flat index of the pixel in its window for pixels in the set, and -1 elsewhere. It is changed.
+    across_corners : bool
+        Whether pixels that only share an edge or a corner are connected.
+
+    Returns
+    -------
+    root, first : Tensor, shape (N, *window), int32
+        The first pixel of the component, or -1, and 1 for the first pixel of a component, else 0.
+    """
+    n, *window = parent.shape
+    pixels, rank = parent[0].numel(), len(window)
+    blocks = cdiv(pixels, _BLOCK)
+    sizes = (*[1] * (3 - rank), *window)
+    _unite[(n * blocks,)](parent, *sizes, blocks, RANK=rank, CORNERS=across_corners, BLOCK=_BLOCK, num_warps=1)
+    root, first = torch.empty_like(parent), torch.empty_like(parent)
+    _find[(n * blocks,)](parent, root, first, pixels, blocks, BLOCK=_BLOCK, num_warps=1)
+    return root, first
+
+
+def dilate(mask: Tensor, radius: int) -> Tensor:
     """Return the pixel itself where the distance from a mask (N, *window) exceeds the radius, else -1."""
     window, pixels = mask.shape[1:], mask[0].numel()
     grid = (cdiv(mask.numel(), _PIXELS),)
@@ -113,9 +132,10 @@ def _unite(
     width,
     blocks,
     RANK: tl.constexpr,
+    CORNERS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Unite BLOCK pixels of one window with neighbours that come before them.
+    """Unite BLOCK pixels of one window with neighbours that come before them, those along the axes if not CORNERS.
 
     Once a pixel is united with a neighbour, other neighbours that touch this one are skipped, because these two are
     united anyway. To unite two pixels, a lane climbs from both to roots, and lowers the parent of the later root to the
@@ -129,10 +149,11 @@ def _unite(
     there = pixel < pixels
     there &= tl.load(parent + pixel, mask=there, other=-1, volatile=True) >= 0
     united = tl.zeros_like(pixel)
-    for k in tl.static_range(13 if RANK == 3 else 4):
+    for k in tl.static_range((13 if RANK == 3 else 4) if CORNERS else RANK):
         dz, dy, dx, bit, touching = _neighbour(k, RANK)
         active = there & (z + dz >= 0) & (y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width)
-        active &= (united & touching) == 0
+        if CORNERS:
+            active &= (united & touching) == 0
         v = pixel + (dz * height + dy) * width + dx
         active &= tl.load(parent + v, mask=active, other=-1, volatile=True) >= 0
         united |= tl.where(active, bit, 0)
