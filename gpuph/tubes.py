@@ -32,8 +32,8 @@ def skeleton_tubes(mask: Tensor, radius: int = 2) -> Tensor:
     Notes
     -----
     Skeletons are those of `gpuph.metrics.ccq`: they have as many components and loops as the mask, whose pixels are
-    connected across corners, and the symmetries of the grid. They are computed on the CPU; tensors of other devices are
-    copied there and back.
+    connected across corners, and the symmetries of the grid. They are computed on the device of the mask, and are the
+    same on every device.
 
     Examples
     --------

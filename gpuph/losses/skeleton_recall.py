@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from .. import checks
 from ..tubes import tubes
 from .base import Compared, Maps, nan_status, sum_pixels
@@ -39,8 +37,7 @@ class SkeletonRecallLoss(WholeImageLoss):
     Warns
     -----
     UserWarning
-        See `SoftClDiceLoss`. Also once if maps are on a device other than the CPU and `skeletonize` is True: skeletons
-        are computed on the CPU, which waits for the device.
+        See `SoftClDiceLoss`.
 
     Notes
     -----
@@ -88,7 +85,3 @@ class SkeletonRecallLoss(WholeImageLoss):
         tube = (tubes(t > 0.5, self.radius) if self.skeletonize else t > 0.5).to(p.dtype)
         found = sum_pixels(p * tube) + self.smooth
         return Compared(1.0 - found / (sum_pixels(tube) + self.smooth), nan_status(p, t))
-
-    def _is_capturable(self, pred: Tensor) -> bool:
-        """Return whether a CUDA graph can record `compare`: skeletons are computed on the CPU."""
-        return not self.skeletonize and super()._is_capturable(pred)

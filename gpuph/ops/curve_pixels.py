@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from .backend import array, warn_of_detour
+from . import backend
+from .backend import array, by_triton, current_device
 from .cpu_kernels import cpu
 from .define import define
 from .thinning import PATIENCE
@@ -16,8 +21,21 @@ def _fake(mask: Tensor) -> Tensor:
 
 
 def _run(mask: Tensor) -> Tensor:
-    warn_of_detour(mask, "skeletons of masks")
+    if by_triton(mask):
+        _check_cells(mask.shape[1:])
+        run = partial(backend.triton.curve_pixels, mask, PATIENCE)
+        with current_device(mask):
+            return backend.triton.replayed(run, (mask,), ("curve_pixels", PATIENCE))
     return torch.from_numpy(cpu.curve_pixels(array(mask), PATIENCE)).to(mask.device)
+
+
+def _check_cells(window: Sequence[int]) -> None:
+    """Raise if windows have more cells than the Triton kernels can number."""
+    if math.prod(2 * size + 3 for size in window) >= 2**31:
+        raise ValueError(
+            "masks on the GPU must have less than 2^31 cells, 2n + 3 along an axis of n pixels, got windows of"
+            f' {tuple(window)}; with gpuph.use_kernels("cpu") larger ones are computed on the CPU'
+        )
 
 
 define("curve_pixels(Tensor mask) -> Tensor", _fake, _run)

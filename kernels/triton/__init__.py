@@ -1,5 +1,6 @@
 """The kernels for the GPU, in Triton: they take and return tensors."""
 
+from .curves import curve_pixels
 from .distance_map import distance_map
 from .framed import framed_persistence
 from .gather import gather, scatter, scatter_slopes
@@ -16,6 +17,7 @@ from .spread.slopes import spread_slopes
 
 __all__ = [
     "cost",
+    "curve_pixels",
     "distance_map",
     "framed_persistence",
     "gather",

@@ -201,6 +201,11 @@ def assert_same_regions(mask: Tensor, radius: int) -> None:
     _assert_equal(torch.ops.gpuph.regions, mask, radius)
 
 
+def assert_same_curves(mask: Tensor) -> None:
+    """Assert that Triton's skeletons of masks are the CPU's."""
+    _assert_equal(torch.ops.gpuph.curve_pixels, mask)
+
+
 def assert_same_maximin(cost: Tensor, region: Tensor) -> None:
     """Assert that Triton's counts of pairs are the CPU's, within regions and between them."""
     for same in (True, False):

@@ -25,6 +25,7 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "topo": lambda **s: gpuph.TopoLoss(window=8, capacity=32, **s),
     "connectivity": lambda **s: gpuph.ConnectivityLoss(window=8, truncation=0.8, dilation=0, **s),
     "skeleton": lambda **s: gpuph.MorseSkeletonLoss(window=8, **s),
+    "skeleton recall": lambda **s: gpuph.SkeletonRecallLoss(window=8, **s),
 }
 
 

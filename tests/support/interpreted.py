@@ -16,6 +16,7 @@ from . import inputs, interpreter
 from .diagrams import AROUND_REGISTERS, essential, long, mixed, pairs, places, real, with_outliers
 from .engines import (
     TILINGS,
+    assert_same_curves,
     assert_same_distances,
     assert_same_gather,
     assert_same_localized,
@@ -160,6 +161,18 @@ def test_regions_and_pairs_of_edges_equal_the_cpu() -> None:
             assert_same_maximin(torch.from_numpy(inputs.costs(kind, window, i, dtype)), region)
     assert_same_regions(torch.zeros(0, 3, 4, dtype=torch.bool), 1)
     assert_same_maximin(torch.zeros(0, 2, 3, 4), torch.zeros(0, 3, 4, dtype=torch.int32))
+
+
+def test_skeletons_of_masks_equal_the_cpu() -> None:
+    """Windows of one tile and of several, with more steps than have launches of their own."""
+    for i, window in enumerate(((1, 1), (1, 6), (7, 5), (9, 17), (1, 1, 1), (1, 4, 3), (3, 5, 9))):
+        assert_same_curves(torch.from_numpy(inputs.masks((2, *window), (0.5, 0.95)[i % 2], i)))
+    assert_same_curves(torch.ones(1, 7, 12, dtype=torch.bool))
+    hollow = torch.ones(2, 5, 5, 5, dtype=torch.bool)
+    hollow[:, 1:4, 1:4, 1:4] = False
+    hollow[1, 2, 2, 2] = True
+    assert_same_curves(hollow)
+    assert_same_curves(torch.zeros(0, 3, 4, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("kind", ["noise", "integers", "infinities"])

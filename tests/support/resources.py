@@ -112,6 +112,8 @@ def launches() -> dict[str, Launch]:
         for shape, truncation in (((4, 512, 512), 20.0), ((4, 512, 512), 1e9), ((2, 32, 32, 32), 8.0)):
             mask = torch.empty(shape, dtype=torch.bool, device="meta")
             engine.distance_map(mask, Scale.of(truncation, [1.0] * (mask.dim() - 1)))
+        for window in ((64, 64), (32, 32, 32)):
+            engine.curve_pixels(torch.empty((2, *window), dtype=torch.bool, device="meta"), 3)
         for dtype in (torch.float32, torch.float64):
             for window in ((64, 64), (200, 200), (16, 16, 16), (34, 34, 34)):
                 x = torch.empty((2, *window), dtype=dtype, device="meta")

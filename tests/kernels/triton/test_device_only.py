@@ -259,6 +259,25 @@ def test_gradients_in_whole_paths_take_one_launch_more_and_stay_on_the_device(
         assert pred.grad is not None and pred.grad.shape == pred.shape
 
 
+@pytest.mark.parametrize("batch", [1, 64])
+@pytest.mark.parametrize(
+    ("window", "steps"), [((64, 64), 16), ((300, 257), 64), ((16, 16, 16), 16), ((48, 48, 48), 64)]
+)
+def test_launches_for_skeletons_of_masks_depend_on_the_size_of_windows_only(
+    window: tuple[int, ...], steps: int, batch: int
+) -> None:
+    pred, target = (torch.empty(batch, 1, *window, device="meta") for _ in range(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with stubbed() as launches, Counted() as counted:
+            gpuph.SkeletonRecallLoss()(pred, target)
+    cavities = ["spread", "unite", "find", "volume measure", "volume fill", "unite", "find"] * (len(window) == 3)
+    peeled = ["peel_tiles"] * (steps * len(window)) + ["peel"]
+    names = [launch.stage for launch in launches]
+    assert names == [*cavities, "create_cells", *peeled, "restore_ends", "mark_pixels"]
+    assert not any(word in name for name in counted.names for word in ("cpu", "item", "nonzero"))
+
+
 @pytest.mark.parametrize("batch", [1, 512])
 @pytest.mark.parametrize(("construction", "comparison"), [("T", "union"), ("V", "union"), ("T", "intersection")])
 def test_betti_matching_launches_do_not_depend_on_the_batch(batch: int, construction: str, comparison: str) -> None:

@@ -15,6 +15,7 @@ from support import inputs
 from support.diagrams import KINDS, mixed, pairs
 from support.engines import (
     TILINGS,
+    assert_same_curves,
     assert_same_distances,
     assert_same_gather,
     assert_same_localized,
@@ -156,6 +157,16 @@ def test_regions_and_pairs_of_edges_equal_the_cpu() -> None:
             for dtype in (np.float32, np.float64):
                 region = torch.randint(0, (2, 900)[seed % 2], (2, *window), dtype=torch.int32).cuda()
                 assert_same_maximin(torch.from_numpy(inputs.costs(kind, window, seed, dtype)).cuda(), region)
+
+
+def test_skeletons_of_masks_equal_the_cpu() -> None:
+    for window in (*inputs.CONNECTED, (64, 64), (300, 257), (48, 48, 48)):
+        for seed, density in enumerate((0.0, 0.1, 0.5, 0.9, 0.99, 1.0)):
+            mask = torch.from_numpy(inputs.masks((3, *window), density, seed)).cuda()
+            assert_same_curves(mask)
+            assert_same_curves(mask.transpose(1, 2))
+    for solid, _ in inputs.shapes().values():
+        assert_same_curves(torch.from_numpy(solid)[None].cuda())
 
 
 @pytest.mark.parametrize("kind", inputs.KINDS)

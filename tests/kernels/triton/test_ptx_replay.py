@@ -16,7 +16,9 @@ from torch import Tensor
 
 import gpuph
 from gpuph.kernels import Tiling
+from support import inputs
 from support.emulation import needs_ptx, ptx
+from support.engines import assert_same_curves
 
 pytest.importorskip("triton")
 pytestmark = needs_ptx
@@ -155,6 +157,14 @@ def _persistence(kernels: str, x: Tensor, dims: list[int], capacity: int) -> lis
     with gpuph.use_kernels(kernels):
         status, *lists = torch.ops.gpuph.persistence(x, dims, True, 0.0, capacity)
     return [status, *itertools.chain(*lists)]
+
+
+def test_skeletons_of_other_masks_equal_the_cpu(replays: list[None]) -> None:
+    with ptx(0):
+        for seed in range(3):
+            assert_same_curves(torch.from_numpy(inputs.masks((2, 9, 13), 0.8, seed)))
+        assert_same_curves(torch.ones(2, 13, 9, dtype=torch.bool).transpose(1, 2))
+    assert len(replays) == 2
 
 
 def test_slopes_of_the_second_half_of_pairs_equal_the_cpu(replays: list[None]) -> None:
