@@ -170,6 +170,13 @@ def distance_map_cost(size: int, masks: int = MASKS) -> dict[str, Any]:
     return cost(lambda: [gpuph.truncated_distance_map(roads, 20.0)], [roads], roads.numel(), masks, EXTRAPOLATED_MASKS)
 
 
+def mask_skeleton_cost(size: int, masks: int = MASKS) -> dict[str, Any]:
+    """Return the cost of the skeletons of masks (N, 1, size, size) of roads that are about 6 pixels wide."""
+    _, target = predictions(masks, size)
+    roads = target < 3
+    return cost(lambda: [gpuph.skeleton_tubes(roads, 0)], [roads], roads.numel(), masks, EXTRAPOLATED_MASKS)
+
+
 def loss_cost(
     pred: Tensor,
     target: Tensor,
@@ -253,7 +260,7 @@ def distance_maps() -> dict[str, list[dict[str, Any]]]:
 
 
 def other_losses() -> dict[str, list[dict[str, Any]]]:
-    """Return the cases of losses with kernels of their own."""
+    """Return the cases of losses with kernels of their own, and of the skeletons that `SkeletonRecallLoss` needs."""
     pred, target = predictions(1, MAPS[0])
     size, title = gpuph.ConnectivityLoss.default_window[2], f"and its gradient, maps of {MAPS[0]} x {MAPS[0]}"
     volumes = (volume_inputs.KINDS[kind](1, SIZE3)[:, None] for kind in ("neurites + noise", "neurites"))
@@ -266,6 +273,7 @@ def other_losses() -> dict[str, list[dict[str, Any]]]:
         f"MorseSkeletonLoss and its gradient, volumes of {SIZE3}^3, neurites": [
             loss_cost(*probabilities(*volumes), gpuph.MorseSkeletonLoss(window=SIZE3), SIZE3, EXTRAPOLATED3)
         ],
+        f"skeletons of masks of {MAPS[1]} x {MAPS[1]}": [mask_skeleton_cost(MAPS[1])],
     }
 
 

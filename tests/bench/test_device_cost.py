@@ -88,6 +88,11 @@ class TestCounts:
         assert case["windows"] == 1 and case["stages"]
         assert case["input and result bytes"] == pytest.approx(5, rel=0.01)  # a mask and a map
 
+    def test_skeletons_of_masks_are_counted(self) -> None:
+        case = cost.mask_skeleton_cost(64, masks=1)
+        assert case["windows"] == 1 and {"peel_tiles", "peel", "restore_ends"} <= set(case["stages"])
+        assert case["input and result bytes"] == pytest.approx(2, rel=0.01)  # a mask and its skeleton
+
     def test_skeletons_of_volumes_are_counted(self) -> None:
         maps = (volume_inputs.KINDS[kind](1, 16)[:, None] for kind in ("neurites + noise", "neurites"))
         loss_fn = gpuph.MorseSkeletonLoss(window=16)
