@@ -195,6 +195,7 @@ def test_integers_beyond_float64_are_deferred_errors_on_other_devices() -> None:
             found.check()
 
 
+@pytest.mark.slow
 def test_persistence_of_integers_compiles_without_graph_breaks() -> None:
     x = X.to(torch.int64)
     compiled = torch.compile(

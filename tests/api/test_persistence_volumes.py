@@ -35,6 +35,7 @@ def test_larger_volumes_equal_gudhi(kind: str, shape: tuple[int, ...], construct
     assert_equals_gudhi(inputs.image(kind, shape), construction)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("construction", ["T", "V"])
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_real_neurites_equal_gudhi(noise: float, construction: str) -> None:

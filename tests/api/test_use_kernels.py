@@ -19,6 +19,7 @@ assert "gpuph.kernels.triton" not in sys.modules"""
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_environment_variable_selects_the_kernels() -> None:
     pytest.importorskip("triton")
     code = "import torch, gpuph; print(gpuph.persistence(torch.zeros(1, 2, 2))[0]); gpuph.kernels.triton"

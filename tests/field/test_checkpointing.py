@@ -139,6 +139,7 @@ def test_function_transforms_raise_a_clear_error(name: str) -> None:
         torch.func.grad(LOSSES[name])(*(x.detach() for x in maps()))
 
 
+@pytest.mark.slow
 def test_compiled_loss_with_dynamic_shapes_has_the_same_gradient() -> None:
     loss = LOSSES["LocalizedPHLoss, fixed height"]
     compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")

@@ -93,6 +93,7 @@ def test_training_under_autocast_lowers_the_loss() -> None:
     assert values[-1] < 0.7 * values[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_exported_loss_has_the_same_value(name: str) -> None:
     maps = [x.detach() for x in inputs_of(name, SHAPE)]

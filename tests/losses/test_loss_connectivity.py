@@ -249,6 +249,7 @@ def test_half_precision_strides_and_no_images() -> None:
     )
 
 
+@pytest.mark.slow
 def test_traces_under_compile_without_a_graph_break() -> None:
     pred = road(slice(10, 20)).requires_grad_()
     loss = torch.compile(ConnectivityLoss(), backend="aot_eager", fullgraph=True)(pred, road())

@@ -205,6 +205,7 @@ def test_nan_is_found_in_its_window_with_several_draws() -> None:
     assert bad.sum() == 1 and bad[1, 2]
 
 
+@pytest.mark.slow
 def test_several_draws_compile_into_one_graph() -> None:
     torch._dynamo.reset()
     maps = inputs_of("DistancePHLoss", (2, 1, 17, 21))

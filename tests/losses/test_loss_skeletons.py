@@ -180,6 +180,7 @@ def test_wrong_inputs_raise_or_warn(kind, monkeypatch):
         kind()(pred.logit(), target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LOSSES)
 def test_losses_compile_without_graph_breaks(kind):
     pred, target = maps((2, 1, 12, 12), 10)

@@ -89,6 +89,7 @@ def test_integers_are_not_read_on_devices_unless_debugging(name: str) -> None:
             gpuph.set_debug(False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_MASKS)
 def test_loss_of_a_boolean_mask_compiles(name: str) -> None:
     torch._dynamo.reset()  # else, the modules of all tests count as compilations of one function

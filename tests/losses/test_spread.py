@@ -108,6 +108,7 @@ def test_half_precision_has_the_gradient_of_float32(name: str) -> None:
     assert torch.equal(half, gradient(called(loss_fn, wide), wide[0]).half())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_DIAGRAMS)
 def test_checkpoints_and_compiled_losses_have_the_same_gradient(name: str) -> None:
     maps, loss_fn = some_maps(name), OF_DIAGRAMS[name](spread="path")

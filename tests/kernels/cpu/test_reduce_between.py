@@ -28,6 +28,7 @@ def loops(small: Grid, large: Grid) -> list[tuple[int, int]]:
     return sorted(map(tuple, ends.T.tolist()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("kind", inputs.KINDS)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 4, 5), (11, 12, 9)])
