@@ -39,6 +39,7 @@ def printed(code: str, cwd: Path, *words: str) -> str:
     return run.stdout
 
 
+@pytest.mark.slow
 def test_checkout_needs_no_installation(tmp_path: Path) -> None:
     package, kernels = printed(NOT_INSTALLED, tmp_path).split()
     assert Path(package).parents[1] == Path(kernels).parents[1] == ROOT

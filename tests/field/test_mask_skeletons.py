@@ -168,6 +168,7 @@ def test_skeletons_have_the_symmetries_of_the_grid(shape):
         assert set(map(tuple, got)) == set(map(tuple, expected))
 
 
+@pytest.mark.slow
 def test_metrics_of_road_masks_have_the_symmetries_of_the_grid():
     distance = distance_transform_edt(~roads())
     rng = np.random.default_rng(0)
@@ -258,6 +259,7 @@ def test_drawn_skeleton_graphs_lie_on_their_masks():
         assert betti(drawn)[0] == betti(mask)[0]
 
 
+@pytest.mark.slow
 def test_skeleton_graph_of_a_large_noisy_mask_takes_seconds():
     noise = gaussian_filter(np.random.default_rng(0).standard_normal((1094, 1536)), 0.7)
     mask = noise > np.quantile(noise, 0.7)

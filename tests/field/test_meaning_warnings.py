@@ -152,6 +152,7 @@ def test_fake_tensors_do_not_warn(given: list[warnings.WarningMessage]) -> None:
     assert not given
 
 
+@pytest.mark.slow
 def test_readme_example_does_not_warn() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
     run = python("-W", "error", "-c", example)
