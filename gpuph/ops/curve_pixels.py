@@ -33,7 +33,7 @@ def _check_cells(window: Sequence[int]) -> None:
     """Raise if windows have more cells than the Triton kernels can number."""
     if math.prod(2 * size + 3 for size in window) >= 2**31:
         raise ValueError(
-            "masks on the GPU must have less than 2^31 cells, 2n + 3 along an axis of n pixels, got windows of"
+            "masks on the GPU must have fewer than 2^31 cells, 2n + 3 along an axis of n pixels, got windows of"
             f' {tuple(window)}; with gpuph.use_kernels("cpu") larger ones are computed on the CPU'
         )
 
@@ -54,7 +54,7 @@ def curve_pixels(mask: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (N, *window), bool
-        Pixels of the mask at which cells of the curves are that remain when it is thinned. Where a curve runs between
-        pixels, those on both sides are marked.
+        Pixels of the mask that the thinned mask, which consists of curves, touches. Where a curve runs between pixels,
+        those on both sides are marked.
     """
     return torch.ops.gpuph.curve_pixels(mask)

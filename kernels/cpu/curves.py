@@ -1,8 +1,4 @@
-"""Curves: the cells that remain of the complex of a mask when it is thinned from the outside in.
-
-They run along the middle of the mask: through pixels where it is an odd number of pixels thick, and between them where
-it is even. This has the symmetries of the grid, which no choice of pixels can have.
-"""
+"""Curves: the cells that remain of the complex of a mask when it is thinned from the outside in; see `thinning`."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ def load_removable(words, cell, inside, patience, step):
 
 @triton.jit
 def pair_around(words, cell, there, axis: tl.constexpr, row, layer, patience, step):
-    """Return how many of the two cells beside cells along an axis are present, and of the last one of these: its place,
-    and whether it may still be removed.
+    """Return how many of the two cells beside each cell along an axis are present, the place of the last of these, and
+    whether that one may still be removed.
     """
     by, places = along(axis, row, layer)
     low, high = tl.load(words + cell - by, mask=there, other=0), tl.load(words + cell + by, mask=there, other=0)
@@ -91,14 +91,14 @@ def ring_around(words, cell, there, u: tl.constexpr, v: tl.constexpr, row, layer
 
 @triton.jit
 def is_run(ring):
-    """Return whether the cells of a ring that are present, but not all of it, are connected: then they contract."""
+    """Return whether the present cells of a ring are one run, and not the whole ring: such a set is contractible."""
     begins = ring & ~((ring >> 1) | (ring << 7 & 0xFF))
     return is_single(begins)
 
 
 @triton.jit
 def is_sparse(ring):
-    """Return whether no two cells of a ring that follow each other are present."""
+    """Return whether no two present cells of a ring follow each other."""
     return (ring & ((ring >> 1) | (ring << 7 & 0xFF))) == 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import triton
 import triton.language as tl
@@ -25,9 +27,7 @@ def curve_pixels(mask: Tensor, patience: int) -> Tensor:
     n, *window = mask.shape
     rank = len(window)
     depth, height, width = (*[0] * (3 - rank), *window)
-    cells = 1
-    for length in window:
-        cells *= 2 * length + 3
+    cells = math.prod(2 * length + 3 for length in window)
     cell_blocks, pixel_blocks = cdiv(cells, _BLOCK), cdiv(mask[0].numel(), _BLOCK)
     words = torch.empty((n, cells), dtype=torch.int32, device=mask.device)
     options = {"RANK": rank, "BLOCK": _BLOCK, "num_warps": 4, **registers(128)}

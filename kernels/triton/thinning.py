@@ -1,10 +1,10 @@
 """Peel: the cells of masks that are removed from the outside in; see `kernels/cpu/thinning.py`.
 
-Whether a cell is removed or isolated depends on the cells around it when its step and its dimension come. Cells of one
-dimension are not comparable, so they can all be looked at together. The CPU only looks at cells around which something
-has changed. To look at others as well makes no difference, because the answer is that of the last time.
+Whether a cell is removed or isolated depends on the cells around it at the turn of its dimension in a step. Cells of
+one dimension are not comparable, so all of them can be looked at together. The CPU looks only at cells around which
+something has changed. Looking at others as well makes no difference, because their answer stays the same.
 
-A step is a pass over the cells that have one relation along one axis, one over those that have it along two, and so on.
+A step has a pass for each dimension: over the cells that have the step's relation along one axis, along two, and so on.
 The first steps are launches with a program for each tile of a window; a program returns at once if nothing has changed
 near its tile. Most masks are thin, and have no further steps. Otherwise, one program for each window goes on until
 nothing changes.

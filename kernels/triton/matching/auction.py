@@ -20,7 +20,7 @@ _BIDS = tl.constexpr(1_000)  # bids per point in a round, after which the auctio
 _FINEST = tl.constexpr(2.0**-36)
 
 
-@triton.jit(noinline=True)
+@triton.jit(noinline=True)  # compiles in less time: see kernels/README.md
 def auction(work, n, m, meta):
     """Let n rows bid for m columns and then columns for rows, with ever smaller epsilon. Return the gap.
 

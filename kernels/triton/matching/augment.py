@@ -35,7 +35,7 @@ def augment(work, side, share, m, waiting, meta):
             _augment_in_memory(work, side, share, m, waiting, meta)
 
 
-@triton.jit(noinline=True)
+@triton.jit(noinline=True)  # compiles in less time: see kernels/README.md
 def _augment_in_memory(work, side, share, m, waiting, meta):
     """Match row by row as `augment` does, with the columns in memory."""
     first = 0

@@ -126,7 +126,7 @@ def _compare_costs(candidates, n, share, most, meta):
         tl.store(candidates.price + i, price, mask=i < n)
 
 
-@triton.jit(noinline=True)
+@triton.jit(noinline=True)  # compiles in less time: see kernels/README.md
 def _separate(work, side, share, n, m, excess, meta):
     """Separate the n rows of a side from partners worse than the best choice by more than `excess`.
 

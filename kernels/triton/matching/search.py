@@ -32,7 +32,7 @@ def most_columns(meta):
     return _GROUPS * _WIDTH * meta.THREADS
 
 
-@triton.jit(noinline=True)
+@triton.jit(noinline=True)  # compiles in less time: see kernels/README.md
 def augment_in_registers(work, side, share, m, waiting, meta):
     """Match row by row as `augment` does, with the columns in registers.
 

@@ -50,7 +50,7 @@ _WORDS = 128  # of a tile, at most; in windows with more pulls, several pulls ha
 
 
 class Marks(NamedTuple):
-    """The marks of a window, which has its corner in an image. The first three are pointers."""
+    """The marks of a window, and where the window is in its image. The first three are pointers."""
 
     words: Any  # [tiles, n_words] int32: bits
     tiles: Any  # [pixels + 1] int32: where the words of the tile of a pixel begin; negative in the frame, and outside

@@ -90,9 +90,9 @@ def peel_ends(words, corner, inside, row, layer, patience, step):
 def _is_contractible(bits):
     """Return whether sets of the 26 faces of a cube are contractible.
 
-    They are parts of a sphere, so those are which are connected and have the Euler characteristic 1. The characteristic
-    is the sum, over the faces, of 1 minus that of the smaller faces in the set: the number of vertices of an edge, and
-    the number of runs around a square.
+    They are parts of a sphere, so a set is contractible if it is connected and its Euler characteristic is 1. The
+    characteristic is a sum over the faces, of 1 minus the characteristic of the smaller faces in the set: the number of
+    vertices of an edge, or the number of runs around a square.
     """
     corners = bits & _AT_CORNERS
     characteristic = _count(bits) - _count(_beside_edges(bits, corners, 1)) - _count(_beside_edges(bits, corners, -1))
@@ -136,7 +136,7 @@ def _moved(bits, by):
 
 @triton.jit
 def _closure(bits):
-    """Add the smaller faces in the closures of faces, and the middle of none."""
+    """Add the smaller faces in the closures of faces."""
     x = bits & NO_X
     bits |= x << 1 | x >> 1
     y = bits & NO_Y
@@ -147,7 +147,7 @@ def _closure(bits):
 
 @triton.jit
 def _star(bits):
-    """Add the larger faces around faces, and the middle."""
+    """Add the larger faces around faces, and the cell in the middle."""
     bits |= (bits >> 1 | bits << 1) & NO_X
     bits |= (bits >> 3 | bits << 3) & NO_Y
     return bits | ((bits >> 9 | bits << 9) & NO_Z)
